@@ -1,0 +1,61 @@
+"""The two commands, `train.py` and `apply.py`: Hydra in, one call out.
+
+A `Refusal` is printed without its traceback; `debug=true` or HYDRA_FULL_ERROR=1 shows it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig, OmegaConf
+
+from vaekit.configs import CONF
+from vaekit.refusal import Refusal
+
+
+def run_folder(ckpt_path: str | None, stamp: str) -> str:
+    """Where a run writes: a new folder, or the one that holds the checkpoint it resumes from."""
+    if ckpt_path is None:
+        return f"outputs/{stamp}"
+    from vaekit.runs import last_checkpoint
+
+    checkpoint = last_checkpoint() if ckpt_path == "last" else Path(ckpt_path)
+    return str(checkpoint.parent.parent) if checkpoint else f"outputs/{stamp}"
+
+
+# microseconds, so that two runs of one second do not share a folder; exported, so that the processes of one run do
+os.environ.setdefault("VAEKIT_STAMP", datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f"))
+OmegaConf.register_new_resolver(
+    "run_folder", lambda ckpt_path: run_folder(ckpt_path, os.environ["VAEKIT_STAMP"]), replace=True
+)
+
+
+def _refusing(call: Callable[[DictConfig], Any], config: DictConfig) -> Any:
+    try:
+        return call(config)
+    except Refusal as refusal:
+        if config.get("debug"):
+            raise
+        raise CompactHydraException(str(refusal)) from refusal
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
+def train(config: DictConfig) -> float | None:
+    """Train one VAE, evaluate it, and leave a run folder; the optimised metric is returned to a sweeper."""
+    from vaekit.train import run  # imported here: tab completion should not wait for torch
+
+    return _refusing(run, config)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="apply")
+def apply(config: DictConfig) -> None:
+    """Use a trained VAE: one task, whose results go into the run's folder."""
+    from vaekit.apply import run
+
+    _refusing(run, config)

@@ -1,0 +1,208 @@
+"""Arrays that somebody saved: .npy, .npz, .pt."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+
+from vaekit.data.cache import cached, fingerprint
+from vaekit.data.source import Rows, Split
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Real
+
+# what the arrays of each part are called in files seen in the wild; the first that is there counts
+ROWS = {
+    "train": ("x_train", "train_images", "train", "x", "X", "images", "imgs", "data"),
+    "val": ("x_val", "val_images", "x_valid", "val", "valid"),
+    "test": ("x_test", "test_images", "test"),
+}
+LABELS = {
+    "train": ("y_train", "train_labels", "y", "labels"),
+    "val": ("y_val", "val_labels", "y_valid"),
+    "test": ("y_test", "test_labels"),
+}
+
+
+class Arrays:
+    """Rows that lie in one file: an array in .npy, or named arrays in .npz or .pt (a tensor or a dict of tensors).
+
+    Two axes are vectors; three are grey images `[N, H, W]`; four are images with 1 or 3 channels, first or last. Images
+    are uint8 (256 levels), bool (2 levels) or floats in [0, 1] (continuous). NaN means missing: the row's mask is 0
+    there. Names such as x_train, x_test, y_train, or MedMNIST's, give official splits and labels; a validation split
+    counts to train.
+
+    key: the name of the rows' array, where it is another one.
+    Raises `Refusal` where the file or the array is not there, or the values are none of these.
+    """
+
+    def __init__(self, path: str | Path | None, key: str | None = None, cache: str | Path | None = None):
+        if path is None:
+            raise Refusal("data.path is not set; name a .npy, .npz or .pt file, for example data.path=rows.npz.")
+        self.path, self.key, self.cache = Path(path).expanduser(), key, cache
+        self.name = self.path.stem
+
+    @cached_property
+    def space(self) -> Real:
+        return self._space(self._name("train"))
+
+    def load(self, split: Split) -> Rows | None:
+        parts = [part for part in (("train", "val") if split == "train" else ("test",)) if self._name(part)]
+        if not parts:
+            return None
+        for part in parts:
+            if self._space(self._name(part)) != self.space:
+                raise Refusal(f"{self._of(part)} and {self._of('train')} differ in shape or dtype; save them alike.")
+        options = hashlib.sha256(f"{self.path.absolute()} {self.key}".encode()).hexdigest()[:8]
+        stamp = fingerprint([self.path])
+        return Rows(**cached(self.cache, f"{self.name}-{options}-{split}", stamp, lambda f: self._build(parts, f)))
+
+    @cached_property
+    def _headers(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """Shape and dtype of every numeric array in the file."""
+        if self.path.suffix == ".npz":
+            headers = _npz_headers(self.path)
+        else:
+            headers = {name: (array.shape, array.dtype) for name, array in _open(self.path).items()}
+        return {name: header for name, header in headers.items() if header[1].kind in "buif"}
+
+    def _name(self, part: str) -> str:
+        """The name of a part's rows in the file; empty if it has none."""
+        names = list(self._headers)
+        expected = ROWS[part]
+        if self.key is not None:
+            expected = (self.key,) if part == "train" else ()
+        elif part == "train" and len(names) == 1:
+            expected = (names[0],)
+        found = next((name for name in expected if name in names), "")
+        if part == "train" and not found:
+            raise Refusal(
+                f"{self.path} holds {', '.join(names) or 'no numeric array'}, expected {' or '.join(expected)}; "
+                f"name the array by data.key=NAME."
+            )
+        return found
+
+    def _of(self, part: str) -> str:
+        return f"{self._name(part)!r} in {self.path}"
+
+    def _space(self, name: str) -> Real:
+        shape, dtype = self._headers[name]
+        if len(shape) not in (2, 3, 4) or 0 in shape:
+            raise Refusal(
+                f"{name!r} in {self.path} has shape {list(shape)}, expected vectors [N, D], grey images [N, H, W] or "
+                f"images with 1 or 3 channels; reshape it, or name another array by data.key=NAME."
+            )
+        if len(shape) == 2:
+            return Real((shape[1],))
+        if dtype != np.uint8 and dtype.kind not in "bf":
+            raise Refusal(
+                f"{name!r} in {self.path} holds images of {dtype}, expected uint8, bool, or floats from 0 to 1; "
+                f"save x.astype('uint8')."
+            )
+        levels = {"b": 2, "u": 256}.get(dtype.kind)
+        if len(shape) == 3:
+            return Image((1, *shape[1:]), levels)
+        channel = self._channel_axis(shape)
+        return Image((shape[channel], *(size for axis, size in enumerate(shape[1:], 1) if axis != channel)), levels)
+
+    def _channel_axis(self, shape: tuple[int, ...]) -> int:
+        axes = [axis for axis in (1, 3) if shape[axis] in (1, 3)]
+        if len(axes) != 1:
+            raise Refusal(
+                f"{self.path} has images of shape {list(shape)}, of which no one axis is the channels' (1 or 3, "
+                f"first or last); save them as [N, C, H, W] with 1 or 3 channels."
+            )
+        return axes[0]
+
+    def _build(self, parts: list[str], folder: Path) -> None:
+        file = _open(self.path)
+        arrays = [file[self._name(part)] for part in parts]
+        space, total = self.space, sum(map(len, arrays))
+        levels = space.levels if isinstance(space, Image) else None
+        dtype = np.float32 if levels is None else np.uint8
+        x = open_memmap(folder / "x.npy", mode="w+", dtype=dtype, shape=(total, *space.shape))
+        mask, largest, row = None, 0, 0
+        for array in arrays:
+            for block in (array[start : start + 4096] for start in range(0, len(array), 4096)):
+                if block.ndim == 4 and self._channel_axis(array.shape) == 3:
+                    block = np.moveaxis(block, 3, 1)
+                with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+                    block = block.reshape(-1, *space.shape).astype(dtype)
+                rows = slice(row, row + len(block))
+                if levels is None:
+                    missing = np.isnan(block)
+                    if missing.any():
+                        block[missing] = 0
+                        if mask is None:
+                            mask = open_memmap(folder / "mask.npy", mode="w+", dtype=np.bool_, shape=x.shape)
+                            mask[:] = True
+                        mask[rows] = ~missing
+                    self._check(block)
+                x[rows] = block
+                largest, row = max(largest, block.max()), rows.stop
+        if levels == 256 and largest <= 1:
+            raise Refusal(f"{self.path} holds only 0 and 1 as uint8, which has 256 levels; save x.astype(bool).")
+        found = (_labels(file, LABELS[part], len(array)) for part, array in zip(parts, arrays, strict=True))
+        labels = [label for label in found if label is not None]
+        if len(labels) == len(parts):
+            np.save(folder / "label.npy", np.concatenate(labels))
+
+    def _check(self, block: np.ndarray) -> None:
+        if np.isinf(block).any():
+            raise Refusal(
+                f"{self.path} holds infinite values, expected finite ones; drop those rows, or set the values to NaN."
+            )
+        if isinstance(self.space, Image) and not 0 <= block.min() <= block.max() <= 1:
+            raise Refusal(
+                f"{self.path} holds images with values from {block.min():.4g} to {block.max():.4g}, expected 0 to 1; "
+                f"divide by the largest value, or save grey levels as uint8."
+            )
+
+
+def _open(path: Path) -> Mapping[str, np.ndarray]:
+    """The file's arrays by name, read when they are used."""
+    if not path.is_file():
+        raise Refusal(f"There is no file {path.absolute()}; name a .npy, .npz or .pt file by data.path=FILE.")
+    try:
+        if path.suffix == ".npy":
+            return {"x": np.load(path, mmap_mode="r")}
+        if path.suffix == ".npz":
+            return np.load(path)
+        if path.suffix in (".pt", ".pth"):
+            held = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            tensors = held if isinstance(held, Mapping) else {"x": held}
+            return {str(name): t.detach().numpy() for name, t in tensors.items() if isinstance(t, torch.Tensor)}
+    except (OSError, ValueError, TypeError, EOFError, RuntimeError, UnpicklingError, BadZipFile) as error:
+        raise Refusal(
+            f"Cannot read {path}: expected plain numeric arrays; save it again, by numpy or torch."
+        ) from error
+    raise Refusal(f"Got data.path={path}, expected a .npy, .npz or .pt file; save it again by numpy.savez.")
+
+
+def _npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and dtype of the arrays in an .npz file, without reading them, which numpy itself cannot do."""
+    headers = {}
+    with _open(path).zip as members:  # type: ignore[attr-defined]
+        for name in members.namelist():
+            with members.open(name) as member:
+                version = np.lib.format.read_magic(member)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(member)
+            headers[name.removesuffix(".npy")] = (shape, dtype)
+    return headers
+
+
+def _labels(file: Mapping[str, np.ndarray], names: tuple[str, ...], count: int) -> np.ndarray | None:
+    """One whole number a row, or None."""
+    for label in (file[name] for name in names if name in file):
+        if label.size == count and np.array_equal(label, label.astype(np.int64)):
+            return label.astype(np.int64).reshape(count)
+    return None

@@ -1,0 +1,83 @@
+"""Whole batches, each gathered at once: what Lightning iterates in place of a DataLoader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.data.source import Rows
+
+
+class Batches:
+    """The rows `indices` `[n]` in batches of raw x.
+
+    epoch: the number of the pass about to begin. A training pass is in an order that depends on `seed` and it alone,
+        and every one of `world` processes gets equally many rows (some twice, where the number does not divide).
+        None keeps the order: every row once, in one block a process.
+    draw: turns raw x `[B, ...]` and its row numbers `[B]` into x; for noise that belongs to the row.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        indices: Tensor,
+        batch_size: int,
+        epoch: Callable[[], int] | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        draw: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ):
+        self.x = torch.from_numpy(rows.x)
+        self.label, self.mask = (None if a is None else torch.from_numpy(a) for a in (rows.label, rows.mask))
+        count = len(indices)
+        self.indices = indices if epoch else indices[rank * count // world : (rank + 1) * count // world]
+        self.batch_size, self.epoch, self.seed, self.draw = batch_size, epoch, seed, draw
+        self.rank, self.world = rank, world
+        self._at = {"epoch": 0, "batch": 0}
+        self._resume: dict[str, int] | None = None
+
+    @property
+    def rows_per_pass(self) -> int:
+        """Rows that this process sees in a pass."""
+        return -(-len(self.indices) // self.world) if self.epoch else len(self.indices)
+
+    def __len__(self) -> int:
+        return -(-self.rows_per_pass // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order, first = self.indices, 0
+        if self.epoch:
+            epoch = self.epoch()
+            order = self._shuffled(epoch)
+            if self._resume and self._resume["epoch"] == epoch:
+                first = self._resume["batch"]
+            self._at, self._resume = {"epoch": epoch, "batch": first}, None
+        for rows in order.split(self.batch_size)[first:]:
+            self._at["batch"] += 1
+            yield self.gather(rows)
+
+    def gather(self, rows: Tensor) -> Batch:
+        """The batch of these rows."""
+        x = self.x[rows]
+        return Batch(
+            x=x if self.draw is None else self.draw(x, rows),
+            label=None if self.label is None else self.label[rows],
+            mask=None if self.mask is None else self.mask[rows],
+        )
+
+    def _shuffled(self, epoch: int) -> Tensor:
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.indices))
+        share = np.resize(order, self.rows_per_pass * self.world)[self.rank :: self.world]  # resize begins again
+        return self.indices[torch.from_numpy(share)]
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the pass is; Lightning saves it, so that a run resumed within an epoch goes on with the next batch."""
+        return dict(self._at)
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self._resume = state

@@ -1,0 +1,200 @@
+"""The data as Lightning takes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.data.batches import Batches
+from vaekit.data.noise import row_noise
+from vaekit.data.source import Rows, Source
+from vaekit.data.transform import BINARIZE, Transform
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Real
+
+Part = Literal["train", "val", "test"]
+
+
+class DataModule(LightningDataModule):
+    """A source's rows, split, in batches, in the data space.
+
+    batch_size: rows a step and process. eval_batch_size: in evaluation; None for four times as many.
+    binarize, dequantize, flip, shift: see `Transform`. In evaluation every draw belongs to its row.
+    validation: number (int) or fraction (float) of the training rows that is held out.
+    test: the same for the test rows, where the source has no official ones.
+    seed: of the splits and of draws that belong to rows; not the run's, so that runs compare on the same data.
+
+    shuffle_seed: an attribute, `seed` at first: the training order depends on it and on the epoch alone.
+    Raises `Refusal` for settings that do not fit each other or the source.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        batch_size: int = 128,
+        eval_batch_size: int | None = None,
+        binarize: str = "none",
+        dequantize: bool = False,
+        flip: bool = False,
+        shift: int = 0,
+        validation: int | float = 0.1,
+        test: int | float = 0.2,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.source, self.batch_size, self.seed, self.shuffle_seed = source, batch_size, seed, seed
+        self.eval_batch_size = 4 * batch_size if eval_batch_size is None else eval_batch_size
+        self.validation, self.test = validation, test
+        levels = source.space.levels if isinstance(source.space, Image) else None
+        self.transform = Transform(levels, binarize, dequantize, flip, shift)
+        self._refuse()
+
+    def _refuse(self) -> None:
+        """Raise `Refusal` for what needs no data to be seen wrong."""
+        space, transform, name = self.source.space, self.transform, self.source.name
+        if self.batch_size < 1 or self.eval_batch_size < 1:
+            wrong = "batch_size" if self.batch_size < 1 else "eval_batch_size"
+            raise Refusal(
+                f"Got data.{wrong}={getattr(self, wrong)}, expected at least 1, for example data.{wrong}=128."
+            )
+        if self.seed < 0:
+            raise Refusal(f"Got data.seed={self.seed}, expected 0 or more: data.seed=0.")
+        if transform.binarize not in BINARIZE:
+            raise Refusal(
+                f"Got data.binarize={transform.binarize}, expected one of {', '.join(BINARIZE)}: data.binarize=none."
+            )
+        if transform.binarize != "none" and transform.levels is None:
+            raise Refusal(
+                f"data={name} holds continuous values, of which no binary images are drawn: data.binarize=none."
+            )
+        if transform.dequantize and transform.binarize != "none":
+            raise Refusal(
+                "Binary images are not dequantised; choose one: data.binarize=none, or data.dequantize=false."
+            )
+        if transform.dequantize and transform.levels is None:
+            raise Refusal(f"data={name} is continuous already: data.dequantize=false.")
+        if (transform.flip or transform.shift) and not isinstance(space, Image):
+            raise Refusal(f"data={name} holds no images to flip or shift: data.flip=false data.shift=0.")
+        if transform.shift and not 0 < transform.shift < min(space.shape[1:]):
+            raise Refusal(
+                f"Got data.shift={transform.shift}, expected 0 to {min(space.shape[1:]) - 1} pixels: data.shift=0."
+            )
+
+    @property
+    def space(self) -> Real:
+        """Where the batches live. Reads no more than the source's own `space` does."""
+        space = self.source.space
+        if not isinstance(space, Image):
+            return space
+        levels = space.levels if self.transform.binarize == "none" else 2
+        return replace(space, levels=levels, dequantized=self.transform.dequantize)
+
+    def prepare_data(self) -> None:
+        """Download and cache; Lightning calls it in one process, before `setup` in all."""
+        self.source.load("train")
+        self.source.load("test")
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load and split, once. Raises `Refusal` where a split would be empty."""
+        _ = self._splits
+
+    @cached_property
+    def _splits(self) -> dict[Part, tuple[Rows, Tensor, int]]:
+        """Of every part: the rows it lies in, which of them it has, and the seed of their noise."""
+        train, test = self.source.load("train"), self.source.load("test")
+        assert train is not None, "every source has training rows"
+        order = np.random.default_rng(self.seed).permutation(len(train))
+        held_out, rest = np.split(order, [self._count("test", len(train)) if test is None else 0])
+        val, rest = np.split(rest, [self._count("validation", len(rest))])
+
+        def part(rows: Rows, indices: np.ndarray) -> tuple[Rows, Tensor, int]:
+            return rows, torch.from_numpy(np.sort(indices)), 2 * self.seed + (rows is test)
+
+        return {
+            "train": part(train, rest),
+            "val": part(train, val),
+            "test": part(train, held_out) if test is None else part(test, np.arange(len(test))),
+        }
+
+    def _count(self, name: str, total: int) -> int:
+        held_out = getattr(self, name)
+        count = held_out if isinstance(held_out, int) else round(held_out * total)
+        if not 0 < count < total:
+            raise Refusal(
+                f"data.{name}={held_out} takes {count} of {total} rows, expected at least one and not all; "
+                f"for example data.{name}=0.1."
+            )
+        return count
+
+    @property
+    def num_train(self) -> int:
+        """Number of training rows."""
+        return len(self._splits["train"][1])
+
+    def mean(self) -> Tensor:
+        """The training mean `[*space.shape]` in the data space, of what is observed in the first 50,000 rows.
+
+        Where images are binarised by a draw, it is their mean grey value.
+        """
+        rows, indices, _ = self._splits["train"]
+        total, seen = torch.zeros(2, *self.space.shape, dtype=torch.float64)
+        for batch in Batches(rows, indices[:50_000], 1024):
+            x = self.transform.expected(batch.x).double()
+            mask = torch.ones_like(x) if batch.mask is None else batch.mask.double()
+            total += (x * mask).sum(0)
+            seen += mask.sum(0)
+        return (total / seen.clamp(min=1)).float()
+
+    def examples(self, part: Part, n: int) -> Batch:
+        """The first n rows of a part in the data space, the same at every call."""
+        batches = self._batches(part, n)
+        return self.transform(batches.gather(batches.indices[:n]), training=False)
+
+    def train_dataloader(self) -> Batches:
+        return self._shared("train", self.batch_size, epoch=self._epoch, seed=self.shuffle_seed)
+
+    def val_dataloader(self) -> Batches:
+        return self._shared("val", self.eval_batch_size)
+
+    def test_dataloader(self) -> Batches:
+        return self._shared("test", self.eval_batch_size)
+
+    predict_dataloader = test_dataloader
+
+    def _epoch(self) -> int:
+        """The trainer's epoch; always the same where it overfits on the same few batches."""
+        trainer: Any = self.trainer
+        return trainer.current_epoch if trainer and not trainer.overfit_batches else 0
+
+    def _shared(self, part: Part, batch_size: int, **options: Any) -> Batches:
+        """The batches of this process. Raises `Refusal` where there are fewer rows than processes."""
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        count = len(self._splits[part][1])
+        if count < world:
+            raise Refusal(
+                f"The {part} split has {count} rows for {world} processes; use fewer: trainer.devices={count}."
+            )
+        return self._batches(part, batch_size, rank=rank, world=world, **options)
+
+    def _batches(self, part: Part, batch_size: int, **options: Any) -> Batches:
+        rows, indices, seed = self._splits[part]
+        drawn = self.transform.binarize == "dynamic" or self.transform.dequantize
+        by_row = self.transform.binarize == "fixed" or (drawn and part != "train")
+
+        def draw(x: Tensor, numbers: Tensor) -> Tensor:
+            return self.transform.draw(x, row_noise(seed, numbers, tuple(x.shape[1:])))
+
+        return Batches(rows, indices, batch_size, draw=draw if by_row else None, **options)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Raw rows to the data space, on the device."""
+        assert self.trainer is not None  # it is the trainer that calls this
+        batch = self.transform(batch, training=self.trainer.training)
+        return replace(batch, x=self.trainer.precision_plugin.convert_input(batch.x))  # trainer.precision=bf16-true

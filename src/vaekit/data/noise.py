@@ -1,0 +1,37 @@
+"""Noise that belongs to a row of the data: the same in any batch, on any rank and device."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def row_noise(seed: int, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Uniform noise in [0, 1): `[B, *shape]` for the row numbers `rows` `[B]` (int64).
+
+    A counter hashed by SplitMix64 (Steele et al. 2014, https://doi.org/10.1145/2714064.2660195): entry j of row i
+    depends on the seed and i * size + j, and on nothing else. int64 wraps around as uint64 does.
+    """
+    size = math.prod(shape)
+    counter = rows[:, None] * size + torch.arange(size, device=rows.device)
+    start = _mix(torch.tensor(seed, device=rows.device))  # hashed, so that neighbouring seeds share no noise
+    hashed = _mix(start + counter * _signed(0x9E3779B97F4A7C15))
+    return (_shifted(hashed, 40).float() * 2**-24).reshape(-1, *shape)  # 24 bits: all that float32 can hold
+
+
+def _mix(z: Tensor) -> Tensor:
+    z = (z ^ _shifted(z, 30)) * _signed(0xBF58476D1CE4E5B9)
+    z = (z ^ _shifted(z, 27)) * _signed(0x94D049BB133111EB)
+    return z ^ _shifted(z, 31)
+
+
+def _shifted(z: Tensor, bits: int) -> Tensor:
+    """A shift to the right that fills with zeros; torch's repeats the sign."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(constant: int) -> int:
+    """An unsigned 64-bit constant as int64 holds it."""
+    return constant - (1 << 64)

@@ -1,0 +1,41 @@
+"""What a data set is to the rest of vaekit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from vaekit.spaces import Real
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one split, usually memory-mapped.
+
+    x: `[N, *space.shape]`: uint8 for grey levels 0 .. levels - 1, float32 for continuous values.
+    label: `[N]`, integers. mask: bool, like `x`, true where observed.
+    """
+
+    x: np.ndarray
+    label: np.ndarray | None = None
+    mask: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+class Source(Protocol):
+    """A data set. Constructing one reads nothing; `space` reads a header at most."""
+
+    name: str
+
+    @property
+    def space(self) -> Real:
+        """Where the raw rows live."""
+
+    def load(self, split: Split) -> Rows | None:
+        """The rows of `split`; None for "test" where the data set comes without an official test split."""

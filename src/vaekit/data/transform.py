@@ -1,0 +1,83 @@
+"""From raw rows to the data space: augment, scale, binarise, dequantise, a whole batch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vaekit.batch import Batch
+
+BINARIZE = ("none", "dynamic", "fixed", "threshold")
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What happens to raw rows. The dtype of x tells how far they are: uint8 holds grey levels, bool a binary image,
+    float the data space.
+
+    levels: number of grey levels L of raw images; None for continuous rows.
+    binarize: "dynamic" draws x ~ Bernoulli(k / (L - 1)) afresh each time (Salakhutdinov & Murray 2008), "fixed" once
+        for each row, "threshold" takes x >= 0.5, "none" keeps k / (L - 1).
+    dequantize: (k + u) / L with uniform u.
+    flip, shift: in training, mirror half of the images, and translate each by up to `shift` pixels, padded by zeros.
+    """
+
+    levels: int | None
+    binarize: str = "none"
+    dequantize: bool = False
+    flip: bool = False
+    shift: int = 0
+
+    def __call__(self, batch: Batch, training: bool) -> Batch:
+        """The batch in the data space, float32; draws what is random from torch's generator."""
+        if training and (self.flip or self.shift):
+            batch = self.augment(batch)
+        x = batch.x
+        if x.dtype == torch.uint8:
+            if self.binarize in ("dynamic", "fixed"):
+                # k > r, with r uniform on 0 .. L - 2, has probability k / (L - 1); bytes are cheaper than floats
+                x = x > torch.randint(0, self.steps, x.shape, dtype=torch.uint8, device=x.device)
+            elif self.dequantize:
+                x = self.draw(x, torch.rand(x.shape, device=x.device))
+            else:
+                x = self.expected(x)
+        return replace(batch, x=x.float(), mask=None if batch.mask is None else batch.mask.float())
+
+    @property
+    def steps(self) -> int:
+        return (self.levels or 2) - 1
+
+    def draw(self, x: Tensor, u: Tensor) -> Tensor:
+        """Binarise or dequantise raw images by the uniform noise `u`, both `[B, *shape]`."""
+        if not self.dequantize:
+            return x > u * self.steps
+        # the noise stays off the ends, so that float32 rounds no value into the next cell, or to 0 or 1
+        return (x + (u * (1 - 2**-15) + 2**-16)) / (self.steps + 1)
+
+    def expected(self, x: Tensor) -> Tensor:
+        """The mean of what raw rows become: grey values where they are binarised by a draw."""
+        if x.is_floating_point() or x.dtype == torch.bool:
+            return x.float()
+        if self.binarize == "threshold":
+            return (x >= (self.steps + 1) // 2).float()
+        return (x + 0.5) / (self.steps + 1) if self.dequantize else x / self.steps
+
+    def augment(self, batch: Batch) -> Batch:
+        """Each image flipped and shifted by a draw of its own, its mask with it."""
+        count, height, width = len(batch), *batch.x.shape[-2:]
+        device, s = batch.x.device, self.shift
+        flipped = torch.rand(count, 1, device=device) < (0.5 if self.flip else 0.0)
+        down, right = torch.randint(0, 2 * s + 1, (2, count, 1), device=device)
+        rows = torch.arange(height, device=device) + down  # [B, H], in the padded image
+        columns = torch.arange(width, device=device)
+        columns = torch.where(flipped, columns.flip(0), columns) + right
+        images = torch.arange(count, device=device)[:, None, None]
+
+        def move(x: Tensor) -> Tensor:
+            padded = F.pad(x, (s, s, s, s)).movedim(1, -1)
+            return padded[images, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+
+        return replace(batch, x=move(batch.x), mask=None if batch.mask is None else move(batch.mask))

@@ -1,0 +1,39 @@
+"""A categorical distribution on the grey levels 0, 1/(L-1), ..., 1."""
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+
+class Levels(Distribution):
+    """One free probability per grey level. logits: `[..., L]`."""
+
+    arg_constraints = {"logits": constraints.independent(constraints.real, 1)}
+    support = constraints.unit_interval
+
+    def __init__(self, logits: Tensor, validate_args: bool | None = False):
+        self.logits = logits.log_softmax(-1)
+        self.levels = logits.shape[-1]
+        super().__init__(logits.shape[:-1], validate_args=validate_args)
+
+    def expand(self, batch_shape, _instance=None):
+        return Levels(self.logits.expand(*batch_shape, self.levels))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        index = (value * (self.levels - 1)).round().long()
+        shape = torch.broadcast_shapes(index.shape, self.batch_shape)
+        logits = self.logits.expand(*shape, self.levels)
+        return logits.gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1)
+
+    def sample(self, sample_shape=torch.Size()) -> Tensor:
+        with torch.no_grad():
+            draw = torch.distributions.Categorical(logits=self.logits, validate_args=False).sample(sample_shape)
+            return draw.to(self.logits) / (self.levels - 1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.logits.exp() @ torch.linspace(0, 1, self.levels).to(self.logits)
+
+    @property
+    def mode(self) -> Tensor:
+        return self.logits.argmax(-1).to(self.logits) / (self.levels - 1)

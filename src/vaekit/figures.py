@@ -1,0 +1,101 @@
+"""Pictures for people: grids, maps and curves, written as PNG."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.spaces import Image, Real
+from vaekit.vae import VAE
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def save_grid(path: Path, x: Tensor, space: Real, columns: int | None = None) -> None:
+    """Draw x `[N, *space.shape]` as a grid of pictures, or as one line each where the data are vectors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = columns or math.ceil(math.sqrt(len(x)))
+    if isinstance(space, Image):
+        from torchvision.utils import make_grid
+
+        zoom = max(1, 56 // min(space.shape[1:]))
+        x = x.float().clamp(0, 1).cpu().repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
+        if space.shape[0] not in (1, 3):
+            x = x.mean(1, keepdim=True)
+        grid = make_grid(x, nrow=columns, padding=2, pad_value=1.0)
+        from PIL import Image as Picture
+
+        Picture.fromarray((grid * 255).round().byte().permute(1, 2, 0).numpy()).save(path)
+        return
+    pyplot = _pyplot()
+    rows = math.ceil(len(x) / columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(1.6 * columns, 1.2 * rows), sharex=True, sharey=True)
+    for axis, row in zip(np.ravel(axes), x.flatten(1).cpu(), strict=False):
+        axis.plot(row, linewidth=1)
+    _save(figure, path)
+
+
+def save_latent_map(path: Path, z: Tensor, label: Tensor | None) -> None:
+    """Scatter z `[N, D]` on its first two principal components, coloured by label where there is one."""
+    centred = z.float().cpu() - z.float().cpu().mean(0)
+    if centred.shape[1] > 2:
+        centred = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
+    elif centred.shape[1] == 1:
+        centred = torch.cat([centred, torch.zeros_like(centred)], 1)
+    pyplot = _pyplot()
+    figure, axis = pyplot.subplots(figsize=(6, 5))
+    colours = None if label is None else label.cpu()
+    points = axis.scatter(*centred.T, c=colours, cmap="tab10", s=6)
+    if label is not None:
+        figure.colorbar(points, label="label")
+    axis.set(title="Posterior means", xlabel="first principal component", ylabel="second")
+    _save(figure, path)
+
+
+def save_curves(path: Path, metrics_csv: Path) -> None:
+    """Draw loss, rate and distortion over the steps of metrics.csv, training and validation."""
+    with metrics_csv.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.5))
+    for axis, name in zip(axes, ("loss", "distortion", "rate"), strict=True):
+        for split in ("train", "val"):
+            points = [(int(row["step"]), float(row[key])) for row in rows if row.get(key := f"{split}/{name}")]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=split)
+        axis.set(title=name, xlabel="step", ylabel="nats per example")
+        axis.legend()
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    _pyplot().close(figure)
+
+
+def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
+    """Everything in a run's figures/: samples, reconstructions, interpolations, latent map, learning curves."""
+    figures, x = folder / "figures", examples.x.to(vae.device)
+    save_grid(figures / "samples.png", vae.sample(64), vae.space)
+    pairs = torch.stack([x[:32], vae.reconstruct(x[:32])], 1)
+    save_grid(figures / "reconstructions.png", pairs.flatten(0, 1), vae.space, columns=8)
+    walks = vae.interpolate(x[:8], x[8:16], steps=10)
+    save_grid(figures / "interpolations.png", walks.flatten(0, 1), vae.space, columns=10)
+    save_latent_map(figures / "latent_map.png", vae.encode(x)[0].flatten(1), examples.label)
+    if (metrics := folder / "metrics.csv").exists():
+        save_curves(figures / "learning_curves.png", metrics)

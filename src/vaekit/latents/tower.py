@@ -1,0 +1,54 @@
+"""The one top-down walk through the latent levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaekit.spaces import Real
+
+
+@dataclass(frozen=True)
+class Step:
+    """One level of a draw: z, the posterior it was drawn from (None if it was not), and the prior at that level."""
+
+    z: Tensor
+    q: Distribution | None
+    p: Distribution
+
+
+class Level(Protocol):
+    """What the walk asks of a level. `state` is None above the top level; `space` is where z_l lives."""
+
+    space: Real
+
+    def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
+        """q(z_l | x, z above)"""
+
+    def generate(self, state: Tensor | None) -> Distribution:
+        """p(z_l | z above)"""
+
+    def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
+        """The state that the next level, or the likelihood, reads."""
+
+
+class Draw(NamedTuple):
+    """A step per level, top first, and the state that the likelihood reads."""
+
+    steps: list[Step]
+    state: Tensor
+
+
+def descend(levels: Iterable[Level], pick: Callable[[Level, Tensor | None, Distribution], Step]) -> Draw:
+    """Walk from the top level down; `pick(level, state, p)` says who chooses z: posterior, prior or caller."""
+    steps: list[Step] = []
+    state: Tensor | None = None
+    for level in levels:
+        steps.append(pick(level, state, level.generate(state)))
+        state = level.merge(state, steps[-1].z)
+    assert state is not None, "a tower has at least one level"
+    return Draw(steps, state)

@@ -1,0 +1,51 @@
+"""What all likelihoods share: a network, a bias, and the way from the latent state to p(x | z)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+
+from vaekit.distributions.precision import full_precision
+from vaekit.spaces import Real
+
+
+class Likelihood(nn.Module):
+    """p(x | z): a network gives `params` numbers per value of x, `distribution` says what they mean.
+
+    A likelihood states which `values` it scores, how many `params` it reads, `distribution` and `bias_at`.
+    network(params) builds the network, `[N, *in_shape]` -> `[N, params, *space.shape]`; it has no output bias of its
+    own, because the bias is a parameter here, one per value, so that it can start at the data's mean.
+    """
+
+    values: frozenset[str]
+    gives = frozenset({"factorised"})
+
+    def __init__(self, space: Real, network: Callable[[int], Any], params: int):
+        super().__init__()
+        self.space = space
+        self.network = network(params)
+        self.bias = nn.Parameter(torch.zeros(params, *space.shape))
+
+    def forward(self, state: Tensor) -> Distribution:
+        """state `[..., *in_shape]` -> p(x | z), batch shape `[...]`, event shape `space.shape`."""
+        lead = state.shape[: state.dim() - len(self.network.in_shape)]
+        out = full_precision(self.network(state.reshape(-1, *self.network.in_shape))) + self.bias
+        params = out.unflatten(0, lead).unbind(len(lead))
+        return Independent(self.distribution(*params), len(self.space.shape), validate_args=False)
+
+    def distribution(self, *params: Tensor) -> Distribution:
+        """The distribution of each value, from `params` tensors `[..., *space.shape]`."""
+        raise NotImplementedError
+
+    def bias_at(self, mean: Tensor) -> Tensor:
+        """The bias `[params, *space.shape]` under which a silent network has this mean `[*space.shape]`."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def start_at(self, mean: Tensor) -> None:
+        """Start training from the data's mean rather than from nowhere (Burda et al. 2016: worth a nat on MNIST)."""
+        self.bias.copy_(self.bias_at(mean.to(self.bias)))

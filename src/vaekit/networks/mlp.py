@@ -1,0 +1,52 @@
+"""Fully connected networks, for data of any shape."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from vaekit.networks.activation import activation as activation_by_name
+from vaekit.spaces import Real
+
+
+def layers(sizes: Sequence[int], activation: str) -> list[nn.Module]:
+    """Linear layers between consecutive `sizes`, each followed by the activation."""
+    pairs = zip(sizes[:-1], sizes[1:], strict=True)
+    return [module for a, b in pairs for module in (nn.Linear(a, b), activation_by_name(activation))]
+
+
+class Encoder(nn.Module):
+    """x `[N, *space.shape]` -> features `[N, hidden[-1]]`."""
+
+    reads = Real
+
+    def __init__(self, space: Real, hidden: Sequence[int], activation: str = "ReLU"):
+        super().__init__()
+        self.out_shape = (hidden[-1] if hidden else space.size,)
+        self.body = nn.Sequential(nn.Flatten(), *layers([space.size, *hidden], activation))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class Decoder(nn.Module):
+    """Latent state `[N, *in_shape]` -> `params` numbers per value, `[N, params, *space.shape]`.
+
+    `hidden` is the encoder's, read backwards.
+    """
+
+    def __init__(
+        self, in_shape: tuple[int, ...], space: Real, params: int, hidden: Sequence[int], activation: str = "ReLU"
+    ):
+        super().__init__()
+        self.in_shape = in_shape
+        sizes = [math.prod(in_shape), *reversed(hidden)]
+        self.body = nn.Sequential(
+            nn.Flatten(),
+            *layers(sizes, activation),
+            nn.Linear(sizes[-1], params * space.size, bias=False),  # the likelihood owns the bias
+            nn.Unflatten(1, (params, *space.shape)),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.body(z)

@@ -1,0 +1,94 @@
+"""Residual convolutional networks (He et al. 2016, https://arxiv.org/abs/1603.05027), normalised per example.
+
+Group normalisation, not batch normalisation: the loss of an image does not depend on its neighbours in the batch.
+"""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vaekit.networks.conv import halvings
+from vaekit.spaces import Image, Real
+
+
+class Block(nn.Module):
+    """`[N, C, H, W]` -> the same shape: x + conv(silu(norm(conv(silu(norm(x))))))."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            *normed(channels),
+            nn.Conv2d(channels, channels, kernel_size=3, padding=1),
+            *normed(channels),
+            nn.Conv2d(channels, channels, kernel_size=3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def normed(channels: int) -> tuple[nn.Module, nn.Module]:
+    """Group normalisation over groups of 8 channels (or fewer, where 8 does not divide), then SiLU."""
+    return nn.GroupNorm(channels // math.gcd(channels, 8), channels), nn.SiLU()
+
+
+class Encoder(nn.Module):
+    """x `[N, C, H, W]` -> features `[N, features]`; each entry of `channels` is a stage of `blocks` at half the size."""
+
+    reads = Image
+
+    def __init__(self, space: Real, channels: Sequence[int], blocks: int = 1, features: int = 256):
+        super().__init__()
+        colours, *size = space.shape
+        height, width = halvings((size[0], size[1]), len(channels))[-1]
+        body: list[nn.Module] = []
+        for a, b in zip([colours, *channels[:-1]], channels, strict=True):
+            body += [nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1), *[Block(b) for _ in range(blocks)]]
+        body += [*normed(channels[-1]), nn.Flatten(), nn.Linear(channels[-1] * height * width, features), nn.SiLU()]
+        self.body = nn.Sequential(*body)
+        self.out_shape = (features,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class Decoder(nn.Module):
+    """Latent state `[N, *in_shape]` -> `[N, params, C, H, W]`: the encoder's stages, backwards."""
+
+    def __init__(
+        self,
+        in_shape: tuple[int, ...],
+        space: Real,
+        params: int,
+        channels: Sequence[int],
+        blocks: int = 1,
+        features: int = 256,
+    ):
+        super().__init__()
+        self.in_shape = in_shape
+        self.out_shape = (params, *space.shape)
+        colours, *size = space.shape
+        self.sizes = halvings((size[0], size[1]), len(channels))[::-1]
+        self.seed = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(math.prod(in_shape), features),
+            nn.SiLU(),
+            nn.Linear(features, channels[-1] * math.prod(self.sizes[0])),
+            nn.Unflatten(1, (channels[-1], *self.sizes[0])),
+        )
+        widths = [*reversed(channels), channels[0]]
+        self.stages = nn.ModuleList(
+            nn.Sequential(*[Block(a) for _ in range(blocks)], nn.Conv2d(a, b, kernel_size=3, padding=1))
+            for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.head = nn.Sequential(
+            *normed(channels[0]), nn.Conv2d(channels[0], params * colours, kernel_size=3, padding=1, bias=False)
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.seed(z)
+        for stage, size in zip(self.stages, self.sizes[1:], strict=True):
+            h = functional.interpolate(stage(h), size=size, mode="nearest")
+        return self.head(h).unflatten(1, self.out_shape[:2])

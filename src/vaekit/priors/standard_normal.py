@@ -1,0 +1,28 @@
+"""The standard normal prior."""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+
+from vaekit.spaces import Real
+
+
+class StandardNormal(nn.Module):
+    """p(z) = N(0, I). Kingma and Welling 2014 (https://arxiv.org/abs/1312.6114), appendix B.
+
+    Reads no context; a distribution with batch shape `[]` over `space`.
+    """
+
+    latent = Real
+    gives = frozenset({"rsample", "log_prob", "factorised"})
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, space: Real):
+        super().__init__()
+        self.space = space
+        self.register_buffer("loc", torch.zeros(space.shape), persistent=False)
+        self.register_buffer("scale", torch.ones(space.shape), persistent=False)
+
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        return Independent(Normal(self.loc, self.scale, validate_args=False), self.loc.dim(), validate_args=False)

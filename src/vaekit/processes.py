@@ -1,0 +1,51 @@
+"""Lightning's child processes under Hydra: one run, one folder, the same configuration in every process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch.distributed
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.strategies.launchers import subprocess_script
+
+
+def child_command(local_rank: int, folder: Path) -> tuple[Sequence[str], str]:
+    """The command that repeats this very job, and nothing else of a sweep, in `folder`."""
+    hydra = HydraConfig.get()
+    extra_folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    command = [sys.executable, os.path.abspath(sys.argv[0]), f"--config-name={hydra.job.config_name}"]
+    command += [f"--config-dir={path}" for path in extra_folders]
+    command += [override for override in hydra.overrides.task]
+    command += [
+        "hydra.mode=RUN",
+        f'hydra.run.dir="{folder}"',
+        f"hydra.job.name={hydra.job.name}_process_{local_rank}",
+        "hydra.output_subdir=null",
+        "hydra.callbacks=null",
+    ]
+    return command, hydra.runtime.cwd
+
+
+@contextmanager
+def one_job(folder: Path) -> Iterator[None]:
+    """Within, Lightning starts its processes for this job alone; after, nothing of it is left for the next job.
+
+    Lightning's own command repeats sys.argv, which in a multirun is the whole sweep: each child would run all of it,
+    in folders of its own. The function is private; tests/test_processes.py fails if it moves.
+    """
+    environment, command = dict(os.environ), subprocess_script._hydra_subprocess_cmd
+    subprocess_script._hydra_subprocess_cmd = lambda local_rank: child_command(local_rank, folder)
+    try:
+        yield
+    finally:
+        subprocess_script._hydra_subprocess_cmd = command
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        for name in ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+            os.environ.pop(name, None)
+            if name in environment:
+                os.environ[name] = environment[name]

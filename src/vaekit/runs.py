@@ -1,0 +1,166 @@
+"""A run's folder: what is in it, how it is found, and how it is loaded without running any code from it.
+
+    config.yaml           the whole resolved configuration, and the data space
+    metrics.json          final metrics by name          metrics.csv   what was logged on the way
+    checkpoints/          best.ckpt and last.ckpt, Lightning's, to resume from
+    model.safetensors     the best weights
+    figures/*.png         samples, reconstructions, interpolations, latent map, learning curves
+    tasks/<name>/         what apply.py made
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vaekit import spaces
+from vaekit.refusal import Refusal
+
+OUTPUTS = Path("outputs")
+HOW_NOT_WHAT = ("trainer", "callbacks", "logger", "optimizer")  # how a run was trained: of no use to load it
+
+
+def write_config(folder: Path, config: dict[str, Any], space: spaces.Real) -> None:
+    """Write config.yaml: the resolved configuration and the space that the data turned out to have."""
+    described = {"_target_": f"vaekit.spaces.{type(space).__name__}", **asdict(space), "shape": list(space.shape)}
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "space": described}, sort_keys=False))
+
+
+def write_metrics(folder: Path, metrics: dict[str, float]) -> None:
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+
+
+def read_metrics(folder: Path) -> dict[str, float]:
+    """The final metrics by name, empty if the run has none yet."""
+    path = folder / "metrics.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
+    """Let outputs/latest point to `folder`, in one step that no reader can see half done."""
+    if not folder.resolve().is_relative_to(outputs.resolve()):
+        return
+    link = outputs / f".latest-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(folder, outputs), target_is_directory=True)
+    link.replace(outputs / "latest")
+
+
+def find(run: str | Path) -> Path:
+    """The folder of a finished run. Raises `Refusal` if it is none."""
+    folder = Path(run)
+    if not (folder / "config.yaml").is_file():
+        raise Refusal(f"{folder} holds no run (no config.yaml); train one with `python train.py`, or give run=outputs/...")
+    if not (folder / "model.safetensors").is_file():
+        raise Refusal(
+            f"{folder} holds no weights (no model.safetensors), so its training did not finish; "
+            f"go on with `python train.py ckpt_path={folder}/checkpoints/last.ckpt`, or give another run=outputs/..."
+        )
+    return folder
+
+
+def last_checkpoint(outputs: Path = OUTPUTS) -> Path | None:
+    """The checkpoint written last by any run under `outputs`, finished or not."""
+    found = [path for path in outputs.glob("**/checkpoints/last.ckpt") if "latest" not in path.parts]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
+    """A run's configuration, less how it was trained. Raises `Refusal` if it names anything that is not a known part.
+
+    trust: targets of the user's own that may be named, e.g. `["my_package.MyPrior"]`.
+    """
+    path = find(run) / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise Refusal(f"{path} is no plain YAML; a run's configuration holds no tags and no code.") from error
+    if not isinstance(config, dict) or "space" not in config:
+        raise Refusal(f"{path} is not the configuration of a run; give run=outputs/...")
+    config = {key: value for key, value in config.items() if key not in HOW_NOT_WHAT}
+    for target in _targets(config):
+        if target not in trust:
+            check_target(target)
+    return config
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Every `_target_` below `node`. Refuses interpolations, which could read files and environment on resolution."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node["_target_"]
+        for key, value in node.items():
+            yield from _targets(key)
+            yield from _targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _targets(value)
+    elif isinstance(node, str) and "${" in node:
+        raise Refusal(f"The run's config.yaml holds the interpolation {node!r}; a run's configuration is resolved.")
+
+
+def check_target(target: Any) -> type:
+    """The class that `target` names, if it is one that a run may name.
+
+    That is a class of vaekit, a `torch.nn` module, a `torch.optim` optimiser or a zuko flow, named where it is
+    defined or in its package. Nothing outside these packages is even imported. Raises `Refusal` otherwise.
+    """
+    refusal = Refusal(
+        f"The run's config.yaml names {target!r}, which is no part of vaekit, torch.nn, torch.optim or zuko; "
+        f"if you know and trust it, name it: trust=[{target}]."
+    )
+    module_name, _, name = str(target).rpartition(".")
+    package = next((p for p in ("vaekit", "torch.nn", "torch.optim", "zuko") if f"{module_name}.".startswith(f"{p}.")), None)
+    if package is None or not isinstance(target, str):
+        raise refusal
+    try:  # only modules are imported: a name that leads through an attribute of another module ends here
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError):
+        raise refusal from None
+    if not inspect.isclass(found) or not f"{found.__module__}.".startswith(f"{package}."):
+        raise refusal
+    if package != "vaekit":
+        from torch import nn, optim
+
+        if not issubclass(found, optim.Optimizer if package == "torch.optim" else nn.Module):
+            raise refusal
+    return found
+
+
+def read_space(config: dict[str, Any]) -> spaces.Real:
+    """The data space of a run's configuration."""
+    fields = dict(config["space"])
+    kind = check_target(fields.pop("_target_"))
+    if not issubclass(kind, spaces.Real):
+        raise Refusal(f"The run's space is a {kind.__name__}, expected one of vaekit.spaces.")
+    return kind(**{**fields, "shape": tuple(fields["shape"])})
+
+
+def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), device: str = "cpu") -> Any:
+    """The trained `vaekit.vae.VAE` of a run folder, ready to use (evaluation mode, on `device`).
+
+    Runs no code from the folder: the configuration may name known parts alone (and what `trust` lists), the weights
+    are safetensors. Raises `Refusal` if the folder holds no finished run, names anything else, or does not fit.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from vaekit.compose import compose
+
+    folder = find(run)
+    config = read_config(folder, trust)
+    vae, _ = compose(config, read_space(config))
+    try:
+        vae.load_state_dict(load_file(folder / "model.safetensors"))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise Refusal(f"{folder}/model.safetensors does not fit its config.yaml ({reason}); train the run again.") from error
+    return vae.eval().to(device)

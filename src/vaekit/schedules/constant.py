@@ -1,0 +1,11 @@
+"""Always the same."""
+
+
+class Constant:
+    """value, at all times."""
+
+    def __init__(self, value: float):
+        self.value = value
+
+    def __call__(self, epoch: float | None) -> float:
+        return self.value

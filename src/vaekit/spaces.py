@@ -1,0 +1,86 @@
+"""The two spaces of a VAE: where x lives and where z lives.
+
+A space knows its shape, which values it holds, and a path between two points. Parts are checked by comparing
+spaces, never by watching tensors broadcast.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaekit.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Real:
+    """Real vectors or arrays of `shape`: latent variables, or rows of continuous measurements."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of dimensions."""
+        return math.prod(self.shape)
+
+    @property
+    def values(self) -> str:
+        """`binary`, `discrete` or `continuous`: what a likelihood must be able to score."""
+        return "continuous"
+
+    def path(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """The points at times `t` `[T]` of the straight line from `a` to `b` (`[..., *shape]`): `[T, ..., *shape]`."""
+        return torch.lerp(a.unsqueeze(0), b.unsqueeze(0), t.reshape(-1, *[1] * a.dim()).to(a))
+
+    def bits_per_dim(self, nll: Tensor | float) -> Tensor | float | None:
+        """Bits per dimension of `nll` nats an example; None where values are not countable, so that no code exists."""
+        return None
+
+    def check(self, x: Tensor) -> None:
+        """Raise `Refusal` unless `x` is `[..., *shape]` with values of this space."""
+        if x.shape[x.dim() - len(self.shape) :] != self.shape:
+            raise Refusal(f"Got an array of shape {list(x.shape)}, expected [..., {', '.join(map(str, self.shape))}].")
+        if not torch.isfinite(x).all():
+            raise Refusal("Got NaN or infinite values, expected finite ones; mask or drop those rows.")
+
+
+@dataclass(frozen=True)
+class Image(Real):
+    """Images of shape (channels, height, width), values in [0, 1].
+
+    levels: number of grey levels L, or None if the values are continuous to begin with. Discrete images hold k / (L - 1).
+    dequantized: True if uniform noise was added, (k + u) / L, which makes them continuous.
+    """
+
+    levels: int | None = 256
+    dequantized: bool = False
+
+    @property
+    def values(self) -> str:
+        if self.dequantized or self.levels is None:
+            return "continuous"
+        return "binary" if self.levels == 2 else "discrete"
+
+    def bits_per_dim(self, nll: Tensor | float) -> Tensor | float | None:
+        """Bits per dimension of the discrete image.
+
+        A density of dequantised images gives a bound on the discrete probability: -log P(k) <= -E log p((k + u) / L)
+        + log L per dimension (Theis et al. 2016, https://arxiv.org/abs/1511.01844, section 3.1).
+        """
+        if self.levels is None:
+            return None
+        nats = nll / self.size + (math.log(self.levels) if self.dequantized else 0.0)
+        return nats / math.log(2)
+
+    def check(self, x: Tensor) -> None:
+        super().check(x)
+        if x.min() < 0 or x.max() > 1:
+            raise Refusal(f"Got values from {x.min():.4g} to {x.max():.4g}, expected 0 to 1; divide by the largest value.")
+        if self.values != "continuous":
+            grid = x * (self.levels - 1)
+            if (grid - grid.round()).abs().max() > 1e-3:
+                fix = "binarise them (data.binarize=dynamic)" if self.values == "binary" else "round them to the grid"
+                raise Refusal(f"Got values between the {self.levels} levels that this model scores; {fix}.")

@@ -1,0 +1,55 @@
+"""What was composed, as a table for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+from torch import nn
+
+from vaekit.compatibility import name
+from vaekit.distributions.kl import closed_form_kl
+from vaekit.spaces import Image, Real
+from vaekit.vae import VAE
+
+
+def describe_space(space: Real) -> str:
+    """E.g. "Image 1x28x28, binary"."""
+    kind = f"{type(space).__name__} {'x'.join(map(str, space.shape))}, {space.values}"
+    return f"{kind}, {space.levels} levels" if isinstance(space, Image) and space.values == "discrete" else kind
+
+
+def composition(vae: VAE, objective: Any, data: str) -> Table:
+    """A row per part: role, choice, space or size, parameters."""
+    table = Table(title="vaekit", title_justify="left")
+    for column in ("part", "choice", "over"):
+        table.add_column(column)
+    table.add_column("parameters", justify="right")
+
+    def row(part: str, module: Any, over: str = "") -> None:
+        count = sum(p.numel() for p in module.parameters()) if isinstance(module, nn.Module) else 0
+        table.add_row(part, name(type(module)), over, f"{count:,}" if count else "")
+
+    table.add_row("data", data, describe_space(vae.space), "")
+    row("encoder", vae.encoder, f"{vae.encoder.out_shape[0]} features")
+    draw = vae.generate(1)
+    for level, step in zip(vae.latents.levels, draw.steps, strict=True):
+        row("posterior", level.posterior, describe_space(level.posterior.space))
+        row("prior", level.prior, describe_space(level.prior.space))
+        del step
+    row("likelihood", vae.likelihood, describe_space(vae.space))
+    table.add_row("  network", name(type(vae.likelihood.network)), "", "")
+    row("objective", objective, f"{objective.num_samples} samples of z, {kl_kind(vae)}")
+    table.add_row("", "", "", f"{sum(p.numel() for p in vae.parameters()):,}", style="bold")
+    return table
+
+
+def kl_kind(vae: VAE) -> str:
+    """Whether the rate has a closed form at every level."""
+    import torch
+
+    with torch.no_grad():
+        features = vae.encoder(torch.zeros(1, *vae.space.shape, device=vae.device))
+        steps = vae.infer(features).steps
+    closed = all(step.q is not None and closed_form_kl(step.q, step.p) is not None for step in steps)
+    return "KL in closed form" if closed else "KL by sampling"

@@ -1,0 +1,228 @@
+"""The VAE: two spaces, three arrows, and the verbs that everything else is written in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+
+from vaekit.batch import Batch
+from vaekit.distributions.kl import closed_form_kl
+from vaekit.distributions.temperature import tempered
+from vaekit.latents.tower import Draw, Level, Step, descend
+from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real
+
+CHUNK_VALUES = 2**20  # values decoded at once when likelihoods are estimated: small chunks stay in the cache
+
+
+@dataclass
+class Terms:
+    """Everything an objective or a metric may read, per example, in nats. K importance samples come first.
+
+    log_px: `[K, B]`. log_pz, log_qz: a `[K, B]` per level. kl: per level `[B]` or `[K, B]`, or None where q and p
+    have no closed form. Densities that nobody asks for are not computed.
+    """
+
+    batch: Batch
+    steps: list[Step]
+    px: Distribution
+    log_px: Tensor
+
+    @cached_property
+    def log_pz(self) -> list[Tensor]:
+        return [step.p.log_prob(step.z) for step in self.steps]
+
+    @cached_property
+    def log_qz(self) -> list[Tensor]:
+        return [_posterior(step).log_prob(step.z) for step in self.steps]
+
+    @cached_property
+    def kl(self) -> list[Tensor | None]:
+        return [closed_form_kl(_posterior(step), step.p) for step in self.steps]
+
+    @property
+    def log_w(self) -> Tensor:
+        """log p(x, z) - log q(z | x), `[K, B]`: the log importance weights."""
+        return self.log_px + sum(self.log_pz) - sum(self.log_qz)
+
+    @cached_property
+    def rates(self) -> list[Tensor]:
+        """KL(q || p) per level, `[B]`: in closed form where there is one, else log q - log p at the draws."""
+        closed_or_drawn = [
+            kl if kl is not None else self.log_qz[level] - self.log_pz[level] for level, kl in enumerate(self.kl)
+        ]
+        return [kl.mean(0) if kl.dim() == 2 else kl for kl in closed_or_drawn]
+
+    @property
+    def rate(self) -> Tensor:
+        """Nats per example that the latents carry, `[B]`."""
+        return torch.stack(self.rates).sum(0)
+
+    @property
+    def distortion(self) -> Tensor:
+        """-log p(x | z), `[B]`."""
+        return -self.log_px.mean(0)
+
+    @property
+    def elbo(self) -> Tensor:
+        """-(distortion + rate), `[B]`."""
+        return -(self.distortion + self.rate)
+
+
+class VAE(nn.Module):
+    """posterior x prior (in `latents`) x likelihood, with an encoder that features come from.
+
+    Called on a `Batch`, it gives its `Terms`.
+    """
+
+    def __init__(self, encoder: nn.Module, latents: nn.Module, likelihood: Likelihood):
+        super().__init__()
+        self.encoder, self.latents, self.likelihood = encoder, latents, likelihood
+
+    @property
+    def space(self) -> Real:
+        """The space of x."""
+        return self.likelihood.space
+
+    @property
+    def device(self) -> torch.device:
+        return self.likelihood.bias.device
+
+    # The walk down the tower, once for each who may pick z ---------------------------------------------------------
+
+    def infer(self, features: Tensor, num_samples: int = 1, temperature: float = 1.0) -> Draw:
+        """Draw z from the posterior: `num_samples` K draws for each of B rows of features, z `[K, B, ...]`.
+
+        temperature multiplies the posterior's standard deviation at each level.
+        """
+
+        def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
+            q = level.infer(features, state)
+            q = q if temperature == 1 else tempered(q, temperature)
+            shape = torch.Size([num_samples] if state is None else [])
+            return Step(q.rsample(shape) if q.has_rsample else q.sample(shape), q, p)
+
+        return descend(self.latents.levels, pick)
+
+    def generate(self, n: int, temperature: float = 1.0) -> Draw:
+        """Draw z from the prior: z `[n, ...]`. temperature multiplies the prior's standard deviation at each level."""
+
+        def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
+            source = p if temperature == 1 else tempered(p, temperature)
+            return Step(source.sample(torch.Size([n] if state is None else [])), None, p)
+
+        return descend(self.latents.levels, pick)
+
+    def replay(self, zs: Sequence[Tensor]) -> Draw:
+        """Take the z given for each level, top first, each `[..., *shape]`."""
+        given = iter(zs)
+        return descend(self.latents.levels, lambda level, state, p: Step(next(given), None, p))
+
+    # Scoring ---------------------------------------------------------------------------------------------------------
+
+    def forward(self, batch: Batch, num_samples: int = 1) -> Terms:
+        return self.terms(batch, self.encoder(batch.x), num_samples)
+
+    def terms(self, batch: Batch, features: Tensor, num_samples: int) -> Terms:
+        """`Terms` of `num_samples` K draws for each row; `features` are the encoder's of batch.x."""
+        draw = self.infer(features, num_samples)
+        px = self.likelihood(draw.state)
+        return Terms(batch, draw.steps, px, _log_prob(px, batch))
+
+    @torch.no_grad()
+    def log_weights(self, batch: Batch, num_samples: int) -> Tensor:
+        """K log importance weights for each row, `[K, B]`, in nats: the encoder runs once, K goes in chunks."""
+        features = self.encoder(batch.x)
+        chunk = max(1, CHUNK_VALUES // (len(batch) * self.space.size))
+        sizes = [min(chunk, num_samples - done) for done in range(0, num_samples, chunk)]
+        return torch.cat([self.terms(batch, features, k).log_w for k in sizes])
+
+    # For people: arrays in, arrays out --------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, n: int, temperature: float = 1.0, draw: bool = False) -> Tensor:
+        """n new examples, `[n, *space.shape]`: the means of p(x | z), or draws from it with `draw=True`."""
+        px = self.likelihood(self.generate(n, temperature).state)
+        return px.sample() if draw else px.mean
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """The posterior's means, one `[B, ...]` per latent level, top first, for x `[B, *space.shape]`.
+
+        A posterior that knows no mean gives a draw. Raises `Refusal` if x does not lie in the data space.
+        """
+        features = self.encoder(self._checked(x))
+
+        def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
+            q = level.infer(features, state)
+            return Step(_mean(q), q, p)
+
+        return [step.z for step in descend(self.latents.levels, pick).steps]
+
+    @torch.no_grad()
+    def decode(self, zs: Sequence[Tensor]) -> Tensor:
+        """The means of p(x | z), `[..., *space.shape]`, for one z per level as `encode` gives them."""
+        return self.likelihood(self.replay(zs).state).mean
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The mean of p(x | z) at the posterior's mean, `[B, *space.shape]`. Raises `Refusal` as `encode` does."""
+        return self.decode(self.encode(x))
+
+    def interpolate(self, a: Tensor, b: Tensor, steps: int) -> Tensor:
+        """Decode `steps` points of the latent space's own path from each a to its b (`[B, ...]`): `[B, steps, ...]`."""
+        t = torch.linspace(0, 1, steps)
+        ends = zip(self.latents.levels, self.encode(a), self.encode(b), strict=True)
+        return self.decode([level.space.path(za, zb, t) for level, za, zb in ends]).transpose(0, 1)
+
+    @torch.no_grad()
+    def vary(self, x: Tensor, n: int, temperature: float = 1.0) -> Tensor:
+        """n variants of each x, `[B, n, *space.shape]`: the means of p(x | z) at draws from the posterior.
+
+        temperature multiplies the posterior's standard deviation: above 1 the variants differ more.
+        """
+        features = self.encoder(self._checked(x))
+        return self.likelihood(self.infer(features, n, temperature).state).mean.transpose(0, 1)
+
+    def log_likelihood(self, x: Tensor, num_samples: int = 500) -> Tensor:
+        """log p(x) in nats, `[B]`: the importance-sampled lower bound of Burda et al. 2016, equation 8.
+
+        It grows with `num_samples` towards the truth. Raises `Refusal` if x does not lie in the data space.
+        """
+        if num_samples < 1:
+            raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
+        log_w = self.log_weights(Batch(self._checked(x)), num_samples)
+        return log_w.logsumexp(0) - math.log(num_samples)
+
+    def _checked(self, x: Tensor) -> Tensor:
+        x = torch.as_tensor(x).to(self.likelihood.bias)
+        if x.dim() != len(self.space.shape) + 1:
+            raise Refusal(f"Got an array of shape {list(x.shape)}, expected [B, {', '.join(map(str, self.space.shape))}].")
+        self.space.check(x)
+        return x
+
+
+def _posterior(step: Step) -> Distribution:
+    assert step.q is not None, "only draws from the posterior are scored against it"
+    return step.q
+
+
+def _mean(q: Distribution) -> Tensor:
+    try:
+        return q.mean
+    except NotImplementedError:
+        return q.sample()
+
+
+def _log_prob(px: Distribution, batch: Batch) -> Tensor:
+    """log p(x | z), `[K, B]`; over the observed values alone where the batch has a mask."""
+    if batch.mask is None:
+        return px.log_prob(batch.x)
+    assert isinstance(px, Independent), "compatibility refuses masks for likelihoods that do not factorise"
+    return (px.base_dist.log_prob(batch.x) * batch.mask).flatten(-px.reinterpreted_batch_ndims).sum(-1)
