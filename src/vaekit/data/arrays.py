@@ -150,10 +150,19 @@ class Arrays:
                 largest, row = max(largest, block.max()), rows.stop
         if levels == 256 and largest <= 1:
             raise Refusal(f"{self.path} holds only 0 and 1 as uint8, which has 256 levels; save x.astype(bool).")
-        found = (_labels(file, LABELS[part], len(array)) for part, array in zip(parts, arrays, strict=True))
+        found = (self._labels(file, part, len(array)) for part, array in zip(parts, arrays, strict=True))
         labels = [label for label in found if label is not None]
         if len(labels) == len(parts):
             np.save(folder / "label.npy", np.concatenate(labels))
+
+    def _labels(self, file: Mapping[str, np.ndarray], part: str, count: int) -> np.ndarray | None:
+        """One whole number a row, or None."""
+        for label in (file[name] for name in LABELS[part] if name in self._headers):
+            with np.errstate(invalid="ignore"):
+                whole = label.astype(np.int64)
+            if label.size == count and np.array_equal(label, whole):
+                return whole.reshape(count)
+        return None
 
     def _check(self, block: np.ndarray) -> None:
         if np.isinf(block).any():
@@ -190,19 +199,12 @@ def _open(path: Path) -> Mapping[str, np.ndarray]:
 def _npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape and dtype of the arrays in an .npz file, without reading them, which numpy itself cannot do."""
     headers = {}
-    with _open(path).zip as members:  # type: ignore[attr-defined]
-        for name in members.namelist():
-            with members.open(name) as member:
+    file: Any = _open(path)
+    with file:
+        for name in file.zip.namelist():
+            with file.zip.open(name) as member:
                 version = np.lib.format.read_magic(member)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, _, dtype = read(member)
             headers[name.removesuffix(".npy")] = (shape, dtype)
     return headers
-
-
-def _labels(file: Mapping[str, np.ndarray], names: tuple[str, ...], count: int) -> np.ndarray | None:
-    """One whole number a row, or None."""
-    for label in (file[name] for name in names if name in file):
-        if label.size == count and np.array_equal(label, label.astype(np.int64)):
-            return label.astype(np.int64).reshape(count)
-    return None

@@ -117,7 +117,7 @@ class ImageFolder:
         def decode(row: int) -> str | None:
             """Fill a row; what is wrong with the file if it cannot be used."""
             try:
-                pixels = _decode(files[row], channels, self.size)
+                pixels = read_image(files[row], channels, self.size)
             except Exception as error:  # Pillow raises nearly anything on a broken file
                 return f"{files[row]}: {error}"
             if pixels.shape != shape:
@@ -152,8 +152,11 @@ class ImageFolder:
             np.save(folder / "label.npy", np.array([classes[self._class(files[row])] for row in usable]))
 
 
-def _decode(file: Path, channels: int, size: tuple[int, int] | None) -> np.ndarray:
-    """The image as uint8 `[channels, height, width]`."""
+def read_image(file: Path, channels: int, size: tuple[int, int] | None) -> np.ndarray:
+    """The image as uint8 `[channels, height, width]`; Pillow raises nearly anything on a broken file.
+
+    size: (height, width) to resize and crop to at the centre; None takes the image as it is.
+    """
     with PIL.Image.open(file) as opened:
         image: PIL.Image.Image = PIL.ImageOps.exif_transpose(opened)
         if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255

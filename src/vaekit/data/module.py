@@ -157,8 +157,12 @@ class DataModule(LightningDataModule):
         batches = self._batches(part, n)
         return self.transform(batches.gather(batches.indices[:n]), training=False)
 
+    def in_order(self, part: Part) -> Batches:
+        """Every row of a part once, raw, in its source's order; `indices` holds the row numbers there."""
+        return self._batches(part, self.eval_batch_size)
+
     def train_dataloader(self) -> Batches:
-        return self._shared("train", self.batch_size, epoch=self._epoch, seed=self.shuffle_seed)
+        return self._shared("train", self.batch_size, training=True, epoch=self._epoch, seed=self.shuffle_seed)
 
     def val_dataloader(self) -> Batches:
         return self._shared("val", self.eval_batch_size)
@@ -183,10 +187,10 @@ class DataModule(LightningDataModule):
             )
         return self._batches(part, batch_size, rank=rank, world=world, **options)
 
-    def _batches(self, part: Part, batch_size: int, **options: Any) -> Batches:
+    def _batches(self, part: Part, batch_size: int, training: bool = False, **options: Any) -> Batches:
         rows, indices, seed = self._splits[part]
         drawn = self.transform.binarize == "dynamic" or self.transform.dequantize
-        by_row = self.transform.binarize == "fixed" or (drawn and part != "train")
+        by_row = self.transform.binarize == "fixed" or (drawn and not training)
 
         def draw(x: Tensor, numbers: Tensor) -> Tensor:
             return self.transform.draw(x, row_noise(seed, numbers, tuple(x.shape[1:])))

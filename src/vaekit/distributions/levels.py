@@ -32,7 +32,8 @@ class Levels(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        return self.logits.exp() @ torch.linspace(0, 1, self.levels).to(self.logits)
+        values = torch.linspace(0, 1, self.levels, dtype=self.logits.dtype, device=self.logits.device)
+        return self.logits.exp() @ values
 
     @property
     def mode(self) -> Tensor:

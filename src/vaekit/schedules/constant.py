@@ -2,7 +2,7 @@
 
 
 class Constant:
-    """value, at all times."""
+    """`value`, at all times."""
 
     def __init__(self, value: float):
         self.value = value

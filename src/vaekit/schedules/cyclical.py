@@ -4,21 +4,21 @@ from vaekit.refusal import Refusal
 
 
 class Cyclical:
-    """`cycles` warm-ups of `epochs / cycles` each: `start` to `end` in the first `ramp` of a cycle, then `end`.
+    """`cycles` warm-ups of `epochs / cycles` each: `start` to `value` in the first `ramp` of a cycle, then `value`.
 
-    Fu et al. 2019 (https://arxiv.org/abs/1903.10145), equation 6. After `epochs`, `end`.
+    Fu et al. 2019, https://arxiv.org/abs/1903.10145, equation 6. After `epochs`, `value`.
     """
 
-    def __init__(self, start: float, end: float, epochs: float, cycles: int = 4, ramp: float = 0.5):
+    def __init__(self, value: float, start: float = 0.0, epochs: float = 40.0, cycles: int = 4, ramp: float = 0.5):
         if epochs <= 0 or cycles < 1 or not 0 < ramp <= 1:
             raise Refusal(
                 f"A cyclical schedule needs epochs > 0, cycles >= 1 and 0 < ramp <= 1; "
                 f"got epochs={epochs}, cycles={cycles}, ramp={ramp}."
             )
-        self.start, self.end, self.epochs, self.cycles, self.ramp = start, end, epochs, cycles, ramp
+        self.start, self.value, self.epochs, self.cycles, self.ramp = start, value, epochs, cycles, ramp
 
     def __call__(self, epoch: float | None) -> float:
         if epoch is None or epoch >= self.epochs:
-            return self.end
+            return self.value
         within = (epoch / self.epochs * self.cycles) % 1.0
-        return self.start + (self.end - self.start) * min(within / self.ramp, 1.0)
+        return self.start + (self.value - self.start) * min(within / self.ramp, 1.0)

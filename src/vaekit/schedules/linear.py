@@ -4,14 +4,16 @@ from vaekit.refusal import Refusal
 
 
 class Linear:
-    """From `start` to `end` in a straight line over `epochs`, then `end` (Bowman et al. 2016,
-    https://arxiv.org/abs/1511.06349, section 3.1)."""
+    """From `start` to `value` in a straight line over `epochs`, then `value`.
 
-    def __init__(self, start: float, end: float, epochs: float):
+    Bowman et al. 2016, https://arxiv.org/abs/1511.06349, section 3.1.
+    """
+
+    def __init__(self, value: float, start: float = 0.0, epochs: float = 10.0):
         if epochs <= 0:
             raise Refusal(f"A linear schedule over epochs={epochs} has no slope; give epochs above 0.")
-        self.start, self.end, self.epochs = start, end, epochs
+        self.start, self.value, self.epochs = start, value, epochs
 
     def __call__(self, epoch: float | None) -> float:
         done = 1.0 if epoch is None else min(epoch / self.epochs, 1.0)
-        return self.start + (self.end - self.start) * done
+        return self.start + (self.value - self.start) * done

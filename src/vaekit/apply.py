@@ -1,0 +1,47 @@
+"""The walk from a run folder to what a task makes of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from vaekit import runs
+from vaekit.refusal import Refusal
+from vaekit.tasks.checks import within
+from vaekit.tasks.context import open_run
+
+
+def run(config: DictConfig) -> None:
+    """Load a run and do one task; what it makes goes into `<run>/tasks/<task>/` when it is done, and nowhere else.
+
+    Raises `Refusal` if the run cannot be loaded or written to, or the task refuses.
+    """
+    for name in ("lightning", "lightning.pytorch"):
+        logging.getLogger(name).handlers.clear()  # Hydra's root handler prints them already
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    within("seed", plain["seed"], 0)
+    task = instantiate(plain["task"], _partial_=True)
+    name = task.func.__name__
+    folder = runs.find(plain["run"]).resolve()  # outputs/latest may move on while the task works
+    try:
+        out = folder / "tasks" / name
+        out.mkdir(parents=True, exist_ok=True)
+        unfinished = TemporaryDirectory(prefix=f".{name}-", dir=out.parent)
+    except OSError as error:
+        raise Refusal(f"Cannot write to {folder}/tasks ({error.strerror}); copy the run, and give run=COPY.") from error
+    with unfinished:  # a task that fails leaves the files of an earlier call as they were
+        settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust")}
+        context = open_run(folder, unfinished.name, **settings)
+        torch.manual_seed(plain["seed"])
+        task(context)
+        for file in sorted(Path(unfinished.name).iterdir()):
+            file.replace(out / file.name)
+            Console().print(os.path.relpath(out / file.name), soft_wrap=True, highlight=False)

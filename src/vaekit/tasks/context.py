@@ -1,0 +1,109 @@
+"""What a task is given: a trained VAE, its data, and a folder to write into."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from torch import Tensor
+
+from vaekit import runs
+from vaekit.data.batches import Batches
+from vaekit.data.module import DataModule
+from vaekit.figures import save_grid
+from vaekit.refusal import Refusal
+from vaekit.summary import describe_space
+from vaekit.tasks.checks import within
+from vaekit.vae import VAE
+
+SHOWN = 256  # pictures in a grid at most: more are too small to be looked at
+
+
+@dataclass
+class Context:
+    """vae: ready to use, on its device. config: the run's. out: an existing folder, for the task's files.
+
+    batch_size: rows at once on the device. changes: settings of the run's data that differ now, e.g. its root.
+    """
+
+    vae: VAE
+    config: Mapping[str, Any]
+    out: Path
+    batch_size: int
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def data(self) -> DataModule:
+        """The run's data, read on first use. Raises `Refusal` for an unknown setting, or data of another space."""
+        module = dict(self.config["data"]["module"], eval_batch_size=self.batch_size)
+        module["source"] = source = dict(module["source"])
+        settings = {name: part for part in (source, module) for name in part if name[0] != "_" and name != "source"}
+        for name, value in self.changes.items():
+            if name not in settings:
+                raise Refusal(f"data.{name} is no setting of this run's data; use one of {', '.join(sorted(settings))}.")
+            settings[name][name] = value
+        data: DataModule = instantiate(module)
+        if data.space != self.vae.space:
+            raise Refusal(
+                f"The data are {describe_space(data.space)}, but the run was trained on "
+                f"{describe_space(self.vae.space)}; leave out data.{' data.'.join(self.changes)}, or name another run=."
+            )
+        return data
+
+    @cached_property
+    def test(self) -> Batches:
+        """The test rows, raw and in order."""
+        return self.data.in_order("test")
+
+    def examples(self, numbers: slice) -> Tensor:
+        """These of the test examples, `[n, *space.shape]`, in the data space."""
+        return self.data.transform(self.test.gather(self.test.indices[numbers]), training=False).x.to(self.vae.device)
+
+    def chunks(self, n: int) -> list[int]:
+        """n in parts of at most batch_size, so that what is on the device does not grow with n."""
+        return [min(self.batch_size, n - done) for done in range(0, n, self.batch_size)]
+
+    def save(self, name: str, grid: Tensor, columns: int, **arrays: Tensor) -> None:
+        """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`, and NAME.npz, all of `arrays`."""
+        np.savez(self.out / f"{name}.npz", **{key: array.cpu().numpy() for key, array in arrays.items()})
+        rows = max(1, SHOWN // columns)
+        save_grid(self.out / f"{name}.png", grid[: rows * columns], self.vae.space, columns)
+
+
+def open_run(
+    run: str | Path,
+    out: str | Path,
+    device: str = "auto",
+    batch_size: int | None = None,
+    data: Mapping[str, Any] | None = None,
+    trust: Collection[str] = (),
+) -> Context:
+    """The `Context` of a finished run.
+
+    device: auto, cpu, cuda or mps. batch_size: None for the run's own in evaluation.
+    data: changes to the run's data settings. trust: see `vaekit.runs.read_config`.
+    Raises `Refusal` as `vaekit.runs.load` does, and for a device that is not there.
+    """
+    device = find_device(device)
+    config = runs.read_config(run, trust)
+    module = config["data"]["module"]
+    if batch_size is None:
+        batch_size = module["eval_batch_size"] or 4 * module["batch_size"]
+    within("batch_size", batch_size, 1)
+    return Context(runs.load(run, trust, device), config, Path(out), batch_size, data or {})
+
+
+def find_device(device: str) -> str:
+    """`device`, or for "auto" the best one there is. Raises `Refusal` for one that is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    found = next(name for name in there if there[name]) if device == "auto" else device
+    if not there.get(found):
+        names = " or ".join(f"device={name}" for name in ("auto", *there) if there.get(name, True))
+        raise Refusal(f"device={device} is not on this machine, or torch cannot use it; use {names}.")
+    return found

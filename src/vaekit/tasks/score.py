@@ -1,0 +1,61 @@
+"""How likely the model finds each example."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.refusal import Refusal
+from vaekit.tasks.checks import within
+from vaekit.tasks.context import Context
+from vaekit.tasks.inputs import open_input
+
+
+def score(context: Context, split: str = "test", input: str | Path | None = None, num_samples: int = 100) -> Tensor:
+    """log p(x) of each example `[N]`, in nats: the importance-sampled bound of `num_samples` draws of z.
+
+    split: train, val or test of the run's data. input: in its place an image file, a folder of images, or rows in .npy
+        or .npz.
+    Writes scores.csv: row (its number in the data's own order) or file, log_px, and bits_per_dim where it is defined.
+    Where values are missing, log_px is of those observed.
+    Raises `Refusal` for an unknown split, num_samples < 1, and inputs that cannot be read or do not fit.
+    """
+    within("task.num_samples", num_samples, 1)
+    names, batches = _from_input(context, input) if input is not None else _from_data(context, split)
+    vae, scores = context.vae, []
+    bits = vae.space.bits_per_dim(0.0) is not None
+    with (context.out / "scores.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        first = "file" if isinstance(names[0], str) else "row"
+        writer.writerow([first, "log_px", "bits_per_dim"] if bits else [first, "log_px"])
+        row = iter(names)
+        for batch in track(batches, "scoring", total=math.ceil(len(names) / context.batch_size)):
+            log_px = vae.log_weights(batch, num_samples).logsumexp(0).cpu() - math.log(num_samples)
+            columns: list[Any] = [log_px, vae.space.bits_per_dim(-log_px)] if bits else [log_px]
+            writer.writerows([next(row), *(f"{each:.6f}" for each in figures)] for figures in zip(*columns, strict=True))
+            scores.append(log_px)
+    log_px = torch.cat(scores)
+    Console().print(f"log p(x): {log_px.mean():.2f} nats on average over {len(log_px)} examples")
+    return log_px
+
+
+def _from_data(context: Context, split: Any) -> tuple[Sequence[int], Iterator[Batch]]:
+    if split not in ("train", "val", "test"):
+        raise Refusal(f"Got task.split={split}, expected train, val or test; use task.split=test.")
+    rows, transform = context.data.in_order(split), context.data.transform
+    return rows.indices.tolist(), (transform(batch.to(context.vae.device), training=False) for batch in rows)
+
+
+def _from_input(context: Context, path: str | Path) -> tuple[Sequence[Any], Iterator[Batch]]:
+    names, read = open_input(path, context.vae.space)
+    starts = range(0, len(names), context.batch_size)
+    return names, (Batch(read(slice(i, i + context.batch_size)).to(context.vae.device)) for i in starts)

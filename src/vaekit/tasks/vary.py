@@ -1,0 +1,36 @@
+"""Variants of one example."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vaekit.tasks.checks import positive, within
+from vaekit.tasks.context import Context
+from vaekit.tasks.inputs import read_one
+
+
+def vary(
+    context: Context, input: str | Path | None = None, index: int = 0, n: int = 15, temperature: float = 1.0
+) -> Tensor:
+    """n variants of one example: x `[n, *space.shape]`, the means of p(x | z) at draws z from the posterior.
+
+    input: a file (an image, or one row in .npy or .npz); else test example number `index`.
+    temperature multiplies the posterior's standard deviation: above 1 the variants differ more.
+    Writes variants.png, the example first, and variants.npz: original `[1, *space.shape]` and x.
+    Raises `Refusal` for n < 1, a temperature that is not above 0, an index without a row, a file that does not fit.
+    """
+    within("task.n", n, 1)
+    positive("task.temperature", temperature)
+    if input is None:
+        within("task.index", index, 0, len(context.test.indices) - 1)
+        original = context.examples(slice(index, index + 1))
+    else:
+        original = read_one(input, context.vae.space).to(context.vae.device)
+    chunks = [context.vae.vary(original, chunk, temperature)[0].cpu() for chunk in context.chunks(n)]
+    x, grid = torch.cat(chunks), torch.cat([original.cpu(), *chunks])
+    context.save("variants", grid, columns=min(16, math.ceil(math.sqrt(n + 1))), original=original, x=x)
+    return x

@@ -1,0 +1,192 @@
+import numpy as np
+import pytest
+import torch
+
+from vaekit.data.arrays import Arrays
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Real
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (12, 5, 4), dtype=np.uint8)
+COLOR = RNG.integers(0, 256, (12, 5, 4, 3), dtype=np.uint8)
+VECTORS = RNG.normal(size=(12, 7))
+
+
+def npy(path, x):
+    np.save(path.with_suffix(".npy"), x)
+    return path.with_suffix(".npy")
+
+
+def npz(path, x):
+    np.savez_compressed(path.with_suffix(".npz"), x=x)
+    return path.with_suffix(".npz")
+
+
+def pt(path, x):
+    torch.save(torch.from_numpy(np.ascontiguousarray(x)), path.with_suffix(".pt"))
+    return path.with_suffix(".pt")
+
+
+@pytest.mark.parametrize("save", [npy, npz, pt])
+@pytest.mark.parametrize(
+    ("x", "space", "expected"),
+    [
+        (VECTORS, Real((7,)), VECTORS.astype(np.float32)),
+        (VECTORS.astype(np.float16), Real((7,)), VECTORS.astype(np.float16).astype(np.float32)),
+        (np.arange(24).reshape(12, 2), Real((2,)), np.arange(24.0).reshape(12, 2)),
+        (GREY, Image((1, 5, 4), levels=256), GREY[:, None]),
+        (GREY > 99, Image((1, 5, 4), levels=2), (GREY > 99)[:, None]),
+        (GREY / 255, Image((1, 5, 4), levels=None), (GREY / 255).astype(np.float32)[:, None]),
+        (COLOR, Image((3, 5, 4), levels=256), np.moveaxis(COLOR, 3, 1)),
+        (np.moveaxis(COLOR, 3, 1), Image((3, 5, 4), levels=256), np.moveaxis(COLOR, 3, 1)),
+        (COLOR[..., :1], Image((1, 5, 4), levels=256), COLOR[..., 0][:, None]),
+        (
+            COLOR[:, None, ..., 0] / 255,
+            Image((1, 5, 4), levels=None),
+            (COLOR[:, None, ..., 0] / 255).astype(np.float32),
+        ),
+    ],
+)
+def test_every_format_holds_vectors_and_images(tmp_path, save, x, space, expected):
+    source = Arrays(save(tmp_path / "rows", x))
+    rows = source.load("train")
+    assert source.space == space and rows.x.shape == (12, *space.shape)
+    assert rows.x.dtype == (np.float32 if space.values == "continuous" else np.uint8)
+    assert np.array_equal(rows.x, expected) and rows.mask is None and rows.label is None
+    assert source.load("test") is None
+
+
+def test_names_give_splits_and_labels(tmp_path):
+    label = np.arange(12)
+    medmnist = dict(
+        train_images=GREY[:6], train_labels=label[:6, None], val_images=GREY[6:8], val_labels=label[6:8, None],
+        test_images=GREY[8:], test_labels=label[8:, None],
+    )  # fmt: skip
+    keras = dict(x_train=GREY[:8], y_train=label[:8], x_test=GREY[8:], y_test=label[8:].astype(float))
+    for i, arrays in enumerate((medmnist, keras)):
+        np.savez(tmp_path / f"{i}.npz", **arrays)
+        torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, tmp_path / f"{i}.pt")
+    for i in (0, 1):
+        for suffix in ("npz", "pt"):
+            source = Arrays(tmp_path / f"{i}.{suffix}")
+            train, test = source.load("train"), source.load("test")
+            assert np.array_equal(train.x[:, 0], GREY[:8]) and train.label.tolist() == list(range(8))
+            assert np.array_equal(test.x[:, 0], GREY[8:]) and test.label.tolist() == list(range(8, 12))
+
+
+def test_the_key_names_the_rows(tmp_path):
+    np.savez(tmp_path / "rows.npz", pictures=GREY, others=GREY[:3], x_test=GREY[:2], labels=np.arange(12))
+    source = Arrays(tmp_path / "rows.npz", key="pictures")
+    rows = source.load("train")
+    assert np.array_equal(rows.x[:, 0], GREY) and rows.label.tolist() == list(range(12))
+    assert source.load("test") is None
+    with pytest.raises(Refusal, match=r"holds pictures, others, x_test, labels.*data\.key=NAME"):
+        _ = Arrays(tmp_path / "rows.npz").space
+    with pytest.raises(Refusal, match=r"expected picture;.*data\.key=NAME"):
+        _ = Arrays(tmp_path / "rows.npz", key="picture").space
+
+
+def test_labels_that_are_no_classes_are_left_out(tmp_path):
+    labels = {
+        "many": np.zeros((12, 3), int),
+        "real": np.linspace(0, 1, 12),
+        "missing": np.full(12, np.nan),
+        "few": np.arange(5),
+        "words": np.full(12, "cat"),
+        "objects": np.full(12, None),
+    }
+    for name, y in labels.items():
+        np.savez(tmp_path / f"{name}.npz", x=GREY, y=y)
+        assert Arrays(tmp_path / f"{name}.npz").load("train").label is None, name
+
+
+@pytest.mark.parametrize("save", [npy, npz, pt])
+def test_nan_is_missing(tmp_path, save):
+    x = VECTORS.copy()
+    x[2, 3] = x[11, 0] = np.nan
+    rows = Arrays(save(tmp_path / "rows", x)).load("train")
+    assert np.array_equal(rows.mask, ~np.isnan(x)) and rows.x[2, 3] == rows.x[11, 0] == 0
+    assert np.array_equal(rows.x[rows.mask], x.astype(np.float32)[rows.mask])
+
+
+def test_large_files_are_read_in_parts(tmp_path):
+    x = np.arange(10_000.0)[:, None] * [1, 2]
+    x[9_000, 1] = np.nan
+    rows = Arrays(npy(tmp_path / "rows", x)).load("train")
+    assert np.array_equal(rows.x, np.nan_to_num(x)) and np.flatnonzero(~rows.mask.all(1)).tolist() == [9_000]
+
+
+@pytest.mark.parametrize("save", [npy, npz, pt])
+def test_space_reads_the_header_only(tmp_path, save, monkeypatch):
+    x = np.zeros((2000, 64, 64), np.uint8)
+    path = save(tmp_path / "rows", x)
+    if save is npy:  # the pixels are gone, and nobody notices
+        with open(path, "r+b") as file:
+            file.truncate(len(x.tobytes()) + 128)
+    if save is npz:
+        monkeypatch.setattr(np.lib.format, "read_array", None)
+    assert Arrays(path).space == Image((1, 64, 64), levels=256)
+
+
+def test_rows_are_cached_until_the_file_changes(tmp_path, monkeypatch):
+    path = npy(tmp_path / "rows", VECTORS)
+    Arrays(path).load("train")
+    with monkeypatch.context() as patch:
+        patch.setattr(Arrays, "_build", None)
+        assert np.array_equal(Arrays(path).load("train").x, VECTORS.astype(np.float32))
+    npy(tmp_path / "rows", VECTORS[:5])
+    assert len(Arrays(path).load("train")) == 5
+
+
+@pytest.mark.parametrize(
+    ("x", "fix"),
+    [
+        (np.zeros(5), r"shape \[5\].*data\.key=NAME"),
+        (np.zeros((2, 3, 4, 5, 6)), r"expected vectors \[N, D\]"),
+        (np.zeros((0, 3)), r"shape \[0, 3\]"),
+        (np.zeros((4, 5, 6), np.int64), r"astype\('uint8'\)"),
+        (np.zeros((4, 5, 6, 7), np.uint8), r"\[N, C, H, W\]"),
+        (np.zeros((4, 3, 6, 3), np.uint8), r"\[N, C, H, W\]"),
+    ],
+)
+def test_refused_by_the_header(tmp_path, x, fix):
+    with pytest.raises(Refusal, match=fix):
+        _ = Arrays(npy(tmp_path / "rows", x)).space
+
+
+@pytest.mark.parametrize(
+    ("x", "fix"),
+    [
+        (np.array([[1.0, np.inf]]), "infinite.*drop those rows"),
+        (np.array([[1.0, 1e300]]), "infinite.*drop those rows"),
+        (GREY.astype(np.float32), "expected 0 to 1; divide by the largest value"),
+        (-(GREY / 255), "expected 0 to 1; divide by the largest value"),
+        ((GREY > 99).astype(np.uint8), r"astype\(bool\)"),
+    ],
+)
+def test_refused_by_the_values(tmp_path, x, fix, cache_folder):
+    with pytest.raises(Refusal, match=fix):
+        Arrays(npy(tmp_path / "rows", x)).load("train")
+    assert list(cache_folder.iterdir()) == []
+
+
+def test_refused_files(tmp_path):
+    with pytest.raises(Refusal, match=r"data\.path=rows\.npz"):
+        Arrays(None)
+    with pytest.raises(Refusal, match=r"no file .*data\.path=FILE"):
+        _ = Arrays(tmp_path / "nowhere.npy").space
+    (tmp_path / "rows.csv").write_text("1,2")
+    with pytest.raises(Refusal, match=r"expected a \.npy, \.npz or \.pt file"):
+        _ = Arrays(tmp_path / "rows.csv").space
+    for name in ("broken.npy", "broken.npz", "broken.pt"):
+        (tmp_path / name).write_bytes(b"nonsense")
+        with pytest.raises(Refusal, match=r"Cannot read .*save it again"):
+            _ = Arrays(tmp_path / name).space
+    np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
+    torch.save({"x": Arrays}, tmp_path / "code.pt")
+    for name in ("objects.npy", "code.pt"):
+        with pytest.raises(Refusal, match=r"Cannot read .*save it again"):
+            _ = Arrays(tmp_path / name).space
+    np.savez(tmp_path / "differ.npz", x_train=GREY, x_test=GREY[:, 1:])
+    with pytest.raises(Refusal, match=r"'x_test' .* differ"):
+        Arrays(tmp_path / "differ.npz").load("test")

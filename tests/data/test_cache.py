@@ -1,0 +1,103 @@
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from vaekit.data.cache import cached, fingerprint
+from vaekit.refusal import Refusal
+
+
+def write(value):
+    return lambda folder: np.save(folder / "x.npy", np.full(5, value))
+
+
+def never(folder):
+    raise AssertionError("built again")
+
+
+def test_is_built_once_and_memory_mapped(tmp_path):
+    cached(tmp_path, "rows", "a", write(1))
+    arrays = cached(tmp_path, "rows", "a", never)
+    assert list(arrays) == ["x"] and isinstance(arrays["x"], np.memmap) and arrays["x"].tolist() == [1] * 5
+    torch.from_numpy(arrays["x"])[0] = 7  # no warning, and the file stays as it is
+    assert cached(tmp_path, "rows", "a", never)["x"][0] == 1
+
+
+def test_a_new_fingerprint_builds_again_and_removes_the_old(tmp_path):
+    cached(tmp_path, "rows", "a", write(1))
+    cached(tmp_path, "rows-test", "a", write(3))
+    assert cached(tmp_path, "rows", "b", write(2))["x"][0] == 2
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["rows-b", "rows-test-a"]
+
+
+def test_a_failed_build_leaves_nothing(tmp_path):
+    def fail(folder):
+        np.save(folder / "x.npy", np.zeros(3))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached(tmp_path, "rows", "a", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _build_slowly(folder, started):
+    def build(arrays):
+        np.save(arrays / "x.npy", np.zeros(3))
+        started.set()
+        time.sleep(60)
+
+    cached(folder, "rows", "a", build)
+
+
+def test_a_killed_build_is_never_used_and_swept_a_day_later(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    process = context.Process(target=_build_slowly, args=(tmp_path, started))
+    process.start()
+    assert started.wait(60)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    (left,) = tmp_path.iterdir()
+    assert cached(tmp_path, "rows", "a", write(4))["x"].tolist() == [4] * 5
+    os.utime(left, (0, 0))
+    cached(tmp_path, "rows", "b", write(5))
+    assert [folder.name for folder in tmp_path.iterdir()] == ["rows-b"]
+
+
+def test_the_slower_of_two_builds_takes_the_other_ones(tmp_path):
+    def overtaken(folder):
+        write(1)(folder)
+        cached(tmp_path, "rows", "a", write(2))
+
+    assert cached(tmp_path, "rows", "a", overtaken)["x"][0] == 2
+    assert [folder.name for folder in tmp_path.iterdir()] == ["rows-a"]
+
+
+def test_fingerprint_sees_names_sizes_and_times(tmp_path):
+    file = tmp_path / "a"
+    file.write_text("one")
+    os.utime(file, (1, 1))
+    first = fingerprint([file])
+    assert fingerprint([file]) == first
+    os.utime(file, (2, 2))
+    touched = fingerprint([file])
+    file.write_text("longer")
+    os.utime(file, (1, 1))
+    longer = fingerprint([file])
+    renamed = fingerprint([file.rename(tmp_path / "b")])
+    assert len({first, touched, longer, renamed}) == 4
+
+
+def test_the_environment_names_the_folder(cache_folder):
+    cached(None, "rows", "a", write(1))
+    assert (cache_folder / "rows-a" / "x.npy").is_file()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refusal, match=r"data\.cache=FOLDER"):
+        cached(tmp_path / "file", "rows", "a", write(1))

@@ -1,0 +1,44 @@
+"""Small VAEs for tests, composed as `train.py` composes them."""
+
+from functools import cache
+
+import torch
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from omegaconf import DictConfig
+
+from vaekit import commands  # noqa: F401  (registers the resolver that conf/train.yaml uses)
+from vaekit.batch import Batch
+from vaekit.compose import compose
+from vaekit.configs import CONF
+from vaekit.spaces import Image, Real
+
+SMALL = ("network.hidden=[16]", "latents.dim=3")
+BINARY = Image((1, 8, 8), levels=2)
+GREY = Image((1, 8, 8), levels=17)
+DEQUANTIZED = Image((1, 8, 8), levels=17, dequantized=True)
+VECTORS = Real((6,))
+
+
+@cache
+def config(*overrides: str) -> DictConfig:
+    """The configuration of `python train.py *overrides`."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra_compose("train", overrides=list(overrides))
+
+
+def build(space: Real, *overrides: str, seed: int = 0):
+    """VAE and objective over `space`."""
+    torch.manual_seed(seed)
+    return compose(config(*overrides), space)
+
+
+def examples(space: Real, n: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:
+    """n random rows of a space."""
+    generator = torch.Generator().manual_seed(seed)
+    if space.values == "continuous":
+        x = torch.rand(n, *space.shape, generator=generator, dtype=dtype)
+    else:
+        assert isinstance(space, Image)
+        x = torch.randint(space.levels, (n, *space.shape), generator=generator).to(dtype) / (space.levels - 1)
+    return Batch(x)

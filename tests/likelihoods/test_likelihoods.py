@@ -1,0 +1,101 @@
+"""Every likelihood: a proper distribution over its space, that starts at the data's mean."""
+
+import pytest
+import torch
+from hydra.utils import get_class
+
+from helpers import BINARY, DEQUANTIZED, GREY, SMALL, VECTORS, build, examples
+from vaekit.configs import options
+from vaekit.likelihoods.gaussian import Gaussian
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image
+
+LIKELIHOODS = sorted(options("likelihood"))
+SPACES = {"discrete": GREY, "binary": BINARY, "continuous": DEQUANTIZED}
+
+
+def of(name, *overrides):
+    """A likelihood over the first space that it scores."""
+    values = get_class(options("likelihood")[name]["_target_"]).values
+    space = next(space for kind, space in SPACES.items() if kind in values)
+    vae, _ = build(space, "model=mlp_vae", *SMALL, f"likelihood={name}", *overrides)
+    return vae.likelihood.double()
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_shapes_with_any_leading_dimensions(name):
+    likelihood = of(name)
+    shape = likelihood.space.shape
+    for lead in ((4,), (3, 4), (2, 3, 4)):
+        px = likelihood(torch.randn(*lead, 3, dtype=torch.float64))
+        assert px.batch_shape == lead
+        assert px.mean.shape == px.mode.shape == px.sample().shape == (*lead, *shape)
+        assert px.log_prob(examples(likelihood.space, 4, dtype=torch.float64).x).shape == lead
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_each_value_sums_or_integrates_to_one(name):
+    likelihood = of(name)
+    px = likelihood(torch.randn(2, 3, dtype=torch.float64)).base_dist
+    space = likelihood.space
+    if space.values == "continuous":
+        grid = torch.linspace(-30, 30, 20_001, dtype=torch.float64)
+        mass = torch.trapezoid(px.log_prob(grid.reshape(-1, 1, 1, 1, 1)).exp(), grid, dim=0)
+    else:
+        grid = torch.linspace(0, 1, space.levels, dtype=torch.float64)
+        mass = px.log_prob(grid.reshape(-1, 1, 1, 1, 1).expand(-1, 2, *space.shape)).exp().sum(0)
+    torch.testing.assert_close(mass, torch.ones_like(mass), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_draws_lie_in_the_space(name):
+    likelihood = of(name)
+    px = likelihood(torch.randn(50, 3, dtype=torch.float64))
+    if likelihood.space.values != "continuous":
+        for x in (px.sample(), px.mode):
+            likelihood.space.check(x)
+    assert torch.isfinite(px.log_prob(px.sample())).all()
+
+
+@pytest.mark.parametrize("name", [name for name in LIKELIHOODS if name != "categorical"])
+def test_starts_at_the_mean_of_the_data(name):
+    likelihood = of(name)
+    mean = torch.linspace(0.1, 0.9, likelihood.space.size, dtype=torch.float64).reshape(likelihood.space.shape)
+    likelihood.start_at(mean)
+    likelihood.network = torch.nn.Module()  # a silent one
+    likelihood.network.in_shape = (3,)
+    likelihood.network.forward = lambda z: torch.zeros(len(z), *likelihood.bias.shape, dtype=z.dtype)
+    reached = likelihood(torch.zeros(1, 3, dtype=torch.float64)).mean[0]
+    # the edge bins of a discretised logistic gather its tails, which moves its mean towards the middle
+    torch.testing.assert_close(reached, mean, atol=0.06 if name == "discretized_logistic" else 1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("scale", "params"), [("fixed", 1), ("global", 1), ("pixel", 2)])
+def test_gaussian_scales(scale, params):
+    likelihood = of("gaussian", f"likelihood.scale={scale}", "likelihood.value=0.3")
+    assert likelihood.bias.shape[0] == params
+    likelihood.start_at(torch.zeros(likelihood.space.shape))
+    sigma = likelihood(torch.zeros(1, 3, dtype=torch.float64)).stddev
+    if scale == "pixel":
+        assert sigma.std() > 0, "sigma comes from the network"
+    else:
+        torch.testing.assert_close(sigma, torch.full_like(sigma, 0.3), rtol=1e-5, atol=0)
+    assert ("log_scale" in dict(likelihood.named_parameters())) == (scale == "global")
+
+
+def test_a_learned_sigma_has_a_floor():
+    likelihood = of("gaussian", "likelihood.floor=0.1")
+    with torch.no_grad():
+        likelihood.log_scale.fill_(-100.0)
+    assert likelihood(torch.zeros(1, 3, dtype=torch.float64)).stddev.min() >= 0.1
+
+
+@pytest.mark.parametrize("options", [{"scale": "none"}, {"value": 0.0}, {"value": -1.0}])
+def test_impossible_scales_are_refused(options):
+    with pytest.raises(Refusal, match="likelihood"):
+        Gaussian(VECTORS, lambda params: None, **options)
+
+
+def test_levels_come_from_the_data():
+    vae, _ = build(Image((1, 8, 8), levels=5), "model=mlp_vae", *SMALL, "likelihood=categorical")
+    assert vae.likelihood.bias.shape[0] == 5

@@ -1,0 +1,59 @@
+import math
+
+import pytest
+import torch
+
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Real
+
+
+def test_path_is_a_straight_line_with_its_ends():
+    a, b = torch.randn(4, 3), torch.randn(4, 3)
+    path = Real((3,)).path(a, b, torch.linspace(0, 1, 5))
+    assert path.shape == (5, 4, 3)
+    torch.testing.assert_close(path[0], a)
+    torch.testing.assert_close(path[-1], b)
+    torch.testing.assert_close(path[2], (a + b) / 2)
+
+
+def test_bits_per_dim_of_a_uniform_image_are_its_bits():
+    # the uniform distribution over 256 levels costs 8 bits; the uniform density over the dequantised cube, 0 nats
+    assert Image((1, 2, 2), levels=256).bits_per_dim(4 * math.log(256)) == pytest.approx(8)
+    assert Image((1, 2, 2), levels=256, dequantized=True).bits_per_dim(0.0) == pytest.approx(8)
+    assert Image((1, 2, 2), levels=None).bits_per_dim(1.0) is None
+    assert Real((3,)).bits_per_dim(1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("space", "values"),
+    [
+        (Image((1, 8, 8), levels=2), "binary"),
+        (Image((1, 8, 8)), "discrete"),
+        (Image((1, 8, 8), dequantized=True), "continuous"),
+        (Image((1, 8, 8), levels=None), "continuous"),
+        (Real((3,)), "continuous"),
+    ],
+)
+def test_values(space, values):
+    assert space.values == values
+
+
+@pytest.mark.parametrize(
+    ("space", "x", "says"),
+    [
+        (Real((3,)), torch.zeros(2, 4), "shape"),
+        (Real((3,)), torch.tensor([[0.0, math.nan, 1.0]]), "NaN"),
+        (Image((1, 2, 2)), torch.full((1, 1, 2, 2), 255.0), "0 to 1"),
+        (Image((1, 2, 2), levels=2), torch.full((1, 1, 2, 2), 0.5), "data.binarize"),
+        (Image((1, 2, 2), levels=17), torch.full((1, 1, 2, 2), 0.51), "17 levels"),
+    ],
+)
+def test_what_lies_outside_is_refused(space, x, says):
+    with pytest.raises(Refusal, match=says):
+        space.check(x)
+
+
+def test_what_lies_inside_passes():
+    Image((1, 2, 2), levels=17).check(torch.randint(17, (5, 1, 2, 2)) / 16)
+    Image((1, 2, 2), levels=2).check(torch.ones(3, 1, 2, 2))
+    Image((1, 2, 2), dequantized=True).check(torch.rand(3, 1, 2, 2))

@@ -1,0 +1,188 @@
+"""The VAE's verbs, its terms, and one case where everything is known in closed form."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import MultivariateNormal
+
+from helpers import BINARY, GREY, SMALL, VECTORS, build, examples
+from vaekit import vae as vae_module
+from vaekit.batch import Batch
+from vaekit.refusal import Refusal
+
+
+@pytest.fixture
+def linear():
+    """z ~ N(0, I), x = W z + b + sigma e, with an encoder made exact or not by hand: (vae, W, b, sigma)."""
+    vae, _ = build(
+        VECTORS, "model=mlp_vae", "network.hidden=[]", "latents.dim=2", "likelihood=gaussian", "likelihood.value=0.6"
+    )
+    vae = vae.double()
+    weight = vae.likelihood.network.body[1].weight.detach()
+    bias, sigma = vae.likelihood.bias.detach().flatten(), vae.likelihood.log_scale.exp().item() + 1e-3
+    return vae, weight, bias, sigma
+
+
+def exact_posterior(vae, weight, bias, sigma):
+    """Make q(z|x) as good as a diagonal Gaussian can be: the true mean and the marginal scales."""
+    covariance = torch.linalg.inv(torch.eye(2, dtype=torch.float64) + weight.T @ weight / sigma**2)
+    gain = covariance @ weight.T / sigma**2
+    head = vae.latents.levels[0].posterior.head
+    with torch.no_grad():
+        head.weight.zero_()
+        head.weight[:2] = gain
+        head.bias[:2] = -gain @ bias
+        head.bias[2:] = torch.diagonal(torch.linalg.inv(covariance)).rsqrt().log()
+    return covariance
+
+
+def log_px(x, weight, bias, sigma):
+    covariance = weight @ weight.T + sigma**2 * torch.eye(len(bias), dtype=torch.float64)
+    return MultivariateNormal(bias, covariance).log_prob(x)
+
+
+def test_linear_gaussian_nll_is_its_closed_form(linear):
+    vae, weight, bias, sigma = linear
+    exact_posterior(vae, weight, bias, sigma)
+    x = torch.randn(20, 6, dtype=torch.float64)
+    torch.manual_seed(0)
+    estimate = vae.log_likelihood(x, num_samples=20_000)
+    torch.testing.assert_close(estimate, log_px(x, weight, bias, sigma), atol=0.02, rtol=0)
+
+
+def test_linear_gaussian_elbo_is_exact_where_the_posterior_factorises(linear):
+    vae, weight, bias, sigma = linear
+    with torch.no_grad():  # orthogonal columns make the true posterior diagonal
+        weight.copy_(torch.linalg.qr(weight).Q)
+    exact_posterior(vae, weight, bias, sigma)
+    x = torch.randn(8, 6, dtype=torch.float64)
+    truth = log_px(x, weight, bias, sigma)
+    torch.testing.assert_close(vae(Batch(x), 4).log_w, truth.expand(4, -1))  # every sample, not only on average
+    torch.manual_seed(0)
+    torch.testing.assert_close(vae(Batch(x), 50_000).elbo, truth, atol=0.02, rtol=0)
+
+
+def test_linear_gaussian_training_reaches_the_closed_form():
+    """Probabilistic PCA (Tipping and Bishop 1999): the trained ELBO meets the best log-likelihood there is."""
+    torch.manual_seed(0)
+    data = torch.randn(500, 2) @ torch.tensor([[2.0, 0, 1, 0, 0.5, 0], [0, 1.5, 0, -1, 0, 0.5]]) + 0.3 * torch.randn(500, 6)
+    vae, objective = build(
+        VECTORS, "model=mlp_vae", "network.hidden=[]", "latents.dim=2", "likelihood=gaussian"
+    )
+    optimizer = torch.optim.Adam(vae.parameters(), lr=2e-2)
+    for step in range(1500):
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-2 * (1 - step / 1500)
+        optimizer.zero_grad()
+        objective(vae(Batch(data), 8), None).mean().backward()
+        optimizer.step()
+    centred = (data - data.mean(0)).double()
+    eigenvalues = torch.linalg.eigvalsh(centred.T @ centred / 500).flip(0)
+    noise = eigenvalues[2:].mean()
+    best = -0.5 * (6 * math.log(2 * math.pi) + eigenvalues[:2].log().sum() + 4 * noise.log() + 6)
+    with torch.no_grad():
+        reached = vae(Batch(data), 64).elbo.mean().double()
+    assert best - 0.05 < reached <= best + 0.01
+
+
+def test_rates_are_closed_form_or_agree_with_it(monkeypatch):
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
+    batch = examples(BINARY, 4)
+    torch.manual_seed(0)
+    closed = vae(batch, 20_000).rate
+    monkeypatch.setattr(vae_module, "closed_form_kl", lambda q, p: None)
+    torch.manual_seed(0)
+    torch.testing.assert_close(vae(batch, 20_000).rate, closed, atol=0.03, rtol=0)
+
+
+def test_samples_come_first_in_every_term():
+    vae, _ = build(GREY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic")
+    terms = vae(examples(GREY, 5), 3)
+    assert terms.steps[0].z.shape == (3, 5, 3)
+    assert terms.log_px.shape == terms.log_pz[0].shape == terms.log_qz[0].shape == terms.log_w.shape == (3, 5)
+    assert terms.rate.shape == terms.distortion.shape == terms.elbo.shape == (5,)
+
+
+def test_chunks_of_importance_samples_change_nothing_but_the_memory(monkeypatch):
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
+    batch, calls = examples(BINARY, 4), []
+    vae.encoder.register_forward_hook(lambda *_: calls.append(1))
+    decoded = []
+    vae.likelihood.network.register_forward_hook(lambda module, args, out: decoded.append(len(args[0])))
+    monkeypatch.setattr(vae_module, "CHUNK_VALUES", 3 * 4 * 64)
+    log_w = vae.log_weights(batch, 10)
+    assert log_w.shape == (10, 4)
+    assert len(calls) == 1, "the encoder runs once"
+    assert decoded == [12, 12, 12, 4]
+    torch.manual_seed(0)
+    chunked = vae.log_likelihood(batch.x, 4000)
+    monkeypatch.undo()
+    torch.testing.assert_close(chunked, vae.log_likelihood(batch.x, 4000), atol=0.2, rtol=0)
+
+
+def test_a_mask_leaves_out_what_is_missing():
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
+    batch = examples(BINARY, 4)
+    torch.manual_seed(0)
+    whole = vae(batch)
+    torch.manual_seed(0)
+    full = vae(Batch(batch.x, mask=torch.ones_like(batch.x)))
+    torch.testing.assert_close(full.log_px, whole.log_px)
+    mask = torch.zeros_like(batch.x)
+    mask[..., :4] = 1
+    torch.manual_seed(0)
+    half = vae(Batch(batch.x, mask=mask))
+    by_hand = (whole.px.base_dist.log_prob(batch.x) * mask).flatten(2).sum(-1)
+    torch.testing.assert_close(half.log_px, by_hand)
+
+
+def test_verbs_give_the_shapes_they_promise():
+    vae, _ = build(GREY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic")
+    x = examples(GREY, 5).x
+    assert vae.sample(7).shape == (7, 1, 8, 8)
+    assert [z.shape for z in vae.encode(x)] == [(5, 3)]
+    assert vae.reconstruct(x).shape == x.shape
+    assert vae.interpolate(x[:2], x[2:4], steps=6).shape == (2, 6, 1, 8, 8)
+    assert vae.vary(x[:2], n=4).shape == (2, 4, 1, 8, 8)
+    assert vae.log_likelihood(x, 3).shape == (5,)
+    GREY.check(vae.sample(7, draw=True))
+
+
+def test_interpolation_starts_and_ends_at_the_reconstructions():
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
+    x = examples(BINARY, 4).x
+    walk = vae.interpolate(x[:2], x[2:], steps=5)
+    torch.testing.assert_close(walk[:, 0], vae.reconstruct(x[:2]))
+    torch.testing.assert_close(walk[:, -1], vae.reconstruct(x[2:]))
+
+
+def test_temperature_spreads_samples_and_variants():
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
+    x = examples(BINARY, 1).x
+    for make in (lambda t: vae.sample(500, temperature=t), lambda t: vae.vary(x, 500, temperature=t)[0]):
+        torch.manual_seed(0)
+        narrow = make(0.1).std(0).mean()
+        assert narrow < 0.5 * make(1.0).std(0).mean()
+
+
+@pytest.mark.parametrize(
+    ("x", "says"),
+    [
+        (torch.zeros(2, 1, 9, 9), "shape"),
+        (torch.zeros(1, 8, 8), "shape"),
+        (torch.full((2, 1, 8, 8), 0.3), "binarise"),
+        (torch.full((2, 1, 8, 8), math.nan), "NaN"),
+    ],
+)
+def test_what_is_not_in_the_data_space_is_refused(x, says):
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
+    for verb in (vae.encode, vae.reconstruct, vae.log_likelihood, lambda x: vae.vary(x, 2)):
+        with pytest.raises(Refusal, match=says):
+            verb(x)
+
+
+def test_no_samples_is_refused():
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
+    with pytest.raises(Refusal, match="num_samples"):
+        vae.log_likelihood(examples(BINARY, 1).x, num_samples=0)
