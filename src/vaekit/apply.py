@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,8 +23,6 @@ def run(config: DictConfig) -> None:
 
     Raises `Refusal` if the run cannot be loaded or written to, or the task refuses.
     """
-    for name in ("lightning", "lightning.pytorch"):
-        logging.getLogger(name).handlers.clear()  # Hydra's root handler prints them already
     plain: Any = OmegaConf.to_container(config, resolve=True)
     within("seed", plain["seed"], 0)
     task = instantiate(plain["task"], _partial_=True)

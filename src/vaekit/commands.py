@@ -6,6 +6,7 @@ A `Refusal` is printed without its traceback; `debug=true` or HYDRA_FULL_ERROR=1
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -54,8 +55,14 @@ def train(config: DictConfig) -> float | None:
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="apply")
-def apply(config: DictConfig) -> None:
-    """Use a trained VAE: one task, whose results go into the run's folder."""
+def _apply(config: DictConfig) -> None:
     from vaekit.apply import run
 
     _refusing(run, config)
+
+
+def apply() -> None:
+    """Use a trained VAE: one task, whose results go into the run's folder."""
+    # which settings the run's data have is known when the run is read; until then Hydra must let them all pass
+    sys.argv[1:] = [f"++{word}" if word.startswith("data.") else word for word in sys.argv[1:]]
+    _apply()

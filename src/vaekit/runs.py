@@ -20,12 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.utils import get_object
+from torch import nn, optim
 
 from vaekit import spaces
 from vaekit.refusal import Refusal
 
 OUTPUTS = Path("outputs")
 HOW_NOT_WHAT = ("trainer", "callbacks", "logger", "optimizer")  # how a run was trained: of no use to load it
+KINDS = {"vaekit": object, "torch.nn": nn.Module, "torch.optim": optim.Optimizer, "zuko": nn.Module}
+"""The classes that a run may name: where they are defined, and what they are."""
 
 
 def write_config(folder: Path, config: dict[str, Any], space: spaces.Real) -> None:
@@ -58,7 +62,9 @@ def find(run: str | Path) -> Path:
     """The folder of a finished run. Raises `Refusal` if it is none."""
     folder = Path(run)
     if not (folder / "config.yaml").is_file():
-        raise Refusal(f"{folder} holds no run (no config.yaml); train one with `python train.py`, or give run=outputs/...")
+        raise Refusal(
+            f"{folder} holds no run (no config.yaml); train one with `python train.py`, or give run=outputs/..."
+        )
     if not (folder / "model.safetensors").is_file():
         raise Refusal(
             f"{folder} holds no weights (no model.safetensors), so its training did not finish; "
@@ -73,16 +79,29 @@ def last_checkpoint(outputs: Path = OUTPUTS) -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases: `write_config` writes none, and they can make a small file a huge or an endless tree."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
+
+
 def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
     """A run's configuration, less how it was trained. Raises `Refusal` if it names anything that is not a known part.
 
-    trust: targets of the user's own that may be named, e.g. `["my_package.MyPrior"]`.
+    The sections `trainer`, `callbacks`, `logger` and `optimizer` are dropped unread. `data` is kept: its source is
+    known code too, but reads the files, and fills the cache, that the run names, when somebody asks it for rows.
+
+    trust: targets of the user's own that may be named, exactly as the run names them, e.g. `["my_package.MyPrior"]`.
     """
+    trust = [trust] if isinstance(trust, str) else trust
     path = find(run) / "config.yaml"
     try:
-        config = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise Refusal(f"{path} is no plain YAML; a run's configuration holds no tags and no code.") from error
+        config = yaml.load(path.read_text(), _Loader)
+    except Exception as error:  # PyYAML raises nearly anything on a broken or malicious file
+        raise Refusal(f"{path} is no plain YAML; a run's configuration holds no tags and no aliases.") from error
     if not isinstance(config, dict) or "space" not in config:
         raise Refusal(f"{path} is not the configuration of a run; give run=outputs/...")
     config = {key: value for key, value in config.items() if key not in HOW_NOT_WHAT}
@@ -92,7 +111,7 @@ def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
     return config
 
 
-def _targets(node: Any) -> Iterator[str]:
+def _targets(node: Any) -> Iterator[Any]:
     """Every `_target_` below `node`. Refuses interpolations, which could read files and environment on resolution."""
     if isinstance(node, dict):
         if "_target_" in node:
@@ -115,33 +134,35 @@ def check_target(target: Any) -> type:
     """
     refusal = Refusal(
         f"The run's config.yaml names {target!r}, which is no part of vaekit, torch.nn, torch.optim or zuko; "
-        f"if you know and trust it, name it: trust=[{target}]."
+        f"if you know and trust it, name it: trust=[{target!r}]."
     )
     module_name, _, name = str(target).rpartition(".")
-    package = next((p for p in ("vaekit", "torch.nn", "torch.optim", "zuko") if f"{module_name}.".startswith(f"{p}.")), None)
+    package = next((p for p in KINDS if f"{module_name}.".startswith(f"{p}.")), None)
     if package is None or not isinstance(target, str):
         raise refusal
     try:  # only modules are imported: a name that leads through an attribute of another module ends here
         found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError):
+        found_by_hydra = get_object(target)  # which goes by attributes first
+    except Exception:
         raise refusal from None
-    if not inspect.isclass(found) or not f"{found.__module__}.".startswith(f"{package}."):
+    if not inspect.isclass(found) or found is not found_by_hydra or not issubclass(found, KINDS[package]):
         raise refusal
-    if package != "vaekit":
-        from torch import nn, optim
-
-        if not issubclass(found, optim.Optimizer if package == "torch.optim" else nn.Module):
-            raise refusal
+    if not f"{found.__module__}.".startswith(f"{package}."):  # an import of theirs, not their own
+        raise refusal
     return found
 
 
 def read_space(config: dict[str, Any]) -> spaces.Real:
-    """The data space of a run's configuration."""
-    fields = dict(config["space"])
-    kind = check_target(fields.pop("_target_"))
-    if not issubclass(kind, spaces.Real):
-        raise Refusal(f"The run's space is a {kind.__name__}, expected one of vaekit.spaces.")
-    return kind(**{**fields, "shape": tuple(fields["shape"])})
+    """The data space of a run's configuration. Raises `Refusal` if it is none of vaekit.spaces."""
+    try:
+        fields = dict(config["space"])
+        kind = check_target(fields.pop("_target_"))
+        if issubclass(kind, spaces.Real):
+            return kind(**{**fields, "shape": tuple(map(int, fields["shape"]))})
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, Refusal):
+            raise
+    raise Refusal(f"The run's space is {config['space']!r}, expected one of vaekit.spaces; train the run again.")
 
 
 def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), device: str = "cpu") -> Any:
@@ -157,10 +178,21 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
 
     folder = find(run)
     config = read_config(folder, trust)
-    vae, _ = compose(config, read_space(config))
+    space = read_space(config)
+    try:
+        vae, _ = compose(config, space)
+    except Refusal:
+        raise
+    except Exception as error:  # whatever a part makes of arguments that are not its own
+        raise Refusal(f"{folder}/config.yaml makes no VAE ({_reason(error)}); train the run again.") from error
     try:
         vae.load_state_dict(load_file(folder / "model.safetensors"))
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise Refusal(f"{folder}/model.safetensors does not fit its config.yaml ({reason}); train the run again.") from error
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise Refusal(
+            f"{folder}/model.safetensors does not fit its config.yaml ({_reason(error)}); train the run again."
+        ) from error
     return vae.eval().to(device)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
@@ -41,6 +42,17 @@ def composition(vae: VAE, objective: Any, data: str) -> Table:
     table.add_row("  network", name(type(vae.likelihood.network)), "", "")
     row("objective", objective, f"{objective.num_samples} samples of z, {kl_kind(vae)}")
     table.add_row("", "", "", f"{sum(p.numel() for p in vae.parameters()):,}", style="bold")
+    return table
+
+
+def results(metrics: Mapping[str, float]) -> Table:
+    """The figures of the test, a row each."""
+    table = Table(title="Test", title_justify="left")
+    table.add_column("metric")
+    table.add_column("", justify="right")
+    for name, value in metrics.items():
+        if name.startswith("test/"):
+            table.add_row(name, f"{value:,.4g}")
     return table
 
 

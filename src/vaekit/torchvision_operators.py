@@ -7,8 +7,10 @@ themselves (non-maximum suppression) and `torchvision.io`, neither of which vaek
 """
 
 import importlib.abc
-import importlib.machinery
+import importlib.util
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 SCHEMAS = {
@@ -18,17 +20,14 @@ SCHEMAS = {
 _libraries: list[object] = []  # a torch.library.Library withdraws its schemas when it is collected
 
 
-def declare_missing() -> None:
-    """Declare the schemas that torchvision's own extension does not bring here."""
+def declare_missing(folders: Iterable[str]) -> None:
+    """Declare the schemas that the extension in torchvision's `folders` does not bring here."""
     import torch
 
-    spec = importlib.machinery.PathFinder.find_spec("torchvision")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        for extension in Path(folder).glob("_C*.so"):
-            try:
+    for folder in folders:
+        for extension in Path(folder).glob("_C.*"):
+            with suppress(OSError):  # built for another torch: the case that this file is for
                 torch.ops.load_library(str(extension))
-            except OSError:
-                pass  # built for another torch: the case that this file is for
     missing = {name: schema for name, schema in SCHEMAS.items() if not hasattr(torch.ops.torchvision, name)}
     if missing:
         library = torch.library.Library("torchvision", "FRAGMENT")
@@ -41,10 +40,13 @@ class _OnImport(importlib.abc.MetaPathFinder):
     """Runs `declare_missing` when torchvision is first imported, so that a program that never does pays nothing."""
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname == "torchvision":
-            sys.meta_path.remove(self)
-            declare_missing()
-        return None
+        if fullname != "torchvision":
+            return None
+        sys.meta_path.remove(self)  # those behind it find the real one
+        spec = importlib.util.find_spec("torchvision")
+        if spec is not None:
+            declare_missing(spec.submodule_search_locations or [])
+        return spec
 
 
 def declare_on_import() -> None:

@@ -12,7 +12,6 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 from safetensors.torch import save_file
 
 from vaekit import compatibility, runs
@@ -20,7 +19,7 @@ from vaekit.compose import compose
 from vaekit.figures import draw_run
 from vaekit.processes import one_job
 from vaekit.refusal import Refusal
-from vaekit.summary import composition
+from vaekit.summary import composition, results
 from vaekit.training import Training
 
 console = Console()
@@ -97,13 +96,7 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
         save_file(training.vae.state_dict(), folder / "model.safetensors")
         draw_run(folder, training.vae, datamodule.examples("test", 1000))
         runs.mark_latest(folder)
-        table = Table(title="Test", title_justify="left")
-        table.add_column("metric")
-        table.add_column("", justify="right")
-        for name, value in metrics.items():
-            if name.startswith("test/"):
-                table.add_row(name, f"{value:,.4g}")
-        console.print(table)
+        console.print(results(metrics))
         console.print(f"pictures: {folder}/figures\nmetrics:  {folder}/metrics.json", soft_wrap=True)
     if optimized not in metrics:
         raise Refusal(f"optimized_metric={optimized} was not measured; use one of {', '.join(sorted(metrics))}.")

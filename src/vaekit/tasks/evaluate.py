@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import lightning.pytorch as L
 import torch
 from rich.console import Console
+from rich.progress import track
 
 from vaekit import runs
 from vaekit.compose import compose
@@ -25,14 +25,13 @@ def evaluate(context: Context, num_samples: int | None = None) -> dict[str, floa
         num_samples = context.config["evaluation"]["num_samples"]
     within("task.num_samples", num_samples, 1)
     _, objective = compose(context.config, context.vae.space)
-    training = Training(context.vae, objective, torch.optim.Adam, nll_samples=num_samples)
-    device = context.vae.device.type
-    trainer = L.Trainer(
-        accelerator=device, devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False
-    )
-    trainer.test(training, context.data, verbose=False)
-    context.vae.to(device)  # Lightning leaves it on the CPU
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    training = Training(context.vae, objective, torch.optim.Adam, nll_samples=num_samples).eval()
+    training.evaluation.to(context.vae.device)
+    with torch.no_grad():
+        for index, batch in enumerate(track(context.test, "evaluating")):  # the very steps of the test after training
+            training.on_test_batch_start(batch, index)
+            training.test_step(context.data.transform(batch.to(context.vae.device), training=False), index)
+    metrics = {f"test/{name}": value for name, value in training.evaluation.compute().items()}
     runs.write_metrics(context.out, metrics)
     Console().print(results(metrics))
     return metrics

@@ -1,0 +1,117 @@
+"""The house itself: imports go down, and conf mirrors src."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.utils import get_object
+
+import vaekit
+from vaekit.configs import CONF, options
+
+SRC = Path(vaekit.__file__).parent
+# lowest first; a module imports from lines above its own, or from its own folder
+LEVELS = [
+    ["refusal", "configs", "torchvision_operators"],
+    ["spaces", "batch"],
+    ["distributions", "networks", "schedules", "data"],
+    ["posteriors", "priors", "latents", "likelihoods"],
+    ["vae"],
+    ["objectives", "metrics", "figures"],
+    ["compatibility", "optimizers"],
+    ["compose", "summary"],
+    ["training", "runs", "callbacks", "csv_logger", "processes"],
+    ["tasks", "sweep_summary"],
+    ["train", "apply"],
+    ["commands"],
+]
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+# a folder of parts, and what in it is shared by the parts rather than one of them
+GROUPS = {
+    "network": {"activation"},
+    "posterior": set(),
+    "prior": set(),
+    "latents": {"tower"},
+    "likelihood": {"likelihood"},
+    "objective": set(),
+    "schedule": {"schedule"},
+    "task": {"context", "inputs", "checks"},
+}
+FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
+
+
+def room(path):
+    return path.relative_to(SRC).with_suffix("").parts[0]
+
+
+def imported(path):
+    """The rooms of the package that a file imports from, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" if node.module == "vaekit" else node.module for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        yield from (name.split(".")[1] for name in names if name.startswith("vaekit."))
+
+
+def test_every_room_has_a_level():
+    assert {room(path) for path in FILES} == set(LEVEL)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
+def test_imports_go_down(path):
+    own = room(path)
+    climbing = {name for name in imported(path) if name != own and LEVEL[name] >= LEVEL[own]}
+    assert not climbing, f"{own} is built from {climbing}, which stand no lower"
+
+
+def folder(group):
+    return next(SRC / name for name in (group, f"{group}s") if (SRC / name).is_dir())
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_part_has_a_config_and_every_config_a_part(group):
+    parts = {path.stem for path in folder(group).glob("*.py")} - {"__init__"} - GROUPS[group]
+    assert set(options(group)) == parts
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_config_names_the_module_of_its_name(group):
+    for name, option in options(group).items():
+        for target in targets(option):
+            assert target.rpartition(".")[0] == f"vaekit.{folder(group).name}.{name}"
+
+
+def targets(node):
+    if isinstance(node, dict):
+        yield from ([node["_target_"]] if "_target_" in node else [])
+        for value in node.values():
+            yield from targets(value)
+
+
+CONFIGS = sorted(path for path in CONF.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(CONF)))
+def test_every_target_exists_and_takes_the_keys_that_stand_beside_it(path):
+    def walk(node):
+        if not isinstance(node, dict):
+            return
+        if "_target_" in node:
+            signature = inspect.signature(get_object(node["_target_"]))
+            known = set(signature.parameters)
+            if not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+                assert {key for key in node if not key.startswith("_") and key != "defaults"} <= known
+        for value in node.values():
+            walk(value)
+
+    walk(yaml.safe_load(path.read_text()))
+
+
+def test_presets_only_choose_parts():
+    for name, preset in options("model").items():
+        assert not list(targets(preset)), name
+        assert all(next(iter(entry)).startswith("override /") for entry in preset["defaults"]), name
