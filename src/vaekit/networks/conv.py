@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vaekit.networks.activation import activation as activation_by_name
+from vaekit.networks.glorot import glorot
 from vaekit.spaces import Image, Real
 
 
@@ -32,6 +33,7 @@ class Encoder(nn.Module):
         flat = channels[-1] * height * width
         self.body = nn.Sequential(*body, nn.Flatten(), nn.Linear(flat, features), activation_by_name(activation))
         self.out_shape = (features,)
+        glorot(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x)
@@ -70,6 +72,7 @@ class Decoder(nn.Module):
             activation_by_name(activation),
             nn.Conv2d(channels[0], params * colours, kernel_size=3, padding=1, bias=False),
         )
+        glorot(self)
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.seed(z)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vaekit.networks.activation import activation as activation_by_name
+from vaekit.networks.glorot import glorot
 from vaekit.spaces import Real
 
 
@@ -24,6 +25,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.out_shape = (hidden[-1] if hidden else space.size,)
         self.body = nn.Sequential(nn.Flatten(), *layers([space.size, *hidden], activation))
+        glorot(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x)
@@ -47,6 +49,7 @@ class Decoder(nn.Module):
             nn.Linear(sizes[-1], params * space.size, bias=False),  # the likelihood owns the bias
             nn.Unflatten(1, (params, *space.shape)),
         )
+        glorot(self)
 
     def forward(self, z: Tensor) -> Tensor:
         return self.body(z)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vaekit.networks.conv import halvings
+from vaekit.networks.glorot import glorot
 from vaekit.spaces import Image, Real
 
 
@@ -49,6 +50,7 @@ class Encoder(nn.Module):
         body += [*normed(channels[-1]), nn.Flatten(), nn.Linear(channels[-1] * height * width, features), nn.SiLU()]
         self.body = nn.Sequential(*body)
         self.out_shape = (features,)
+        glorot(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x)
@@ -86,6 +88,7 @@ class Decoder(nn.Module):
         self.head = nn.Sequential(
             *normed(channels[0]), nn.Conv2d(channels[0], params * colours, kernel_size=3, padding=1, bias=False)
         )
+        glorot(self)
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.seed(z)

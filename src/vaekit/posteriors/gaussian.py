@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from vaekit.distributions.precision import full_precision
+from vaekit.networks.glorot import glorot
 from vaekit.spaces import Real
 
 
@@ -22,7 +23,7 @@ class Gaussian(nn.Module):
     def __init__(self, context_shape: tuple[int, ...], space: Real):
         super().__init__()
         self.space = space
-        self.head = nn.Linear(math.prod(context_shape), 2 * space.size)
+        self.head = glorot(nn.Linear(math.prod(context_shape), 2 * space.size))
 
     def forward(self, context: Tensor) -> Distribution:
         loc, log_scale = full_precision(self.head(context.flatten(1))).unflatten(1, (2, *self.space.shape)).unbind(1)
