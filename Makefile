@@ -31,5 +31,5 @@ test: setup
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest $(ARGS)
 
-test-slow: ARGS += -m "slow or not slow"
+test-slow: override ARGS += -m "slow or not slow"
 test-slow: test

@@ -36,7 +36,7 @@ def build(space: Real, *overrides: str, seed: int = 0):
 def examples(space: Real, n: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:
     """n random rows of a space."""
     generator = torch.Generator().manual_seed(seed)
-    if space.values == "continuous":
+    if space.values in ("unit", "continuous"):
         x = torch.rand(n, *space.shape, generator=generator, dtype=dtype)
     else:
         assert isinstance(space, Image)

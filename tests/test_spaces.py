@@ -29,8 +29,8 @@ def test_bits_per_dim_of_a_uniform_image_are_its_bits():
     [
         (Image((1, 8, 8), levels=2), "binary"),
         (Image((1, 8, 8)), "discrete"),
-        (Image((1, 8, 8), dequantized=True), "continuous"),
-        (Image((1, 8, 8), levels=None), "continuous"),
+        (Image((1, 8, 8), dequantized=True), "unit"),
+        (Image((1, 8, 8), levels=None), "unit"),
         (Real((3,)), "continuous"),
     ],
 )

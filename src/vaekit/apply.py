@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,17 +27,19 @@ def run(config: DictConfig) -> None:
     task = instantiate(plain["task"], _partial_=True)
     name = task.func.__name__
     folder = runs.find(plain["run"]).resolve()  # outputs/latest may move on while the task works
+    out = folder / "tasks" / name
     try:
-        out = folder / "tasks" / name
-        out.mkdir(parents=True, exist_ok=True)
+        out.parent.mkdir(exist_ok=True)
         unfinished = TemporaryDirectory(prefix=f".{name}-", dir=out.parent)
     except OSError as error:
-        raise Refusal(f"Cannot write to {folder}/tasks ({error.strerror}); copy the run, and give run=COPY.") from error
+        raise Refusal(f"Cannot write to {out.parent} ({error.strerror}); copy the run, and give run=COPY.") from error
     with unfinished:  # a task that fails leaves the files of an earlier call as they were
         settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust")}
         context = open_run(folder, unfinished.name, **settings)
         torch.manual_seed(plain["seed"])
         task(context)
+        out.mkdir(exist_ok=True)
         for file in sorted(Path(unfinished.name).iterdir()):
-            file.replace(out / file.name)
-            Console().print(os.path.relpath(out / file.name), soft_wrap=True, highlight=False)
+            done = file.replace(out / file.name)
+            here = done.is_relative_to(Path.cwd())
+            Console().print(done.relative_to(Path.cwd()) if here else done, soft_wrap=True, highlight=False)

@@ -4,12 +4,17 @@ Parts declare what they read, score, need and give; here the declarations are co
 before any data is read. Every refusal ends in overrides that can be pasted.
 """
 
-from typing import Any
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
-from hydra.utils import get_class
+from hydra.utils import get_class, get_object
+from omegaconf import DictConfig, OmegaConf
 
 from vaekit.configs import options
+from vaekit.latents.tower import Tower
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
@@ -25,7 +30,7 @@ def choices(group: str, fits: Any) -> str:
     return " or ".join(f"{group}={key}" for key, part in targets.items() if fits(part))
 
 
-def check_space(space: Real, encoder: type, likelihood: type) -> None:
+def check_space(space: Real, encoder: Any, likelihood: Any) -> None:
     """Raise `Refusal` unless the network reads this data space and the likelihood scores its values."""
     if not isinstance(space, encoder.reads):
         raise Refusal(
@@ -46,7 +51,7 @@ def check_space(space: Real, encoder: type, likelihood: type) -> None:
         )
 
 
-def check_latents(posterior: type, prior: type) -> None:
+def check_latents(posterior: Any, prior: Any) -> None:
     """Raise `Refusal` unless posterior and prior are distributions over the same kind of space."""
     if posterior.latent is not prior.latent:
         fits = choices("prior", lambda part: part.latent is posterior.latent)
@@ -54,22 +59,118 @@ def check_latents(posterior: type, prior: type) -> None:
             f"posterior={name(posterior)} lives on {posterior.latent.__name__}, prior={name(prior)} on "
             f"{prior.latent.__name__}; use {fits}."
         )
+    if missing := sorted(prior.asks - posterior.gives):
+        others = choices("posterior", lambda part: prior.asks <= part.gives and part.latent is prior.latent)
+        raise Refusal(f"prior={name(prior)} needs the posterior's {', '.join(missing)}; use {others}.")
 
 
-def check_objective(objective: Any, posterior: type, levels: int) -> None:
-    """Raise `Refusal` unless the posterior and the tower give what the objective needs."""
-    given = posterior.gives | ({"single_level"} if levels == 1 else frozenset())
-    if missing := sorted(objective.needs - given):
-        fits = choices("posterior", lambda part: objective.needs <= part.gives | {"single_level"})
-        fix = "latents=single" if missing == ["single_level"] else fits
-        raise Refusal(f"objective={name(type(objective))} needs {', '.join(missing)} of the posterior; use {fix}.")
+def check_objective(objective: Any, posterior: Any, latents: Tower) -> None:
+    """Raise `Refusal` unless the posterior, the prior and the tower give what the objective needs."""
+    elsewhere = {
+        "single_level": (len(latents.levels) == 1, "latents=single"),
+        "learned_prior": (any(True for level in latents.levels for _ in level.prior.parameters()), "prior=flow"),
+    }
+    missing = sorted(objective.needs - posterior.gives - {need for need, (there, _) in elsewhere.items() if there})
+    fixes = [elsewhere[need][1] for need in missing if need in elsewhere]
+    if fewer := objective.needs - elsewhere.keys() - posterior.gives:
+        fixes.append(choices("posterior", lambda part: fewer <= part.gives and part.latent is posterior.latent))
+    if missing:
+        raise Refusal(f"objective={name(type(objective))} needs {', '.join(missing)}; use {' '.join(fixes)}.")
 
 
 def check_training(config: Any) -> None:
-    """Raise `Refusal` for numbers that cannot train, and for a device that is not there."""
+    """Raise `Refusal` for numbers that cannot train, for a device that is not there, and for an account that is not."""
+    for group in ("data", "optimizer", "trainer"):
+        check_types(config[group], group)
+    for key, hint in {"seed": int, "compile": bool, "optimizer.warmup": float, "evaluation.num_samples": int}.items():
+        check_type(key, OmegaConf.select(config, key), hint)
+    if config["seed"] < 0:
+        raise Refusal(f"seed={config['seed']} must be at least 0; use seed=1.")
     if config["optimizer"]["lr"] <= 0:
         raise Refusal(f"optimizer.lr={config['optimizer']['lr']} must be above 0; use optimizer.lr=1e-3.")
-    there = {"gpu": torch.cuda.is_available, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    cuda, mps = torch.cuda.is_available, torch.backends.mps.is_available
+    there: dict[str, Callable[[], bool]] = {"gpu": lambda: cuda() or mps(), "cuda": cuda, "mps": mps}
     accelerator = config["trainer"]["accelerator"]
     if accelerator in there and not there[accelerator]():
         raise Refusal(f"trainer.accelerator={accelerator}: this machine has none that torch can use; use trainer=cpu.")
+    scaled = str(config["trainer"]["precision"]) in ("16", "16-mixed")
+    if scaled and config["trainer"]["gradient_clip_val"] and config["optimizer"]["algorithm"].get("fused"):
+        raise Refusal(
+            "A fused optimiser cannot clip the scaled gradients of trainer.precision=16-mixed; "
+            "use trainer.precision=bf16-mixed or optimizer.algorithm.fused=false."
+        )
+    if "wandb" in (config["logger"] or {}) and not config["logger"]["wandb"].get("offline"):
+        import wandb  # asks on the terminal, and waits, if it is first used without an account
+
+        if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False):
+            raise Refusal(
+                "logger=wandb: this machine is not logged in to W&B; type `wandb login`, or set WANDB_MODE=offline."
+            )
+
+
+def check_sizes(vae: torch.nn.Module) -> None:
+    """Raise `Refusal` for a layer of no units, which torch would train without a word."""
+    for name, weights in vae.named_parameters():
+        if weights.numel() == 0:
+            key = "latents.*, e.g. latents.dim=32" if name.startswith("latents.") else "network.*, e.g. network=mlp"
+            raise Refusal(f"{name} holds no numbers, because a layer has size 0; give sizes of at least 1 in {key}.")
+
+
+# Values that are not of the type that the part says it takes ---------------------------------------------------------
+
+PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
+
+
+def check_types(node: Any, key: str) -> None:
+    """Raise `Refusal` for the first value below the configuration's `node` that its `_target_` does not take."""
+    if not isinstance(node, Mapping):
+        return
+    # with ${..lr} as it is
+    written: Any = OmegaConf.to_container(node) if isinstance(node, DictConfig) else node
+    types = _types(node["_target_"]) if "_target_" in node else {}
+    for name, value in node.items():
+        if name in types:
+            link = re.fullmatch(r"\$\{(\.+)([\w.]+)\}", str(written[name]))  # then the user writes it further up
+            place = ".".join([*key.split(".")[: 1 - len(link[1]) or None], link[2]]) if link else f"{key}.{name}"
+            check_type(place, value, types[name])
+        check_types(value, f"{key}.{name}")
+
+
+def check_type(key: str, value: Any, hint: Any) -> None:
+    """Raise `Refusal` unless the plain `value` is one of `hint`."""
+    if not fits(value, hint):
+        raise Refusal(f"Got {key}={value}, expected {spell(hint)}; leave it out for what fits.")
+
+
+def _types(target: str) -> dict[str, Any]:
+    try:
+        call = get_object(target)
+        return get_type_hints(getattr(call, "__init__") if isinstance(call, type) else call)  # noqa: B009
+    except Exception:  # what does not say its types is simply tried
+        return {}
+
+
+def spell(hint: Any) -> str:
+    """A type in words; "" for one that only the part itself can judge."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return " or ".join(filter(None, map(spell, args)))
+    if origin is Literal:
+        return f"one of {', '.join(map(str, args))}"
+    if origin in (list, tuple, Sequence):
+        return f"a list, each entry {spell(args[0])}" if spell(args[0]) else "a list"
+    return PLAIN.get(hint, "")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether `value` is of a type that can be spelt, or `hint` cannot."""
+    origin, args = get_origin(hint), get_args(hint)
+    if isinstance(value, Mapping) or not spell(hint):
+        return True
+    if origin in (Union, UnionType):
+        return any(fits(value, arg) for arg in args if spell(arg))
+    if origin is Literal:
+        return value in args
+    if origin in (list, tuple, Sequence):
+        return isinstance(value, Sequence) and not isinstance(value, str) and all(fits(v, args[0]) for v in value)
+    return type(value) is hint or (hint is float and type(value) is int)

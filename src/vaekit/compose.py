@@ -1,34 +1,55 @@
 """From a configuration and a data space to a VAE and an objective."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hydra.utils import instantiate
+from torch import nn
 
 from vaekit import compatibility
+from vaekit.refusal import building
 from vaekit.spaces import Real
 from vaekit.vae import VAE
 
 
-def part(config: Mapping) -> partial:
+def part(config: Mapping) -> Any:
     """The part that `config` names, waiting for the shapes that come from its neighbours."""
     return instantiate(config, _partial_=True, _convert_="all")
 
 
+def neighbours(needs: Collection[str], encoder: nn.Module, posterior: nn.Module, space: Real) -> dict[str, Any]:
+    """What a prior may ask for besides its own space."""
+    there = {"infer": lambda x: posterior(encoder(x)), "data_space": space}
+    return {name: there[name] for name in needs}
+
+
 def compose(config: Mapping, space: Real) -> tuple[VAE, Any]:
     """The VAE over `space` and the objective that `config`'s groups name. Raises `Refusal` if they do not fit."""
+    for group in ("network", "posterior", "prior", "latents", "likelihood", "objective"):
+        compatibility.check_types(config[group], group)
     encoder, decoder = part(config["network"]["encoder"]), part(config["network"]["decoder"])
     posterior, prior, likelihood = (part(config[group]) for group in ("posterior", "prior", "likelihood"))
     compatibility.check_space(space, encoder.func, likelihood.func)
     compatibility.check_latents(posterior.func, prior.func)
 
-    network = encoder(space)
-    latents = part(config["latents"])(
-        posterior=posterior, prior=prior, latent=posterior.func.latent, context_shape=network.out_shape
-    )
-    vae = VAE(network, latents, likelihood(space, lambda params: decoder(latents.out_shape, space, params)))
+    with building("network"):
+        network = encoder(space)
+    with building("latents"):
+        latents = part(config["latents"])(
+            posterior=lambda z: posterior(network.out_shape, z),
+            prior=lambda z, q: prior(z, **neighbours(prior.func.needs, network, q, space)),
+            latent=posterior.func.latent,
+        )
 
-    objective = instantiate(config["objective"], _convert_="all")
-    compatibility.check_objective(objective, posterior.func, len(latents.levels))
+    def decoder_network(params: int) -> nn.Module:
+        with building("network"):
+            return decoder(latents.out_shape, space, params)
+
+    with building("likelihood"):
+        vae = VAE(network, latents, likelihood(space, decoder_network))
+    compatibility.check_sizes(vae)
+
+    with building("objective"):
+        objective = instantiate(config["objective"], _convert_="all")
+    compatibility.check_objective(objective, posterior.func, latents)
     return vae, objective

@@ -9,15 +9,15 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 class CSVLogger(Logger):
-    """Writes `folder/metrics.csv`; Lightning's own would delete the rows of the run that is being resumed."""
+    """Appends to `folder/metrics.csv`. Lightning's own would delete the rows of the run that is being resumed.
+
+    What a resumed run measures again is dropped first: the steps after its checkpoint, and the test.
+    """
 
     def __init__(self, folder: str):
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
-        self.rows: list[dict[str, Any]] = []
-        if self.path.exists():
-            with self.path.open(newline="") as file:
-                self.rows = list(csv.DictReader(file))
+        self.columns: list[str] = []  # of the file, as far as this process has written it
 
     @property
     def name(self) -> str:
@@ -32,21 +32,28 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        if self.rows and step is not None and int(self.rows[-1]["step"]) > step:
-            # resumed from a checkpoint older than the last rows: those steps are being taken again
-            self.rows = [row for row in self.rows if int(row["step"]) < step]
-        self.rows.append({"step": step, **metrics})
+        row = {"step": step, **metrics}
+        if not row.keys() <= set(self.columns):
+            self._widen(row)
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self.columns).writerow(row)
 
-    @rank_zero_only
-    def save(self) -> None:
-        names = ["step", *sorted({name for row in self.rows for name in row} - {"step"})]
+    def _widen(self, row: dict[str, Any]) -> None:
+        """Write the file anew with the columns of `row` too; the first time, without what is measured again."""
+        rows: list[dict[str, str]] = []
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+        if not self.columns:
+            rows = [
+                {name: value for name, value in old.items() if not name.startswith("test/")}
+                for old in rows
+                if int(old["step"]) < row["step"] and not old.get("test/loss")
+            ]
+        self.columns = ["step", *sorted({name for each in (*rows, row) for name in each} - {"step"})]
         part = self.path.with_suffix(".part")
         with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
+            writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(rows)
         part.replace(self.path)
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        self.save()

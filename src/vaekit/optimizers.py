@@ -1,6 +1,10 @@
-"""How the learning rate falls: each decay turns an optimiser into the scheduler entry that Lightning reads."""
+"""How the learning rate moves: a linear warm-up of `warmup` optimiser steps, times what each decay says.
 
-from collections.abc import Sequence
+A decay gives the scheduler entries that Lightning reads.
+"""
+
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch.optim import Optimizer, lr_scheduler
@@ -8,29 +12,53 @@ from torch.optim import Optimizer, lr_scheduler
 from vaekit.refusal import Refusal
 
 
-def warmup(optimizer: Optimizer, steps: int) -> dict[str, Any]:
-    """From (nearly) nothing to the full rate in a straight line over `steps` optimiser steps."""
-    return {"scheduler": lr_scheduler.LinearLR(optimizer, 1 / (steps + 1), total_iters=steps), "interval": "step"}
+def _by_step(optimizer: Optimizer, warmup: int, factor: Callable[[int], float]) -> list[dict[str, Any]]:
+    # a checkpoint keeps the step and not the factor, so that a run may be resumed with more epochs
+    rate = lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)) * factor(step))
+    return [{"scheduler": rate, "interval": "step"}]
 
 
-def cosine(optimizer: Optimizer, total_steps: float, steps_per_epoch: int, final: float = 0.0) -> dict[str, Any]:
-    """Half a cosine from the full rate to `final` over the whole training (Loshchilov and Hutter 2017)."""
-    if total_steps == float("inf"):
-        raise Refusal("optimizer/decay=cosine must know when training ends; set trainer.max_epochs=100.")
-    return {"scheduler": lr_scheduler.CosineAnnealingLR(optimizer, int(total_steps), final), "interval": "step"}
+def constant(optimizer: Optimizer, warmup: int, total_steps: float, steps_per_epoch: int) -> list[dict[str, Any]]:
+    """The full rate to the end."""
+    return _by_step(optimizer, warmup, lambda step: 1.0) if warmup else []
+
+
+def cosine(
+    optimizer: Optimizer, warmup: int, total_steps: float, steps_per_epoch: int, final: float = 0.0
+) -> list[dict[str, Any]]:
+    """Half a cosine from the full rate to `final` times it over the whole training (Loshchilov and Hutter 2017)."""
+    if total_steps == math.inf:
+        raise Refusal("optimizer/decay=cosine must know when training ends; use trainer.max_epochs=100.")
+
+    def factor(step: int) -> float:
+        return final + (1 - final) * (1 + math.cos(math.pi * min(step / total_steps, 1.0))) / 2
+
+    return _by_step(optimizer, warmup, factor)
 
 
 def step(
-    optimizer: Optimizer, total_steps: float, steps_per_epoch: int, epochs: Sequence[float], factor: float = 0.1
-) -> dict[str, Any]:
+    optimizer: Optimizer,
+    warmup: int,
+    total_steps: float,
+    steps_per_epoch: int,
+    epochs: Sequence[float],
+    factor: float = 0.1,
+) -> list[dict[str, Any]]:
     """Multiply the rate by `factor` after each of the given `epochs`."""
     milestones = [round(epoch * steps_per_epoch) for epoch in epochs]
-    return {"scheduler": lr_scheduler.MultiStepLR(optimizer, milestones, factor), "interval": "step"}
+    return _by_step(optimizer, warmup, lambda step: factor ** sum(step >= milestone for milestone in milestones))
 
 
 def plateau(
-    optimizer: Optimizer, total_steps: float, steps_per_epoch: int, factor: float = 0.5, patience: int = 10
-) -> dict[str, Any]:
-    """Multiply the rate by `factor` when val/loss has not improved for `patience` epochs."""
-    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience)
-    return {"scheduler": scheduler, "interval": "epoch", "monitor": "val/loss"}
+    optimizer: Optimizer,
+    warmup: int,
+    total_steps: float,
+    steps_per_epoch: int,
+    factor: float = 0.5,
+    patience: int = 10,
+) -> list[dict[str, Any]]:
+    """Multiply the rate by `factor` when val/loss has not improved for `patience` validations."""
+    rise = lr_scheduler.LinearLR(optimizer, 1 / (warmup + 1), total_iters=warmup)
+    # not told of val/loss by Lightning, which does so after the epoch's checkpoint: a resumed run would miss it
+    fall = {"scheduler": lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience)}
+    return [{"scheduler": rise, "interval": "step"}, fall | {"reduce_on_plateau": False}]

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch.distributed
@@ -13,32 +14,38 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.strategies.launchers import subprocess_script
 
 
-def child_command(local_rank: int, folder: Path) -> tuple[Sequence[str], str]:
+def child_command(folder: Path, checkpoint: Path | None, local_rank: int) -> tuple[Sequence[str], str]:
     """The command that repeats this very job, and nothing else of a sweep, in `folder`."""
     hydra = HydraConfig.get()
     extra_folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
-    command = [sys.executable, os.path.abspath(sys.argv[0]), f"--config-name={hydra.job.config_name}"]
-    command += [f"--config-dir={path}" for path in extra_folders]
-    command += [override for override in hydra.overrides.task]
-    command += [
+    command = [
+        *(sys.executable, os.path.abspath(sys.argv[0]), f"--config-name={hydra.job.config_name}"),
+        *(f"--config-dir={path}" for path in extra_folders),
+        *hydra.overrides.task,
         "hydra.mode=RUN",
-        f'hydra.run.dir="{folder}"',
+        f"hydra.run.dir={quoted(folder)}",
         f"hydra.job.name={hydra.job.name}_process_{local_rank}",
         "hydra.output_subdir=null",
-        "hydra.callbacks=null",
     ]
+    if checkpoint:  # what `last` is may have changed meanwhile
+        command.append(f"ckpt_path={quoted(checkpoint)}")
     return command, hydra.runtime.cwd
 
 
+def quoted(path: Path) -> str:
+    """A path as the value of a Hydra override, whatever characters it has."""
+    return "'" + str(path).replace("'", "\\'") + "'"
+
+
 @contextmanager
-def one_job(folder: Path) -> Iterator[None]:
+def one_job(folder: Path, checkpoint: Path | None = None) -> Iterator[None]:
     """Within, Lightning starts its processes for this job alone; after, nothing of it is left for the next job.
 
     Lightning's own command repeats sys.argv, which in a multirun is the whole sweep: each child would run all of it,
-    in folders of its own. The function is private; tests/test_processes.py fails if it moves.
+    in folders of its own. The function is private; tests/lifecycle/test_processes.py fails if it moves.
     """
     environment, command = dict(os.environ), subprocess_script._hydra_subprocess_cmd
-    subprocess_script._hydra_subprocess_cmd = lambda local_rank: child_command(local_rank, folder)
+    subprocess_script._hydra_subprocess_cmd = partial(child_command, folder, checkpoint)
     try:
         yield
     finally:

@@ -1,11 +1,11 @@
 """A run's folder: what is in it, how it is found, and how it is loaded without running any code from it.
 
-    config.yaml           the whole resolved configuration, and the data space
-    metrics.json          final metrics by name          metrics.csv   what was logged on the way
-    checkpoints/          best.ckpt and last.ckpt, Lightning's, to resume from
-    model.safetensors     the best weights
-    figures/*.png         samples, reconstructions, interpolations, latent map, learning curves
-    tasks/<name>/         what apply.py made
+config.yaml           the whole resolved configuration, and the data space
+metrics.json          final metrics by name          metrics.csv   what was logged on the way
+checkpoints/          best.ckpt and last.ckpt, Lightning's, to resume from
+model.safetensors     the best weights
+figures/*.png         samples, reconstructions, interpolations, latent map, learning curves
+tasks/<name>/         what apply.py made
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import importlib
 import inspect
 import json
 import os
+import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -32,10 +33,14 @@ KINDS = {"vaekit": object, "torch.nn": nn.Module, "torch.optim": optim.Optimizer
 """The classes that a run may name: where they are defined, and what they are."""
 
 
-def write_config(folder: Path, config: dict[str, Any], space: spaces.Real) -> None:
-    """Write config.yaml: the resolved configuration and the space that the data turned out to have."""
+def describe(config: dict[str, Any], space: spaces.Real) -> str:
+    """The text of config.yaml: the resolved configuration and the space that the data turned out to have."""
     described = {"_target_": f"vaekit.spaces.{type(space).__name__}", **asdict(space), "shape": list(space.shape)}
-    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "space": described}, sort_keys=False))
+    return yaml.safe_dump({**config, "space": described}, sort_keys=False)
+
+
+def write_config(folder: Path, config: dict[str, Any], space: spaces.Real) -> None:
+    (folder / "config.yaml").write_text(describe(config, space))
 
 
 def write_metrics(folder: Path, metrics: dict[str, float]) -> None:
@@ -77,6 +82,38 @@ def last_checkpoint(outputs: Path = OUTPUTS) -> Path | None:
     """The checkpoint written last by any run under `outputs`, finished or not."""
     found = [path for path in outputs.glob("**/checkpoints/last.ckpt") if "latest" not in path.parts]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
+    """The checkpoint of a run folder to resume from; `last` is the newest one. Raises `Refusal` if there is none."""
+    found = last_checkpoint(outputs) if ckpt_path == "last" else Path(ckpt_path)
+    if found is None or not found.is_file() or found.parent.name != "checkpoints":
+        newest = last_checkpoint(outputs) or "outputs/<date>/<time>/checkpoints/last.ckpt"
+        raise Refusal(
+            f"ckpt_path={ckpt_path} leads to no checkpoint in a run's folder; give a file such as "
+            f"ckpt_path={newest}, or leave it out to train from the start."
+        )
+    return found
+
+
+def check_resumption(checkpoint: Path, config: dict[str, Any], space: spaces.Real) -> None:
+    """Raise `Refusal` if the run that wrote `checkpoint` is of another model than `config`, or has another optimiser.
+
+    Its optimiser would be restored whatever `config` says; how long it trains, on what and how it is logged may change.
+    """
+    folder = checkpoint.parent.parent
+    if not (folder / "config.yaml").is_file():
+        return
+    before, now = yaml.safe_load((folder / "config.yaml").read_text()), yaml.safe_load(describe(config, space))
+    fixed = ("space", "network", "posterior", "prior", "latents", "likelihood", "optimizer")
+    if changed := [part for part in fixed if before.get(part) != now[part]]:
+        overrides = folder / ".hydra" / "overrides.yaml"
+        given = yaml.safe_load(overrides.read_text()) if overrides.is_file() else []
+        again = [each for each in given if not each.startswith("ckpt_path=")] + [f"ckpt_path={checkpoint}"]
+        raise Refusal(
+            f"The run of {checkpoint} was composed with another {' and '.join(changed)}; repeat its overrides: "
+            f"{shlex.join(again)}"
+        )
 
 
 class _Loader(yaml.SafeLoader):

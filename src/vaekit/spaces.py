@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaekit import poincare
 from vaekit.refusal import Refusal
 
 
@@ -28,7 +29,7 @@ class Real:
 
     @property
     def values(self) -> str:
-        """`binary`, `discrete` or `continuous`: what a likelihood must be able to score."""
+        """`binary`, `discrete`, `unit` (real, in [0, 1]) or `continuous`: what a likelihood must be able to score."""
         return "continuous"
 
     def path(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -51,7 +52,7 @@ class Real:
 class Image(Real):
     """Images of shape (channels, height, width), values in [0, 1].
 
-    levels: number of grey levels L, or None if the values are continuous to begin with. Discrete images hold k / (L - 1).
+    levels: number of grey levels L, or None if the values are continuous. Discrete images hold k / (L - 1).
     dequantized: True if uniform noise was added, (k + u) / L, which makes them continuous.
     """
 
@@ -61,7 +62,7 @@ class Image(Real):
     @property
     def values(self) -> str:
         if self.dequantized or self.levels is None:
-            return "continuous"
+            return "unit"
         return "binary" if self.levels == 2 else "discrete"
 
     def bits_per_dim(self, nll: Tensor | float) -> Tensor | float | None:
@@ -77,10 +78,34 @@ class Image(Real):
 
     def check(self, x: Tensor) -> None:
         super().check(x)
+        if x.numel() == 0:
+            return
         if x.min() < 0 or x.max() > 1:
-            raise Refusal(f"Got values from {x.min():.4g} to {x.max():.4g}, expected 0 to 1; divide by the largest value.")
-        if self.values != "continuous":
+            found = f"{x.min():.4g} to {x.max():.4g}"
+            raise Refusal(f"Got values from {found}, expected 0 to 1; divide by the largest value.")
+        if self.levels is not None and not self.dequantized:
             grid = x * (self.levels - 1)
             if (grid - grid.round()).abs().max() > 1e-3:
                 fix = "binarise them (data.binarize=dynamic)" if self.values == "binary" else "round them to the grid"
                 raise Refusal(f"Got values between the {self.levels} levels that this model scores; {fix}.")
+
+
+@dataclass(frozen=True)
+class Sphere(Real):
+    """Unit vectors of R^d, shape (d,)."""
+
+    def path(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """Along the great circle, at constant speed (Shoemake 1985)."""
+        t = t.reshape(-1, *[1] * a.dim()).to(a)
+        angle = (a * b).sum(-1, keepdim=True).clamp(-1 + 1e-6, 1 - 1e-6).acos()
+        return (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
+
+
+@dataclass(frozen=True)
+class Ball(Real):
+    """The Poincare ball of curvature -1: points of R^d, shape (d,), with norm below 1."""
+
+    def path(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """Along the geodesic, at constant speed."""
+        t = t.reshape(-1, *[1] * a.dim()).to(a)
+        return poincare.exp(a, t * poincare.log(a, b))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from rich.table import Table
 from torch import nn
 
@@ -32,15 +33,16 @@ def composition(vae: VAE, objective: Any, data: str) -> Table:
         table.add_row(part, name(type(module)), over, f"{count:,}" if count else "")
 
     table.add_row("data", data, describe_space(vae.space), "")
-    row("encoder", vae.encoder, f"{vae.encoder.out_shape[0]} features")
-    draw = vae.generate(1)
-    for level, step in zip(vae.latents.levels, draw.steps, strict=True):
+    out_shape: Any = vae.encoder.out_shape
+    row("encoder", vae.encoder, f"{out_shape[0]} features")
+    levels: Any = vae.latents.levels
+    for level in levels:
         row("posterior", level.posterior, describe_space(level.posterior.space))
         row("prior", level.prior, describe_space(level.prior.space))
-        del step
     row("likelihood", vae.likelihood, describe_space(vae.space))
     table.add_row("  network", name(type(vae.likelihood.network)), "", "")
-    row("objective", objective, f"{objective.num_samples} samples of z, {kl_kind(vae)}")
+    samples = "1 sample" if objective.num_samples == 1 else f"{objective.num_samples} samples"
+    row("objective", objective, f"{samples} of z, {kl_kind(vae)}")
     table.add_row("", "", "", f"{sum(p.numel() for p in vae.parameters()):,}", style="bold")
     return table
 
@@ -50,16 +52,14 @@ def results(metrics: Mapping[str, float]) -> Table:
     table = Table(title="Test", title_justify="left")
     table.add_column("metric")
     table.add_column("", justify="right")
-    for name, value in metrics.items():
-        if name.startswith("test/"):
-            table.add_row(name, f"{value:,.4g}")
+    for metric, value in metrics.items():
+        if metric.startswith("test/"):
+            table.add_row(metric, f"{value:,.4g}")
     return table
 
 
 def kl_kind(vae: VAE) -> str:
     """Whether the rate has a closed form at every level."""
-    import torch
-
     with torch.no_grad():
         features = vae.encoder(torch.zeros(1, *vae.space.shape, device=vae.device))
         steps = vae.infer(features).steps

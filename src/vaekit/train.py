@@ -3,93 +3,117 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
+from lightning.fabric.strategies.launchers import subprocess_script
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from safetensors.torch import save_file
 
 from vaekit import compatibility, runs
+from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.compose import compose
 from vaekit.figures import draw_run
 from vaekit.processes import one_job
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, building
 from vaekit.summary import composition, results
 from vaekit.training import Training
 
 console = Console()
+UNINTERESTING = (
+    ".*LeafSpec",  # torch's, of how Lightning walks a batch
+    ".*Checkpoint directory .* exists and is not empty",
+    ".*smaller than the logging interval",
+    ".*could not find the monitored key",  # before the first validation
+    ".*zero-element tensors",  # a Refusal follows
+    ".*It is recommended to use .*sync_dist=True",  # Evaluation has summed over the processes already
+)
 
 
 def run(config: DictConfig) -> float | None:
     """Compose, train, evaluate, draw; return the final value of `config.optimized_metric`."""
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    for name in ("lightning", "lightning.pytorch"):
-        logging.getLogger(name).handlers.clear()  # Hydra's root handler prints them already
-    checkpoint = resume_point(config["ckpt_path"], folder)
+    quiet()
     compatibility.check_training(config)
+    checkpoint = runs.find_checkpoint(config["ckpt_path"]) if config["ckpt_path"] else None
     L.seed_everything(config["seed"], workers=True, verbose=False)
 
-    datamodule = instantiate(config["data"]["module"], _convert_="all")
-    vae, objective = compose(config, datamodule.space)
-    optimizer = config["optimizer"]
-    training = Training(
-        vae,
-        objective,
-        instantiate(optimizer["algorithm"], _convert_="all"),
-        instantiate(optimizer["decay"], _convert_="all") if optimizer.get("decay") else None,
-        optimizer["warmup"],
-        config["evaluation"]["num_samples"],
-        config["seed"],
-    )
+    with building("data"):
+        datamodule = instantiate(config["data"]["module"], _convert_="all")
+        datamodule.shuffle_seed = config["seed"]
+        space = datamodule.space
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    if checkpoint:
+        runs.check_resumption(checkpoint, plain, space)
+    vae, objective = compose(config, space)
+    with building("optimizer"):
+        algorithm = instantiate(config["optimizer"]["algorithm"], _convert_="all")
+        algorithm(vae.parameters())  # tried here, because Lightning calls it late
+        decay = instantiate(config["optimizer"]["decay"], _convert_="all")
+    warmup, num_samples = config["optimizer"]["warmup"], config["evaluation"]["num_samples"]
+    training = Training(vae, objective, algorithm, decay, warmup, num_samples, config["seed"])
     if config["compile"]:
         training.compile_networks()
 
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    callbacks = [instantiate(each, _convert_="all") for each in (config["callbacks"] or {}).values()]
-    loggers = [instantiate(each, _convert_="all") for each in (config["logger"] or {}).values()]
-    with one_job(folder):
-        trainer = instantiate(config["trainer"], callbacks=callbacks, logger=loggers, _convert_="all")
+    with building("callbacks"):
+        callbacks = [instantiate(each, _convert_="all") for each in (config["callbacks"] or {}).values()]
+    with building("logger"):
+        loggers = [instantiate(each, _convert_="all") for each in (config["logger"] or {}).values()]
+    with one_job(folder, checkpoint):
+        with building("trainer"):
+            trainer = instantiate(
+                config["trainer"],
+                callbacks=callbacks,
+                logger=loggers,
+                plugins=[WholeCheckpoints()],
+                enable_checkpointing=any(isinstance(each, Checkpoint) for each in callbacks),
+                enable_progress_bar=any(isinstance(each, ProgressBar) for each in callbacks),
+                _convert_="all",
+            )
         try:
             if trainer.is_global_zero:
                 console.print(composition(vae, objective, hydra.runtime.choices["data"]))
-                runs.write_config(folder, plain, vae.space)
+                runs.write_config(folder, plain, space)
             for logger in loggers:
                 logger.log_hyperparams(plain)
             trainer.fit(training, datamodule, ckpt_path=checkpoint)
             return finish(folder, trainer, training, datamodule, config["optimized_metric"])
+        except MisconfigurationException as error:
+            raise Refusal(f"Lightning cannot train like this: {error} Change trainer.* or callbacks.*.") from error
         finally:
             for logger in loggers:
                 if isinstance(logger, WandbLogger):  # else the next job of a sweep would join this W&B run
                     logger.experiment.finish()
 
 
-def resume_point(ckpt_path: str | None, folder: Path) -> Path | None:
-    """The checkpoint to resume from; `last` is the newest one under outputs/. Raises `Refusal` if there is none."""
-    if ckpt_path is None:
-        return None
-    found = runs.last_checkpoint() if ckpt_path == "last" else Path(ckpt_path)
-    if found is None or not found.is_file():
-        raise Refusal(
-            f"ckpt_path={ckpt_path} leads to no checkpoint; give a file such as "
-            "ckpt_path=outputs/<date>/<time>/checkpoints/last.ckpt, or leave it out to train from the start."
-        )
-    return found
+def quiet() -> None:
+    """Leave out what is no news: Lightning's advertisements and devices, and what it does that torch deprecates."""
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).handlers.clear()  # Hydra's root handler prints them already
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(subprocess_script.__name__).setLevel(logging.INFO)  # says which process died
+    for message in UNINTERESTING:
+        warnings.filterwarnings("ignore", message)
 
 
 def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any, optimized: str) -> float | None:
     """Test the best weights and leave everything that a run's folder holds."""
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}  # a test will clear them
-    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    kept = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
+    best = next((each.best_model_path for each in kept if each.monitor), "")
     if best:
         training.load_best(Path(best))
     trainer.test(training, datamodule, verbose=False)
-    metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+    tested = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    metrics = training.validation | tested  # both of the best weights
     if trainer.is_global_zero:
         runs.write_metrics(folder, metrics)
         training.eval()
@@ -98,6 +122,9 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
         runs.mark_latest(folder)
         console.print(results(metrics))
         console.print(f"pictures: {folder}/figures\nmetrics:  {folder}/metrics.json", soft_wrap=True)
-    if optimized not in metrics:
-        raise Refusal(f"optimized_metric={optimized} was not measured; use one of {', '.join(sorted(metrics))}.")
-    return metrics[optimized]
+    if optimized not in metrics and training.validation:  # a run without validation has no val/loss to give
+        raise Refusal(
+            f"optimized_metric={optimized} was not measured; use one of {', '.join(sorted(metrics))}. "
+            f"The run itself is complete: {folder}"
+        )
+    return metrics.get(optimized)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.plugins import Precision
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from vaekit import optimizers
 from vaekit.batch import Batch
@@ -20,8 +24,8 @@ from vaekit.vae import VAE, Terms
 class Training(L.LightningModule):
     """Trains `vae` on `objective`; knows no model, objective or data set by name.
 
-    optimizer(parameters) builds the optimiser; decay(optimizer, total_steps, steps_per_epoch) its learning-rate
-    schedule (see `vaekit.optimizers`), after `warmup` epochs of linear warm-up. nll_samples: importance samples of
+    optimizer(parameters) builds the optimiser, decay its learning-rate schedule (see `vaekit.optimizers`), which rises
+    over `warmup` epochs. nll_samples: importance samples of
     test/nll. seed: with the step it decides every random draw, so that a resumed run repeats an uninterrupted one.
     """
 
@@ -30,7 +34,7 @@ class Training(L.LightningModule):
         vae: VAE,
         objective: Any,
         optimizer: Callable[[Any], torch.optim.Optimizer],
-        decay: Callable[..., dict] | None = None,
+        decay: Callable[..., list[dict[str, Any]]] = optimizers.constant,
         warmup: float = 0.0,
         nll_samples: int = 100,
         seed: int = 0,
@@ -43,27 +47,34 @@ class Training(L.LightningModule):
         self.vae, self.objective = vae, objective
         self.optimizer, self.decay, self.warmup = optimizer, decay, warmup
         self.nll_samples, self.seed = nll_samples, seed
-        self.evaluation = Evaluation(vae.space, len(vae.latents.levels))
+        levels: Any = vae.latents.levels
+        self.evaluation = Evaluation(vae.space, len(levels))
         self.last_loss: Tensor | None = None
+        self.validation: dict[str, float] = {}  # the figures of the last validation
 
     # Training --------------------------------------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
         # a fifth of Adam's moments would become denormal numbers, which take a CPU many times as long
         torch.set_flush_denormal(True)
-        if self.trainer.global_step == 0 and self.trainer.ckpt_path is None:
-            self.vae.likelihood.start_at(self.trainer.datamodule.mean())
+        trainer: Any = self.trainer
+        if trainer.global_step == 0 and trainer.ckpt_path is None:
+            self.vae.likelihood.start_at(trainer.datamodule.mean())
+
+    def on_fit_end(self) -> None:
+        torch.set_flush_denormal(False)
 
     def on_train_epoch_start(self) -> None:
         self._reseed(0)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
+        trainer: Any = self.trainer
+        epoch = self.current_epoch + batch_idx / trainer.num_training_batches
         terms: Terms = self.vae(batch, self.objective.num_samples)
         loss = self.objective(terms, epoch).mean()
         self._refuse_non_finite(terms, loss)
         self.last_loss = loss.detach()
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if (self.global_step + 1) % trainer.log_every_n_steps == 0:
             with torch.no_grad():
                 figures = {"loss": loss, **{name: getattr(terms, name).mean() for name in ("distortion", "rate")}}
             self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=len(batch))
@@ -85,12 +96,18 @@ class Training(L.LightningModule):
             named[f"log p(z) of level {level}"] = terms.log_pz[level]
             named[f"log q(z|x) of level {level}"] = terms.log_qz[level]
         bad = next((name for name, term in named.items() if not torch.isfinite(term).all()), "the loss itself")
-        checkpoint = getattr(self.trainer.checkpoint_callback, "last_model_path", "")
-        kept = f"The last good checkpoint is {checkpoint}" if checkpoint else "There is no checkpoint yet"
-        raise Refusal(
-            f"The loss is not finite at step {self.global_step}: {bad} went bad first. {kept}; "
-            "try optimizer.lr=1e-4 or trainer.gradient_clip_val=1."
-        )
+        self._stop(f"The loss is not finite at step {self.global_step}: {bad} went bad first")
+
+    def _stop(self, reason: str) -> None:
+        written = [getattr(each, "best_model_path", "") for each in self.trainer.checkpoint_callbacks]
+        written.append(self.trainer.ckpt_path)
+        kept = next((f"the last good checkpoint is {path}" for path in reversed(written) if path), "no checkpoint yet")
+        raise Refusal(f"{reason} ({kept}). Try optimizer.lr=1e-4 or trainer.gradient_clip_val=1.")
+
+    def on_train_epoch_end(self) -> None:  # before a checkpoint is written
+        for name, weights in self.vae.named_parameters():
+            if not torch.isfinite(weights).all():
+                self._stop(f"The weights {name} are not finite after step {self.global_step - 1}")
 
     # Evaluation: validation and test use the final value of every schedule -------------------------------------------
 
@@ -101,10 +118,17 @@ class Training(L.LightningModule):
         self._score(batch)
 
     def on_validation_epoch_end(self) -> None:
-        self._log_figures("val")
+        self.validation = self._log_figures("val")
+        if self.trainer.sanity_checking:
+            return
+        if not math.isfinite(loss := self.validation["val/loss"]):
+            self._stop(f"val/loss is not finite ({loss}) after step {self.global_step - 1}")
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ReduceLROnPlateau):
+                config.scheduler.step(loss)
 
     def on_validation_end(self) -> None:
-        if self.trainer.training:
+        if self.trainer.state.fn == TrainerFn.FITTING:
             self._reseed(self.trainer.fit_loop.epoch_loop.batch_idx + 1)
 
     def on_test_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -120,30 +144,49 @@ class Training(L.LightningModule):
         terms = self.vae(batch, self.objective.num_samples)
         self.evaluation.update(terms, self.objective(terms, None), log_w)
 
-    def _log_figures(self, split: str) -> None:
-        figures = self.evaluation.compute()
+    def _log_figures(self, split: str) -> dict[str, float]:
+        figures = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}
         self.evaluation.reset()
-        self.log_dict({f"{split}/{name}": value for name, value in figures.items()})
+        self.log_dict(figures)
+        return figures
 
     # Optimisation ----------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.vae.parameters())
+        self.trainer.fit_loop.setup_data()  # else the number of batches is not known in a run without an end
         total_steps = self.trainer.estimated_stepping_batches
-        steps_per_epoch = max(1, self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
-        schedulers = []
-        if warmup_steps := round(self.warmup * steps_per_epoch):
-            schedulers.append(optimizers.warmup(optimizer, warmup_steps))
-        if self.decay is not None:
-            schedulers.append(self.decay(optimizer, total_steps, steps_per_epoch))
-        return [optimizer], schedulers
+        steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        warmup_steps = round(self.warmup * steps_per_epoch)
+        return [optimizer], self.decay(optimizer, warmup_steps, total_steps, steps_per_epoch)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if not isinstance(scheduler, ReduceLROnPlateau):  # that one is stepped at each validation
+            scheduler.step()
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        if self.trainer.precision == "bf16-mixed":  # Lightning will not, for a fused optimiser; but nothing is scaled
+            Precision.clip_gradients(self.trainer.precision_plugin, optimizer, gradient_clip_val or 0.0)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def compile_networks(self) -> None:
         """Compile encoder and decoder in place, which leaves the names of their weights as they are."""
         self.vae.encoder.compile()
         self.vae.likelihood.network.compile()
 
+    # Checkpoints -----------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["validation"] = self.validation
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.validation = checkpoint["validation"]
+
     def load_best(self, checkpoint: Path) -> None:
-        """Take the weights of a checkpoint that this training wrote."""
-        state = torch.load(checkpoint, map_location=self.device, weights_only=True)["state_dict"]
-        self.load_state_dict(state)
+        """Take weights and validation figures of a checkpoint that this training wrote."""
+        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        self.load_state_dict(state["state_dict"])
+        self.validation = state["validation"]

@@ -14,7 +14,7 @@ from torch.distributions import Distribution, Independent
 from vaekit.batch import Batch
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.distributions.temperature import tempered
-from vaekit.latents.tower import Draw, Level, Step, descend
+from vaekit.latents.tower import Draw, Level, Step, Tower, descend
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
@@ -47,10 +47,20 @@ class Terms:
     def kl(self) -> list[Tensor | None]:
         return [closed_form_kl(_posterior(step), step.p) for step in self.steps]
 
-    @property
+    @cached_property
     def log_w(self) -> Tensor:
         """log p(x, z) - log q(z | x), `[K, B]`: the log importance weights."""
         return self.log_px + sum(self.log_pz) - sum(self.log_qz)
+
+    @cached_property
+    def score(self) -> Tensor:
+        """Zero, `[K, B]`, with the gradient of log q at a fixed z: the score that gradient estimators add or remove.
+
+        For towers of height one; in a taller one, fixing z would stop the path through the levels above as well.
+        """
+        (step,) = self.steps
+        log_q = _posterior(step).log_prob(step.z.detach())
+        return log_q - log_q.detach()
 
     @cached_property
     def rates(self) -> list[Tensor]:
@@ -82,7 +92,7 @@ class VAE(nn.Module):
     Called on a `Batch`, it gives its `Terms`.
     """
 
-    def __init__(self, encoder: nn.Module, latents: nn.Module, likelihood: Likelihood):
+    def __init__(self, encoder: nn.Module, latents: Tower, likelihood: Likelihood):
         super().__init__()
         self.encoder, self.latents, self.likelihood = encoder, latents, likelihood
 
@@ -94,6 +104,11 @@ class VAE(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.likelihood.bias.device
+
+    @property
+    def has_density(self) -> bool:
+        """Whether the posterior has one, so that rates and likelihoods exist; an autoencoder's has none."""
+        return all("log_prob" in level.gives for level in self.latents.levels)
 
     # The walk down the tower, once for each who may pick z ---------------------------------------------------------
 
@@ -162,7 +177,7 @@ class VAE(nn.Module):
 
         def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
             q = level.infer(features, state)
-            return Step(_mean(q), q, p)
+            return Step(posterior_mean(q), q, p)
 
         return [step.z for step in descend(self.latents.levels, pick).steps]
 
@@ -195,6 +210,8 @@ class VAE(nn.Module):
 
         It grows with `num_samples` towards the truth. Raises `Refusal` if x does not lie in the data space.
         """
+        if not self.has_density:
+            raise Refusal("This model's posterior has no density, so log p(x) is not known; use posterior=gaussian.")
         if num_samples < 1:
             raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
         log_w = self.log_weights(Batch(self._checked(x)), num_samples)
@@ -203,7 +220,8 @@ class VAE(nn.Module):
     def _checked(self, x: Tensor) -> Tensor:
         x = torch.as_tensor(x).to(self.likelihood.bias)
         if x.dim() != len(self.space.shape) + 1:
-            raise Refusal(f"Got an array of shape {list(x.shape)}, expected [B, {', '.join(map(str, self.space.shape))}].")
+            expected = ", ".join(map(str, self.space.shape))
+            raise Refusal(f"Got an array of shape {list(x.shape)}, expected [B, {expected}].")
         self.space.check(x)
         return x
 
@@ -213,11 +231,12 @@ def _posterior(step: Step) -> Distribution:
     return step.q
 
 
-def _mean(q: Distribution) -> Tensor:
+def posterior_mean(q: Distribution, otherwise: Tensor | None = None) -> Tensor:
+    """The mean of q; where it knows none (a flow), `otherwise`, or a draw."""
     try:
         return q.mean
     except NotImplementedError:
-        return q.sample()
+        return q.sample() if otherwise is None else otherwise
 
 
 def _log_prob(px: Distribution, batch: Batch) -> Tensor:

@@ -48,7 +48,7 @@ def test_mode_is_the_likeliest_value(case):
     reached = distribution.log_prob(distribution.mode).exp()
     torch.testing.assert_close(reached, mass.max(0).values, atol=1e-9, rtol=0)
     assert torch.isfinite(distribution.mode).all()
-    assert torch.isin(distribution.mode, values).all() or (distribution.mode[:, None] - values).abs().min(1).values.max() < 1e-9
+    assert (distribution.mode[:, None] - values).abs().min(1).values.max() < 1e-9
 
 
 def test_draws_follow_the_masses(case):

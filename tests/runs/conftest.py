@@ -8,9 +8,10 @@ TRAIN = str(Path(__file__).parents[2] / "train.py")
 TINY = ["model=mlp_vae", "network.hidden=[16]", "latents.dim=4", "trainer=cpu", "trainer.max_epochs=2"]
 
 
-def train(folder, *overrides, **options):
+def train(folder, *overrides, config_dir=None, **options):
     """Train a tiny VAE into `folder` in a process of its own."""
-    command = [sys.executable, TRAIN, *TINY, *overrides, f"hydra.run.dir={folder}"]
+    flags = ["--config-dir", config_dir] if config_dir else []
+    command = [sys.executable, TRAIN, *flags, *TINY, *overrides, f"hydra.run.dir={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
     assert done.returncode == 0, done.stderr
     return folder

@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
 from vaekit.spaces import Image
@@ -20,11 +21,11 @@ class Pictures(L.Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epoch, last = trainer.current_epoch, trainer.current_epoch + 1 == trainer.max_epochs
-        if trainer.training and (last or epoch % self.every_epochs == 0):
+        if trainer.state.fn == TrainerFn.FITTING and (last or epoch % self.every_epochs == 0):
             self._log(trainer, pl_module)
 
     @rank_zero_only
-    def _log(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def _log(self, trainer: Any, pl_module: Any) -> None:
         loggers = [each for each in trainer.loggers if isinstance(each, WandbLogger | TensorBoardLogger)]
         if not loggers or not isinstance(pl_module.vae.space, Image):
             return

@@ -1,28 +1,49 @@
-"""Lightning's progress bar, with the loss in nats and images per second."""
+"""Lightning's progress bar, with the loss in nats and examples per second."""
 
+import sys
 from time import perf_counter
 from typing import Any
 
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+PAUSE = 5.0  # seconds between two lines where there is no bar
+
 
 class Progress(TQDMProgressBar):
-    """Both figures are read when the bar is redrawn, so that a training step pays for neither."""
+    """A bar on a terminal; elsewhere (a file, a pipe) a line after an epoch, at most every `PAUSE` seconds.
+
+    The figures are read when they are shown, so that a training step pays for none of them.
+    """
+
+    def __init__(self, refresh_rate: int = 10):
+        super().__init__(refresh_rate=refresh_rate)
+        self.lines = refresh_rate > 0 and not sys.stdout.isatty()
+        self.printed = 0.0
+        if self.lines:
+            self.disable()
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        self._started, self._rows = perf_counter(), 0
+        self.started, self.rows = perf_counter(), 0
         super().on_train_epoch_start(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self._rows += len(batch) * trainer.world_size
+        self.rows += len(batch) * trainer.world_size
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if self.lines and trainer.is_global_zero and (last or perf_counter() - self.printed > PAUSE):
+            self.printed = perf_counter()
+            figures = self.get_metrics(trainer, pl_module).items()
+            print(f"epoch {trainer.current_epoch}:", *(f"{name}={value}" for name, value in figures), flush=True)
 
     def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
         figures: dict[str, Any] = {}
         if pl_module.last_loss is not None:
             figures["loss"] = f"{pl_module.last_loss.item():.2f} nats"
-        if self._rows:
-            figures["speed"] = f"{self._rows / (perf_counter() - self._started):,.0f} images/s"
+        if self.rows:
+            figures["speed"] = f"{self.rows / (perf_counter() - self.started):,.0f} examples/s"
         if "val/loss" in trainer.callback_metrics:
             figures["val"] = f"{trainer.callback_metrics['val/loss']:.2f}"
         return figures

@@ -2,14 +2,16 @@
 
 from functools import singledispatch
 
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal
 
+from vaekit.distributions.flow import Flow, zuko
+from vaekit.distributions.wrapped_normal import WrappedNormal
 from vaekit.refusal import Refusal
 
 
 @singledispatch
 def tempered(d: Distribution, temperature: float) -> Distribution:
-    """`d` with its standard deviation multiplied by `temperature` (1 leaves it as it is). Raises `Refusal` if it has none."""
+    """`d` with its standard deviation multiplied by `temperature`. Raises `Refusal` if it has none."""
     raise Refusal(f"{type(d).__name__} has no scale that temperature={temperature} could change; use temperature=1.")
 
 
@@ -21,3 +23,21 @@ def _(d: Independent, temperature: float) -> Distribution:
 @tempered.register
 def _(d: Normal, temperature: float) -> Distribution:
     return Normal(d.loc, d.scale * temperature, validate_args=False)
+
+
+@tempered.register
+def _(d: MixtureSameFamily, temperature: float) -> Distribution:
+    """Each component about its own mean."""
+    components = tempered(d.component_distribution, temperature)
+    return MixtureSameFamily(d.mixture_distribution, components, validate_args=False)
+
+
+@tempered.register
+def _(d: Flow, temperature: float) -> Distribution:
+    """The base, as is the custom for flows (Kingma and Dhariwal 2018, section 6)."""
+    return Flow(zuko.distributions.NormalizingFlow(d.flow.transform, tempered(d.flow.base, temperature)))
+
+
+@tempered.register
+def _(d: WrappedNormal, temperature: float) -> Distribution:
+    return WrappedNormal(d.loc, d.scale * temperature)

@@ -1,9 +1,12 @@
 """The tower of height one: the flat VAE."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
+
+from vaekit.latents.tower import Tower
 
 
 class Flat(nn.Module):
@@ -12,7 +15,7 @@ class Flat(nn.Module):
     def __init__(self, posterior: nn.Module, prior: nn.Module):
         super().__init__()
         self.posterior, self.prior = posterior, prior
-        self.space = posterior.space
+        self.space, self.gives = posterior.space, posterior.gives
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
         return self.posterior(features)
@@ -24,21 +27,21 @@ class Flat(nn.Module):
         return z
 
 
-class Single(nn.Module):
+class Single(Tower):
     """One latent variable of `dim` dimensions.
 
-    posterior(context_shape, space) and prior(space) build the two arrows; `posterior.latent` is the kind of space.
+    posterior(space) and prior(space, posterior) build the two arrows over it; latent(shape) is the kind of space.
     """
 
     def __init__(
         self,
-        posterior: Callable[..., nn.Module],
-        prior: Callable[..., nn.Module],
-        latent: Callable[[tuple[int, ...]], object],
-        context_shape: tuple[int, ...],
+        posterior: Callable[[Any], nn.Module],
+        prior: Callable[[Any, nn.Module], nn.Module],
+        latent: Callable[[tuple[int, ...]], Any],
         dim: int,
     ):
         super().__init__()
         space = latent((dim,))
-        self.levels = nn.ModuleList([Flat(posterior(context_shape, space), prior(space))])
+        below = posterior(space)
+        self.levels = nn.ModuleList([Flat(below, prior(space, below))])
         self.out_shape = (dim,)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.spaces import Real
@@ -22,9 +22,13 @@ class Step:
 
 
 class Level(Protocol):
-    """What the walk asks of a level. `state` is None above the top level; `space` is where z_l lives."""
+    """What the walk asks of a level. `state` is None above the top level.
+
+    space: where z_l lives. gives: what its posterior declares.
+    """
 
     space: Real
+    gives: frozenset[str]
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
         """q(z_l | x, z above)"""
@@ -34,6 +38,13 @@ class Level(Protocol):
 
     def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
         """The state that the next level, or the likelihood, reads."""
+
+
+class Tower(nn.Module):
+    """Levels, top first, and the shape of the state that they leave to the likelihood."""
+
+    levels: Any  # an nn.ModuleList, each entry a Level
+    out_shape: tuple[int, ...]
 
 
 class Draw(NamedTuple):

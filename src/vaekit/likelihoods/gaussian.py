@@ -20,7 +20,7 @@ class Gaussian(Likelihood):
     above `floor`, below which a density can grow without bound.
     """
 
-    values = frozenset({"continuous"})
+    values = frozenset({"unit", "continuous"})
 
     def __init__(
         self, space: Real, network: Callable, scale: str = "global", value: float = 1.0, floor: float = 1e-3

@@ -35,10 +35,11 @@ class Likelihood(nn.Module):
         lead = state.shape[: state.dim() - len(self.network.in_shape)]
         out = full_precision(self.network(state.reshape(-1, *self.network.in_shape))) + self.bias
         params = out.unflatten(0, lead).unbind(len(lead))
-        return Independent(self.distribution(*params), len(self.space.shape), validate_args=False)
+        px = self.distribution(*params)
+        return Independent(px, len(self.space.shape) - len(px.event_shape), validate_args=False)
 
     def distribution(self, *params: Tensor) -> Distribution:
-        """The distribution of each value, from `params` tensors `[..., *space.shape]`."""
+        """The distribution of each value (or of all together), from `params` tensors `[..., *space.shape]`."""
         raise NotImplementedError
 
     def bias_at(self, mean: Tensor) -> Tensor:

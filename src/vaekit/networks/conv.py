@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -66,7 +67,7 @@ class Decoder(nn.Module):
         widths = [*reversed(channels), channels[0]]
         self.stages = nn.ModuleList(
             nn.Sequential(activation_by_name(activation), nn.ConvTranspose2d(a, b, kernel_size=4, stride=2, padding=1))
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            for a, b in pairwise(widths)
         )
         self.head = nn.Sequential(
             activation_by_name(activation),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -12,8 +13,7 @@ from vaekit.spaces import Real
 
 def layers(sizes: Sequence[int], activation: str) -> list[nn.Module]:
     """Linear layers between consecutive `sizes`, each followed by the activation."""
-    pairs = zip(sizes[:-1], sizes[1:], strict=True)
-    return [module for a, b in pairs for module in (nn.Linear(a, b), activation_by_name(activation))]
+    return [module for a, b in pairwise(sizes) for module in (nn.Linear(a, b), activation_by_name(activation))]
 
 
 class Encoder(nn.Module):

@@ -5,6 +5,7 @@ Group normalisation, not batch normalisation: the loss of an image does not depe
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,7 +37,7 @@ def normed(channels: int) -> tuple[nn.Module, nn.Module]:
 
 
 class Encoder(nn.Module):
-    """x `[N, C, H, W]` -> features `[N, features]`; each entry of `channels` is a stage of `blocks` at half the size."""
+    """x `[N, C, H, W]` -> features `[N, features]`; each of `channels` is a stage of `blocks` at half the size."""
 
     reads = Image
 
@@ -83,7 +84,7 @@ class Decoder(nn.Module):
         widths = [*reversed(channels), channels[0]]
         self.stages = nn.ModuleList(
             nn.Sequential(*[Block(a) for _ in range(blocks)], nn.Conv2d(a, b, kernel_size=3, padding=1))
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            for a, b in pairwise(widths)
         )
         self.head = nn.Sequential(
             *normed(channels[0]), nn.Conv2d(channels[0], params * colours, kernel_size=3, padding=1, bias=False)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vaekit.refusal import Refusal
+from vaekit.objectives.weights import refuse_below_one
 from vaekit.schedules.schedule import Schedule, at, refuse_below
 from vaekit.vae import Terms
 
@@ -17,11 +17,10 @@ class ELBO:
     depend on how data falls into batches). num_samples: draws of z per example.
     """
 
-    needs = frozenset({"rsample"})
+    needs = frozenset({"rsample", "log_prob"})
 
     def __init__(self, beta: float | Schedule = 1.0, free_bits: float | Schedule = 0.0, num_samples: int = 1):
-        if num_samples < 1:
-            raise Refusal(f"objective.num_samples={num_samples} must be at least 1; use objective.num_samples=1.")
+        refuse_below_one(num_samples=num_samples)
         refuse_below(0.0, objective__beta=beta, objective__free_bits=free_bits)
         self.beta, self.free_bits, self.num_samples = beta, free_bits, num_samples
 

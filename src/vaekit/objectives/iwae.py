@@ -1,9 +1,8 @@
 """The importance-weighted bound, with three estimators of its gradient."""
 
-import math
-
 from torch import Tensor
 
+from vaekit.objectives.weights import log_mean_exp, refuse_below_one, scale_gradient, with_gradient_of
 from vaekit.refusal import Refusal
 from vaekit.vae import Terms
 
@@ -17,8 +16,7 @@ class IWAE:
     """
 
     def __init__(self, num_samples: int = 50, gradient: str = "standard"):
-        if num_samples < 1:
-            raise Refusal(f"objective.num_samples={num_samples} must be at least 1; use objective.num_samples=50.")
+        refuse_below_one(num_samples=num_samples)
         if gradient not in ("standard", "stl", "dreg"):
             raise Refusal(f"objective.gradient={gradient} is unknown; use objective.gradient=standard, stl or dreg.")
         self.num_samples, self.gradient = num_samples, gradient
@@ -27,16 +25,11 @@ class IWAE:
 
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
         """The loss of each example in nats, `[B]`."""
-        log_w = terms.log_w
-        bound = log_w.logsumexp(0) - math.log(len(log_w))
+        bound = log_mean_exp(terms.log_w)
         if self.gradient == "standard":
             return -bound
-        (step,) = terms.steps
-        score = step.q.log_prob(step.z.detach())  # its gradient reaches the posterior's parameters alone
-        path = log_w + (score - score.detach())
-        weights = log_w.detach().softmax(0)
-        if self.gradient == "dreg" and step.z.requires_grad:
+        weights = terms.log_w.detach().softmax(0)
+        if self.gradient == "dreg":
             # what reaches the posterior through z is weighted a second time; likelihood and prior are not
-            step.z.register_hook(lambda grad: grad * weights.reshape(*weights.shape, *[1] * (grad.dim() - 2)))
-        surrogate = (weights * path).sum(0)
-        return -(bound.detach() + surrogate - surrogate.detach())
+            scale_gradient(terms.steps[0].z, weights)
+        return -with_gradient_of(bound, (weights * (terms.log_w + terms.score)).sum(0))

@@ -1,12 +1,10 @@
 """The diagonal Gaussian posterior."""
 
-import math
-
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from vaekit.distributions.precision import full_precision
-from vaekit.networks.glorot import glorot
+from vaekit.networks.glorot import head
 from vaekit.spaces import Real
 
 
@@ -18,13 +16,14 @@ class Gaussian(nn.Module):
     """
 
     latent = Real
-    gives = frozenset({"rsample", "log_prob", "factorised"})
+    gives = frozenset({"rsample", "log_prob", "factorised", "mean"})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real):
         super().__init__()
         self.space = space
-        self.head = glorot(nn.Linear(math.prod(context_shape), 2 * space.size))
+        self.head = head(context_shape, space.size, space.size)
 
     def forward(self, context: Tensor) -> Distribution:
         loc, log_scale = full_precision(self.head(context.flatten(1))).unflatten(1, (2, *self.space.shape)).unbind(1)
-        return Independent(Normal(loc, log_scale.exp(), validate_args=False), len(self.space.shape), validate_args=False)
+        normal = Normal(loc, log_scale.exp(), validate_args=False)
+        return Independent(normal, len(self.space.shape), validate_args=False)

@@ -14,7 +14,8 @@ class StandardNormal(nn.Module):
     """
 
     latent = Real
-    gives = frozenset({"rsample", "log_prob", "factorised"})
+    needs = frozenset[str]()
+    asks = frozenset[str]()
     loc: Tensor
     scale: Tensor
 

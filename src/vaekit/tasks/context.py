@@ -46,7 +46,8 @@ class Context:
         settings = {name: part for part in (source, module) for name in part if name[0] != "_" and name != "source"}
         for name, value in self.changes.items():
             if name not in settings:
-                raise Refusal(f"data.{name} is no setting of this run's data; use one of {', '.join(sorted(settings))}.")
+                known = ", ".join(sorted(settings))
+                raise Refusal(f"data.{name} is no setting of this run's data; use one of {known}.")
             settings[name][name] = value
         data: DataModule = instantiate(module)
         if data.space != self.vae.space:
@@ -71,7 +72,8 @@ class Context:
 
     def save(self, name: str, grid: Tensor, columns: int, **arrays: Tensor) -> None:
         """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`, and NAME.npz, all of `arrays`."""
-        np.savez(self.out / f"{name}.npz", **{key: array.cpu().numpy() for key, array in arrays.items()})
+        plain: dict[str, Any] = {key: array.cpu().numpy() for key, array in arrays.items()}
+        np.savez(self.out / f"{name}.npz", **plain)
         rows = max(1, SHOWN // columns)
         save_grid(self.out / f"{name}.png", grid[: rows * columns], self.vae.space, columns)
 

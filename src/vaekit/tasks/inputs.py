@@ -86,8 +86,9 @@ def _open_rows(path: Path, space: Real) -> np.ndarray:
         if path.suffix == ".npz":
             held = held["x" if "x" in held.files or len(held.files) != 1 else held.files[0]]
     except Exception as error:  # numpy raises nearly anything on a broken file
-        raise Refusal(f"Cannot read {path}, expected numbers called x; save it again by numpy.savez(..., x=x).") from error
-    if held.ndim != len(space.shape) + 1 or held.shape[1:] != space.shape or not len(held) or held.dtype.kind not in "buif":
+        raise Refusal(f"Cannot read {path}, expected numbers called x; save it again by numpy.savez.") from error
+    fits = held.ndim == len(space.shape) + 1 and held.shape[1:] == space.shape and len(held) > 0
+    if not fits or held.dtype.kind not in "buif":
         raise Refusal(
             f"{path} holds {held.dtype} of shape {list(held.shape)}, expected numbers of shape "
             f"[N, {', '.join(map(str, space.shape))}]; reshape it, and save it again."

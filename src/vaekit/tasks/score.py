@@ -41,7 +41,8 @@ def score(context: Context, split: str = "test", input: str | Path | None = None
         for batch in track(batches, "scoring", total=math.ceil(len(names) / context.batch_size)):
             log_px = vae.log_weights(batch, num_samples).logsumexp(0).cpu() - math.log(num_samples)
             columns: list[Any] = [log_px, vae.space.bits_per_dim(-log_px)] if bits else [log_px]
-            writer.writerows([next(row), *(f"{each:.6f}" for each in figures)] for figures in zip(*columns, strict=True))
+            for figures in zip(*columns, strict=True):
+                writer.writerow([next(row), *(f"{each:.6f}" for each in figures)])
             scores.append(log_px)
     log_px = torch.cat(scores)
     Console().print(f"log p(x): {log_px.mean():.2f} nats on average over {len(log_px)} examples")

@@ -1,0 +1,42 @@
+"""Normalizing flows as torch distributions."""
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+_validated = Distribution._validate_args
+import zuko  # noqa: E402  (it switches argument validation off for all of torch.distributions)
+
+Distribution.set_default_validate_args(_validated)
+
+
+class Flow(Distribution):
+    """A zuko flow that remembers its last draw and that draw's density.
+
+    An inverse autoregressive flow draws fast and scores slowly; scoring its own draw needs no second pass.
+    """
+
+    arg_constraints = {}
+    has_rsample = True
+
+    def __init__(self, flow: "zuko.distributions.NormalizingFlow"):
+        self.flow = flow
+        self._last: tuple[Tensor, Tensor] | None = None
+        super().__init__(flow.batch_shape, flow.event_shape, validate_args=False)
+
+    @property
+    def support(self):
+        return self.flow.support
+
+    def expand(self, batch_shape, _instance=None):
+        return Flow(self.flow.expand(torch.Size(batch_shape)))
+
+    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+        z, log_prob = self.flow.rsample_and_log_prob(torch.Size(sample_shape))
+        self._last = z, log_prob
+        return z
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._last is not None and value is self._last[0]:
+            return self._last[1]
+        return self.flow.log_prob(value)

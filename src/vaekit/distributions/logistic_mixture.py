@@ -1,0 +1,84 @@
+"""A mixture of discretised logistics over the channels of a pixel."""
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from vaekit.distributions.discretized_logistic import DiscretizedLogistic
+
+
+class LogisticMixture(Distribution):
+    """Each pixel picks one of M components; within it, a channel's location is shifted by the channels before it.
+
+    Salimans et al. 2017 (PixelCNN++, https://arxiv.org/abs/1701.05517), sections 2.1 and 2.2.
+    logits `[..., M, H, W]`; loc, scale `[..., M, C, H, W]`; coefficients `[..., M, C(C-1)/2, H, W]`, row by row of the
+    lower triangle. Values `[..., C, H, W]` on the grey levels 0, 1/(L-1), ..., 1.
+    """
+
+    arg_constraints = {}
+    support = constraints.unit_interval
+
+    def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor, coefficients: Tensor, levels: int):
+        self.logits, self.loc, self.scale = logits.log_softmax(-3), loc, scale
+        self.coefficients, self.levels = coefficients, levels
+        super().__init__(loc.shape[:-4], loc.shape[-3:], validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        logits, loc, scale, coefficients = (
+            t.expand(*batch_shape, *t.shape[len(self.batch_shape) :])
+            for t in (self.logits, self.loc, self.scale, self.coefficients)
+        )
+        return LogisticMixture(logits, loc, scale, coefficients, self.levels)
+
+    def _shifted(self, channel: int, loc: Tensor, coefficients: Tensor, before: Tensor) -> Tensor:
+        """The location of a channel given those before it. before `[..., channel, H, W]`."""
+        start = channel * (channel - 1) // 2
+        mine = coefficients[..., start : start + channel, :, :]
+        return loc[..., channel, :, :] + (mine * (2 * before - 1)).sum(-3)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        x = value.unsqueeze(-4)
+        score = self.logits
+        for channel in range(self.event_shape[0]):
+            loc = self._shifted(channel, self.loc, self.coefficients, x[..., :channel, :, :])
+            logistic = DiscretizedLogistic(loc, self.scale[..., channel, :, :], self.levels)
+            score = score + logistic.log_prob(x[..., channel, :, :])
+        return score.logsumexp(-3).sum((-2, -1))
+
+    def _with_component(self, pick: Tensor, follow: str) -> Tensor:
+        """An image `[..., C, H, W]`, channel by channel, from component `pick` `[..., H, W]` of each pixel."""
+        index = pick.unsqueeze(-3).unsqueeze(-3)
+
+        def chosen(t: Tensor) -> Tensor:
+            t = t.expand(*pick.shape[:-2], *t.shape[-4:])
+            return t.gather(-4, index.expand(*pick.shape[:-2], 1, *t.shape[-3:-2], *pick.shape[-2:])).squeeze(-4)
+
+        loc, scale, coefficients = chosen(self.loc), chosen(self.scale), chosen(self.coefficients)
+        image = loc[..., :0, :, :]
+        for channel in range(self.event_shape[0]):
+            shifted = self._shifted(channel, loc, coefficients, image)
+            logistic = DiscretizedLogistic(shifted, scale[..., channel, :, :], self.levels)
+            drawn = logistic.sample() if follow == "sample" else getattr(logistic, follow)
+            image = torch.cat([image, drawn.unsqueeze(-3)], -3)
+        return image
+
+    @torch.no_grad()
+    def sample(self, sample_shape=torch.Size()) -> Tensor:
+        logits = self.logits.movedim(-3, -1)
+        pick = torch.distributions.Categorical(logits=logits, validate_args=False).sample(torch.Size(sample_shape))
+        return self._with_component(pick, "sample")
+
+    @property
+    def mean(self) -> Tensor:
+        """Exact for the first channel; later ones follow the means of those before, component by component."""
+        weights = self.logits.exp()
+        means = [
+            self._with_component(torch.full_like(weights[..., 0, :, :], m, dtype=torch.long), "mean")
+            for m in range(self.logits.shape[-3])
+        ]
+        return (torch.stack(means, -4) * weights.unsqueeze(-3)).sum(-4)
+
+    @property
+    def mode(self) -> Tensor:
+        """The mode of each pixel's weightiest component, channel by channel."""
+        return self._with_component(self.logits.argmax(-3), "mode")

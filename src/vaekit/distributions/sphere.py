@@ -1,0 +1,56 @@
+"""The unit sphere in R^d: its area, its uniform distribution, and distributions that are symmetric about a pole."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+from torch.nn.functional import normalize
+
+
+def log_area(d: int) -> float:
+    """The log of the surface area of the unit sphere in R^d."""
+    return math.log(2) + d / 2 * math.log(math.pi) - math.lgamma(d / 2)
+
+
+def around(pole: Tensor, w: Tensor) -> Tensor:
+    """Points `[..., d]` at cosine `w` `[...]` to `pole` `[..., d]`, in a direction drawn uniformly at right angles.
+
+    Differentiable in both (Davidson et al. 2018, https://arxiv.org/abs/1804.00891, algorithm 1: the Householder
+    reflection that takes the first axis to the pole).
+    """
+    pole = pole.expand(*w.shape, pole.shape[-1])
+    tangent = normalize(torch.randn_like(pole[..., 1:]), dim=-1)
+    w = w.unsqueeze(-1)
+    upright = torch.cat([w, (1 - w.square()).clamp_min(1e-12).sqrt() * tangent], -1)
+    first = torch.zeros_like(pole)
+    first[..., 0] = 1
+    axis = normalize(first - pole, dim=-1)
+    return upright - 2 * (upright * axis).sum(-1, keepdim=True) * axis
+
+
+class SphereUniform(Distribution):
+    """The uniform distribution on the unit sphere in R^d; densities are with respect to its surface."""
+
+    arg_constraints = {}
+    support = constraints.real_vector
+    has_rsample = True
+
+    def __init__(self, like: Tensor, batch_shape: torch.Size = torch.Size()):
+        """like: `[d]`, gives dimension, type and device."""
+        self.like = like
+        super().__init__(batch_shape, like.shape, validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        return SphereUniform(self.like, torch.Size(batch_shape))
+
+    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+        shape = self._extended_shape(sample_shape)
+        return normalize(torch.randn(shape, dtype=self.like.dtype, device=self.like.device), dim=-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return torch.full_like(value[..., 0], -log_area(len(self.like)))
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.zeros_like(self.like).expand(*self.batch_shape, -1)

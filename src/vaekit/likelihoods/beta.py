@@ -1,0 +1,31 @@
+"""Values between 0 and 1, with a beta distribution each."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaekit.distributions import modes
+from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.spaces import Real
+
+
+class Beta(Likelihood):
+    """p(x | z) = Beta(1 + exp(a(z)), 1 + exp(b(z))) on [0, 1].
+
+    Both parameters stay above 1, so that the density is bounded and no value can be scored without limit.
+    """
+
+    values = frozenset({"unit"})
+
+    def __init__(self, space: Real, network: Callable):
+        super().__init__(space, network, params=2)
+
+    def distribution(self, *params: Tensor) -> Distribution:
+        a, b = (1 + each.clamp(-10, 10).exp() for each in params)
+        return modes.Beta(a, b, validate_args=False)
+
+    def bias_at(self, mean: Tensor) -> Tensor:
+        odds = mean.clamp(0.01, 0.99) / (1 - mean.clamp(0.01, 0.99))
+        return torch.stack([1.1 * odds.clamp_min(1) - 1, 1.1 * (1 / odds).clamp_min(1) - 1]).log()

@@ -1,0 +1,26 @@
+"""Between the ELBO and the importance-weighted bound."""
+
+from torch import Tensor
+
+from vaekit.objectives.weights import log_mean_exp, refuse_below_one
+from vaekit.schedules.schedule import Schedule, at, refuse_below
+from vaekit.vae import Terms
+
+
+class CIWAE:
+    """-(beta * ELBO + (1 - beta) * IWAE), from the same K samples.
+
+    Rainforth et al. 2018, https://arxiv.org/abs/1802.04537, equation 11.
+    """
+
+    needs = frozenset({"rsample", "log_prob"})
+
+    def __init__(self, beta: float | Schedule = 0.5, num_samples: int = 50):
+        refuse_below_one(num_samples=num_samples)
+        refuse_below(0.0, objective__beta=beta)
+        self.beta, self.num_samples = beta, num_samples
+
+    def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
+        """The loss of each example in nats, `[B]`."""
+        beta = at(self.beta, epoch)
+        return -(beta * terms.log_w.mean(0) + (1 - beta) * log_mean_exp(terms.log_w))

@@ -1,0 +1,26 @@
+"""The mean of several importance-weighted bounds."""
+
+from torch import Tensor
+
+from vaekit.objectives.weights import log_mean_exp, refuse_below_one
+from vaekit.vae import Terms
+
+
+class MIWAE:
+    """The mean over M of IWAE with K samples each.
+
+    Rainforth et al. 2018, https://arxiv.org/abs/1802.04537, equation 9.
+    outer: M, inner: K. MIWAE(1, K) is IWAE(K), MIWAE(M, 1) the ELBO of M samples.
+    """
+
+    needs = frozenset({"rsample", "log_prob"})
+
+    def __init__(self, outer: int = 5, inner: int = 10):
+        refuse_below_one(outer=outer, inner=inner)
+        self.outer, self.inner = outer, inner
+        self.num_samples = outer * inner
+
+    def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
+        """The loss of each example in nats, `[B]`."""
+        log_w = terms.log_w.unflatten(0, (self.inner, self.outer))
+        return -log_mean_exp(log_w).mean(0)

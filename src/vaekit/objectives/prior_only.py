@@ -1,0 +1,21 @@
+"""A second stage: the prior learns where a posterior puts its mass, and nothing else moves."""
+
+from torch import Tensor
+
+from vaekit.objectives.weights import refuse_below_one
+from vaekit.vae import Terms
+
+
+class PriorOnly:
+    """-log p(z) at draws from the posterior (Dai and Wipf 2019, https://arxiv.org/abs/1903.05789, section 4)."""
+
+    needs = frozenset({"single_level", "learned_prior"})
+
+    def __init__(self, num_samples: int = 1):
+        refuse_below_one(num_samples=num_samples)
+        self.num_samples = num_samples
+
+    def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
+        """The loss of each example in nats, `[B]`."""
+        (step,) = terms.steps
+        return -step.p.log_prob(step.z.detach()).mean(0)

@@ -1,0 +1,20 @@
+"""The autoencoder's objective."""
+
+from torch import Tensor
+
+from vaekit.objectives.weights import refuse_below_one
+from vaekit.vae import Terms
+
+
+class Reconstruction:
+    """-log p(x | z) alone: a posterior without noise makes it an autoencoder (AE, RAE, WAE with its penalty)."""
+
+    needs = frozenset({"rsample"})
+
+    def __init__(self, num_samples: int = 1):
+        refuse_below_one(num_samples=num_samples)
+        self.num_samples = num_samples
+
+    def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
+        """The loss of each example in nats, `[B]`."""
+        return terms.distortion

@@ -1,0 +1,28 @@
+"""Learning without a reparameterised posterior."""
+
+from torch import Tensor
+
+from vaekit.objectives.weights import log_mean_exp, refuse_below_one, scale_gradient, with_gradient_of
+from vaekit.vae import Terms
+
+
+class ReweightedWakeSleep:
+    """Likelihood and prior climb IWAE; the posterior climbs sum_k w_k log q(z_k | x), its wake phase.
+
+    Bornschein and Bengio 2015, https://arxiv.org/abs/1406.2751, sections 2.2 and 2.3; Le et al. 2019. No gradient
+    passes through z, so that z may be discrete. The loss that is shown is IWAE's.
+    """
+
+    needs = frozenset({"log_prob", "single_level"})
+
+    def __init__(self, num_samples: int = 50):
+        refuse_below_one(num_samples=num_samples)
+        self.num_samples = num_samples
+
+    def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
+        """The loss of each example in nats, `[B]`."""
+        weights = terms.log_w.detach().softmax(0)
+        scale_gradient(terms.steps[0].z, weights.new_zeros(()).expand_as(weights))
+        # log_w holds -log q, whose score `terms.score` takes back; a second helping makes it +log q
+        surrogate = weights * (terms.log_w + 2 * terms.score)
+        return -with_gradient_of(log_mean_exp(terms.log_w), surrogate.sum(0))

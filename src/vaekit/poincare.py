@@ -1,0 +1,42 @@
+"""The geometry of the Poincare ball of curvature -1."""
+
+import torch
+from torch import Tensor
+
+EDGE = 1 - 1e-5  # points are kept this far inside the ball, where single precision still has room
+
+
+def inside(x: Tensor) -> Tensor:
+    """`x` `[..., d]`, drawn back into the ball if rounding put it on its edge."""
+    norm = x.norm(dim=-1, keepdim=True).clamp_min(1e-15)
+    return torch.where(norm > EDGE, x / norm * EDGE, x)
+
+
+def add(x: Tensor, y: Tensor) -> Tensor:
+    """Moebius addition (Ganea et al. 2018, https://arxiv.org/abs/1805.09112, equation 4)."""
+    xy, xx, yy = ((a * b).sum(-1, keepdim=True) for a, b in ((x, y), (x, x), (y, y)))
+    return inside(((1 + 2 * xy + yy) * x + (1 - xx) * y) / (1 + 2 * xy + xx * yy).clamp_min(1e-15))
+
+
+def conformal(x: Tensor) -> Tensor:
+    """The factor 2 / (1 - |x|^2), `[..., 1]`, by which the ball's lengths exceed Euclid's."""
+    return 2 / (1 - x.square().sum(-1, keepdim=True)).clamp_min(1e-15)
+
+
+def exp0(v: Tensor) -> Tensor:
+    """From the tangent space at the origin onto the ball."""
+    norm = v.norm(dim=-1, keepdim=True).clamp_min(1e-15)
+    return inside(norm.tanh() * v / norm)
+
+
+def exp(x: Tensor, v: Tensor) -> Tensor:
+    """From the tangent space at x onto the ball."""
+    norm = v.norm(dim=-1, keepdim=True).clamp_min(1e-15)
+    return add(x, (conformal(x) * norm / 2).tanh() * v / norm)
+
+
+def log(x: Tensor, y: Tensor) -> Tensor:
+    """From the ball to the tangent space at x."""
+    way = add(-x, y)
+    norm = way.norm(dim=-1, keepdim=True).clamp(1e-15, EDGE)
+    return 2 / conformal(x) * norm.atanh() * way / norm

@@ -1,0 +1,25 @@
+"""The posterior without noise: the autoencoder."""
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.distributions.delta import Delta
+from vaekit.distributions.precision import full_precision
+from vaekit.networks.glorot import head
+from vaekit.spaces import Real
+
+
+class Dirac(nn.Module):
+    """q(z | x) = delta(z - mu(x)): no density, so no rate; for autoencoders, WAE (Tolstikhin et al. 2018) and RAE."""
+
+    latent = Real
+    gives = frozenset({"rsample", "mean"})
+
+    def __init__(self, context_shape: tuple[int, ...], space: Real):
+        super().__init__()
+        self.space = space
+        self.head = head(context_shape, space.size, 0)
+
+    def forward(self, context: Tensor) -> Distribution:
+        point = full_precision(self.head(context.flatten(1)))
+        return Delta(point.unflatten(1, self.space.shape), len(self.space.shape))

@@ -1,0 +1,42 @@
+"""A normalizing flow, conditioned on x, as posterior."""
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.distributions.flow import Flow as FlowDistribution
+from vaekit.distributions.flow import zuko
+from vaekit.distributions.precision import full_precision
+from vaekit.networks.glorot import glorot
+from vaekit.spaces import Real
+
+
+class Flow(nn.Module):
+    """q(z | x): any zuko flow whose every transformation reads `context` features of x.
+
+    flow(features, context) builds it, e.g. `zuko.flows.MAF` or `NSF`. inverse: run its transformations backwards,
+    which makes drawing one pass of an autoregressive flow (IAF, Kingma et al. 2016,
+    https://arxiv.org/abs/1606.04934) rather than one pass per dimension.
+    """
+
+    latent = Real
+    gives = frozenset({"rsample", "log_prob"})
+
+    def __init__(
+        self,
+        context_shape: tuple[int, ...],
+        space: Real,
+        flow: Callable[..., zuko.lazy.Flow],
+        context: int = 64,
+        inverse: bool = True,
+    ):
+        super().__init__()
+        self.space = space
+        self.head = glorot(nn.Linear(math.prod(context_shape), context))
+        built = flow(space.size, context)
+        self.flow = zuko.lazy.Flow(built.transform.inv, built.base) if inverse else built
+
+    def forward(self, context: Tensor) -> Distribution:
+        return FlowDistribution(self.flow(full_precision(self.head(context.flatten(1)))))

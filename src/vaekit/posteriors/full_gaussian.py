@@ -1,0 +1,32 @@
+"""The Gaussian posterior with a full covariance."""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, MultivariateNormal
+
+from vaekit.distributions.precision import full_precision
+from vaekit.networks.glorot import head
+from vaekit.spaces import Real
+
+
+class FullGaussian(nn.Module):
+    """q(z | x) = N(mu(x), L(x) L(x)^T), L lower triangular with a positive diagonal.
+
+    Kingma and Welling 2019, https://arxiv.org/abs/1906.02691, section 2.5.1.
+    """
+
+    latent = Real
+    gives = frozenset({"rsample", "log_prob", "mean"})
+
+    def __init__(self, context_shape: tuple[int, ...], space: Real):
+        super().__init__()
+        self.space = space
+        self.below = torch.tril_indices(space.size, space.size, offset=-1)
+        self.head = head(context_shape, space.size, space.size + self.below.shape[1])
+
+    def forward(self, context: Tensor) -> Distribution:
+        d = self.space.size
+        loc, log_diagonal, below = full_precision(self.head(context.flatten(1))).split([d, d, self.below.shape[1]], 1)
+        scale = torch.diag_embed(log_diagonal.exp())
+        scale[:, self.below[0], self.below[1]] = below
+        return MultivariateNormal(loc, scale_tril=scale, validate_args=False)

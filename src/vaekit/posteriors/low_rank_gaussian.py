@@ -1,0 +1,35 @@
+"""The Gaussian posterior whose covariance is diagonal plus a few directions."""
+
+import math
+
+from torch import Tensor, nn
+from torch.distributions import Distribution, LowRankMultivariateNormal
+
+from vaekit.distributions.precision import full_precision
+from vaekit.networks.glorot import glorot
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real
+
+
+class LowRankGaussian(nn.Module):
+    """q(z | x) = N(mu(x), diag(sigma(x)^2) + U(x) U(x)^T), U with `rank` columns.
+
+    Rezende et al. 2014, https://arxiv.org/abs/1401.4082, section 4.3.
+    """
+
+    latent = Real
+    gives = frozenset({"rsample", "log_prob", "mean"})
+
+    def __init__(self, context_shape: tuple[int, ...], space: Real, rank: int = 4):
+        super().__init__()
+        if rank < 1:
+            raise Refusal(f"posterior.rank={rank} must be at least 1; use posterior.rank=4, or posterior=gaussian.")
+        self.space = space
+        self.head = glorot(nn.Linear(math.prod(context_shape), (2 + rank) * space.size))
+        nn.init.zeros_(self.head.weight[space.size : 2 * space.size])
+
+    def forward(self, context: Tensor) -> Distribution:
+        out = full_precision(self.head(context.flatten(1))).unflatten(1, (-1, self.space.size))
+        return LowRankMultivariateNormal(
+            out[:, 0], out[:, 2:].transpose(1, 2), (2 * out[:, 1]).exp(), validate_args=False
+        )

@@ -1,0 +1,45 @@
+"""A chain of planar transformations, conditioned on x, as posterior."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.distributions.flow import Flow as FlowDistribution
+from vaekit.distributions.flow import zuko
+from vaekit.distributions.planar import Planar as PlanarTransform
+from vaekit.distributions.precision import full_precision
+from vaekit.networks.glorot import glorot
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real
+
+
+class Planar(nn.Module):
+    """q(z | x): a diagonal Gaussian, then `length` planar transformations, all of them functions of x.
+
+    Rezende and Mohamed 2015, https://arxiv.org/abs/1505.05770, section 4.1.
+    """
+
+    latent = Real
+    gives = frozenset({"rsample", "log_prob"})
+
+    def __init__(self, context_shape: tuple[int, ...], space: Real, length: int = 5):
+        super().__init__()
+        if length < 1:
+            raise Refusal(f"posterior.length={length} must be at least 1; use posterior.length=5.")
+        self.space, self.length = space, length
+        self.head = glorot(nn.Linear(math.prod(context_shape), 2 * space.size + length * (2 * space.size + 1)))
+        nn.init.zeros_(self.head.weight[space.size : 2 * space.size])
+
+    def forward(self, context: Tensor) -> Distribution:
+        d = self.space.size
+        out = full_precision(self.head(context.flatten(1)))
+        loc, log_scale = out[:, : 2 * d].chunk(2, 1)
+        normal = torch.distributions.Normal(loc, log_scale.exp(), validate_args=False)
+        chain = out[:, 2 * d :].unflatten(1, (self.length, 2 * d + 1)).unbind(1)
+        transforms = [PlanarTransform(each[:, :d], each[:, d:-1], each[:, -1]) for each in chain]
+        # zuko's flows map towards the base; these map away from it
+        to_base = zuko.transforms.ComposedTransform(*[each.inv for each in reversed(transforms)])
+        base = torch.distributions.Independent(normal, 1, validate_args=False)
+        return FlowDistribution(zuko.distributions.NormalizingFlow(to_base, base))

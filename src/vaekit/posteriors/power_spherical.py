@@ -1,0 +1,23 @@
+"""The hyperspherical posterior that is cheap to draw from."""
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.distributions import power_spherical
+from vaekit.posteriors.directional import Direction
+from vaekit.spaces import Sphere
+
+
+class PowerSpherical(nn.Module):
+    """q(z | x) = PowerSpherical(mu(x), kappa(x)) (De Cao and Aziz 2020, https://arxiv.org/abs/2006.04437)."""
+
+    latent = Sphere
+    gives = frozenset({"rsample", "log_prob", "mean"})
+
+    def __init__(self, context_shape: tuple[int, ...], space: Sphere):
+        super().__init__()
+        self.space = space
+        self.direction = Direction(context_shape, space.size)
+
+    def forward(self, context: Tensor) -> Distribution:
+        return power_spherical.PowerSpherical(*self.direction(context))

@@ -1,0 +1,23 @@
+"""The hyperspherical posterior."""
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.distributions import von_mises_fisher
+from vaekit.posteriors.directional import Direction
+from vaekit.spaces import Sphere
+
+
+class VonMisesFisher(nn.Module):
+    """q(z | x) = vMF(mu(x), kappa(x)) on the unit sphere (Davidson et al. 2018, https://arxiv.org/abs/1804.00891)."""
+
+    latent = Sphere
+    gives = frozenset({"rsample", "log_prob", "mean"})
+
+    def __init__(self, context_shape: tuple[int, ...], space: Sphere):
+        super().__init__()
+        self.space = space
+        self.direction = Direction(context_shape, space.size)
+
+    def forward(self, context: Tensor) -> Distribution:
+        return von_mises_fisher.VonMisesFisher(*self.direction(context))

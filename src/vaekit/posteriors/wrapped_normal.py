@@ -1,0 +1,26 @@
+"""The hyperbolic posterior."""
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit import poincare
+from vaekit.distributions import wrapped_normal
+from vaekit.distributions.precision import full_precision
+from vaekit.networks.glorot import head
+from vaekit.spaces import Ball
+
+
+class WrappedNormal(nn.Module):
+    """q(z | x): a normal wrapped onto the Poincare ball (Mathieu et al. 2019, https://arxiv.org/abs/1901.06033)."""
+
+    latent = Ball
+    gives = frozenset({"rsample", "log_prob", "mean"})
+
+    def __init__(self, context_shape: tuple[int, ...], space: Ball):
+        super().__init__()
+        self.space = space
+        self.head = head(context_shape, space.size, space.size)
+
+    def forward(self, context: Tensor) -> Distribution:
+        tangent, log_scale = full_precision(self.head(context.flatten(1))).chunk(2, 1)
+        return wrapped_normal.WrappedNormal(poincare.exp0(tangent), log_scale.exp())

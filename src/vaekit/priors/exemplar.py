@@ -1,0 +1,48 @@
+"""A mixture with a component for each of many training rows."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real
+
+
+class Exemplar(nn.Module):
+    """p(z) = 1/M sum_m N(mean of q(z | x_m), sigma^2 I) over M training rows, sigma learned.
+
+    Norouzi et al. 2020, https://arxiv.org/abs/2004.04795, equation 6, with a fixed random subset of M rows for all.
+    """
+
+    latent = Real
+    needs = frozenset({"infer", "data_space"})
+    asks = frozenset({"mean"})
+    rows: Tensor
+
+    def __init__(
+        self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 1000
+    ):
+        super().__init__()
+        if components < 1:
+            raise Refusal(f"prior.components={components} must be at least 1; use prior.components=1000.")
+        self.space, self.infer = space, infer
+        self.register_buffer("rows", torch.rand(components, *data_space.shape))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(0.5)))
+
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        loc = self.infer(self.rows).mean
+        normals = Normal(loc, self.log_scale.exp().expand_as(loc), validate_args=False)
+        return MixtureSameFamily(
+            Categorical(logits=loc.new_zeros(len(loc)), validate_args=False),
+            Independent(normals, len(self.space.shape), validate_args=False),
+            validate_args=False,
+        )
+
+    @torch.no_grad()
+    def start_from(self, data: Any) -> None:
+        x = data.examples("train", len(self.rows)).x.to(self.rows)
+        self.rows.copy_(x[torch.arange(len(self.rows), device=x.device) % len(x)])

@@ -1,0 +1,35 @@
+"""A mixture of Gaussians, learned."""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real
+
+
+class Mixture(nn.Module):
+    """p(z) = sum_k pi_k N(mu_k, diag(sigma_k^2)), all learned (Dilokthanakul et al. 2016,
+    https://arxiv.org/abs/1611.02648). Starts as `components` unit normals around draws from a standard normal.
+    """
+
+    latent = Real
+    needs = frozenset[str]()
+    asks = frozenset[str]()
+
+    def __init__(self, space: Real, components: int = 50):
+        super().__init__()
+        if components < 1:
+            raise Refusal(f"prior.components={components} must be at least 1; use prior.components=50.")
+        self.space = space
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.loc = nn.Parameter(torch.randn(components, *space.shape))
+        self.log_scale = nn.Parameter(torch.zeros(components, *space.shape))
+
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        normals = Normal(self.loc, self.log_scale.exp(), validate_args=False)
+        return MixtureSameFamily(
+            Categorical(logits=self.logits, validate_args=False),
+            Independent(normals, len(self.space.shape), validate_args=False),
+            validate_args=False,
+        )

@@ -1,0 +1,25 @@
+"""The uniform prior on the unit sphere."""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.distributions import sphere
+from vaekit.spaces import Sphere
+
+
+class SphereUniform(nn.Module):
+    """p(z) uniform on the unit sphere (Davidson et al. 2018, https://arxiv.org/abs/1804.00891)."""
+
+    latent = Sphere
+    needs = frozenset[str]()
+    asks = frozenset[str]()
+    like: Tensor
+
+    def __init__(self, space: Sphere):
+        super().__init__()
+        self.space = space
+        self.register_buffer("like", torch.zeros(space.shape), persistent=False)
+
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        return sphere.SphereUniform(self.like)

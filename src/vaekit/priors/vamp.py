@@ -1,0 +1,42 @@
+"""The variational mixture of posteriors."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, MixtureSameFamily
+
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real
+
+
+class Vamp(nn.Module):
+    """p(z) = 1/K sum_k q(z | u_k): the posterior's own mixture over K learned pseudo-inputs.
+
+    Tomczak and Welling 2018, https://arxiv.org/abs/1705.07120, equation 9. infer(x) is the posterior of data;
+    data_space is where pseudo-inputs live; they start at training rows.
+    """
+
+    latent = Real
+    needs = frozenset({"infer", "data_space"})
+    asks = frozenset({"log_prob"})
+
+    def __init__(
+        self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 500
+    ):
+        super().__init__()
+        if components < 1:
+            raise Refusal(f"prior.components={components} must be at least 1; use prior.components=500.")
+        self.space, self.infer, self.bounded = space, infer, data_space.values != "continuous"
+        self.pseudo = nn.Parameter(torch.randn(components, *data_space.shape))
+
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        u = self.pseudo.sigmoid() if self.bounded else self.pseudo
+        even = Categorical(logits=u.new_zeros(len(u)), validate_args=False)
+        return MixtureSameFamily(even, self.infer(u), validate_args=False)
+
+    @torch.no_grad()
+    def start_from(self, data: Any) -> None:
+        x = data.examples("train", len(self.pseudo)).x.to(self.pseudo)
+        self.pseudo[: len(x)] = x.clamp(0.05, 0.95).logit() if self.bounded else x

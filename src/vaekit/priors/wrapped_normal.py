@@ -1,0 +1,27 @@
+"""The wrapped normal prior on the Poincare ball."""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.distributions import wrapped_normal
+from vaekit.spaces import Ball
+
+
+class WrappedNormal(nn.Module):
+    """p(z): a unit normal wrapped onto the ball at its origin (Mathieu et al. 2019, https://arxiv.org/abs/1901.06033)."""
+
+    latent = Ball
+    needs = frozenset[str]()
+    asks = frozenset[str]()
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, space: Ball):
+        super().__init__()
+        self.space = space
+        self.register_buffer("loc", torch.zeros(space.shape), persistent=False)
+        self.register_buffer("scale", torch.ones(space.shape), persistent=False)
+
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        return wrapped_normal.WrappedNormal(self.loc, self.scale)

@@ -1,0 +1,79 @@
+"""Each logger gets the configuration, the figures and the pictures."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vaekit.csv_logger import CSVLogger
+
+WANDB = Path(sys.executable).with_name("wandb")
+
+
+def rows(path):
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def history(run):
+    """What an offline run of W&B holds, as its own reader tells it."""
+    done = subprocess.run(
+        [WANDB, "leet", "inspect", "--json", next(Path(run).glob("*.wandb"))], capture_output=True, text=True
+    )
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def test_csv_has_a_row_for_each_logged_step(train):
+    assert train(folder="run", epochs=2).code == 0
+    logged = rows("run/metrics.csv")
+    assert [row["step"] for row in logged if row["train/loss"]] == ["9", "19"]
+    assert [row["step"] for row in logged if row["val/loss"]] == ["10", "21"]
+    assert [row["step"] for row in logged if row["test/nll"]] == ["22"]
+
+
+def test_csv_rows_survive_a_resumption_and_none_is_there_twice(here):
+    killed = CSVLogger(".")
+    for step in range(0, 50, 10):
+        killed.log_metrics({"train/loss": step, "epoch": 0}, step)
+    killed.log_metrics({"test/loss": 1.0}, 50)
+    resumed = CSVLogger(".")
+    for step in range(30, 60, 10):
+        resumed.log_metrics({"train/loss": -step}, step)
+    resumed.log_metrics({"val/loss": 7}, 59)
+    assert [(row["step"], row["train/loss"]) for row in rows("metrics.csv")] == [
+        *[(str(step), str(step)) for step in (0, 10, 20)],
+        *[(str(step), str(-step)) for step in (30, 40, 50)],
+        ("59", ""),
+    ]
+    assert "test/loss" not in rows("metrics.csv")[0]
+
+
+def test_all_loggers_at_once(train, monkeypatch):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    done = train("logger=[csv,wandb,tensorboard]", "tags=[first]", folder="run")
+    assert done.code == 0, done.err
+
+    events = EventAccumulator("run/tensorboard").Reload()
+    assert {"train/loss", "val/loss", "test/nll"} <= set(events.Tags()["scalars"])
+    assert {"samples", "reconstructions"} <= set(events.Tags()["images"])
+    assert rows("run/metrics.csv")[-1]["test/nll"]
+
+    (run,) = Path("run/wandb").glob("offline-run-*")
+    logged = str(history(run))
+    assert all(f"'{name}'" in logged for name in ("train/loss", "val/loss", "test/nll", "latents"))
+    pictures = sorted(path.name.partition("_")[0] for path in (run / "files/media/images").iterdir())
+    assert pictures == ["reconstructions", "samples"]
+
+
+def test_wandb_without_an_account_is_refused_and_does_not_ask(train_apart, here):
+    done = train_apart("logger=wandb", HOME=str(here))
+    assert done.code == 1
+    assert "WANDB_MODE=offline" in done.err and "wandb login" in done.err and "Traceback" not in done.err
+    assert not list(here.glob("**/wandb"))

@@ -1,0 +1,32 @@
+"""What a run prints, where it writes."""
+
+import os
+from pathlib import Path
+
+
+def test_a_run_prints_its_parts_its_progress_and_its_figures_and_nothing_else(train_apart):
+    done = train_apart("trainer.max_epochs=30")
+    assert done.code == 0
+    assert done.err == ""
+    parts, _, rest = done.out.partition("└")
+    progress, _, figures = rest.partition("Test")
+    assert parts.startswith("vaekit") and "discretized_logistic" in parts
+    lines = progress.splitlines()[1:]
+    assert 2 <= len(lines) <= 6 and all(line.startswith("epoch ") for line in lines), "a line every five seconds"
+    assert lines[-1].startswith("epoch 29: loss=") and "examples/s" in lines[-1] and "val=" in lines[-1]
+    assert "test/nll" in figures and "metrics.json" in figures.splitlines()[-1]
+    assert "\r" not in done.out
+
+
+def test_the_folder_of_a_run(train):
+    assert train().code == 0
+    run = Path("outputs/day/run0")
+    assert sorted(path.name for path in run.iterdir()) == [
+        ".hydra", "checkpoints", "config.yaml", "figures", "metrics.csv", "metrics.json", "model.safetensors"
+    ]  # fmt: skip
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert os.readlink("outputs/latest") == "day/run0"
+    assert train().code == 0
+    assert os.readlink("outputs/latest") == "day/run1"
+    assert train("latents.dim=0").code == 1
+    assert os.readlink("outputs/latest") == "day/run1"

@@ -1,0 +1,175 @@
+"""Trainer settings, callbacks and schedules do what their names say."""
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vaekit import training as training_module
+from vaekit.metrics.evaluation import Evaluation
+from vaekit.objectives.elbo import ELBO
+from vaekit.schedules.schedule import at
+
+
+def metrics(folder):
+    return json.loads((Path(folder) / "metrics.json").read_text())
+
+
+def checkpoint(folder, name):
+    return torch.load(Path(folder) / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["trainer=auto"],
+        ["trainer.gradient_clip_val=1", "trainer.accumulate_grad_batches=2"],
+        ["trainer.precision=bf16-mixed", "trainer.gradient_clip_val=1"],
+        ["deterministic=true"],
+        ["optimizer=adamw", "optimizer/decay=plateau", "optimizer.warmup=0.5", "trainer.check_val_every_n_epoch=2"],
+        ["optimizer=adamax"],
+        ["callbacks=[ema,early_stopping]", "callbacks.early_stopping.patience=0", "optimizer.lr=1e-6"],
+    ],
+    ids=" ".join,
+)
+def test_trains(train, words):
+    done = train(*words, folder="run", epochs=2)
+    assert done.code == 0, done.err
+    assert math.isfinite(metrics("run")["test/nll"])
+    assert done.err == ""
+
+
+@pytest.mark.filterwarnings("ignore:No artists with labels")  # learning curves of nothing
+def test_no_epochs_gives_an_untrained_model(train):
+    done = train(folder="run", epochs=0)
+    assert done.code == 0, done.err
+    assert Path("run/model.safetensors").exists() and "test/nll" in metrics("run")
+
+
+def test_a_fast_run_of_one_batch(train):
+    done = train("trainer.fast_dev_run=true", folder="run")
+    assert done.code == 0, done.err
+    assert not Path("run/checkpoints").exists()
+
+
+def test_densities_stay_exact_under_bf16(train, monkeypatch):
+    seen = []
+
+    def watched(self, terms, epoch, call=ELBO.__call__):
+        q = terms.steps[0].q.base_dist
+        seen.extend([terms.log_px.dtype, terms.rate.dtype, q.loc.dtype, q.scale.dtype])
+        return call(self, terms, epoch)
+
+    monkeypatch.setattr(ELBO, "__call__", watched)
+    done = train("trainer.precision=bf16-mixed", folder="run")
+    assert done.code == 0, done.err
+    assert set(seen) == {torch.float32}
+
+
+def test_without_callbacks_the_last_weights_are_kept(train):
+    done = train("callbacks=none", folder="run")
+    assert done.code == 0, done.err
+    assert not Path("run/checkpoints").exists()
+    assert {"val/loss", "test/nll"} <= metrics("run").keys()
+    assert "epoch" not in done.out
+
+
+def test_averaged_weights_are_what_is_validated_tested_and_exported(train):
+    done = train("callbacks=ema", "callbacks.ema.decay=0.9", folder="run", epochs=2)
+    assert done.code == 0, done.err
+    best, exported = checkpoint("run", "best"), load_file("run/model.safetensors")
+    assert all(torch.equal(best["state_dict"][f"vae.{name}"], exported[name]) for name in exported)
+    assert any(not torch.equal(best["current_model_state"][f"vae.{name}"], exported[name]) for name in exported)
+    assert best["validation"]["val/loss"] == metrics("run")["val/loss"]
+
+
+def test_the_metrics_are_those_of_the_best_weights(train, monkeypatch):
+    compute, growth = Evaluation.compute, itertools.count(0, 1000)
+    monkeypatch.setattr(Evaluation, "compute", lambda self: (f := compute(self)) | {"loss": f["loss"] + next(growth)})
+    done = train(folder="run", epochs=3)
+    assert done.code == 0, done.err
+    assert checkpoint("run", "best")["epoch"] == 0 and checkpoint("run", "last")["epoch"] == 2
+    assert metrics("run")["val/loss"] == checkpoint("run", "best")["validation"]["val/loss"]
+    assert metrics("run")["val/loss"] < checkpoint("run", "last")["validation"]["val/loss"]
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "last"),
+    [
+        (["objective.beta=4"], 4, 4),
+        (["objective.beta.value=3"], 3, 3),
+        (["schedule@objective.beta=linear", "objective.beta.epochs=5", "objective.beta.value=2"], 0, 2),
+        (["schedule@objective.beta=cyclical", "objective.beta.value=2"], 0, 2),
+        (["schedule@objective.free_bits=linear", "objective.free_bits.value=2"], 1, 1),
+        (["model=beta_vae", "network=mlp", "network.hidden=[16]"], 4, 4),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)
+def test_schedules_begin_at_their_start_and_are_validated_at_their_end(train, monkeypatch, words, first, last):
+    seen = {"train": [], "val": []}
+
+    def watched(self, terms, epoch, call=ELBO.__call__):
+        seen["val" if epoch is None else "train"].append((epoch, at(self.beta, epoch)))
+        return call(self, terms, epoch)
+
+    monkeypatch.setattr(ELBO, "__call__", watched)
+    done = train(*words, folder="run", epochs=2)
+    assert done.code == 0, done.err
+    assert seen["train"][0] == (0, first)
+    assert {beta for _, beta in seen["val"]} == {last}
+    epochs = [epoch for epoch, _ in seen["train"]]
+    assert epochs == sorted(set(epochs)) and 1 < epochs[-1] < 2
+
+
+def test_a_warm_up_then_a_cosine(train, monkeypatch):
+    rates = []
+    step = training_module.Training.on_train_batch_end
+
+    def watched(self, outputs, batch, batch_idx):
+        rates.append(self.optimizers().param_groups[0]["lr"])
+        step(self, outputs, batch, batch_idx)
+
+    monkeypatch.setattr(training_module.Training, "on_train_batch_end", watched)
+    words = ["optimizer/decay=cosine", "optimizer.decay.final=0.1", "optimizer.warmup=1"]
+    assert train(*words, folder="run", epochs=4).code == 0
+    top = rates.index(max(rates))
+    assert 9 <= top <= 12 and rates == sorted(rates[:top]) + sorted(rates[top:], reverse=True)
+    assert rates[-1] == pytest.approx(1e-4)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_good_weights(train):
+    words = ["optimizer/decay=step", "optimizer.decay.epochs=[1.5]", "optimizer.decay.factor=1e15"]
+    done = train(*words, folder="run", epochs=3)
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert "not finite" in done.err and "step" in done.err and "the last good checkpoint is" in done.err
+    assert str(Path("run/checkpoints/last.ckpt").resolve()) in done.err
+    assert all(torch.isfinite(value).all() for value in checkpoint("run", "last")["state_dict"].values())
+    assert checkpoint("run", "last")["epoch"] == 0
+
+
+@pytest.mark.parametrize("step", [3, 10])  # in the middle of an epoch, and in its last batch: the weights go bad
+def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(train, monkeypatch, step):
+    before = training_module.Training.training_step
+
+    def poisoned(self, batch, batch_idx):
+        loss = before(self, batch, batch_idx)
+        return loss * float("nan") if self.global_step == 11 + step else loss
+
+    monkeypatch.setattr(training_module.Training, "training_step", poisoned)
+    done = train(folder="run", epochs=3)
+    assert done.code == 1 and "finite" in done.err and "Traceback" not in done.err
+    for name in ("last", "best"):
+        assert all(torch.isfinite(value).all() for value in checkpoint("run", name)["state_dict"].values())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler, of itself
+def test_compiled_networks_train_with_a_smaller_last_batch(train):
+    done = train("compile=true", folder="run", epochs=2)
+    assert done.code == 0, done.err
+    assert not any("_orig_mod" in name for name in load_file("run/model.safetensors"))

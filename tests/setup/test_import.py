@@ -1,0 +1,62 @@
+"""`import vaekit` is quick, and makes torchvision import beside any torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def python(code, **options):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_loads_nothing_heavy():
+    heavy = "{'torch', 'torchvision', 'lightning', 'hydra', 'omegaconf', 'numpy', 'matplotlib', 'wandb', 'yaml'}"
+    python(f"import sys, vaekit; assert vaekit.__version__; assert not {heavy} & set(sys.modules)")
+
+
+def test_load_is_there_when_it_is_asked_for():
+    python("import sys, vaekit; assert vaekit.load.__module__ == 'vaekit.runs'; assert 'torch' in sys.modules")
+    python("import vaekit\ntry: vaekit.unknown\nexcept AttributeError: pass\nelse: raise AssertionError")
+
+
+@pytest.mark.parametrize(
+    "then",
+    ["import lightning.pytorch", "import torchvision.utils, torchvision.transforms.v2", "import torch"],
+)
+def test_torchvision_imports_after_vaekit(then):
+    python(f"import vaekit; {then}; import torchvision; assert torchvision.__spec__.origin")
+
+
+def test_the_hook_is_there_once_and_goes():
+    python(
+        "import sys, vaekit\n"
+        "from vaekit.torchvision_operators import _OnImport, declare_on_import\n"
+        "hooks = lambda: sum(isinstance(finder, _OnImport) for finder in sys.meta_path)\n"
+        "declare_on_import(); assert hooks() == 1\n"
+        "import torchvision; assert hooks() == 0\n"
+        "declare_on_import(); assert hooks() == 0\n"
+    )
+
+
+def test_operators_that_are_there_are_left_alone():
+    python(
+        "import torch, vaekit\n"
+        "from vaekit import torchvision_operators\n"
+        "library = torch.library.Library('torchvision', 'DEF')\n"
+        "for name, schema in torchvision_operators.SCHEMAS.items(): library.define(name + schema)\n"
+        "torchvision_operators.declare_missing([])\n"
+        "assert not torchvision_operators._libraries\n"
+    )
+
+
+def test_the_hook_is_silent_where_torchvision_is_missing():
+    python(
+        "import sys, vaekit\n"
+        "sys.path = [path for path in sys.path if 'site-packages' not in path]\n"
+        "try: import torchvision\n"
+        "except ModuleNotFoundError as error: assert error.name == 'torchvision'\n"
+        "assert 'torch' not in sys.modules\n"
+    )

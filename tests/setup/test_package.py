@@ -1,0 +1,75 @@
+"""What is built and installed: the package, its commands, its configuration."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def succeed(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel that comes from the source distribution, built in a copy: a build leaves files in its folder."""
+    source = tmp_path_factory.mktemp("source")
+    for name in ("src", "conf"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "local"))
+    for path in [ROOT / "pyproject.toml", *ROOT.glob("README*"), *ROOT.glob("LICEN*")]:
+        shutil.copy(path, source)
+    succeed(sys.executable, "-m", "build", "--no-isolation", source)
+    (path,) = (source / "dist").glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_the_package_and_its_configuration_and_nothing_else(wheel):
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    code = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
+    configuration = {f"vaekit/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
+    assert names == code | {name for name in configuration if not name.startswith("vaekit/conf/local/")}
+    assert "vaekit/conf/optimizer/decay/cosine.yaml" in names
+    assert "vaekit/conf/data/_base.yaml" in names
+
+
+@pytest.fixture(scope="module")
+def commands(wheel, tmp_path_factory):
+    """The folder of the commands in an environment where the wheel is installed, with this one's other packages."""
+    home = tmp_path_factory.mktemp("environment")
+    succeed(sys.executable, "-m", "venv", "--without-pip", home)
+    bin = home / "bin"
+    succeed(sys.executable, "-m", "pip", "--python", bin / "python", "install", "--no-deps", "--no-index", wheel)
+    site = succeed(bin / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    # the path alone: an editable vaekit there would need its own .pth file to be read
+    Path(site, "others.pth").write_text(sysconfig.get_path("purelib"))
+    origin = succeed(bin / "python", "-c", "import vaekit.configs; print(vaekit.configs.CONF)", cwd=home)
+    assert Path(origin.strip()) == Path(site, "vaekit", "conf")
+    return bin
+
+
+def test_the_commands_run_from_any_folder_with_configurations_of_ones_own(commands, tmp_path):
+    for folder, text in {
+        "model": "# @package _global_\ndefaults:\n  - override /network: mlp\nnetwork:\n  hidden: [16]\n",
+        "experiment": "# @package _global_\ndefaults:\n  - override /model: mine\nlatents:\n  dim: 3\n",
+    }.items():
+        (tmp_path / "my" / folder).mkdir(parents=True)
+        (tmp_path / "my" / folder / "mine.yaml").write_text(text)
+    environment = {**os.environ, "PYTHONPATH": ""}
+    shared = {"cwd": tmp_path, "env": environment}
+    listed = succeed(commands / "vaekit-train", "--config-dir", "my", "--help", **shared)
+    assert "mine" in listed
+    quick = ["trainer=cpu", "trainer.max_epochs=1", "evaluation.num_samples=1"]
+    succeed(commands / "vaekit-train", "--config-dir", "my", "experiment=mine", *quick, **shared)
+    assert "dim: 3" in (tmp_path / "outputs" / "latest" / "config.yaml").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my", "outputs"]
+    succeed(commands / "vaekit-apply", "task=sample", **shared)
+    assert list((tmp_path / "outputs" / "latest" / "tasks" / "sample").iterdir())

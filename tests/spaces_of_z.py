@@ -1,0 +1,51 @@
+"""A grid over each kind of latent space with the measure of its cells, to integrate densities by."""
+
+import torch
+from hydra.utils import get_class
+
+from helpers import BINARY, build
+from vaekit.configs import options
+from vaekit.spaces import Ball, Real, Sphere
+
+DIM = {Real: 2, Ball: 2, Sphere: 3}
+PRIOR = {Real: "standard_normal", Ball: "wrapped_normal", Sphere: "sphere_uniform"}
+POSTERIOR = {Real: "gaussian", Ball: "wrapped_normal", Sphere: "von_mises_fisher"}
+
+
+def part(group, name):
+    return get_class(options(group)[name]["_target_"])
+
+
+def small_vae(group, name, *overrides):
+    """A VAE in double precision with that part, and what fits beside it."""
+    latent = part(group, name).latent
+    beside = f"prior={PRIOR[latent]}" if group == "posterior" else f"posterior={POSTERIOR[latent]}"
+    objective = "reconstruction" if name == "dirac" else "elbo"
+    if (group, name) == ("prior", "flow"):
+        overrides = ("prior.flow.transforms=2",)
+    if name in ("vamp", "exemplar", "mixture") and not overrides:
+        overrides = ("prior.components=5",)
+    small = ("model=mlp_vae", "likelihood=bernoulli", "network.hidden=[16]", f"latents.dim={DIM[latent]}")
+    vae, _ = build(BINARY, *small, f"{group}={name}", beside, f"objective={objective}", *overrides)
+    return vae.double()
+
+
+def grid(space):
+    """Points `[N, d]` and cells `[N]`."""
+    if type(space) is Real:
+        axis = torch.linspace(-12, 12, 601, dtype=torch.float64)
+        points = torch.cartesian_prod(axis, axis)
+        return points, torch.full((len(points),), float(axis[1] - axis[0]) ** 2, dtype=torch.float64)
+    if type(space) is Ball:  # finer towards the edge, where the density may pile up
+        distance = torch.linspace(0, 12, 401, dtype=torch.float64)
+        radius = (distance / 2).tanh()
+        width = (1 - radius**2) / 2 * (distance[1] - distance[0])
+        angle = torch.arange(1024, dtype=torch.float64) * (2 * torch.pi / 1024)
+        points = radius[:, None, None] * torch.stack([angle.cos(), angle.sin()], -1)
+        cells = (radius * width * (2 * torch.pi / 1024))[:, None].expand(-1, 1024)
+        return points.flatten(0, 1), cells.flatten()
+    polar = (torch.arange(300, dtype=torch.float64) + 0.5) * torch.pi / 300
+    around = torch.arange(300, dtype=torch.float64) * 2 * torch.pi / 300
+    p, a = torch.meshgrid(polar, around, indexing="ij")
+    points = torch.stack([p.sin() * a.cos(), p.sin() * a.sin(), p.cos()], -1)
+    return points.flatten(0, 1), (p.sin() * torch.pi / 300 * 2 * torch.pi / 300).flatten()

@@ -1,0 +1,71 @@
+"""Two tiny trained runs, one of images and one of vectors, and the command line in this process."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from vaekit import commands
+from vaekit.tasks.context import open_run
+
+ROOT = Path(__file__).parents[2]
+
+
+def train(folder, *overrides):
+    small = ("network=mlp", "network.hidden=[32]", "latents.dim=3", "callbacks.progress.refresh_rate=0")
+    command = [sys.executable, str(ROOT / "train.py"), *small, "trainer=cpu", f"hydra.run.dir={folder}", *overrides]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, cwd=folder.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits") / "run"
+    return train(folder, "trainer.max_epochs=3", "evaluation.num_samples=7", "data.batch_size=64")
+
+
+@pytest.fixture(scope="session")
+def vectors_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vectors")
+    np.save(folder / "rows.npy", np.random.default_rng(0).normal(size=(200, 5)).astype("float32"))
+    data = ("data=arrays", f"data.path={folder}/rows.npy", f"data.cache={folder}/cache")
+    return train(folder / "run", *data, "trainer.max_epochs=1")
+
+
+@pytest.fixture
+def digits(digits_run, tmp_path):
+    return open_run(digits_run, tmp_path, device="cpu")
+
+
+@pytest.fixture
+def vectors(vectors_run, tmp_path):
+    return open_run(vectors_run, tmp_path, device="cpu")
+
+
+@pytest.fixture
+def apply(monkeypatch, capsys):
+    """Call `python apply.py` with these words, without a new process: its exit code, and what it printed."""
+    root, hydra = logging.getLogger(), HydraConfig.instance()
+    before = root.handlers[:], root.level, hydra.cfg
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["apply.py", *words])
+        code = 0
+        try:
+            commands.apply()
+        except SystemExit as end:
+            code = end.code
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    yield call
+    root.handlers[:], root.level, hydra.cfg = before
+    GlobalHydra.instance().clear()
