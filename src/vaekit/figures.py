@@ -77,7 +77,8 @@ def save_curves(path: Path, metrics_csv: Path) -> None:
             if points:
                 axis.plot(*zip(*points, strict=True), label=split)
         axis.set(title=name, xlabel="step", ylabel="nats per example")
-        axis.legend()
+        if axis.lines:
+            axis.legend()
     _save(figure, path)
 
 
@@ -94,7 +95,8 @@ def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
     save_grid(figures / "samples.png", vae.sample(64), vae.space)
     pairs = torch.stack([x[:32], vae.reconstruct(x[:32])], 1)
     save_grid(figures / "reconstructions.png", pairs.flatten(0, 1), vae.space, columns=8)
-    walks = vae.interpolate(x[:8], x[8:16], steps=10)
+    pairs_of_rows = min(8, len(x) // 2)
+    walks = vae.interpolate(x[:pairs_of_rows], x[pairs_of_rows : 2 * pairs_of_rows], steps=10)
     save_grid(figures / "interpolations.png", walks.flatten(0, 1), vae.space, columns=10)
     save_latent_map(figures / "latent_map.png", vae.encode(x)[0].flatten(1), examples.label)
     if (metrics := folder / "metrics.csv").exists():

@@ -25,8 +25,8 @@ class Training(L.LightningModule):
     """Trains `vae` on `objective`; knows no model, objective or data set by name.
 
     optimizer(parameters) builds the optimiser, decay its learning-rate schedule (see `vaekit.optimizers`), which rises
-    over `warmup` epochs. nll_samples: importance samples of
-    test/nll. seed: with the step it decides every random draw, so that a resumed run repeats an uninterrupted one.
+    over `warmup` epochs. nll_samples: importance samples of test/nll. seed: with the step it decides every random
+    draw, so that a resumed run repeats an uninterrupted one.
     """
 
     def __init__(
@@ -47,8 +47,7 @@ class Training(L.LightningModule):
         self.vae, self.objective = vae, objective
         self.optimizer, self.decay, self.warmup = optimizer, decay, warmup
         self.nll_samples, self.seed = nll_samples, seed
-        levels: Any = vae.latents.levels
-        self.evaluation = Evaluation(vae.space, len(levels))
+        self.evaluation = Evaluation(vae.space, len(vae.latents.levels), vae.has_density)
         self.last_loss: Tensor | None = None
         self.validation: dict[str, float] = {}  # the figures of the last validation
 
@@ -59,7 +58,9 @@ class Training(L.LightningModule):
         torch.set_flush_denormal(True)
         trainer: Any = self.trainer
         if trainer.global_step == 0 and trainer.ckpt_path is None:
-            self.vae.likelihood.start_at(trainer.datamodule.mean())
+            for part in self.vae.modules():
+                if hasattr(part, "start_from"):  # a bias at the data's mean, pseudo-inputs at rows
+                    part.start_from(trainer.datamodule)
 
     def on_fit_end(self) -> None:
         torch.set_flush_denormal(False)
@@ -76,7 +77,8 @@ class Training(L.LightningModule):
         self.last_loss = loss.detach()
         if (self.global_step + 1) % trainer.log_every_n_steps == 0:
             with torch.no_grad():
-                figures = {"loss": loss, **{name: getattr(terms, name).mean() for name in ("distortion", "rate")}}
+                names = ("distortion", "rate") if self.vae.has_density else ("distortion",)
+                figures = {"loss": loss, **{name: getattr(terms, name).mean() for name in names}}
             self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=len(batch))
         return loss
 
@@ -92,7 +94,7 @@ class Training(L.LightningModule):
         if torch.isfinite(loss):
             return
         named = {"log p(x|z)": terms.log_px}
-        for level in range(len(terms.steps)):
+        for level in range(len(terms.steps) if self.vae.has_density else 0):
             named[f"log p(z) of level {level}"] = terms.log_pz[level]
             named[f"log q(z|x) of level {level}"] = terms.log_qz[level]
         bad = next((name for name, term in named.items() if not torch.isfinite(term).all()), "the loss itself")
@@ -135,7 +137,7 @@ class Training(L.LightningModule):
         torch.manual_seed(batch_idx)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._score(batch, self.vae.log_weights(batch, self.nll_samples))
+        self._score(batch, self.vae.log_weights(batch, self.nll_samples) if self.vae.has_density else None)
 
     def on_test_epoch_end(self) -> None:
         self._log_figures("test")

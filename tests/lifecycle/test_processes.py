@@ -70,7 +70,6 @@ def test_a_sweep_of_two_processes_each(train_apart, here):
     assert [path.name for path in (here / "outputs").iterdir() if not path.is_symlink()] == ["multirun"]
 
 
-@pytest.mark.filterwarnings("ignore:No artists with labels")  # learning curves of nothing
 def test_two_processes_measure_what_one_does(train, train_apart, here):
     # 8 rows for one process and 9 for the other; the weights are those of the start
     words = ["data.test=17", "evaluation.num_samples=2000", "trainer.max_epochs=0"]

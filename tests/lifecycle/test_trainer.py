@@ -43,7 +43,6 @@ def test_trains(train, words):
     assert done.err == ""
 
 
-@pytest.mark.filterwarnings("ignore:No artists with labels")  # learning curves of nothing
 def test_no_epochs_gives_an_untrained_model(train):
     done = train(folder="run", epochs=0)
     assert done.code == 0, done.err

@@ -1,5 +1,7 @@
 """Every likelihood: a proper distribution over its space, that starts at the data's mean."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hydra.utils import get_class
@@ -68,7 +70,7 @@ TOLERANCE = {"discretized_logistic": 0.06, "logistic_mixture": 0.12, "beta": 1e-
 def test_starts_at_the_mean_of_the_data(name):
     likelihood = of(name)
     mean = torch.linspace(0.1, 0.9, likelihood.space.size, dtype=torch.float64).reshape(likelihood.space.shape)
-    likelihood.start_at(mean)
+    likelihood.start_from(SimpleNamespace(mean=lambda: mean))
     likelihood.network = torch.nn.Module()  # a silent one
     likelihood.network.in_shape = (3,)
     likelihood.network.forward = lambda z: torch.zeros(len(z), *likelihood.bias.shape, dtype=z.dtype)
@@ -80,7 +82,7 @@ def test_starts_at_the_mean_of_the_data(name):
 def test_gaussian_scales(scale, params):
     likelihood = of("gaussian", f"likelihood.scale={scale}", "likelihood.value=0.3")
     assert likelihood.bias.shape[0] == params
-    likelihood.start_at(torch.zeros(likelihood.space.shape))
+    likelihood.start_from(SimpleNamespace(mean=lambda: torch.zeros(likelihood.space.shape)))
     sigma = likelihood(torch.randn(1, 3, dtype=torch.float64)).stddev
     if scale == "pixel":
         assert sigma.std() > 0, "sigma comes from the network"

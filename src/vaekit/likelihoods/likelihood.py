@@ -47,6 +47,6 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
     @torch.no_grad()
-    def start_at(self, mean: Tensor) -> None:
-        """Start training from the data's mean rather than from nowhere (Burda et al. 2016: worth a nat on MNIST)."""
-        self.bias.copy_(self.bias_at(mean.to(self.bias)))
+    def start_from(self, data: Any) -> None:
+        """Start training from the data's mean rather than from nowhere (as Burda et al. 2016 do)."""
+        self.bias.copy_(self.bias_at(data.mean().to(self.bias)))
