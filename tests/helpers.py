@@ -29,6 +29,11 @@ def config(*overrides: str) -> DictConfig:
 
 def build(space: Real, *overrides: str, seed: int = 0):
     """VAE and objective over `space`."""
+    return build_all(space, *overrides, seed=seed)[:2]
+
+
+def build_all(space: Real, *overrides: str, seed: int = 0):
+    """VAE, objective and penalties over `space`."""
     torch.manual_seed(seed)
     return compose(config(*overrides), space)
 

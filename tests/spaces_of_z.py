@@ -23,6 +23,8 @@ def small_vae(group, name, *overrides):
     objective = "reconstruction" if name == "dirac" else "elbo"
     if (group, name) == ("prior", "flow"):
         overrides = ("prior.flow.transforms=2",)
+    if (group, name) == ("prior", "two_stage"):
+        overrides = ("prior.second.network.hidden=[8]", "prior.second.latents.dim=2", "prior.num_samples=3")
     if name in ("vamp", "exemplar", "mixture") and not overrides:
         overrides = ("prior.components=5",)
     small = ("model=mlp_vae", "likelihood=bernoulli", "network.hidden=[16]", f"latents.dim={DIM[latent]}")

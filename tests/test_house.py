@@ -19,7 +19,7 @@ LEVELS = [
     ["distributions", "networks", "schedules", "data"],
     ["posteriors", "priors", "latents", "likelihoods"],
     ["vae"],
-    ["objectives", "metrics", "figures"],
+    ["objectives", "penalties", "metrics", "figures"],
     ["compatibility", "optimizers"],
     ["compose", "summary"],
     ["training", "runs", "callbacks", "csv_logger", "processes"],
@@ -36,6 +36,7 @@ GROUPS = {
     "latents": {"tower"},
     "likelihood": {"likelihood"},
     "objective": {"weights"},
+    "penalty": {"penalty", "critic", "aggregate"},
     "schedule": {"schedule"},
     "task": {"context", "inputs", "checks"},
 }
@@ -69,7 +70,7 @@ def test_imports_go_down(path):
 
 
 def folder(group):
-    return next(SRC / name for name in (group, f"{group}s") if (SRC / name).is_dir())
+    return next(SRC / name for name in (group, f"{group}s", f"{group[:-1]}ies") if (SRC / name).is_dir())
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -1,16 +1,22 @@
 """Every combination of the parts trains and answers, or is refused with a sentence; there is no third outcome."""
 
 import itertools
+import math
 import random
 import re
+from functools import partial
 
 import pytest
 import torch
+from hydra.utils import get_class
+from safetensors.torch import save_file
 
 from helpers import BINARY, DEQUANTIZED, GREY, VECTORS, config, examples
 from vaekit.compose import compose
 from vaekit.configs import options
 from vaekit.refusal import Refusal
+from vaekit.spaces import Ball, Real, Sphere
+from vaekit.training import Training
 
 SPACES = {"binary": BINARY, "grey": GREY, "dequantized": DEQUANTIZED, "vectors": VECTORS}
 GROUPS = ("posterior", "prior", "likelihood", "objective", "network")
@@ -22,7 +28,11 @@ SMALL = {
     "prior=exemplar": ["prior.components=4"],
     "prior=mixture": ["prior.components=4"],
     "prior=flow": ["prior.flow.transforms=2", "prior.flow.hidden_features=[8]"],
+    "prior=two_stage": ["prior.second.network.hidden=[8]", "prior.second.latents.dim=3", "prior.num_samples=2"],
     "posterior=flow": ["posterior.flow.hidden_features=[8]", "posterior.context=4"],
+    "penalty=factor": ["penalty.factor.hidden=[8]"],
+    "penalty=adversary": ["penalty.adversary.hidden=[8]"],
+    "penalty=image_adversary": ["penalty.image_adversary.channels=[4]", "penalty.image_adversary.features=8"],
     "objective=miwae": ["objective.outer=2", "objective.inner=2"],
     "objective=piwae": ["objective.outer=2", "objective.inner=2"],
     **{
@@ -35,9 +45,12 @@ WHOLE = list(itertools.product(SPACES, *CHOICES.values()))
 SAMPLE = random.Random(0).sample(WHOLE, 400)
 
 
-def build(combination):
-    """VAE and objective of a combination, composed group by group: the whole product in minutes rather than hours."""
-    choices = [f"{group}={name}" for group, name in zip(GROUPS, combination[1:], strict=True)]
+def build(combination, *more):
+    """What a combination composes to, group by group: the whole product in minutes rather than hours.
+
+    more: further choices, e.g. `penalty=mmd`.
+    """
+    choices = [*(f"{group}={name}" for group, name in zip(GROUPS, combination[1:], strict=True)), *more]
     groups = {each.partition("=")[0]: config(each, *SMALL.get(each, []))[each.partition("=")[0]] for each in choices}
     torch.manual_seed(0)
     return compose({**groups, "latents": config("latents.dim=3").latents}, SPACES[combination[0]])
@@ -47,13 +60,9 @@ def check(combination):
     """Train two steps and use every verb, or see it refused: whether it trained."""
     space = SPACES[combination[0]]
     try:
-        vae, objective = build(combination)
+        vae, objective, _ = build(combination)
     except Refusal as refusal:
-        fix = str(refusal).rpartition("use ")[2]
-    else:
-        fix = None
-    if fix is not None:
-        assert re.search(r"[a-z]+=\w+", fix), f"nothing to paste: {fix}"
+        assert_helps(refusal)
         return False
     batch = examples(space, 5)
     optimizer = torch.optim.Adam(vae.parameters(), 1e-3)
@@ -76,6 +85,11 @@ def check(combination):
         with pytest.raises(Refusal, match="density"):
             vae.log_likelihood(batch.x)
     return True
+
+
+def assert_helps(refusal):
+    fix = str(refusal).rpartition("use ")[2]
+    assert re.search(r"[a-z]+=\w+", fix), f"nothing to paste: {fix}"
 
 
 @pytest.mark.parametrize("combination", SAMPLE, ids="-".join)
@@ -106,7 +120,7 @@ def test_every_weight_of_a_part_learns(group, choice):
         if combination[1 + GROUPS.index(group)] != choice or combination[4] not in ("elbo", "reconstruction"):
             continue
         try:
-            vae, objective = build(combination)
+            vae, objective, _ = build(combination)
         except Refusal:
             continue
         objective(vae(examples(SPACES[combination[0]], 5)), None).mean().backward()
@@ -116,3 +130,66 @@ def test_every_weight_of_a_part_learns(group, choice):
         assert not silent
         return
     pytest.fail(f"{group}={choice} is refused everywhere")
+
+
+PRIORS = {Real: "standard_normal", Ball: "wrapped_normal", Sphere: "sphere_uniform"}
+LIKELIHOODS = {"binary": "bernoulli", "grey": "logistic_mixture", "dequantized": "beta", "vectors": "gaussian"}
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """The weights of a network that a perceptual penalty can look with."""
+    vae, *_ = build(("grey", "gaussian", "standard_normal", "categorical", "elbo", "conv"))
+    file = tmp_path_factory.mktemp("encoder") / "model.safetensors"
+    save_file(vae.state_dict(), file)
+    return file
+
+
+def check_penalty(penalty, space, posterior, encoder, prior=None):
+    """Train two steps, validate one, or see it refused: whether it trained."""
+    kind = get_class(options("posterior")[posterior]["_target_"])
+    objective = "elbo" if "log_prob" in kind.gives else "reconstruction"
+    chosen = f"penalty={penalty}"
+    if penalty == "perceptual":
+        SMALL[chosen] = [f"penalty.perceptual.weights={encoder}"]
+    try:
+        parts = build((space, posterior, prior or PRIORS[kind.latent], LIKELIHOODS[space], objective, "mlp"), chosen)
+    except Refusal as refusal:
+        assert_helps(refusal)
+        return False
+    training = Training(*parts, partial(torch.optim.Adam, lr=1e-3))
+    optimizer = torch.optim.Adam(training.parameters(), 1e-3)
+    for size in (5, 1):  # a last batch of one row too
+        optimizer.zero_grad()
+        terms = training.vae(examples(SPACES[space], size), training.objective.num_samples)
+        losses, penalties = training._losses(terms, 0.5)
+        assert list(penalties) == [penalty]
+        assert penalties[penalty].shape == ()
+        assert losses.shape == (size,)
+        sum(training._critic_losses(terms).values(), losses.mean()).backward()
+        trained = [p for p in training.parameters() if p.grad is not None]
+        assert all(torch.isfinite(p.grad).all() for p in trained)
+        optimizer.step()
+    with torch.inference_mode():
+        training._score(examples(SPACES[space], 5))
+    assert math.isfinite(training.averages[penalty].compute())
+    return True
+
+
+@pytest.mark.parametrize("penalty", sorted(options("penalty")))
+def test_each_penalty_trains_with_what_fits(penalty, encoder):
+    """With every posterior, and on every kind of data."""
+    choices = {(space, posterior) for posterior in CHOICES["posterior"] for space in ("binary", "grey")}
+    choices |= {(space, "gaussian") for space in SPACES}
+    trained = {choice for choice in sorted(choices) if check_penalty(penalty, *choice, encoder)}
+    assert {("binary", "gaussian"), ("grey", "gaussian"), ("dequantized", "gaussian")} <= trained
+    if penalty not in ("total_correlation", "dip", "mutual_information", "capacity"):  # these read a density
+        assert ("grey", "dirac") in trained
+
+
+@pytest.mark.parametrize("penalty", ["mmd", "sliced_wasserstein", "adversary"])
+def test_codes_are_compared_with_any_prior(penalty):
+    posteriors = {Real: "gaussian", Ball: "wrapped_normal", Sphere: "von_mises_fisher"}
+    for prior in CHOICES["prior"]:
+        latent = get_class(options("prior")[prior]["_target_"]).latent
+        assert check_penalty(penalty, "binary", posteriors[latent], None, prior), prior

@@ -38,8 +38,8 @@ def run(config: DictConfig) -> None:
         context = open_run(folder, unfinished.name, **settings)
         torch.manual_seed(plain["seed"])
         task(context)
-        out.mkdir(exist_ok=True)
         for file in sorted(Path(unfinished.name).iterdir()):
+            out.mkdir(exist_ok=True)
             done = file.replace(out / file.name)
             here = done.is_relative_to(Path.cwd())
             Console().print(done.relative_to(Path.cwd()) if here else done, soft_wrap=True, highlight=False)

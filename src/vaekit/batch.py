@@ -12,8 +12,8 @@ from torch import Tensor
 class Batch:
     """One batch. Nothing else travels.
 
-    x: `[B, *space.shape]`, in the data space. label: `[B]`, integers. mask: like `x`, 1 where observed.
-    condition: `[B, ...]`.
+    x: `[B, *space.shape]`, in the data space. label: `[B]`, or `[B, F]` of F factors, integers.
+    mask: like `x`, 1 where observed. condition: `[B, ...]`.
     """
 
     x: Tensor

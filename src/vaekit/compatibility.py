@@ -5,7 +5,7 @@ before any data is read. Every refusal ends in overrides that can be pasted.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -14,9 +14,9 @@ from hydra.utils import get_class, get_object
 from omegaconf import DictConfig, OmegaConf
 
 from vaekit.configs import options
-from vaekit.latents.tower import Tower
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
+from vaekit.vae import VAE
 
 
 def name(part: Any) -> str:
@@ -64,18 +64,36 @@ def check_latents(posterior: Any, prior: Any) -> None:
         raise Refusal(f"prior={name(prior)} needs the posterior's {', '.join(missing)}; use {others}.")
 
 
-def check_objective(objective: Any, posterior: Any, latents: Tower) -> None:
+def check_objective(objective: Any, vae: VAE, penalties: Collection[str]) -> None:
     """Raise `Refusal` unless the posterior, the prior and the tower give what the objective needs."""
+    learned = any(True for level in vae.latents.levels for _ in level.prior.parameters())
+    elsewhere = {"learned_prior": (learned, "prior=flow"), "no_penalty": (not penalties, "penalty=[]")}
+    _check_needs(f"objective={name(type(objective))}", objective.needs, vae, elsewhere)
+
+
+def check_penalty(choice: str, penalty: Any, vae: VAE, compiled: bool = False) -> None:
+    """Raise `Refusal` unless the posterior, the spaces and the tower give what the penalty needs."""
+    flat = all(type(level.space) is Real for level in vae.latents.levels)
     elsewhere = {
-        "single_level": (len(latents.levels) == 1, "latents=single"),
-        "learned_prior": (any(True for level in latents.levels for _ in level.prior.parameters()), "prior=flow"),
+        "image": (isinstance(vae.space, Image), "data=mnist or another data set of images"),
+        "euclidean": (flat, "posterior=gaussian prior=standard_normal"),
+        "double_backward": (not compiled, "compile=false"),
     }
-    missing = sorted(objective.needs - posterior.gives - {need for need, (there, _) in elsewhere.items() if there})
+    _check_needs(f"penalty={choice}", penalty.needs, vae, elsewhere)
+
+
+def _check_needs(what: str, needs: frozenset[str], vae: VAE, elsewhere: dict[str, tuple[bool, str]]) -> None:
+    """elsewhere: of each need that is not the posterior's to give, whether it is there, and what brings it."""
+    levels: Any = vae.latents.levels
+    gives = frozenset.intersection(*(level.gives for level in levels))
+    elsewhere = {"single_level": (len(levels) == 1, "latents=single"), **elsewhere}
+    missing = sorted(needs - gives - {need for need, (there, _) in elsewhere.items() if there})
     fixes = [elsewhere[need][1] for need in missing if need in elsewhere]
-    if fewer := objective.needs - elsewhere.keys() - posterior.gives:
-        fixes.append(choices("posterior", lambda part: fewer <= part.gives and part.latent is posterior.latent))
+    if fewer := needs - elsewhere.keys() - gives:
+        near = choices("posterior", lambda part: fewer <= part.gives and part.latent is type(levels[0].space))
+        fixes.append(near or "posterior=gaussian prior=standard_normal")
     if missing:
-        raise Refusal(f"objective={name(type(objective))} needs {', '.join(missing)}; use {' '.join(fixes)}.")
+        raise Refusal(f"{what} needs {', '.join(missing)}; use {' '.join(dict.fromkeys(fixes))}.")
 
 
 def check_training(config: Any) -> None:

@@ -1,4 +1,4 @@
-"""From a configuration and a data space to a VAE and an objective."""
+"""From a configuration and a data space to a VAE, an objective and penalties."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -19,13 +19,13 @@ def part(config: Mapping) -> Any:
 
 def neighbours(needs: Collection[str], encoder: nn.Module, posterior: nn.Module, space: Real) -> dict[str, Any]:
     """What a prior may ask for besides its own space."""
-    there = {"infer": lambda x: posterior(encoder(x)), "data_space": space}
+    there = {"infer": lambda x: posterior(encoder(x)), "data_space": space, "compose": compose_vae}
     return {name: there[name] for name in needs}
 
 
-def compose(config: Mapping, space: Real) -> tuple[VAE, Any]:
-    """The VAE over `space` and the objective that `config`'s groups name. Raises `Refusal` if they do not fit."""
-    for group in ("network", "posterior", "prior", "latents", "likelihood", "objective"):
+def compose_vae(config: Mapping, space: Real) -> VAE:
+    """The VAE over `space` that `config`'s groups name. Raises `Refusal` if they do not fit."""
+    for group in ("network", "posterior", "prior", "latents", "likelihood"):
         compatibility.check_types(config[group], group)
     encoder, decoder = part(config["network"]["encoder"]), part(config["network"]["decoder"])
     posterior, prior, likelihood = (part(config[group]) for group in ("posterior", "prior", "likelihood"))
@@ -48,8 +48,24 @@ def compose(config: Mapping, space: Real) -> tuple[VAE, Any]:
     with building("likelihood"):
         vae = VAE(network, latents, likelihood(space, decoder_network))
     compatibility.check_sizes(vae)
+    return vae
 
+
+def compose(config: Mapping, space: Real) -> tuple[VAE, Any, nn.ModuleDict]:
+    """`compose_vae`'s VAE, the objective and the penalties that `config` names. Raises `Refusal` if they do not fit."""
+    compatibility.check_types(config["objective"], "objective")
+    vae = compose_vae(config, space)
     with building("objective"):
         objective = instantiate(config["objective"], _convert_="all")
-    compatibility.check_objective(objective, posterior.func, latents)
-    return vae, objective
+    # a preset may hold settings of a penalty that the command line then did not choose
+    settings = config.get("penalty", {}).items()
+    chosen = {name: each for name, each in settings if isinstance(each, Mapping) and "_target_" in each}
+    compatibility.check_objective(objective, vae, chosen)
+    penalties = nn.ModuleDict()
+    for name, each in chosen.items():
+        compatibility.check_types(each, f"penalty.{name}")
+        penalty = part(each)
+        compatibility.check_penalty(name, penalty.func, vae, compiled=config.get("compile", False))
+        with building("penalty"):
+            penalties[name] = penalty(vae)
+    return vae, objective, penalties

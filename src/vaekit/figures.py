@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def save_grid(path: Path, x: Tensor, space: Real, columns: int | None = None) ->
 
 
 def save_latent_map(path: Path, z: Tensor, label: Tensor | None) -> None:
-    """Scatter z `[N, D]` on its first two principal components, coloured by label where there is one."""
+    """Scatter z `[N, D]` on its first two principal components, coloured by label `[N]` or the first of `[N, F]`."""
     centred = z.float().cpu() - z.float().cpu().mean(0)
     if centred.shape[1] > 2:
         centred = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
@@ -57,11 +58,24 @@ def save_latent_map(path: Path, z: Tensor, label: Tensor | None) -> None:
         centred = torch.cat([centred, torch.zeros_like(centred)], 1)
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(figsize=(6, 5))
-    colours = None if label is None else label.cpu()
+    colours = None if label is None else label.cpu().reshape(len(label), -1)[:, 0]
     points = axis.scatter(*centred.T, c=colours, cmap="tab10", s=6)
     if label is not None:
         figure.colorbar(points, label="label")
     axis.set(title="Posterior means", xlabel="first principal component", ylabel="second")
+    _save(figure, path)
+
+
+def save_heat_maps(path: Path, maps: Mapping[str, np.ndarray], columns: Sequence[str]) -> None:
+    """Draw matrices `[D, F]` of values in [0, 1] side by side: a row per latent variable, a named column per factor."""
+    pyplot = _pyplot()
+    height = 1.5 + 0.3 * max(map(len, maps.values()))
+    figure, axes = pyplot.subplots(1, len(maps), figsize=(4.5 * len(maps), height), squeeze=False)
+    for axis, (title, values) in zip(axes.flat, maps.items(), strict=True):
+        shown = axis.imshow(values, vmin=0, vmax=1, aspect="auto", cmap="Blues")
+        axis.set(title=title, ylabel="latent variable", yticks=range(len(values)))
+        axis.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+        figure.colorbar(shown)
     _save(figure, path)
 
 

@@ -28,7 +28,7 @@ from vaekit import spaces
 from vaekit.refusal import Refusal
 
 OUTPUTS = Path("outputs")
-HOW_NOT_WHAT = ("trainer", "callbacks", "logger", "optimizer")  # how a run was trained: of no use to load it
+HOW_NOT_WHAT = ("trainer", "callbacks", "logger", "optimizer", "penalty")  # how a run was trained: of no use to load it
 KINDS = {"vaekit": object, "torch.nn": nn.Module, "torch.optim": optim.Optimizer, "zuko": nn.Module}
 """The classes that a run may name: where they are defined, and what they are."""
 
@@ -105,7 +105,7 @@ def check_resumption(checkpoint: Path, config: dict[str, Any], space: spaces.Rea
     if not (folder / "config.yaml").is_file():
         return
     before, now = yaml.safe_load((folder / "config.yaml").read_text()), yaml.safe_load(describe(config, space))
-    fixed = ("space", "network", "posterior", "prior", "latents", "likelihood", "optimizer")
+    fixed = ("space", "network", "posterior", "prior", "latents", "likelihood", "penalty", "optimizer")
     if changed := [part for part in fixed if before.get(part) != now[part]]:
         overrides = folder / ".hydra" / "overrides.yaml"
         given = yaml.safe_load(overrides.read_text()) if overrides.is_file() else []
@@ -125,15 +125,8 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
-    """A run's configuration, less how it was trained. Raises `Refusal` if it names anything that is not a known part.
-
-    The sections `trainer`, `callbacks`, `logger` and `optimizer` are dropped unread. `data` is kept: its source is
-    known code too, but reads the files, and fills the cache, that the run names, when somebody asks it for rows.
-
-    trust: targets of the user's own that may be named, exactly as the run names them, e.g. `["my_package.MyPrior"]`.
-    """
-    trust = [trust] if isinstance(trust, str) else trust
+def read_whole_config(run: str | Path) -> dict[str, Any]:
+    """A run's configuration as it was written. What it names is not checked, and nothing of it may be instantiated."""
     path = find(run) / "config.yaml"
     try:
         config = yaml.load(path.read_text(), _Loader)
@@ -141,6 +134,19 @@ def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
         raise Refusal(f"{path} is no plain YAML; a run's configuration holds no tags and no aliases.") from error
     if not isinstance(config, dict) or "space" not in config:
         raise Refusal(f"{path} is not the configuration of a run; give run=outputs/...")
+    return config
+
+
+def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
+    """A run's configuration, less how it was trained. Raises `Refusal` if it names anything that is not a known part.
+
+    The sections in `HOW_NOT_WHAT` are dropped unread. `data` is kept: its source is known code too, but reads the
+    files, and fills the cache, that the run names, when somebody asks it for rows.
+
+    trust: targets of the user's own that may be named, exactly as the run names them, e.g. `["my_package.MyPrior"]`.
+    """
+    trust = [trust] if isinstance(trust, str) else trust
+    config = read_whole_config(run)
     config = {key: value for key, value in config.items() if key not in HOW_NOT_WHAT}
     for target in _targets(config):
         if target not in trust:
@@ -217,7 +223,7 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
     config = read_config(folder, trust)
     space = read_space(config)
     try:
-        vae, _ = compose(config, space)
+        vae, *_ = compose(config, space)
     except Refusal:
         raise
     except Exception as error:  # whatever a part makes of arguments that are not its own

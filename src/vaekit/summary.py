@@ -11,6 +11,7 @@ from torch import nn
 
 from vaekit.compatibility import name
 from vaekit.distributions.kl import closed_form_kl
+from vaekit.schedules.schedule import at
 from vaekit.spaces import Image, Real
 from vaekit.vae import VAE
 
@@ -21,7 +22,7 @@ def describe_space(space: Real) -> str:
     return f"{kind}, {space.levels} levels" if isinstance(space, Image) and space.values == "discrete" else kind
 
 
-def composition(vae: VAE, objective: Any, data: str) -> Table:
+def composition(vae: VAE, objective: Any, penalties: Any, data: str) -> Table:
     """A row per part: role, choice, space or size, parameters."""
     table = Table(title="vaekit", title_justify="left")
     for column in ("part", "choice", "over"):
@@ -43,6 +44,8 @@ def composition(vae: VAE, objective: Any, data: str) -> Table:
     table.add_row("  network", name(type(vae.likelihood.network)), "", "")
     samples = "1 sample" if objective.num_samples == 1 else f"{objective.num_samples} samples"
     row("objective", objective, f"{samples} of z, {kl_kind(vae)}")
+    for penalty in penalties.values():
+        row("penalty", penalty, f"weight {at(penalty.weight, None):g}")
     table.add_row("", "", "", f"{sum(p.numel() for p in vae.parameters()):,}", style="bold")
     return table
 

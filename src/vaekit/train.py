@@ -54,13 +54,13 @@ def run(config: DictConfig) -> float | None:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if checkpoint:
         runs.check_resumption(checkpoint, plain, space)
-    vae, objective = compose(config, space)
+    vae, objective, penalties = compose(config, space)
     with building("optimizer"):
         algorithm = instantiate(config["optimizer"]["algorithm"], _convert_="all")
         algorithm(vae.parameters())  # tried here, because Lightning calls it late
         decay = instantiate(config["optimizer"]["decay"], _convert_="all")
     warmup, num_samples = config["optimizer"]["warmup"], config["evaluation"]["num_samples"]
-    training = Training(vae, objective, algorithm, decay, warmup, num_samples, config["seed"])
+    training = Training(vae, objective, penalties, algorithm, decay, warmup, num_samples, config["seed"])
     if config["compile"]:
         training.compile_networks()
 
@@ -81,7 +81,7 @@ def run(config: DictConfig) -> float | None:
             )
         try:
             if trainer.is_global_zero:
-                console.print(composition(vae, objective, hydra.runtime.choices["data"]))
+                console.print(composition(vae, objective, penalties, hydra.runtime.choices["data"]))
                 runs.write_config(folder, plain, space)
             for logger in loggers:
                 logger.log_hyperparams(plain)

@@ -9,30 +9,40 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.plugins import Precision
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import MeanMetric
 
 from vaekit import optimizers
 from vaekit.batch import Batch
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.refusal import Refusal
+from vaekit.schedules.schedule import at
 from vaekit.vae import VAE, Terms
 
 
 class Training(L.LightningModule):
-    """Trains `vae` on `objective`; knows no model, objective or data set by name.
+    """Trains `vae` on `objective` and `penalties`; knows no model, objective or data set by name.
+
+    The loss is the objective's mean plus each penalty times its weight. A penalty with a critic adds the critic's own
+    loss to what is descended: the two share no parameter that feels both (see `vaekit.penalties.penalty`), so that one
+    backward pass and one optimiser do what one of each for every player would do.
 
     optimizer(parameters) builds the optimiser, decay its learning-rate schedule (see `vaekit.optimizers`), which rises
     over `warmup` epochs. nll_samples: importance samples of test/nll. seed: with the step it decides every random
     draw, so that a resumed run repeats an uninterrupted one.
     """
 
+    penalties: Any
+    averages: Any
+
     def __init__(
         self,
         vae: VAE,
         objective: Any,
+        penalties: nn.ModuleDict,
         optimizer: Callable[[Any], torch.optim.Optimizer],
         decay: Callable[..., list[dict[str, Any]]] = optimizers.constant,
         warmup: float = 0.0,
@@ -44,10 +54,11 @@ class Training(L.LightningModule):
             raise Refusal(f"evaluation.num_samples={nll_samples} must be at least 1; use evaluation.num_samples=100.")
         if warmup < 0:
             raise Refusal(f"optimizer.warmup={warmup} must be at least 0 epochs; use optimizer.warmup=0.")
-        self.vae, self.objective = vae, objective
+        self.vae, self.objective, self.penalties = vae, objective, penalties
         self.optimizer, self.decay, self.warmup = optimizer, decay, warmup
         self.nll_samples, self.seed = nll_samples, seed
         self.evaluation = Evaluation(vae.space, len(vae.latents.levels), vae.has_density)
+        self.averages = nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in penalties})  # NaN stays NaN
         self.last_loss: Tensor | None = None
         self.validation: dict[str, float] = {}  # the figures of the last validation
 
@@ -58,8 +69,9 @@ class Training(L.LightningModule):
         torch.set_flush_denormal(True)
         trainer: Any = self.trainer
         if trainer.global_step == 0 and trainer.ckpt_path is None:
-            for part in self.vae.modules():
-                if hasattr(part, "start_from"):  # a bias at the data's mean, pseudo-inputs at rows
+            self.vae.start_from(trainer.datamodule)
+            for part in self.penalties.modules():
+                if hasattr(part, "start_from"):  # the number of rows
                     part.start_from(trainer.datamodule)
 
     def on_fit_end(self) -> None:
@@ -72,15 +84,31 @@ class Training(L.LightningModule):
         trainer: Any = self.trainer
         epoch = self.current_epoch + batch_idx / trainer.num_training_batches
         terms: Terms = self.vae(batch, self.objective.num_samples)
-        loss = self.objective(terms, epoch).mean()
-        self._refuse_non_finite(terms, loss)
+        losses, penalties = self._losses(terms, epoch)
+        loss = losses.mean()
+        critics = self._critic_losses(terms)
+        self._refuse_non_finite(terms, loss, penalties | critics)
         self.last_loss = loss.detach()
         if (self.global_step + 1) % trainer.log_every_n_steps == 0:
             with torch.no_grad():
                 names = ("distortion", "rate") if self.vae.has_density else ("distortion",)
-                figures = {"loss": loss, **{name: getattr(terms, name).mean() for name in names}}
+                parts = {name: getattr(terms, name).mean() for name in names}
+                figures = {"loss": loss, **parts, **penalties, **critics}
             self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=len(batch))
-        return loss
+        return sum(critics.values(), loss)
+
+    def _losses(self, terms: Terms, epoch: float | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each example, `[B]`, and the unweighted penalties by name."""
+        losses = self.objective(terms, epoch)
+        with torch.autocast(self.device.type, enabled=False):  # differences of sums, in full precision as densities are
+            penalties = {name: penalty(terms, self.vae, epoch) for name, penalty in self.penalties.items()}
+        weights = {name: at(penalty.weight, epoch) for name, penalty in self.penalties.items()}
+        return sum((weights[name] * penalties[name] for name in weights), losses), penalties
+
+    def _critic_losses(self, terms: Terms) -> dict[str, Tensor]:
+        critics = {name: each for name, each in self.penalties.items() if hasattr(each, "critic_loss")}
+        with torch.autocast(self.device.type, enabled=False):
+            return {f"{name}_critic": each.critic_loss(terms, self.vae) for name, each in critics.items()}
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self._reseed(batch_idx + 1)
@@ -90,13 +118,14 @@ class Training(L.LightningModule):
         # the hash of a tuple of integers is the same in every process
         torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)) & 0x7FFFFFFFFFFFFFFF)
 
-    def _refuse_non_finite(self, terms: Terms, loss: Tensor) -> None:
-        if torch.isfinite(loss):
+    def _refuse_non_finite(self, terms: Terms, loss: Tensor, penalties: dict[str, Tensor]) -> None:
+        if torch.isfinite(sum(penalties.values(), loss)):
             return
         named = {"log p(x|z)": terms.log_px}
         for level in range(len(terms.steps) if self.vae.has_density else 0):
             named[f"log p(z) of level {level}"] = terms.log_pz[level]
             named[f"log q(z|x) of level {level}"] = terms.log_qz[level]
+        named |= {f"the penalty {name}": value for name, value in penalties.items()}
         bad = next((name for name, term in named.items() if not torch.isfinite(term).all()), "the loss itself")
         self._stop(f"The loss is not finite at step {self.global_step}: {bad} went bad first")
 
@@ -107,7 +136,7 @@ class Training(L.LightningModule):
         raise Refusal(f"{reason} ({kept}). Try optimizer.lr=1e-4 or trainer.gradient_clip_val=1.")
 
     def on_train_epoch_end(self) -> None:  # before a checkpoint is written
-        for name, weights in self.vae.named_parameters():
+        for name, weights in self.named_parameters():
             if not torch.isfinite(weights).all():
                 self._stop(f"The weights {name} are not finite after step {self.global_step - 1}")
 
@@ -144,18 +173,24 @@ class Training(L.LightningModule):
 
     def _score(self, batch: Batch, log_w: Tensor | None = None) -> None:
         terms = self.vae(batch, self.objective.num_samples)
-        self.evaluation.update(terms, self.objective(terms, None), log_w)
+        losses, penalties = self._losses(terms, None)
+        self.evaluation.update(terms, losses, log_w)
+        for name, penalty in penalties.items():
+            self.averages[name].update(penalty, len(terms.batch))
 
     def _log_figures(self, split: str) -> dict[str, float]:
         figures = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}
-        self.evaluation.reset()
+        figures |= {f"{split}/{name}": average.compute().item() for name, average in self.averages.items()}
+        for each in (self.evaluation, *self.averages.values()):
+            each.reset()
         self.log_dict(figures)
         return figures
 
     # Optimisation ----------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.vae.parameters())
+        critics = [penalty.critic.parameters() for penalty in self.penalties.values() if hasattr(penalty, "critic")]
+        optimizer = self.optimizer([{"params": list(player)} for player in (self.vae.parameters(), *critics)])
         self.trainer.fit_loop.setup_data()  # else the number of batches is not known in a run without an end
         total_steps = self.trainer.estimated_stepping_batches
         steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
@@ -169,10 +204,11 @@ class Training(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        if self.trainer.precision == "bf16-mixed":  # Lightning will not, for a fused optimiser; but nothing is scaled
-            Precision.clip_gradients(self.trainer.precision_plugin, optimizer, gradient_clip_val or 0.0)
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        """Each player by itself; by torch, because Lightning will not for a fused optimiser where nothing is scaled."""
+        clip = clip_grad_value_ if gradient_clip_algorithm == "value" else clip_grad_norm_
+        if gradient_clip_val:
+            for player in optimizer.param_groups:
+                clip(player["params"], gradient_clip_val)
 
     def compile_networks(self) -> None:
         """Compile encoder and decoder in place, which leaves the names of their weights as they are."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +111,19 @@ class VAE(nn.Module):
         """Whether the posterior has one, so that rates and likelihoods exist; an autoencoder's has none."""
         return all("log_prob" in level.gives for level in self.latents.levels)
 
+    def start_from(self, data: Any) -> None:
+        """Let each part start from the training data: a bias at their mean, pseudo-inputs at rows."""
+
+        def start(module: nn.Module) -> None:
+            for part in module.children():
+                own: Any = getattr(part, "start_from", None)
+                if own:  # what stands inside that part is its own affair
+                    own(data)
+                else:
+                    start(part)
+
+        start(self)
+
     # The walk down the tower, once for each who may pick z ---------------------------------------------------------
 
     def infer(self, features: Tensor, num_samples: int = 1, temperature: float = 1.0) -> Draw:
@@ -153,7 +167,12 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def log_weights(self, batch: Batch, num_samples: int) -> Tensor:
-        """K log importance weights for each row, `[K, B]`, in nats: the encoder runs once, K goes in chunks."""
+        """K log importance weights for each row, `[K, B]`, in nats: the encoder runs once, K goes in chunks.
+
+        Raises `Refusal` if the posterior has no density.
+        """
+        if not self.has_density:
+            raise Refusal("This model's posterior has no density, so log p(x) is not known; use posterior=gaussian.")
         features = self.encoder(batch.x)
         chunk = max(1, CHUNK_VALUES // (len(batch) * self.space.size))
         sizes = [min(chunk, num_samples - done) for done in range(0, num_samples, chunk)]
@@ -210,8 +229,6 @@ class VAE(nn.Module):
 
         It grows with `num_samples` towards the truth. Raises `Refusal` if x does not lie in the data space.
         """
-        if not self.has_density:
-            raise Refusal("This model's posterior has no density, so log p(x) is not known; use posterior=gaussian.")
         if num_samples < 1:
             raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
         log_w = self.log_weights(Batch(self._checked(x)), num_samples)

@@ -55,10 +55,12 @@ def test_killed_within_an_epoch_and_resumed(start, train_apart):
         ["callbacks=ema", "trainer.accumulate_grad_batches=2"],
         ["optimizer/decay=plateau", "optimizer.decay.patience=0", "optimizer.lr=0.3", "optimizer.warmup=0.5"],
         ["optimizer/decay=step", "optimizer.decay.epochs=[1,3]", "schedule@objective.beta=cyclical"],
+        ["penalty=[factor,total_correlation]", "penalty.factor.hidden=[16]", "schedule@penalty.factor.weight=linear",
+         "optimizer/decay=cosine", "trainer.gradient_clip_val=1", "trainer.accumulate_grad_batches=2"],
         ["trainer.check_val_every_n_epoch=2", "objective=iwae", "objective.num_samples=3", "data.dequantize=true",
          "likelihood=gaussian"],
     ],
-    ids=["ema", "plateau", "step", "iwae"],
+    ids=["ema", "plateau", "step", "critic", "iwae"],
 )  # fmt: skip
 def test_resumed_from_an_earlier_checkpoint(train, monkeypatch, words):
     saved = WholeCheckpoints.save_checkpoint

@@ -32,6 +32,7 @@ def checkpoint(folder, name):
         ["deterministic=true"],
         ["optimizer=adamw", "optimizer/decay=plateau", "optimizer.warmup=0.5", "trainer.check_val_every_n_epoch=2"],
         ["optimizer=adamax"],
+        ["penalty=[adversary,gradient]", "trainer.precision=bf16-mixed", "trainer.gradient_clip_val=1"],
         ["callbacks=[ema,early_stopping]", "callbacks.early_stopping.patience=0", "optimizer.lr=1e-6"],
     ],
     ids=" ".join,

@@ -32,7 +32,7 @@ class Batches:
         world: int = 1,
         draw: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
-        self.x = torch.from_numpy(rows.x)
+        self.x = torch.from_numpy(rows.x) if isinstance(rows.x, np.ndarray) else rows.x
         self.label, self.mask = (None if a is None else torch.from_numpy(a) for a in (rows.label, rows.mask))
         count = len(indices)
         self.indices = indices if epoch else indices[rank * count // world : (rank + 1) * count // world]

@@ -6,10 +6,20 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from vaekit.spaces import Real
 
 Split = Literal["train", "test"]
+
+
+class Made(Protocol):
+    """Rows that are made when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """`[B, *space.shape]`, of the row numbers `[B]`."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +27,10 @@ class Rows:
     """The rows of one split, usually memory-mapped.
 
     x: `[N, *space.shape]`: uint8 for grey levels 0 .. levels - 1, float32 for continuous values.
-    label: `[N]`, integers. mask: bool, like `x`, true where observed.
+    label: `[N]`, or `[N, F]` where there are F factors, integers. mask: bool, like `x`, true where observed.
     """
 
-    x: np.ndarray
+    x: np.ndarray | Made
     label: np.ndarray | None = None
     mask: np.ndarray | None = None
 

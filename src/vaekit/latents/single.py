@@ -31,6 +31,8 @@ class Single(Tower):
     """One latent variable of `dim` dimensions.
 
     posterior(space) and prior(space, posterior) build the two arrows over it; latent(shape) is the kind of space.
+
+    Cite: none
     """
 
     def __init__(

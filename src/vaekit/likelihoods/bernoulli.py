@@ -13,7 +13,9 @@ from vaekit.spaces import Real
 class Bernoulli(Likelihood):
     """p(x | z) = Bernoulli(sigmoid(network(z))), for values in {0, 1} and no others.
 
-    Kingma and Welling 2014 (https://arxiv.org/abs/1312.6114), appendix C.1.
+    Kingma and Welling 2014, appendix C.1.
+
+    Cite: Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
     """
 
     values = frozenset({"binary"})

@@ -15,6 +15,8 @@ class Beta(Likelihood):
     """p(x | z) = Beta(1 + exp(a(z)), 1 + exp(b(z))) on [0, 1].
 
     Both parameters stay above 1, so that the density is bounded and no value can be scored without limit.
+
+    Cite: none
     """
 
     values = frozenset({"unit"})

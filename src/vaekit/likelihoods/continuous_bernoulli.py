@@ -13,7 +13,10 @@ from vaekit.spaces import Real
 class ContinuousBernoulli(Likelihood):
     """p(x | z) proportional to p^x (1-p)^(1-x) on [0, 1]: the Bernoulli score of grey values, made a density.
 
-    Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845.
+    Loaiza-Ganem and Cunningham 2019.
+
+    Cite: Gabriel Loaiza-Ganem, John Cunningham. The continuous Bernoulli: fixing a pervasive error in variational
+        autoencoders. In NeurIPS 2019. https://arxiv.org/abs/1907.06845
     """
 
     values = frozenset({"unit"})

@@ -15,8 +15,11 @@ from vaekit.spaces import Image, Real
 class DiscretizedLogistic(Likelihood):
     """p(x | z): a logistic with location and scale from the network, integrated over each grey level's bin.
 
-    Salimans et al. 2017 (https://arxiv.org/abs/1701.05517), equation 2 with one component. The number of levels
-    is the data's. The scale starts at a tenth of the range.
+    Salimans et al. 2017, equation 2 with one component. The number of levels is the data's. The scale starts at a
+    tenth of the range.
+
+    Cite: Tim Salimans et al. PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
+        Modifications. In ICLR 2017. https://arxiv.org/abs/1701.05517
     """
 
     values = frozenset({"binary", "discrete"})

@@ -14,7 +14,10 @@ FLOOR = 1e-3  # below it a density can grow without bound
 
 
 class Laplace(Likelihood):
-    """p(x | z) = Laplace(mu(z), b), b one learned number: absolute instead of squared error, as a density."""
+    """p(x | z) = Laplace(mu(z), b), b one learned number: absolute instead of squared error, as a density.
+
+    Cite: none
+    """
 
     values = frozenset({"unit", "continuous"})
 

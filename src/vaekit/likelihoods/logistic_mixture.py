@@ -16,8 +16,11 @@ from vaekit.spaces import Image, Real
 class LogisticMixture(Likelihood):
     """p(x | z): `components` discretised logistics per pixel, with channel autoregression.
 
-    Salimans et al. 2017 (PixelCNN++, https://arxiv.org/abs/1701.05517), as in VDVAE (Child 2021). The channels of a
-    pixel are scored together, so that a missing one cannot be left out.
+    Salimans et al. 2017 (PixelCNN++), as in VDVAE (Child 2021). The channels of a pixel are scored together, so that a
+    missing one cannot be left out.
+
+    Cite: Tim Salimans et al. PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
+        Modifications. In ICLR 2017. https://arxiv.org/abs/1701.05517
     """
 
     values = frozenset({"binary", "discrete"})

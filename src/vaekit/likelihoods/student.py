@@ -16,7 +16,10 @@ FLOOR = 1e-3  # below it a density can grow without bound
 class Student(Likelihood):
     """p(x | z): Student's t around mu(z), with a scale and degrees of freedom (above 2) learned for each value.
 
-    Takahashi et al. 2018, https://www.ijcai.org/proceedings/2018/374.
+    Takahashi et al. 2018.
+
+    Cite: Hiroshi Takahashi et al. Student-t Variational Autoencoder for Robust Density Estimation. In IJCAI 2018.
+        https://www.ijcai.org/proceedings/2018/374
     """
 
     values = frozenset({"unit", "continuous"})

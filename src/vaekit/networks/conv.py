@@ -1,4 +1,7 @@
-"""Strided convolutions, for images of any size from 8x8 up and any number of channels."""
+"""Strided convolutions, for images of any size from 8x8 up and any number of channels.
+
+Cite: none
+"""
 
 import math
 from collections.abc import Sequence

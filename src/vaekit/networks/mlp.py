@@ -1,4 +1,7 @@
-"""Fully connected networks, for data of any shape."""
+"""Fully connected networks, for data of any shape.
+
+Cite: none
+"""
 
 import math
 from collections.abc import Sequence

@@ -1,6 +1,9 @@
-"""Residual convolutional networks (He et al. 2016, https://arxiv.org/abs/1603.05027), normalised per example.
+"""Residual convolutional networks (He et al. 2016), normalised per example.
 
 Group normalisation, not batch normalisation: the loss of an image does not depend on its neighbours in the batch.
+
+Cite: Kaiming He et al. Identity Mappings in Deep Residual Networks. In ECCV 2016. https://arxiv.org/abs/1603.05027
+Cite: Yuxin Wu, Kaiming He. Group Normalization. In ECCV 2018. https://arxiv.org/abs/1803.08494
 """
 
 import math

@@ -10,7 +10,10 @@ from vaekit.vae import Terms
 class CIWAE:
     """-(beta * ELBO + (1 - beta) * IWAE), from the same K samples.
 
-    Rainforth et al. 2018, https://arxiv.org/abs/1802.04537, equation 11.
+    Rainforth et al. 2018, equation 11.
+
+    Cite: Tom Rainforth et al. Tighter Variational Bounds are Not Necessarily Better. In ICML 2018.
+        https://arxiv.org/abs/1802.04537
     """
 
     needs = frozenset({"rsample", "log_prob"})

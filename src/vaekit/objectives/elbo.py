@@ -9,12 +9,17 @@ from vaekit.vae import Terms
 
 
 class ELBO:
-    """distortion + beta * rate (Kingma and Welling 2014, https://arxiv.org/abs/1312.6114, equation 3; beta: Higgins
-    et al. 2017).
+    """distortion + beta * rate (Kingma and Welling 2014, equation 3; beta: Higgins et al. 2017).
 
-    free_bits: nats per level below which the rate of an example costs nothing more (Kingma et al. 2016,
-    https://arxiv.org/abs/1606.04934, equation 15, per example rather than per minibatch, so that the loss does not
-    depend on how data falls into batches). num_samples: draws of z per example.
+    free_bits: nats per level below which the rate of an example costs nothing more (Kingma et al. 2016, equation 15,
+    per example rather than per minibatch, so that the loss does not depend on how data falls into batches).
+    num_samples: draws of z per example.
+
+    Cite: Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
+    Cite (beta): Irina Higgins et al. beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework.
+        In ICLR 2017. https://openreview.net/forum?id=Sy2fzU9gl
+    Cite (free_bits): Diederik Kingma et al. Improving Variational Inference with Inverse Autoregressive Flow. In
+        NeurIPS 2016. https://arxiv.org/abs/1606.04934
     """
 
     needs = frozenset({"rsample", "log_prob"})

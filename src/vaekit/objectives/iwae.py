@@ -8,11 +8,18 @@ from vaekit.vae import Terms
 
 
 class IWAE:
-    """-log 1/K sum_k p(x, z_k) / q(z_k | x) (Burda et al. 2016, https://arxiv.org/abs/1509.00519, equation 8).
+    """-log 1/K sum_k p(x, z_k) / q(z_k | x) (Burda et al. 2016, equation 8).
 
-    gradient: `standard`; `stl`, which drops the posterior's score (Roeder et al. 2017,
-    https://arxiv.org/abs/1703.09194); or `dreg`, doubly reparameterised, unbiased and with a signal that grows with
-    K (Tucker et al. 2019, https://arxiv.org/abs/1810.04152, equation 8). All three have the same value.
+    gradient: `standard`; `stl`, which drops the posterior's score (Roeder et al. 2017); or `dreg`, doubly
+    reparameterised, unbiased and with a signal that grows with K (Tucker et al. 2019, equation 8). All three have the
+    same value.
+
+    Cite: Yuri Burda, Roger Grosse, Ruslan Salakhutdinov. Importance Weighted Autoencoders. In ICLR 2016.
+        https://arxiv.org/abs/1509.00519
+    Cite (gradient=stl): Geoffrey Roeder, Yuhuai Wu, David Duvenaud. Sticking the Landing: Simple, Lower-Variance
+        Gradient Estimators for Variational Inference. In NeurIPS 2017. https://arxiv.org/abs/1703.09194
+    Cite (gradient=dreg): George Tucker et al. Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives. In
+        ICLR 2019. https://arxiv.org/abs/1810.04152
     """
 
     def __init__(self, num_samples: int = 50, gradient: str = "standard"):
@@ -20,8 +27,11 @@ class IWAE:
         if gradient not in ("standard", "stl", "dreg"):
             raise Refusal(f"objective.gradient={gradient} is unknown; use objective.gradient=standard, stl or dreg.")
         self.num_samples, self.gradient = num_samples, gradient
-        # both drop the score at a fixed z, which in a taller tower is not what is left when upper levels move
-        self.needs = frozenset({"rsample", "log_prob"} | ({"single_level"} if gradient != "standard" else set()))
+        self.needs = frozenset({"rsample", "log_prob"})
+        if gradient != "standard":  # drops the score at a fixed z: not what is left in a tower when upper levels move
+            self.needs |= {"single_level"}
+        if gradient == "dreg":  # rescales the gradient that reaches the posterior through z, whoever sends it
+            self.needs |= {"no_penalty"}
 
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
         """The loss of each example in nats, `[B]`."""

@@ -9,8 +9,11 @@ from vaekit.vae import Terms
 class MIWAE:
     """The mean over M of IWAE with K samples each.
 
-    Rainforth et al. 2018, https://arxiv.org/abs/1802.04537, equation 9.
+    Rainforth et al. 2018, equation 9.
     outer: M, inner: K. MIWAE(1, K) is IWAE(K), MIWAE(M, 1) the ELBO of M samples.
+
+    Cite: Tom Rainforth et al. Tighter Variational Bounds are Not Necessarily Better. In ICML 2018.
+        https://arxiv.org/abs/1802.04537
     """
 
     needs = frozenset({"rsample", "log_prob"})

@@ -11,11 +11,13 @@ from vaekit.vae import Terms
 class PIWAE:
     """Likelihood and prior climb IWAE(M K), the posterior climbs MIWAE(M, K), from the same samples.
 
-    Rainforth et al. 2018, https://arxiv.org/abs/1802.04537, section 5.2. outer: M, inner: K. The loss that is shown
-    is IWAE's.
+    Rainforth et al. 2018, section 5.2. outer: M, inner: K. The loss that is shown is IWAE's.
+
+    Cite: Tom Rainforth et al. Tighter Variational Bounds are Not Necessarily Better. In ICML 2018.
+        https://arxiv.org/abs/1802.04537
     """
 
-    needs = frozenset({"rsample", "log_prob", "single_level"})
+    needs = frozenset({"rsample", "log_prob", "single_level", "no_penalty"})  # z's gradient is rescaled
 
     def __init__(self, outer: int = 5, inner: int = 10):
         refuse_below_one(outer=outer, inner=inner)

@@ -7,9 +7,12 @@ from vaekit.vae import Terms
 
 
 class PriorOnly:
-    """-log p(z) at draws from the posterior (Dai and Wipf 2019, https://arxiv.org/abs/1903.05789, section 4)."""
+    """-log p(z) at draws from the posterior (Dai and Wipf 2019, section 4).
 
-    needs = frozenset({"single_level", "learned_prior"})
+    Cite: Bin Dai, David Wipf. Diagnosing and Enhancing VAE Models. In ICLR 2019. https://arxiv.org/abs/1903.05789
+    """
+
+    needs = frozenset({"single_level", "learned_prior", "no_penalty"})
 
     def __init__(self, num_samples: int = 1):
         refuse_below_one(num_samples=num_samples)

@@ -7,7 +7,10 @@ from vaekit.vae import Terms
 
 
 class Reconstruction:
-    """-log p(x | z) alone: a posterior without noise makes it an autoencoder (AE, RAE, WAE with its penalty)."""
+    """-log p(x | z) alone: a posterior without noise makes it an autoencoder (AE, RAE, WAE with its penalty).
+
+    Cite: none
+    """
 
     needs = frozenset({"rsample"})
 

@@ -9,8 +9,11 @@ from vaekit.vae import Terms
 class Renyi:
     """-1 / (1 - alpha) log 1/K sum_k w_k^(1 - alpha).
 
-    Li and Turner 2016, https://arxiv.org/abs/1602.02311, equation 7.
+    Li and Turner 2016, equation 7.
     alpha = 0 is IWAE, alpha -> 1 the ELBO, alpha < 0 lies above the likelihood as K grows.
+
+    Cite: Yingzhen Li, Richard Turner. Rényi Divergence Variational Inference. In NeurIPS 2016.
+        https://arxiv.org/abs/1602.02311
     """
 
     needs = frozenset({"rsample", "log_prob"})

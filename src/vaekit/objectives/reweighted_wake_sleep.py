@@ -9,11 +9,15 @@ from vaekit.vae import Terms
 class ReweightedWakeSleep:
     """Likelihood and prior climb IWAE; the posterior climbs sum_k w_k log q(z_k | x), its wake phase.
 
-    Bornschein and Bengio 2015, https://arxiv.org/abs/1406.2751, sections 2.2 and 2.3; Le et al. 2019. No gradient
-    passes through z, so that z may be discrete. The loss that is shown is IWAE's.
+    Bornschein and Bengio 2015, sections 2.2 and 2.3; Le et al. 2019. No gradient passes through z, so that z may be
+    discrete. The loss that is shown is IWAE's.
+
+    Cite: Jörg Bornschein, Yoshua Bengio. Reweighted Wake-Sleep. In ICLR 2015. https://arxiv.org/abs/1406.2751
+    Cite: Tuan Anh Le et al. Revisiting Reweighted Wake-Sleep for Models with Stochastic Control Flow. In UAI 2019.
+        https://arxiv.org/abs/1805.10469
     """
 
-    needs = frozenset({"log_prob", "single_level"})
+    needs = frozenset({"log_prob", "single_level", "no_penalty"})  # no gradient passes through z
 
     def __init__(self, num_samples: int = 50):
         refuse_below_one(num_samples=num_samples)

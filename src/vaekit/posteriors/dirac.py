@@ -10,7 +10,10 @@ from vaekit.spaces import Real
 
 
 class Dirac(nn.Module):
-    """q(z | x) = delta(z - mu(x)): no density, so no rate; for autoencoders, WAE (Tolstikhin et al. 2018) and RAE."""
+    """q(z | x) = delta(z - mu(x)): no density, so no rate; for autoencoders, WAE (Tolstikhin et al. 2018) and RAE.
+
+    Cite: none
+    """
 
     latent = Real
     gives = frozenset({"rsample", "mean"})

@@ -12,7 +12,10 @@ from vaekit.spaces import Real
 class FullGaussian(nn.Module):
     """q(z | x) = N(mu(x), L(x) L(x)^T), L lower triangular with a positive diagonal.
 
-    Kingma and Welling 2019, https://arxiv.org/abs/1906.02691, section 2.5.1.
+    Kingma and Welling 2019, section 2.5.1.
+
+    Cite: Diederik Kingma, Max Welling. An Introduction to Variational Autoencoders. Foundations and Trends in Machine
+        Learning 2019. https://arxiv.org/abs/1906.02691
     """
 
     latent = Real

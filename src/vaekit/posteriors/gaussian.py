@@ -11,8 +11,10 @@ from vaekit.spaces import Real
 class Gaussian(nn.Module):
     """q(z | x) = N(mu(x), diag(sigma(x)^2)), sigma = exp(linear).
 
-    Kingma and Welling 2014 (https://arxiv.org/abs/1312.6114), equation 9.
+    Kingma and Welling 2014, equation 9.
     context `[B, *context_shape]` -> a distribution with batch shape `[B]` over `space`.
+
+    Cite: Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
     """
 
     latent = Real

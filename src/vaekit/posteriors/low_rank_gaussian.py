@@ -14,7 +14,10 @@ from vaekit.spaces import Real
 class LowRankGaussian(nn.Module):
     """q(z | x) = N(mu(x), diag(sigma(x)^2) + U(x) U(x)^T), U with `rank` columns.
 
-    Rezende et al. 2014, https://arxiv.org/abs/1401.4082, section 4.3.
+    Rezende et al. 2014, section 4.3.
+
+    Cite: Danilo Jimenez Rezende, Shakir Mohamed, Daan Wierstra. Stochastic Backpropagation and Approximate Inference in
+        Deep Generative Models. In ICML 2014. https://arxiv.org/abs/1401.4082
     """
 
     latent = Real

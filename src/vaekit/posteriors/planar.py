@@ -18,7 +18,10 @@ from vaekit.spaces import Real
 class Planar(nn.Module):
     """q(z | x): a diagonal Gaussian, then `length` planar transformations, all of them functions of x.
 
-    Rezende and Mohamed 2015, https://arxiv.org/abs/1505.05770, section 4.1.
+    Rezende and Mohamed 2015, section 4.1.
+
+    Cite: Danilo Jimenez Rezende, Shakir Mohamed. Variational Inference with Normalizing Flows. In ICML 2015.
+        https://arxiv.org/abs/1505.05770
     """
 
     latent = Real

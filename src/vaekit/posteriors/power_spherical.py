@@ -9,7 +9,10 @@ from vaekit.spaces import Sphere
 
 
 class PowerSpherical(nn.Module):
-    """q(z | x) = PowerSpherical(mu(x), kappa(x)) (De Cao and Aziz 2020, https://arxiv.org/abs/2006.04437)."""
+    """q(z | x) = PowerSpherical(mu(x), kappa(x)) (De Cao and Aziz 2020).
+
+    Cite: Nicola De Cao, Wilker Aziz. The Power Spherical distribution. arXiv 2020. https://arxiv.org/abs/2006.04437
+    """
 
     latent = Sphere
     gives = frozenset({"rsample", "log_prob", "mean"})

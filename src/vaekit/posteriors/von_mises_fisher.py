@@ -9,7 +9,10 @@ from vaekit.spaces import Sphere
 
 
 class VonMisesFisher(nn.Module):
-    """q(z | x) = vMF(mu(x), kappa(x)) on the unit sphere (Davidson et al. 2018, https://arxiv.org/abs/1804.00891)."""
+    """q(z | x) = vMF(mu(x), kappa(x)) on the unit sphere (Davidson et al. 2018).
+
+    Cite: Tim Davidson et al. Hyperspherical Variational Auto-Encoders. In UAI 2018. https://arxiv.org/abs/1804.00891
+    """
 
     latent = Sphere
     gives = frozenset({"rsample", "log_prob", "mean"})

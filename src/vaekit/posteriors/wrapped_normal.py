@@ -11,7 +11,11 @@ from vaekit.spaces import Ball
 
 
 class WrappedNormal(nn.Module):
-    """q(z | x): a normal wrapped onto the Poincare ball (Mathieu et al. 2019, https://arxiv.org/abs/1901.06033)."""
+    """q(z | x): a normal wrapped onto the Poincare ball (Mathieu et al. 2019).
+
+    Cite: Emile Mathieu et al. Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders. In
+        NeurIPS 2019. https://arxiv.org/abs/1901.06033
+    """
 
     latent = Ball
     gives = frozenset({"rsample", "log_prob", "mean"})

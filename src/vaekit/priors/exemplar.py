@@ -15,7 +15,10 @@ from vaekit.spaces import Real
 class Exemplar(nn.Module):
     """p(z) = 1/M sum_m N(mean of q(z | x_m), sigma^2 I) over M training rows, sigma learned.
 
-    Norouzi et al. 2020, https://arxiv.org/abs/2004.04795, equation 6, with a fixed random subset of M rows for all.
+    Norouzi et al. 2020, equation 6, with a fixed random subset of M rows for all.
+
+    Cite: Sajad Norouzi, David Fleet, Mohammad Norouzi. Exemplar VAE: Linking Generative Models, Nearest Neighbor
+        Retrieval, and Data Augmentation. In NeurIPS 2020. https://arxiv.org/abs/2004.04795
     """
 
     latent = Real

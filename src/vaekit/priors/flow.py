@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import AffineTransform, Distribution
 
 from vaekit.distributions.flow import Flow as FlowDistribution
 from vaekit.distributions.flow import zuko
@@ -11,19 +12,39 @@ from vaekit.spaces import Real
 
 
 class Flow(nn.Module):
-    """p(z): any zuko flow, e.g. `zuko.flows.RealNVP` or `NSF` (Chen et al. 2017, https://arxiv.org/abs/1611.02731).
+    """p(z): any zuko flow of z, less `loc` and over `scale`, e.g. `zuko.flows.RealNVP` or `NSF`.
 
-    flow(features) builds it.
+    flow(features) builds it. inverse: run its transformations backwards, which makes drawing one pass of an
+    autoregressive flow (IAF) rather than one pass per dimension, and scoring the other way round.
+
+    Cite: Xi Chen et al. Variational Lossy Autoencoder. In ICLR 2017. https://arxiv.org/abs/1611.02731
+    Cite (inverse=true): Diederik Kingma et al. Improving Variational Inference with Inverse Autoregressive Flow. In
+        NeurIPS 2016. https://arxiv.org/abs/1606.04934
     """
 
     latent = Real
     needs = frozenset[str]()
     asks = frozenset[str]()
+    loc: Tensor
+    scale: Tensor
 
-    def __init__(self, space: Real, flow: Callable[..., zuko.lazy.Flow]):
+    def __init__(self, space: Real, flow: Callable[..., zuko.lazy.Flow], inverse: bool = False):
         super().__init__()
         self.space = space
-        self.flow = flow(space.size)
+        built = flow(space.size)
+        self.flow = zuko.lazy.Flow(built.transform.inv, built.base) if inverse else built
+        self.register_buffer("loc", torch.zeros(space.shape))
+        self.register_buffer("scale", torch.ones(space.shape))
 
     def forward(self, context: Tensor | None = None) -> Distribution:
-        return FlowDistribution(self.flow(None))
+        flow, standardize = self.flow(None), AffineTransform(-self.loc / self.scale, 1 / self.scale)
+        return FlowDistribution(
+            zuko.distributions.NormalizingFlow(
+                zuko.transforms.ComposedTransform(standardize, flow.transform), flow.base
+            )
+        )
+
+    def start_at(self, z: Tensor) -> None:
+        """Start at the mean and the spread of codes z `[N, *space.shape]`."""
+        self.loc.copy_(z.mean(0))
+        self.scale.copy_(z.std(0))

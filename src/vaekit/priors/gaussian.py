@@ -8,7 +8,10 @@ from vaekit.spaces import Real
 
 
 class Gaussian(nn.Module):
-    """p(z) = N(mu, diag(sigma^2)), both learned; starts at the standard normal."""
+    """p(z) = N(mu, diag(sigma^2)), both learned; starts at the standard normal.
+
+    Cite: none
+    """
 
     latent = Real
     needs = frozenset[str]()
@@ -23,3 +26,9 @@ class Gaussian(nn.Module):
     def forward(self, context: Tensor | None = None) -> Distribution:
         normal = Normal(self.loc, self.log_scale.exp(), validate_args=False)
         return Independent(normal, self.loc.dim(), validate_args=False)
+
+    @torch.no_grad()
+    def start_at(self, z: Tensor) -> None:
+        """Start at the mean and the spread of codes z `[N, *space.shape]`."""
+        self.loc.copy_(z.mean(0))
+        self.log_scale.copy_(z.std(0).log())

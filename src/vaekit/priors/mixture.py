@@ -9,8 +9,11 @@ from vaekit.spaces import Real
 
 
 class Mixture(nn.Module):
-    """p(z) = sum_k pi_k N(mu_k, diag(sigma_k^2)), all learned (Dilokthanakul et al. 2016,
-    https://arxiv.org/abs/1611.02648). Starts as `components` unit normals around draws from a standard normal.
+    """p(z) = sum_k pi_k N(mu_k, diag(sigma_k^2)), all learned (Dilokthanakul et al. 2016). Starts as `components` unit
+    normals around draws from a standard normal.
+
+    Cite: Nat Dilokthanakul et al. Deep Unsupervised Clustering with Gaussian Mixture Variational Autoencoders. arXiv
+        2016. https://arxiv.org/abs/1611.02648
     """
 
     latent = Real
@@ -33,3 +36,9 @@ class Mixture(nn.Module):
             Independent(normals, len(self.space.shape), validate_args=False),
             validate_args=False,
         )
+
+    @torch.no_grad()
+    def start_at(self, z: Tensor) -> None:
+        """Start at codes drawn from z `[N, *space.shape]`, each component as wide as all of them together."""
+        self.loc.copy_(z[torch.randint(len(z), self.logits.shape)])
+        self.log_scale.copy_(z.std(0).log().expand_as(self.log_scale))

@@ -8,9 +8,11 @@ from vaekit.spaces import Real
 
 
 class StandardNormal(nn.Module):
-    """p(z) = N(0, I). Kingma and Welling 2014 (https://arxiv.org/abs/1312.6114), appendix B.
+    """p(z) = N(0, I). Kingma and Welling 2014, appendix B.
 
     Reads no context; a distribution with batch shape `[]` over `space`.
+
+    Cite: Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
     """
 
     latent = Real

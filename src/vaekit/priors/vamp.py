@@ -14,8 +14,10 @@ from vaekit.spaces import Real
 class Vamp(nn.Module):
     """p(z) = 1/K sum_k q(z | u_k): the posterior's own mixture over K learned pseudo-inputs.
 
-    Tomczak and Welling 2018, https://arxiv.org/abs/1705.07120, equation 9. infer(x) is the posterior of data;
-    data_space is where pseudo-inputs live; they start at training rows.
+    Tomczak and Welling 2018, equation 9. infer(x) is the posterior of data; data_space is where pseudo-inputs live;
+    they start at training rows.
+
+    Cite: Jakub Tomczak, Max Welling. VAE with a VampPrior. In AISTATS 2018. https://arxiv.org/abs/1705.07120
     """
 
     latent = Real

@@ -9,7 +9,11 @@ from vaekit.spaces import Ball
 
 
 class WrappedNormal(nn.Module):
-    """p(z): a unit normal wrapped onto the ball at its origin (Mathieu et al. 2019, https://arxiv.org/abs/1901.06033)."""
+    """p(z): a unit normal wrapped onto the ball at its origin (Mathieu et al. 2019).
+
+    Cite: Emile Mathieu et al. Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders. In
+        NeurIPS 2019. https://arxiv.org/abs/1901.06033
+    """
 
     latent = Ball
     needs = frozenset[str]()

@@ -2,7 +2,10 @@
 
 
 class Constant:
-    """`value`, at all times."""
+    """`value`, at all times.
+
+    Cite: none
+    """
 
     def __init__(self, value: float):
         self.value = value

@@ -6,7 +6,10 @@ from vaekit.refusal import Refusal
 class Cyclical:
     """`cycles` warm-ups of `epochs / cycles` each: `start` to `value` in the first `ramp` of a cycle, then `value`.
 
-    Fu et al. 2019, https://arxiv.org/abs/1903.10145, equation 6. After `epochs`, `value`.
+    Fu et al. 2019, equation 6. After `epochs`, `value`.
+
+    Cite: Hao Fu et al. Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing. In NAACL 2019.
+        https://arxiv.org/abs/1903.10145
     """
 
     def __init__(self, value: float, start: float = 0.0, epochs: float = 40.0, cycles: int = 4, ramp: float = 0.5):

@@ -6,7 +6,10 @@ from vaekit.refusal import Refusal
 class Linear:
     """From `start` to `value` in a straight line over `epochs`, then `value`.
 
-    Bowman et al. 2016, https://arxiv.org/abs/1511.06349, section 3.1.
+    Bowman et al. 2016, section 3.1.
+
+    Cite: Samuel Bowman et al. Generating Sentences from a Continuous Space. In CoNLL 2016.
+        https://arxiv.org/abs/1511.06349
     """
 
     def __init__(self, value: float, start: float = 0.0, epochs: float = 10.0):

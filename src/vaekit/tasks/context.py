@@ -27,11 +27,13 @@ SHOWN = 256  # pictures in a grid at most: more are too small to be looked at
 
 @dataclass
 class Context:
-    """vae: ready to use, on its device. config: the run's. out: an existing folder, for the task's files.
+    """run: its folder. vae: ready to use, on its device. config: the run's, less how it was trained.
 
-    batch_size: rows at once on the device. changes: settings of the run's data that differ now, e.g. its root.
+    out: an existing folder, for the task's files. batch_size: rows at once on the device. changes: settings of the
+    run's data that differ now, e.g. its root.
     """
 
+    run: Path
     vae: VAE
     config: Mapping[str, Any]
     out: Path
@@ -98,7 +100,7 @@ def open_run(
     if batch_size is None:
         batch_size = module["eval_batch_size"] or 4 * module["batch_size"]
     within("batch_size", batch_size, 1)
-    return Context(runs.load(run, trust, device), config, Path(out), batch_size, data or {})
+    return Context(Path(run), runs.load(run, trust, device), config, Path(out), batch_size, data or {})
 
 
 def find_device(device: str) -> str:

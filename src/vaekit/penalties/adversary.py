@@ -1,0 +1,31 @@
+"""The adversarial autoencoder's penalty."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from vaekit.penalties.critic import fool, frozen, judge, tell_apart
+from vaekit.penalties.penalty import Penalty, codes, prior_codes
+from vaekit.schedules.schedule import Schedule
+from vaekit.vae import VAE, Terms
+
+
+class Adversary(Penalty):
+    """A critic learns to tell codes from draws of the prior; the encoder learns to fool it. In nats.
+
+    Makhzani et al. 2015, section 2; the WAE-GAN of Tolstikhin et al. 2018, algorithm 1. hidden: widths of the critic.
+
+    Cite: Alireza Makhzani et al. Adversarial Autoencoders. arXiv 2015. https://arxiv.org/abs/1511.05644
+    """
+
+    needs = frozenset({"rsample", "single_level"})
+
+    def __init__(self, vae: VAE, weight: float | Schedule = 1.0, hidden: Sequence[int] = (512, 512)):
+        super().__init__(vae, weight)
+        self.critic = judge(vae.latents.levels[0].space.size, hidden)
+
+    def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
+        return fool(frozen(self.critic)(codes(terms)))
+
+    def critic_loss(self, terms: Terms, vae: VAE) -> Tensor:
+        return tell_apart(self.critic(prior_codes(terms)), self.critic(codes(terms).detach()))

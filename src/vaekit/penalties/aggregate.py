@@ -1,0 +1,39 @@
+"""The density of the aggregate posterior q(z) = 1/N sum_n q(z | x_n), estimated from a batch of B of the N rows."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.refusal import Refusal
+
+
+class Aggregate(nn.Module):
+    """log q(z_i | x_j) `[..., i, j]` -> log q(z_i) `[..., i]`, in nats, z_i being a draw from q(z | x_i).
+
+    Chen et al. 2018, https://arxiv.org/abs/1802.04942. `stratified` (appendix C.2) is unbiased inside the log: x_i
+    counts as the one row in N that it is, the others share the rest evenly (which is the paper's estimate averaged
+    over the order of the batch). `weighted` (appendix C.1) divides by N B: too small by a factor that no gradient sees.
+    N is the number of training rows, and until that is known the batch's.
+    """
+
+    rows: Tensor
+
+    def __init__(self, estimator: str):
+        super().__init__()
+        if estimator not in ("stratified", "weighted"):
+            raise Refusal(f"penalty.*.estimator={estimator} is unknown; use stratified or weighted.")
+        self.estimator = estimator
+        self.register_buffer("rows", torch.zeros(()))
+
+    def start_from(self, data: Any) -> None:
+        self.rows.fill_(data.num_train)
+
+    def forward(self, log_q: Tensor) -> Tensor:
+        batch = log_q.shape[-1]
+        n = self.rows.clamp_min(batch)
+        if self.estimator == "weighted":
+            return log_q.logsumexp(-1) - (n * batch).log().to(log_q)
+        own = torch.eye(batch, dtype=torch.bool, device=log_q.device)
+        weights = torch.where(own, 1 / n, (n - 1) / n / max(batch - 1, 1))
+        return (log_q + weights.log().to(log_q)).logsumexp(-1)

@@ -1,0 +1,39 @@
+"""The DIP-VAE's penalty."""
+
+import torch
+from torch import Tensor
+
+from vaekit.penalties.penalty import Penalty
+from vaekit.refusal import Refusal
+from vaekit.schedules.schedule import Schedule
+from vaekit.vae import VAE, Terms
+
+
+class DIP(Penalty):
+    """How far the codes' covariance is from the identity: the squares off its diagonal, plus `diagonal` times those on
+    it.
+
+    Kumar et al. 2018, equations 6 and 7: `weight` is their lambda_od, `diagonal` lambda_d / lambda_od. kind: `i` takes
+    the covariance of the posterior's means, `ii` adds the mean of its variances, which makes it the covariance of z.
+    Taken over the batch, so that its noise falls as the batch grows.
+
+    Cite: Abhishek Kumar, Prasanna Sattigeri, Avinash Balakrishnan. Variational Inference of Disentangled Latent
+        Concepts from Unlabeled Observations. In ICLR 2018. https://arxiv.org/abs/1711.00848
+    """
+
+    needs = frozenset({"mean", "factorised", "single_level"})
+
+    def __init__(self, vae: VAE, weight: float | Schedule = 1.0, kind: str = "i", diagonal: float = 10.0):
+        super().__init__(vae, weight)
+        if kind not in ("i", "ii"):
+            raise Refusal(f"penalty.dip.kind={kind} is unknown; use penalty.dip.kind=i or ii.")
+        self.kind, self.diagonal = kind, diagonal
+
+    def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
+        (step,) = terms.steps
+        assert step.q is not None
+        covariance = torch.atleast_2d(torch.cov(step.q.mean.flatten(1).T, correction=0))
+        if self.kind == "ii":
+            covariance = covariance + step.q.variance.flatten(1).mean(0).diag()
+        squares = (covariance - torch.eye(len(covariance)).to(covariance)).square()
+        return squares.sum() + (self.diagonal - 1) * squares.trace()

@@ -1,0 +1,68 @@
+"""The VAE-GAN's penalty."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.networks.conv import Encoder
+from vaekit.networks.glorot import glorot
+from vaekit.penalties.critic import fool, frozen, tell_apart
+from vaekit.penalties.penalty import Penalty
+from vaekit.schedules.schedule import Schedule
+from vaekit.vae import VAE, Terms
+
+
+class Discriminator(nn.Module):
+    """Images `[N, C, H, W]` -> features `[N, F]` and a logit each, `[N, 1]`."""
+
+    def __init__(self, vae: VAE, channels: Sequence[int], features: int):
+        super().__init__()
+        self.body = Encoder(vae.space, channels, features, "LeakyReLU")
+        self.head = glorot(nn.Linear(features, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(x)
+        return features, self.head(features)
+
+
+class ImageAdversary(Penalty):
+    """A critic tells data from reconstructions and samples; its features measure reconstructions, and the likelihood's
+    network learns to fool it.
+
+    Larsen et al. 2016, algorithm 1: half the squared distance of the features of x and of its reconstruction, plus
+    `fooling` times the adversarial term in nats, of which, as there, the encoder feels nothing. They leave out the
+    likelihood of pixels; here it stays, so that nll means what it says. Images are the means of p(x | z), of the first
+    draw of z. channels, features: sizes of the critic.
+
+    Cite: Anders Boesen Lindbo Larsen et al. Autoencoding beyond Pixels Using a Learned Similarity Metric. In ICML 2016.
+        https://arxiv.org/abs/1512.09300
+    """
+
+    needs = frozenset({"rsample", "image"})
+
+    def __init__(
+        self,
+        vae: VAE,
+        weight: float | Schedule = 1.0,
+        fooling: float = 1.0,
+        channels: Sequence[int] = (32, 64),
+        features: int = 256,
+    ):
+        super().__init__(vae, weight)
+        self.fooling = fooling
+        self.critic = Discriminator(vae, channels, features)
+
+    def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
+        critic = frozen(self.critic)
+        apart = critic(terms.batch.x)[0] - critic(terms.px.mean[0])[0]
+        again = vae.likelihood(vae.replay([step.z[0].detach() for step in terms.steps]).state).mean
+        made = torch.cat([again, self._samples(terms, vae)])
+        return apart.square().sum(1).mean() / 2 + self.fooling * fool(critic(made)[1])
+
+    def critic_loss(self, terms: Terms, vae: VAE) -> Tensor:
+        made = torch.cat([terms.px.mean[0], self._samples(terms, vae)]).detach()
+        return tell_apart(self.critic(terms.batch.x)[1], self.critic(made)[1])
+
+    def _samples(self, terms: Terms, vae: VAE) -> Tensor:
+        return vae.likelihood(vae.generate(len(terms.batch)).state).mean

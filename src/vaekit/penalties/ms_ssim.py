@@ -1,0 +1,50 @@
+"""Structural similarity."""
+
+from torch import Tensor
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+from vaekit.penalties.penalty import Penalty
+from vaekit.refusal import Refusal
+from vaekit.schedules.schedule import Schedule
+from vaekit.vae import VAE, Terms
+
+EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, finest scale first
+
+
+class MSSSIM(Penalty):
+    """1 - MS-SSIM of x and the mean of p(x | z), between 0 and 1, averaged over draws.
+
+    The window is 11 pixels wide (5 in images below 22 pixels), on as many of the five scales as it fits: two in 28x28.
+    Their exponents are scaled to sum to 1, and a similarity s enters as (1 + s) / 2, because it may be negative.
+
+    Cite: Zhou Wang, Eero Simoncelli, Alan Bovik. Multi-Scale Structural Similarity for Image Quality Assessment. In
+        Asilomar Conference on Signals, Systems and Computers 2003. https://doi.org/10.1109/ACSSC.2003.1292216
+    Cite: Jake Snell et al. Learning to Generate Images with Perceptual Similarity Metrics. In ICIP 2017.
+        https://arxiv.org/abs/1511.06409
+    """
+
+    needs = frozenset({"rsample", "image"})
+
+    def __init__(self, vae: VAE, weight: float | Schedule = 1.0):
+        super().__init__(vae, weight)
+        side = min(vae.space.shape[1:])
+        self.sigma, self.window = (1.5, 11) if side >= 22 else (0.5, 5)
+        # torchmetrics' own bound, and what its padding asks of the coarsest scale
+        bounds = {n: (side // max(1, n - 1) ** 2, side // 2 ** (n - 1) * 2 - 1) for n in range(1, 6)}
+        fits = [n for n in bounds if min(bounds[n]) >= self.window]
+        if not fits:
+            raise Refusal(f"penalty=ms_ssim reads images from 5x5 up, got {list(vae.space.shape)}; use penalty=mmd.")
+        self.betas = tuple(each / sum(EXPONENTS[: fits[-1]]) for each in EXPONENTS[: fits[-1]])
+
+    def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
+        made = terms.px.mean
+        similarity = multiscale_structural_similarity_index_measure(
+            made.flatten(0, 1),
+            terms.batch.x.expand_as(made).flatten(0, 1),
+            sigma=self.sigma,
+            kernel_size=self.window,
+            data_range=1.0,
+            betas=self.betas,
+            normalize="simple",
+        )
+        return 1 - similarity

@@ -1,0 +1,96 @@
+"""The distance of reconstructions as a trained network sees them."""
+
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from vaekit.networks.conv import Encoder
+from vaekit.penalties.penalty import Penalty
+from vaekit.refusal import Refusal
+from vaekit.schedules.schedule import Schedule
+from vaekit.spaces import Real
+from vaekit.vae import VAE, Terms
+
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Tanh)
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours
+
+
+class Perceptual(Penalty):
+    """The mean squared distance of x and the mean of p(x | z) in the output of each activation of a network, summed.
+
+    weights: a file, either model.safetensors of a finished run with network=conv on such images, whose encoder is
+    taken, or a state_dict of the torchvision model called `network`, of which `features` is taken. The network stays as
+    it is.
+
+    Cite: Xianxu Hou et al. Deep Feature Consistent Variational Autoencoder. In WACV 2017.
+        https://arxiv.org/abs/1610.00291
+    """
+
+    needs = frozenset({"rsample", "image"})
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, vae: VAE, weight: float | Schedule = 1.0, weights: str | None = None, network: str = "vgg16"):
+        super().__init__(vae, weight)
+        if weights is None or not Path(weights).is_file():
+            raise Refusal(
+                f"penalty.perceptual.weights={weights} is no file, and nothing is downloaded; give the weights of a "
+                f"trained network: penalty.perceptual.weights=outputs/latest/model.safetensors of a run with "
+                f"network=conv on such images, or a file of torchvision's {network}."
+            )
+        own = Path(weights).suffix == ".safetensors"
+        self.layers = own_encoder(vae.space, weights) if own else torchvision_features(network, weights)
+        self.layers.requires_grad_(False).eval()
+        for name, values in zip(("mean", "deviation"), ((0.0,), (1.0,)) if own else IMAGENET, strict=True):
+            self.register_buffer(name, torch.tensor(values).reshape(-1, 1, 1), persistent=False)
+        self.features(torch.zeros(1, *vae.space.shape))  # tried here, because images may be too small
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(False)  # no dropout, and no statistics of batches
+
+    def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
+        made = terms.px.mean
+        seen, given = self.features(made.flatten(0, 1)), self.features(terms.batch.x)
+        pairs = ((a.unflatten(0, made.shape[:2]), b) for a, b in zip(seen, given, strict=True))
+        return sum((mse_loss(a, b.expand_as(a)) for a, b in pairs), made.new_zeros(()))
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The output of every activation for images `[N, C, H, W]`; grey ones are shown in all colours."""
+        found, x = [], (x - self.mean) / self.deviation
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, ACTIVATIONS):
+                found.append(x)
+        return found
+
+
+def own_encoder(space: Real, file: str) -> nn.Sequential:
+    """The layers of the convolutional encoder of a run."""
+    from safetensors.torch import load_file
+
+    marks = "encoder."
+    weights = {name.removeprefix(marks): value for name, value in load_file(file).items() if name.startswith(marks)}
+    channels = [len(value) for value in weights.values() if value.dim() == 4]
+    features = [len(value) for value in weights.values() if value.dim() == 2]
+    if not channels or len(features) != 1:
+        raise Refusal(f"{file} holds no encoder of network=conv; train one with python train.py network=conv.")
+    encoder = Encoder(space, channels, features[0])
+    encoder.load_state_dict(weights)
+    return encoder.body
+
+
+def torchvision_features(network: str, file: str) -> nn.Sequential:
+    """The convolutional layers of a torchvision model."""
+    from torchvision.models import get_model
+
+    model = get_model(network)
+    model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    if not isinstance(getattr(model, "features", None), nn.Sequential):
+        raise Refusal(f"penalty.perceptual.network={network} has no sequence of features; use vgg16, vgg19 or alexnet.")
+    for layer in model.modules():
+        if hasattr(layer, "inplace"):
+            layer.inplace = False  # what was found would be overwritten
+    return model.features

@@ -1,0 +1,94 @@
+"""The papers that a run is made of."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+
+from vaekit import runs
+from vaekit.refusal import Refusal
+from vaekit.tasks.context import Context
+
+PARTS = ("network", "posterior", "prior", "latents", "likelihood", "objective", "penalty")
+CITE = re.compile(r"^Cite(?: \((\w+)(?:=(\w+))?\))?: (.+(?:\n +\S.*)*)", re.MULTILINE)
+PAPER = re.compile(r"(?P<authors>.+?)\. (?P<title>.+)\. (?P<venue>.+) (?P<year>\d{4})\. (?P<url>https://\S+)")
+ZUKO = re.compile(r"\| (?P<title>.+) \((?P<authors>.+?)\.?, (?P<year>\d{4})\)\s+\| (?P<url>https://\S+)")
+ARXIV = re.compile(r"arxiv\.org/abs/(\d{4}\.\d{4,5})")
+
+
+def cite(context: Context) -> str:
+    """The papers of the parts that a run's configuration names, as BibTeX: cite.bib.
+
+    They are read from the docstring of a part's class, or else of its module, which ends in `Cite: none` or, a paper
+    each, in lines such as
+
+        Cite: FIRST AUTHOR, SECOND AUTHOR. TITLE. In CONFERENCE YEAR. URL
+        Cite (beta): AUTHOR et al. TITLE. JOURNAL YEAR. URL          where beta is not its default
+        Cite (gradient=stl): AUTHOR et al. TITLE. arXiv YEAR. URL    where gradient is stl
+    """
+    config, entries = runs.read_whole_config(context.run), dict[str, str]()
+    for settings in named({part: config.get(part) for part in PARTS}):
+        try:
+            part = runs.check_target(settings["_target_"])
+        except Refusal:
+            Console().print(f"{settings['_target_']} is no part of vaekit's; see for yourself.", soft_wrap=True)
+            continue
+        entries |= {paper["url"]: bibtex(**paper) for paper in papers(part, settings)}
+    text = "\n".join(entries.values())
+    (context.out / "cite.bib").write_text(text, encoding="utf-8")
+    Console().print(text, soft_wrap=True, highlight=False, markup=False)
+    return text
+
+
+def named(config: Any) -> Iterator[Mapping[str, Any]]:
+    """Every section of a configuration that names a class."""
+    if isinstance(config, dict):
+        if "_target_" in config:
+            yield config
+        for each in config.values():
+            yield from named(each)
+
+
+def papers(part: type, settings: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Authors, title, venue, year and url of each paper of a part that is built with `settings`."""
+    if part.__module__.startswith("zuko."):  # which has a form of its own
+        yield from ({"venue": "", **match.groupdict()} for match in ZUKO.finditer(inspect.getdoc(part) or ""))
+        return
+    for setting, value, text in citations(part):
+        given = settings.get(setting)
+        given = given.get("value") if isinstance(given, dict) else given  # where a schedule ends
+        default = inspect.signature(part).parameters[setting].default if setting else None
+        if not setting or (str(given).lower() == value if value else given not in (None, default)):
+            match = PAPER.fullmatch(" ".join(text.split()))
+            assert match, f"{part.__module__} cites in another form: {text}"
+            yield match.groupdict()
+
+
+def citations(part: type) -> list[tuple[str, str, str]]:
+    """The setting, its value and the text of each line `Cite` of a part, less those that say none."""
+    docs = [inspect.getdoc(part) or "", sys.modules[part.__module__].__doc__ or ""]
+    found = next((found for doc in docs if (found := CITE.findall(doc))), [])
+    return [each for each in found if each[2] != "none"]
+
+
+def bibtex(authors: str, title: str, venue: str, year: str, url: str) -> str:
+    """The entry: @inproceedings where the venue begins with "In", @article in a journal, else @misc."""
+    names = re.sub(r" e[tl] al$", ", others", authors).split(", ")
+    words = names[0].split()[-1] + year + re.split(r"[\s:]", title)[0]
+    ascii_only = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
+    kind, place = "misc", {}
+    if venue.startswith("In "):
+        kind, place = "inproceedings", {"booktitle": venue.removeprefix("In ")}
+    elif venue not in ("", "arXiv"):
+        kind, place = "article", {"journal": venue}
+    eprint = ARXIV.search(url)
+    fields = {"author": " and ".join(names), "title": f"{{{title}}}", **place, "year": year}
+    fields |= {"eprint": eprint[1], "archiveprefix": "arXiv"} if eprint else {}
+    lines = "".join(f"  {name} = {{{value}}},\n" for name, value in {**fields, "url": url}.items())
+    return f"@{kind}{{{re.sub('[^a-z0-9]', '', ascii_only)},\n{lines}}}\n"

@@ -1,0 +1,54 @@
+"""Whether each latent variable stands for one factor of the data."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from vaekit.figures import save_heat_maps
+from vaekit.metrics.disentanglement import disentanglement
+from vaekit.refusal import Refusal
+from vaekit.tasks.checks import within
+from vaekit.tasks.context import Context
+
+
+def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
+    """Figures of merit by name, from 0 to 1, of the posterior's means of the first n test examples, held against the
+    factors that they are labelled with: disentanglement.json. `vaekit.metrics.disentanglement` says what they are.
+
+    Also writes disentanglement.png: the mutual information of each latent variable and factor, as a share of the
+    factor's entropy, and the importance of the one for the other. Factors that do not vary are left out.
+    Raises `Refusal` for data without two factors that vary, and unless n is from 100 to the number of test rows.
+    """
+    label, rows, source = context.test.label, context.test.indices, context.data.source
+    refusal = Refusal(
+        f"data={source.name} has no labels of several factors to compare the latent variables with; "
+        f"train on data that has: python train.py data=sprites."
+    )
+    if label is None or label.dim() < 2:
+        raise refusal
+    within("task.n", n, 100, len(rows))
+    factors = label[rows[:n]].numpy()
+    varied = np.flatnonzero(np.ptp(factors, 0))
+    if len(varied) < 2:
+        raise refusal
+    names = getattr(source, "factors", [f"factor {number}" for number in range(factors.shape[1])])
+
+    codes = []
+    for start in track(range(0, n, context.batch_size), "encoding"):
+        levels = context.vae.encode(context.examples(slice(start, min(n, start + context.batch_size))))
+        codes.append(torch.cat([z.flatten(1) for z in levels], 1).cpu())
+    seed = int(torch.randint(2**31, ()))
+    figures, maps = disentanglement(torch.cat(codes).numpy(), factors[:, varied], seed)
+    (context.out / "disentanglement.json").write_text(json.dumps(figures, indent=2) + "\n")
+    save_heat_maps(context.out / "disentanglement.png", maps, [names[number] for number in varied])
+    table = Table("metric", "", title="Disentanglement", title_justify="left")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.3f}")
+    Console().print(table)
+    return figures

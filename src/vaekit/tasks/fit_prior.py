@@ -1,0 +1,128 @@
+"""Another prior for a trained run: an autoencoder's sampler, or a better one of a VAE."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vaekit import runs
+from vaekit.compose import compose
+from vaekit.data.module import Part
+from vaekit.figures import draw_run
+from vaekit.refusal import Refusal
+from vaekit.tasks.checks import positive, within
+from vaekit.tasks.context import Context
+from vaekit.tasks.evaluate import measure
+from vaekit.vae import VAE
+
+PRIOR_ONLY = {"_target_": "vaekit.objectives.prior_only.PriorOnly"}
+PATIENCE = 10  # epochs in which the held-out density has not grown, after which it will not
+
+
+def fit_prior(
+    context: Context, prior: Mapping[str, Any], folder: str | Path, epochs: int = 200, lr: float = 3e-3
+) -> dict[str, float]:
+    """Fit a prior to the codes of a trained run, and save both as a new run (Dai and Wipf 2019,
+    https://arxiv.org/abs/1903.05789, section 4, for any prior).
+
+    Encoder, posterior and likelihood stay as they are; the prior climbs the mean of log p(z) over draws z from q(z | x)
+    of the training rows, by Adam, and the epoch that is best on the validation rows is kept.
+
+    prior: its configuration, as in conf/prior. folder: of the new run, which must not be there yet. It gets
+        config.yaml, model.safetensors, metrics.json and figures/, as any run's.
+    Returns metrics.json: the figures of `evaluate`, and test/log_pz, the mean of log p(z) in nats; under before/ those
+    of the run's own prior. Raises `Refusal` where the parts do not fit, and for a folder that cannot be made.
+    """
+    within("task.epochs", epochs, 1)
+    positive("task.lr", lr)
+    config, folder = {**context.config, "prior": prior}, Path(folder)
+    vae = compose({**config, "objective": PRIOR_ONLY}, context.vae.space)[0].to(context.vae.device).eval()
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise Refusal(f"Cannot make {folder} ({error.strerror}); use another task.folder=FOLDER.") from error
+
+    kept = {name: weight for name, weight in context.vae.state_dict().items() if ".prior." not in name}
+    vae.load_state_dict(kept, strict=False)
+    new = replace(context, vae=vae, config=config)
+    fit(new, epochs, lr)
+
+    num_samples, z = config["evaluation"]["num_samples"], codes(vae, encode(new, "test"))
+    before, after = (
+        measure(each, num_samples) | {"test/log_pz": mean_log_prob(each.vae, z)} for each in (context, new)
+    )
+    metrics = after | {name.replace("test/", "before/"): value for name, value in before.items()}
+    origin = {"run": str(context.run), "epochs": epochs, "lr": lr}
+    runs.write_config(folder, {**runs.read_whole_config(context.run), "prior": prior, "fit_prior": origin}, vae.space)
+    runs.write_metrics(folder, metrics)
+    save_file(vae.state_dict(), folder / "model.safetensors")
+    draw_run(folder, vae, new.data.examples("test", 1000))
+    runs.mark_latest(folder)
+
+    table = Table("metric", "before", "after", title="Test", title_justify="left")
+    for name, value in after.items():
+        table.add_row(name, f"{before[name]:,.4g}", f"{value:,.4g}")
+    Console().print(table)
+    Console().print(f"new run: {folder}", soft_wrap=True)
+    return metrics
+
+
+def fit(context: Context, epochs: int, lr: float) -> None:
+    """Let the prior climb; everything else stands still."""
+    vae, prior = context.vae, context.vae.latents.levels[0].prior
+    features, held_out = encode(context, "train"), codes(vae, encode(context, "val"), 10)
+    vae.requires_grad_(False)
+    prior.requires_grad_(True)
+    if hasattr(prior, "start_from"):
+        prior.start_from(context.data)
+    if hasattr(prior, "start_at"):
+        prior.start_at(codes(vae, features))
+    optimizer = torch.optim.Adam(prior.parameters(), lr)
+    best, kept, since = -math.inf, None, 0
+    for _ in track(range(epochs), "fitting"):
+        for rows in torch.randperm(len(features)).split(context.data.batch_size):
+            (step,) = vae.infer(features[rows]).steps
+            optimizer.zero_grad()
+            (-step.p.log_prob(step.z).mean()).backward()
+            optimizer.step()
+        now = mean_log_prob(vae, held_out)
+        since += 1
+        if now > best:
+            best, kept, since = now, {name: weight.clone() for name, weight in prior.state_dict().items()}, 0
+        if since == PATIENCE:
+            break
+    if kept is None:
+        raise Refusal("log p(z) of the validation rows was never finite; use task.lr=1e-4.")
+    prior.load_state_dict(kept)
+
+
+@torch.no_grad()
+def encode(context: Context, part: Part) -> Tensor:
+    """What the encoder makes of each row of a part, `[N, ...]`."""
+    data, vae = context.data, context.vae
+    rows = track(data.in_order(part), f"encoding {part}")
+    return torch.cat([vae.encoder(data.transform(batch.to(vae.device), training=False).x) for batch in rows])
+
+
+@torch.no_grad()
+def codes(vae: VAE, features: Tensor, num_samples: int = 1) -> Tensor:
+    """Draws from the posterior, `num_samples` a row: `[num_samples * N, ...]`."""
+    (step,) = vae.infer(features, num_samples).steps
+    return step.z.flatten(0, 1)
+
+
+@torch.no_grad()
+def mean_log_prob(vae: VAE, z: Tensor) -> float:
+    """The mean of log p(z), in nats."""
+    p = vae.latents.levels[0].generate(None)
+    return float(torch.cat([p.log_prob(part) for part in z.split(1024)]).mean())

@@ -1,0 +1,165 @@
+"""A prior fitted after training: a new run, of the old one's encoder and likelihood."""
+
+import json
+import shutil
+
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
+
+import vaekit
+from helpers import config
+from vaekit import runs
+from vaekit.refusal import Refusal
+from vaekit.tasks.context import open_run
+from vaekit.tasks.fit_prior import fit_prior
+
+from .conftest import train
+from .test_apply import files
+
+SMALL = {
+    "mixture": ["prior.components=10"],
+    "flow": ["prior.flow.transforms=2", "prior.flow.hidden_features=[32]"],
+    "two_stage": ["prior.second.network.hidden=[32]", "prior.second.latents.dim=3"],
+    "vamp": ["prior.components=50"],
+    "exemplar": ["prior.components=50"],
+}
+
+
+def fitted(run, tmp_path, name, epochs=30, **options):
+    """The new run's folder, and its figures."""
+    prior = OmegaConf.to_container(config(f"prior={name}", *SMALL.get(name, [])).prior, resolve=True)
+    torch.manual_seed(0)
+    context = open_run(run, tmp_path, device="cpu")
+    return tmp_path / "new", fit_prior(context, prior, tmp_path / "new", epochs=epochs, **options)
+
+
+@pytest.fixture(scope="session")
+def autoencoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("autoencoder") / "run"
+    return train(folder, "posterior=dirac", "objective=reconstruction", "trainer.max_epochs=10")
+
+
+@pytest.fixture(scope="session")
+def mixture(digits_run, tmp_path_factory):
+    return fitted(digits_run, tmp_path_factory.mktemp("mixture"), "mixture")
+
+
+@pytest.mark.parametrize("name", ["gaussian", "flow", "two_stage"])
+def test_the_density_of_held_out_codes_grows(digits_run, tmp_path, name):
+    folder, metrics = fitted(digits_run, tmp_path, name)
+    assert metrics["test/log_pz"] > metrics["before/log_pz"]
+    assert metrics["test/rate"] < metrics["before/rate"]
+    assert metrics["test/nll"] < metrics["before/nll"] + 0.05
+    vaekit.load(folder)
+
+
+@pytest.mark.parametrize("name", ["vamp", "exemplar"])
+def test_priors_that_start_from_rows(digits_run, tmp_path, name):
+    folder, _ = fitted(digits_run, tmp_path, name, epochs=2)
+    prior = vaekit.load(folder).latents.levels[0].prior
+    rows = open_run(digits_run, tmp_path).data.examples("train", 50).x
+    start = prior.rows if name == "exemplar" else prior.pseudo.sigmoid()
+    assert (start - rows).abs().mean() < 0.1
+
+
+def test_everything_but_the_prior_stays(digits_run, mixture):
+    folder, metrics = mixture
+    before, after = (load_file(each / "model.safetensors") for each in (digits_run, folder))
+    kept = {name for name in after if ".prior." not in name}
+    assert kept == {name for name in before if ".prior." not in name}
+    assert all(torch.equal(before[name], after[name]) for name in kept)
+    assert after.keys() - kept
+    old, new = (yaml.safe_load((each / "config.yaml").read_text()) for each in (digits_run, folder))
+    assert new.pop("fit_prior") == {"run": str(digits_run), "epochs": 30, "lr": 3e-3}
+    assert new.pop("prior") == {"_target_": "vaekit.priors.mixture.Mixture", "components": 10}
+    old.pop("prior")
+    assert new == old
+    assert metrics["test/log_pz"] > metrics["before/log_pz"]
+    assert metrics["test/distortion"] == pytest.approx(metrics["before/distortion"])
+
+
+def test_the_new_run_is_a_run(digits_run, mixture, apply, tmp_path):
+    run = shutil.copytree(mixture[0], tmp_path / "run")
+    assert {path.name for path in (run / "figures").iterdir()} == {
+        f"{name}.png" for name in ("samples", "reconstructions", "interpolations", "latent_map")
+    }
+    for task in ("sample", "reconstruct", "interpolate", "vary", "score", "evaluate", "cite"):
+        code, printed = apply(f"run={run}", f"task={task}", "device=cpu")
+        assert code == 0, printed
+    now = json.loads((run / "tasks/evaluate/metrics.json").read_text())
+    assert now == pytest.approx({name: mixture[1][name] for name in now}, rel=1e-6)
+    assert runs.read_metrics(run) == mixture[1]
+    assert mixture[1]["before/nll"] == pytest.approx(runs.read_metrics(digits_run)["test/nll"], rel=1e-6)
+
+
+def test_an_autoencoder_gets_a_sampler(autoencoder, apply, tmp_path):
+    folder, metrics = fitted(autoencoder, tmp_path, "mixture")
+    assert metrics["test/log_pz"] > metrics["before/log_pz"] + 1
+    assert "test/nll" not in metrics
+    old, new = (vaekit.load(each) for each in (autoencoder, folder))
+    codes = old.encode(open_run(autoencoder, tmp_path).data.examples("train", 1000).x)[0]
+    spread = [(vae.generate(1000).steps[0].z.std(0) - codes.std(0)).abs().max() for vae in (old, new)]
+    assert spread[1] < spread[0]
+    assert apply(f"run={folder}", "task=sample", "device=cpu")[0] == 0
+    code, printed = apply(f"run={folder}", "task=score", "device=cpu")
+    assert code == 1
+    assert "no density" in printed
+
+
+def test_on_the_command_line(digits_run, apply, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = files(digits_run)
+    words = (f"run={digits_run}", "task=fit_prior", "task.epochs=1", "device=cpu")
+    code, printed = apply(*words, "prior=mixture", "prior.components=3")
+    assert code == 0, printed
+    assert files(digits_run) == before
+    latest = (tmp_path / "outputs/latest").resolve()
+    assert latest.parent.parent == tmp_path / "outputs"
+    assert f"new run: {latest.relative_to(tmp_path)}" in printed
+    assert vaekit.load(latest).latents.levels[0].prior.logits.shape == (3,)
+    assert (latest / "metrics.json").is_file()
+    code, printed = apply(*words, "prior=mixture")
+    assert code == 1
+    assert "use another task.folder=FOLDER" in printed
+
+
+def test_the_same_seed_gives_the_same_prior(digits_run, tmp_path):
+    folders = [fitted(digits_run, tmp_path / name, "mixture", epochs=2)[0] for name in "ab"]
+    first, second = (load_file(folder / "model.safetensors") for folder in folders)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["prior=sphere_uniform"], "use prior=exemplar"),
+        (["prior=standard_normal"], "use prior=flow"),
+        (["prior=mixture", "prior.components=0"], "use prior.components=50"),
+        (["prior=mixture", "prior.components=many"], "a whole number"),
+        (["prior=two_stage", "prior.num_samples=0"], "use prior.num_samples=10"),
+        (["prior=two_stage", "network@prior.second.network=conv"], "use network=mlp"),
+        (["task.epochs=0"], "use task.epochs=1"),
+        (["task.lr=0"], "use task.lr=1"),
+        (["prior=mixture", "task.lr=1e30", "task.epochs=2"], "use task.lr=1e-4"),
+    ],
+)
+def test_refusals_say_what_to_type(digits_run, apply, tmp_path, words, says):
+    code, printed = apply(f"run={digits_run}", "task=fit_prior", "device=cpu", f"task.folder={tmp_path}/new", *words)
+    assert code == 1
+    assert says in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "new" / "config.yaml").exists()
+
+
+def test_a_prior_that_needs_the_posterior_s_density_is_refused(autoencoder, tmp_path):
+    with pytest.raises(Refusal, match="prior=vamp needs the posterior's log_prob"):
+        fitted(autoencoder, tmp_path, "vamp")
+
+
+def test_other_tasks_take_no_prior(digits_run, apply):
+    code, printed = apply(f"run={digits_run}", "task=sample", "prior=flow", "device=cpu")
+    assert code == 1
+    assert "Could not override 'prior'" in printed
