@@ -1,6 +1,5 @@
 """Bounds and gradient estimators: identities between them, and each gradient against autograd."""
 
-
 import pytest
 import torch
 

@@ -1,0 +1,63 @@
+"""Every preset composes on the embedded data, trains, samples, reconstructs and, where it has a density, evaluates."""
+
+import pytest
+import torch
+
+from helpers import GREY, build_all, config, examples
+from vaekit.configs import options
+from vaekit.spaces import Image
+
+SMALL = {
+    "mlp": ("network.hidden=[16]",),
+    "conv": ("network.channels=[4]", "network.features=8"),
+    "resnet": ("network.channels=[4]", "network.features=8"),
+}
+
+
+class Data:
+    """What parts start from."""
+
+    num_train = 100
+
+    def mean(self):
+        return torch.full((1, 8, 8), 0.3)
+
+    def examples(self, part, n):
+        return examples(GREY, n)
+
+
+@pytest.mark.parametrize("name", sorted(options("model")))
+def test_trains_and_answers(name):
+    small = SMALL[config(f"model={name}").network.encoder._target_.split(".")[-2]]
+    vae, objective, penalties = build_all(GREY, f"model={name}", *small)
+    for whole in [vae, *penalties.values()]:
+        if hasattr(whole, "start_from"):
+            whole.start_from(Data())
+    batch = examples(GREY, 6)
+    parameters = [*vae.parameters(), *penalties.parameters()]
+    optimizer = torch.optim.Adam(parameters, 1e-3)
+    for _ in range(2):
+        terms = vae(batch, objective.num_samples)
+        loss = objective(terms, 0.5).mean() + sum(0.1 * each(terms, vae, 0.5) for each in penalties.values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert torch.isfinite(loss)
+    GREY.check(vae.sample(3, draw=True))
+    assert vae.reconstruct(batch.x).shape == batch.x.shape
+    if vae.has_density:
+        assert torch.isfinite(vae.log_likelihood(batch.x, 2)).all()
+
+
+@pytest.mark.parametrize("name", sorted(options("model")))
+def test_opens_with_its_paper(name):
+    from vaekit.configs import CONF
+
+    package, first = (CONF / "model" / f"{name}.yaml").read_text().splitlines()[:2]
+    assert package == "# @package _global_"
+    assert first.startswith("# ") and len(first) > 30
+
+
+def test_colour_images_fit_the_convolutional_presets():
+    vae, *_ = build_all(Image((3, 16, 16)), "model=conv_vae", "data=cifar10", *SMALL["conv"])
+    assert vae.sample(2).shape == (2, 3, 16, 16)
