@@ -43,7 +43,7 @@ def check_space(space: Real, encoder: Any, likelihood: Any) -> None:
         others = choices("likelihood", lambda part: space.values in part.values)
         change_data = ""
         if isinstance(space, Image) and space.values == "discrete":
-            fixes = {"binary": "data.binarize=dynamic", "continuous": "data.dequantize=true"}
+            fixes = {"binary": "data.binarize=dynamic", "unit": "data.dequantize=true"}
             change_data = "".join(f", or {fix}" for kind, fix in fixes.items() if kind in likelihood.values)
         raise Refusal(
             f"likelihood={name(likelihood)} scores {' or '.join(sorted(likelihood.values))} values, "

@@ -51,7 +51,7 @@ def test_every_format_holds_vectors_and_images(tmp_path, save, x, space, expecte
     source = Arrays(save(tmp_path / "rows", x))
     rows = source.load("train")
     assert source.space == space and rows.x.shape == (12, *space.shape)
-    assert rows.x.dtype == (np.float32 if space.values == "continuous" else np.uint8)
+    assert rows.x.dtype == (np.float32 if space.values in ("unit", "continuous") else np.uint8)
     assert np.array_equal(rows.x, expected) and rows.mask is None and rows.label is None
     assert source.load("test") is None
 
