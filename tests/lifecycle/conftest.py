@@ -15,7 +15,14 @@ from hydra.core.hydra_config import HydraConfig
 from vaekit import commands
 
 TRAIN = str(Path(__file__).parents[2] / "train.py")
-TINY = ["model=mlp_vae", "network.hidden=[16]", "latents.dim=4", "trainer=cpu", "evaluation.num_samples=5"]
+TINY = [
+    "model=mlp_vae",
+    "data.batch_size=128",
+    "network.hidden=[16]",
+    "latents.dim=4",
+    "trainer=cpu",
+    "evaluation.num_samples=5",
+]
 
 
 @dataclass

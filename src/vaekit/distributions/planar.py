@@ -1,9 +1,13 @@
 """The planar transformation."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.distributions import Transform, constraints
 from torch.nn.functional import softplus
+
+UNIT = math.log(math.e - 1)  # softplus(UNIT) = 1, so that u = 0 is the identity
 
 
 class Planar(Transform):
@@ -19,7 +23,7 @@ class Planar(Transform):
     def __init__(self, u: Tensor, w: Tensor, b: Tensor):
         super().__init__()
         along = (w * u).sum(-1, keepdim=True)
-        self.u = u + (softplus(along) - 1 - along) * w / w.square().sum(-1, keepdim=True).clamp_min(1e-12)
+        self.u = u + (softplus(along + UNIT) - 1 - along) * w / w.square().sum(-1, keepdim=True).clamp_min(1e-12)
         self.w, self.b = w, b
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,11 +10,12 @@ from vaekit.distributions.flow import Flow as FlowDistribution
 from vaekit.distributions.flow import zuko
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import glorot
+from vaekit.posteriors.gaussian import Gaussian
 from vaekit.spaces import Real
 
 
 class Flow(nn.Module):
-    """q(z | x): any zuko flow whose every transformation reads `context` features of x.
+    """q(z | x): a diagonal Gaussian, then any zuko flow; Gaussian and flow read x, the flow as `context` features.
 
     flow(features, context) builds it, e.g. `zuko.flows.MAF` or `NSF`. inverse: run its transformations backwards,
     which makes drawing one pass of an autoregressive flow (IAF, Kingma et al. 2016) rather than one pass per dimension.
@@ -38,9 +39,11 @@ class Flow(nn.Module):
     ):
         super().__init__()
         self.space = space
-        self.head = glorot(nn.Linear(math.prod(context_shape), context))
-        built = flow(space.size, context)
-        self.flow = zuko.lazy.Flow(built.transform.inv, built.base) if inverse else built
+        self.gaussian = Gaussian(context_shape, space)
+        self.context = glorot(nn.Linear(math.prod(context_shape), context))
+        transform = flow(space.size, context).transform
+        self.transform = transform.inv if inverse else transform
 
     def forward(self, context: Tensor) -> Distribution:
-        return FlowDistribution(self.flow(full_precision(self.head(context.flatten(1)))))
+        transform = self.transform(full_precision(self.context(context.flatten(1))))
+        return FlowDistribution(zuko.distributions.NormalizingFlow(transform, self.gaussian(context)))

@@ -34,6 +34,8 @@ class Planar(nn.Module):
         self.space, self.length = space, length
         self.head = glorot(nn.Linear(math.prod(context_shape), 2 * space.size + length * (2 * space.size + 1)))
         nn.init.zeros_(self.head.weight[space.size : 2 * space.size])
+        for start in range(2 * space.size, len(self.head.weight), 2 * space.size + 1):
+            nn.init.zeros_(self.head.weight[start : start + space.size])  # u = 0: the chain starts as the identity
 
     def forward(self, context: Tensor) -> Distribution:
         d = self.space.size
