@@ -189,3 +189,30 @@ def test_no_samples_is_refused():
     vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
     with pytest.raises(Refusal, match="num_samples"):
         vae.log_likelihood(examples(BINARY, 1).x, num_samples=0)
+
+
+@pytest.mark.parametrize("prior", ["standard_normal", "gaussian", "mixture", "vamp", "exemplar"])
+def test_linear_gaussian_nll_is_its_closed_form_under_every_gaussian_or_mixture_prior(prior):
+    """p(x) is a mixture of N(W m_k + b, W S_k W^T + sigma^2 I) over the prior's components k."""
+    components = ["prior.components=3"] if prior in ("mixture", "vamp", "exemplar") else []
+    linear = ("model=mlp_vae", "network.hidden=[]", "latents.dim=2", "likelihood=gaussian", "likelihood.value=0.6")
+    vae = build(VECTORS, *linear, f"prior={prior}", *components)[0].double()
+    with torch.no_grad():
+        weight = vae.likelihood.network.body[1].weight.mul_(0.5)
+        for p in vae.latents.levels[0].prior.parameters():
+            p.add_(0.2 * torch.randn_like(p))
+    bias, sigma = vae.likelihood.bias.detach().flatten(), vae.likelihood.log_scale.exp().item() + 1e-3
+    exact_posterior(vae, weight, bias, sigma)
+    x = torch.randn(10, 6, dtype=torch.float64)
+    with torch.no_grad():
+        # exact under the standard normal: wider, it covers the others too (vamp's components move with it)
+        vae.latents.levels[0].posterior.head.bias[2:] += 0.4
+        p = vae.latents.levels[0].prior(None)
+        parts = p.component_distribution.base_dist if hasattr(p, "component_distribution") else p.base_dist
+        shares = p.mixture_distribution.logits if hasattr(p, "mixture_distribution") else torch.zeros(1)
+        noise = sigma**2 * torch.eye(6, dtype=torch.float64)
+        covariance = weight @ torch.diag_embed(parts.variance.reshape(-1, 2)) @ weight.T + noise
+        means = parts.mean.reshape(-1, 2) @ weight.T + bias
+        truth = (shares + MultivariateNormal(means, covariance).log_prob(x.unsqueeze(1))).logsumexp(1)
+    torch.manual_seed(0)
+    torch.testing.assert_close(vae.log_likelihood(x, num_samples=50_000), truth, atol=0.05, rtol=0)
