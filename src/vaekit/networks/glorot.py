@@ -11,7 +11,7 @@ M = TypeVar("M", bound=nn.Module)
 def glorot(module: M) -> M:
     """The same module with every linear and convolutional weight drawn as by Glorot and Bengio 2010, biases at zero.
 
-    torch's own start is narrower, which costs a convolutional VAE 6 nats on MNIST after 3 epochs.
+    torch's own start is narrower, which costs a convolutional VAE 6 nats after 3 epochs of 20,000 MNIST images.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
