@@ -30,7 +30,7 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them
 GROUPS = {
-    "network": {"activation", "glorot"},
+    "network": {"activation", "beside", "glorot"},
     "posterior": {"directional"},
     "prior": set(),
     "latents": {"tower"},

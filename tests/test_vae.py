@@ -7,6 +7,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from helpers import BINARY, GREY, SMALL, VECTORS, build, examples
+from spaces_of_z import grid
 from vaekit import vae as vae_module
 from vaekit.batch import Batch
 from vaekit.refusal import Refusal
@@ -30,7 +31,8 @@ def exact_posterior(vae, weight, bias, sigma):
     """Make q(z|x) as good as a diagonal Gaussian can be: the true mean and the marginal scales."""
     covariance = torch.linalg.inv(torch.eye(2, dtype=torch.float64) + weight.T @ weight / sigma**2)
     gain = covariance @ weight.T / sigma**2
-    head = vae.latents.levels[0].posterior.head
+    posterior = vae.latents.levels[0].posterior
+    head = getattr(posterior, "gaussian", posterior).head
     with torch.no_grad():
         head.weight.zero_()
         head.weight[:2] = gain
@@ -70,9 +72,7 @@ def test_linear_gaussian_training_reaches_the_closed_form():
     torch.manual_seed(0)
     plane = torch.tensor([[2.0, 0, 1, 0, 0.5, 0], [0, 1.5, 0, -1, 0, 0.5]])
     data = torch.randn(500, 2) @ plane + 0.3 * torch.randn(500, 6)
-    vae, objective = build(
-        VECTORS, "model=mlp_vae", "network.hidden=[]", "latents.dim=2", "likelihood=gaussian"
-    )
+    vae, objective = build(VECTORS, "model=mlp_vae", "network.hidden=[]", "latents.dim=2", "likelihood=gaussian")
     optimizer = torch.optim.Adam(vae.parameters(), lr=2e-2)
     for step in range(3000):
         for group in optimizer.param_groups:
@@ -216,3 +216,55 @@ def test_linear_gaussian_nll_is_its_closed_form_under_every_gaussian_or_mixture_
         truth = (shares + MultivariateNormal(means, covariance).log_prob(x.unsqueeze(1))).logsumexp(1)
     torch.manual_seed(0)
     torch.testing.assert_close(vae.log_likelihood(x, num_samples=50_000), truth, atol=0.05, rtol=0)
+
+
+LINEAR = ("model=mlp_vae", "network.hidden=[]", "latents.dim=2", "likelihood=gaussian", "likelihood.value=0.6")
+
+
+def test_linear_gaussian_nll_is_its_closed_form_under_a_two_stage_prior():
+    """Two linear-Gaussian VAEs on top of each other are one Gaussian."""
+    second = ["prior.second.network.hidden=[]", "prior.second.latents.dim=2", "prior.num_samples=20"]
+    vae = build(VECTORS, *LINEAR, "prior=two_stage", *second)[0].double()
+    x, eye = torch.randn(10, 6, dtype=torch.float64), torch.eye(6, dtype=torch.float64)
+    with torch.no_grad():
+        weight = vae.likelihood.network.body[1].weight.mul_(0.5)
+        bias, sigma = vae.likelihood.bias.flatten(), vae.likelihood.log_scale.exp().item() + 1e-3
+        above = vae.latents.levels[0].prior.second
+        above.likelihood.bias.add_(0.3)
+        up, noise = above.likelihood.network.body[1].weight, above.likelihood.log_scale.exp().item() + 1e-3
+        covariance = up @ up.T + noise**2 * eye[:2, :2]
+        exact_posterior(vae, weight, bias, sigma)
+        vae.latents.levels[0].posterior.head.bias[2:] += 0.4
+        means = weight @ above.likelihood.bias.flatten() + bias
+        truth = MultivariateNormal(means, weight @ covariance @ weight.T + sigma**2 * eye).log_prob(x)
+    torch.manual_seed(0)
+    torch.testing.assert_close(vae.log_likelihood(x, num_samples=20_000), truth, atol=0.1, rtol=0)
+
+
+def test_linear_gaussian_nll_is_its_integral_under_a_flow_prior():
+    vae = build(VECTORS, *LINEAR, "prior=flow", "prior.flow.transforms=2")[0].double()
+    x = torch.randn(10, 6, dtype=torch.float64)
+    points, cells = grid(vae.latents.levels[0].space)
+    with torch.no_grad():
+        weight = vae.likelihood.network.body[1].weight.mul_(0.5)
+        for p in vae.latents.levels[0].prior.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+        bias, sigma = vae.likelihood.bias.flatten(), vae.likelihood.log_scale.exp().item() + 1e-3
+        exact_posterior(vae, weight, bias, sigma)
+        vae.latents.levels[0].posterior.head.bias[2:] += 0.4
+        joint = [vae.joint(each, [points]) + cells.log() for each in x]
+    torch.manual_seed(0)
+    estimate = vae.log_likelihood(x, num_samples=20_000)
+    torch.testing.assert_close(estimate, torch.stack(joint).logsumexp(1), atol=0.1, rtol=0)
+
+
+def test_linear_gaussian_nll_is_its_closed_form_under_a_posterior_that_walks():
+    vae = build(VECTORS, *LINEAR, "posterior=hamiltonian")[0].double()
+    with torch.no_grad():
+        weight = vae.likelihood.network.body[1].weight.mul_(0.5)
+    bias, sigma = vae.likelihood.bias.detach().flatten(), vae.likelihood.log_scale.exp().item() + 1e-3
+    exact_posterior(vae, weight, bias, sigma)
+    x = torch.randn(10, 6, dtype=torch.float64)
+    torch.manual_seed(0)
+    estimate = vae.log_likelihood(x, num_samples=20_000)
+    torch.testing.assert_close(estimate, log_px(x, weight, bias, sigma), atol=0.05, rtol=0)

@@ -51,8 +51,13 @@ def check_space(space: Real, encoder: Any, likelihood: Any) -> None:
         )
 
 
-def check_latents(posterior: Any, prior: Any) -> None:
-    """Raise `Refusal` unless posterior and prior are distributions over the same kind of space."""
+def check_latents(posterior: Any, prior: Any, compiled: bool = False) -> None:
+    """Raise `Refusal` unless posterior and prior are distributions over the same kind of space, and can be trained."""
+    if compiled and "joint" in posterior.needs:
+        raise Refusal(
+            f"posterior={name(posterior)} differentiates the decoder twice, which a compiled one cannot; "
+            "use compile=false."
+        )
     if posterior.latent is not prior.latent:
         fits = choices("prior", lambda part: part.latent is posterior.latent)
         raise Refusal(

@@ -7,6 +7,7 @@ from hydra.utils import instantiate
 from torch import nn
 
 from vaekit import compatibility
+from vaekit.networks.beside import Beside
 from vaekit.refusal import building
 from vaekit.spaces import Real
 from vaekit.vae import VAE
@@ -17,12 +18,6 @@ def part(config: Mapping) -> Any:
     return instantiate(config, _partial_=True, _convert_="all")
 
 
-def neighbours(needs: Collection[str], encoder: nn.Module, posterior: nn.Module, space: Real) -> dict[str, Any]:
-    """What a prior may ask for besides its own space."""
-    there = {"infer": lambda x: posterior(encoder(x)), "data_space": space, "compose": compose_vae}
-    return {name: there[name] for name in needs}
-
-
 def compose_vae(config: Mapping, space: Real) -> VAE:
     """The VAE over `space` that `config`'s groups name. Raises `Refusal` if they do not fit."""
     for group in ("network", "posterior", "prior", "latents", "likelihood"):
@@ -30,14 +25,22 @@ def compose_vae(config: Mapping, space: Real) -> VAE:
     encoder, decoder = part(config["network"]["encoder"]), part(config["network"]["decoder"])
     posterior, prior, likelihood = (part(config[group]) for group in ("posterior", "prior", "likelihood"))
     compatibility.check_space(space, encoder.func, likelihood.func)
-    compatibility.check_latents(posterior.func, prior.func)
+    compatibility.check_latents(posterior.func, prior.func, compiled=config.get("compile", False))
 
     with building("network"):
         network = encoder(space)
+        if "joint" in posterior.func.needs:
+            network = Beside(network, space)
+
+    def neighbours(needs: Collection[str], **there: Any) -> dict[str, Any]:
+        """What a part asks for besides its own space; `vae` is there by the time that it is called."""
+        there |= {"data_space": space, "compose": compose_vae, "joint": lambda x, z: vae.joint(x, [z])}
+        return {name: there[name] for name in needs}
+
     with building("latents"):
         latents = part(config["latents"])(
-            posterior=lambda z: posterior(network.out_shape, z),
-            prior=lambda z, q: prior(z, **neighbours(prior.func.needs, network, q, space)),
+            posterior=lambda z: posterior(network.out_shape, z, **neighbours(posterior.func.needs)),
+            prior=lambda z, q: prior(z, **neighbours(prior.func.needs, infer=lambda x: q(network(x)))),
             latent=posterior.func.latent,
         )
 

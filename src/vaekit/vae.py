@@ -165,6 +165,11 @@ class VAE(nn.Module):
         px = self.likelihood(draw.state)
         return Terms(batch, draw.steps, px, _log_prob(px, batch))
 
+    def joint(self, x: Tensor, zs: Sequence[Tensor]) -> Tensor:
+        """log p(x, z) in nats, `[...]`, of x `[..., *space.shape]` and one z per level, `[..., *shape]`."""
+        draw = self.replay(zs)
+        return self.likelihood(draw.state).log_prob(x) + sum(step.p.log_prob(step.z) for step in draw.steps)
+
     @torch.no_grad()
     def log_weights(self, batch: Batch, num_samples: int) -> Tensor:
         """K log importance weights for each row, `[K, B]`, in nats: the encoder runs once, K goes in chunks.

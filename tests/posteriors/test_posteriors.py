@@ -10,7 +10,7 @@ from spaces_of_z import grid, part, small_vae
 from vaekit.configs import options
 
 NAMES = sorted(options("posterior"))
-DENSE = [name for name in NAMES if "log_prob" in part("posterior", name).gives]
+DENSE = [name for name in NAMES if "density" in part("posterior", name).gives]
 
 
 def level_and_features(name):

@@ -29,7 +29,7 @@ class IWAE:
         self.num_samples, self.gradient = num_samples, gradient
         self.needs = frozenset({"rsample", "log_prob"})
         if gradient != "standard":  # drops the score at a fixed z: not what is left in a tower when upper levels move
-            self.needs |= {"single_level"}
+            self.needs |= {"single_level", "density"}
         if gradient == "dreg":  # rescales the gradient that reaches the posterior through z, whoever sends it
             self.needs |= {"no_penalty"}
 

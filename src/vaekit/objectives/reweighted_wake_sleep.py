@@ -17,7 +17,7 @@ class ReweightedWakeSleep:
         https://arxiv.org/abs/1805.10469
     """
 
-    needs = frozenset({"log_prob", "single_level", "no_penalty"})  # no gradient passes through z
+    needs = frozenset({"log_prob", "density", "single_level", "no_penalty"})  # no gradient passes through z
 
     def __init__(self, num_samples: int = 50):
         refuse_below_one(num_samples=num_samples)

@@ -19,7 +19,7 @@ class TotalCorrelation(Penalty):
         https://arxiv.org/abs/1802.04942
     """
 
-    needs = frozenset({"rsample", "log_prob", "factorised", "single_level"})
+    needs = frozenset({"rsample", "density", "factorised", "single_level"})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, estimator: str = "stratified"):
         super().__init__(vae, weight)

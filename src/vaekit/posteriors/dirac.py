@@ -16,6 +16,7 @@ class Dirac(nn.Module):
     """
 
     latent = Real
+    needs = frozenset[str]()
     gives = frozenset({"rsample", "mean"})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real):

@@ -27,7 +27,8 @@ class Flow(nn.Module):
     """
 
     latent = Real
-    gives = frozenset({"rsample", "log_prob"})
+    needs = frozenset[str]()
+    gives = frozenset({"rsample", "log_prob", "density"})
 
     def __init__(
         self,

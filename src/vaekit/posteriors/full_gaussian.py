@@ -19,7 +19,8 @@ class FullGaussian(nn.Module):
     """
 
     latent = Real
-    gives = frozenset({"rsample", "log_prob", "mean"})
+    needs = frozenset[str]()
+    gives = frozenset({"rsample", "log_prob", "density", "mean"})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real):
         super().__init__()

@@ -18,7 +18,8 @@ class Gaussian(nn.Module):
     """
 
     latent = Real
-    gives = frozenset({"rsample", "log_prob", "factorised", "mean"})
+    needs = frozenset[str]()
+    gives = frozenset({"rsample", "log_prob", "density", "factorised", "mean"})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real):
         super().__init__()

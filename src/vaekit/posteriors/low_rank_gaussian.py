@@ -21,7 +21,8 @@ class LowRankGaussian(nn.Module):
     """
 
     latent = Real
-    gives = frozenset({"rsample", "log_prob", "mean"})
+    needs = frozenset[str]()
+    gives = frozenset({"rsample", "log_prob", "density", "mean"})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real, rank: int = 4):
         super().__init__()

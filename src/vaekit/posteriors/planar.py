@@ -25,7 +25,8 @@ class Planar(nn.Module):
     """
 
     latent = Real
-    gives = frozenset({"rsample", "log_prob"})
+    needs = frozenset[str]()
+    gives = frozenset({"rsample", "log_prob", "density"})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real, length: int = 5):
         super().__init__()

@@ -15,7 +15,8 @@ class VonMisesFisher(nn.Module):
     """
 
     latent = Sphere
-    gives = frozenset({"rsample", "log_prob", "mean"})
+    needs = frozenset[str]()
+    gives = frozenset({"rsample", "log_prob", "density", "mean"})
 
     def __init__(self, context_shape: tuple[int, ...], space: Sphere):
         super().__init__()

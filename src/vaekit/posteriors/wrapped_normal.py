@@ -18,7 +18,8 @@ class WrappedNormal(nn.Module):
     """
 
     latent = Ball
-    gives = frozenset({"rsample", "log_prob", "mean"})
+    needs = frozenset[str]()
+    gives = frozenset({"rsample", "log_prob", "density", "mean"})
 
     def __init__(self, context_shape: tuple[int, ...], space: Ball):
         super().__init__()

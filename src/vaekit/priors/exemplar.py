@@ -26,9 +26,7 @@ class Exemplar(nn.Module):
     asks = frozenset({"mean"})
     rows: Tensor
 
-    def __init__(
-        self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 1000
-    ):
+    def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 1000):
         super().__init__()
         if components < 1:
             raise Refusal(f"prior.components={components} must be at least 1; use prior.components=1000.")

@@ -22,11 +22,9 @@ class Vamp(nn.Module):
 
     latent = Real
     needs = frozenset({"infer", "data_space"})
-    asks = frozenset({"log_prob"})
+    asks = frozenset({"density"})
 
-    def __init__(
-        self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 500
-    ):
+    def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 500):
         super().__init__()
         if components < 1:
             raise Refusal(f"prior.components={components} must be at least 1; use prior.components=500.")

@@ -1,0 +1,69 @@
+"""A posterior that walks towards p(z | x)."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.distributions.hamiltonian import Hamiltonian as HamiltonianDistribution
+from vaekit.distributions.precision import full_precision
+from vaekit.posteriors.gaussian import Gaussian
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real
+
+LARGEST_STEP = 0.5  # beyond it leapfrog steps run away
+
+
+class Hamiltonian(nn.Module):
+    """q(z | x): a diagonal Gaussian, then `steps` tempered leapfrog steps along the gradient of log p(x, z).
+
+    Caterini et al. 2018, algorithm 1. joint(x, z) is log p(x, z), the model's own; data_space is that of x, which the
+    context `[B, features + x]` carries behind the features. The step size of each dimension and the inverse
+    temperature of the first step are learned; they start at `step_size`, below 0.5, and `cold`, below 1.
+
+    Cite: Anthony Caterini, Arnaud Doucet, Dino Sejdinovic. Hamiltonian Variational Auto-Encoder. In NeurIPS 2018.
+        https://arxiv.org/abs/1805.11328
+    """
+
+    latent = Real
+    needs = frozenset({"joint", "data_space"})
+    gives = frozenset({"rsample", "log_prob"})  # the latter of its own draws alone
+
+    def __init__(
+        self,
+        context_shape: tuple[int, ...],
+        space: Real,
+        joint: Callable[[Tensor, Tensor], Tensor],
+        data_space: Real,
+        steps: int = 3,
+        step_size: float = 0.05,
+        cold: float = 0.5,
+    ):
+        super().__init__()
+        if steps < 1:
+            raise Refusal(f"posterior.steps={steps} must be at least 1; use posterior.steps=3.")
+        if not 0 < step_size < LARGEST_STEP:
+            raise Refusal(f"posterior.step_size={step_size} must lie between 0 and 0.5; use posterior.step_size=0.05.")
+        if not 0 < cold < 1:
+            raise Refusal(f"posterior.cold={cold} must lie between 0 and 1; use posterior.cold=0.5.")
+        self.space, self.joint, self.data_space, self.steps = space, joint, data_space, steps
+        self.gaussian = Gaussian((math.prod(context_shape) - data_space.size,), space)
+        self.step_logit = nn.Parameter(torch.full((space.size,), logit(step_size / LARGEST_STEP)))
+        self.cold_logit = nn.Parameter(torch.tensor(logit(cold)))
+
+    def forward(self, context: Tensor) -> Distribution:
+        features, x = context.split([context.shape[1] - self.data_space.size, self.data_space.size], 1)
+        x = full_precision(x).unflatten(1, self.data_space.shape)
+        return HamiltonianDistribution(
+            self.gaussian(features),
+            lambda z: self.joint(x.clone(), z),  # a clone made here may be kept for a gradient, in evaluation too
+            LARGEST_STEP * self.step_logit.sigmoid(),
+            self.cold_logit.sigmoid(),
+            self.steps,
+        )
+
+
+def logit(p: float) -> float:
+    return math.log(p / (1 - p))
