@@ -17,6 +17,7 @@ PRESETS = [
     "beta_vae",
     "linear_flow_vae",
     "iaf_vae",
+    "hvae",
     "s_vae",
     "vamp_vae",
     "exemplar_vae",
@@ -29,7 +30,7 @@ BUDGET = [
     "network=mlp",
     "network.hidden=[300,300]",
     "latents.dim=40",
-    "trainer.max_epochs=3",
+    "trainer.max_epochs=10",
     "evaluation.num_samples=100",
 ]
 FOLDER = Path("outputs/benchmarks/presets")

@@ -22,6 +22,7 @@ SPACES = {"binary": BINARY, "grey": GREY, "dequantized": DEQUANTIZED, "vectors":
 GROUPS = ("posterior", "prior", "likelihood", "objective", "network")
 SMALL = {
     "network=mlp": ["network.hidden=[8]"],
+    "network=gated_mlp": ["network.width=8", "network.blocks=1"],
     "network=conv": ["network.channels=[4]", "network.features=8"],
     "network=resnet": ["network.channels=[4]", "network.features=8"],
     "prior=vamp": ["prior.components=4"],

@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from vaekit.networks import conv, mlp, resnet
+from vaekit.networks import conv, gated_mlp, mlp, resnet
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
 FAMILIES = {
     "mlp": (mlp, {"hidden": [16, 8]}),
+    "gated_mlp": (gated_mlp, {"width": 8, "blocks": 1}),
     "conv": (conv, {"channels": [4, 6], "features": 8}),
     "resnet": (resnet, {"channels": [4, 6], "features": 8}),
 }
@@ -53,3 +54,8 @@ def test_mlp_reads_vectors_and_may_be_linear():
 def test_unknown_activation_is_refused():
     with pytest.raises(Refusal, match="ReLU"):
         mlp.Encoder(Real((6,)), hidden=[4], activation="Module")
+
+
+def test_dropout_of_everything_is_refused():
+    with pytest.raises(Refusal, match=r"network.dropout=0"):
+        gated_mlp.Encoder(Real((6,)), width=4, dropout=1.0)

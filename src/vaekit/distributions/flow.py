@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.distributions.precision import full_precision
+
 _validated = Distribution._validate_args
 import zuko  # noqa: E402  (it switches argument validation off for all of torch.distributions)
 
@@ -13,7 +15,8 @@ Distribution.set_default_validate_args(_validated)
 class Flow(Distribution):
     """A zuko flow that remembers its last draw and that draw's density.
 
-    An inverse autoregressive flow draws fast and scores slowly; scoring its own draw needs no second pass.
+    An inverse autoregressive flow draws fast and scores slowly; scoring its own draw needs no second pass. Its networks
+    are part of a density, and run in full precision where others need not.
     """
 
     arg_constraints = {}
@@ -32,11 +35,13 @@ class Flow(Distribution):
         return Flow(self.flow.expand(torch.Size(batch_shape)))
 
     def rsample(self, sample_shape=torch.Size()) -> Tensor:
-        z, log_prob = self.flow.rsample_and_log_prob(torch.Size(sample_shape))
+        with torch.autocast(self.flow.base.mean.device.type, enabled=False):
+            z, log_prob = self.flow.rsample_and_log_prob(torch.Size(sample_shape))
         self._last = z, log_prob
         return z
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._last is not None and value is self._last[0]:
             return self._last[1]
-        return self.flow.log_prob(value)
+        with torch.autocast(value.device.type, enabled=False):
+            return self.flow.log_prob(full_precision(value))

@@ -1,0 +1,77 @@
+"""Fully connected residual networks with gates, normalised per example, for data of any shape.
+
+Cite: Yann Dauphin et al. Language Modeling with Gated Convolutional Networks. In ICML 2017.
+    https://arxiv.org/abs/1612.08083
+"""
+
+import math
+
+from torch import Tensor, nn
+
+from vaekit.networks.glorot import glorot
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real
+
+
+class Block(nn.Module):
+    """`[N, width]` -> the same shape: x + dropout(glu(linear(norm(x))))."""
+
+    def __init__(self, width: int, dropout: float):
+        super().__init__()
+        self.body = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GLU(dim=1), nn.Dropout(dropout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def body(into: int, width: int, blocks: int, dropout: float) -> list[nn.Module]:
+    """Layers from `into` numbers to `width`, normalised."""
+    if not 0 <= dropout < 1:
+        raise Refusal(f"network.dropout={dropout} must lie between 0 and 1; use network.dropout=0.")
+    return [
+        nn.Flatten(),
+        nn.Linear(into, width),
+        *[Block(width, dropout) for _ in range(blocks)],
+        nn.LayerNorm(width),
+        nn.SiLU(),
+    ]
+
+
+class Encoder(nn.Module):
+    """x `[N, *space.shape]` -> features `[N, width]`."""
+
+    reads = Real
+
+    def __init__(self, space: Real, width: int, blocks: int = 2, dropout: float = 0.0):
+        super().__init__()
+        self.out_shape = (width,)
+        self.body = nn.Sequential(*body(space.size, width, blocks, dropout))
+        glorot(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class Decoder(nn.Module):
+    """Latent state `[N, *in_shape]` -> `params` numbers per value, `[N, params, *space.shape]`."""
+
+    def __init__(
+        self,
+        in_shape: tuple[int, ...],
+        space: Real,
+        params: int,
+        width: int,
+        blocks: int = 2,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.in_shape = in_shape
+        self.body = nn.Sequential(
+            *body(math.prod(in_shape), width, blocks, dropout),
+            nn.Linear(width, params * space.size, bias=False),  # the likelihood owns the bias
+            nn.Unflatten(1, (params, *space.shape)),
+        )
+        glorot(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.body(z)
