@@ -47,3 +47,15 @@ def examples(space: Real, n: int, seed: int = 0, dtype: torch.dtype = torch.floa
         assert isinstance(space, Image)
         x = torch.randint(space.levels, (n, *space.shape), generator=generator).to(dtype) / (space.levels - 1)
     return Batch(x)
+
+
+def step(vae, objective, batch: Batch, lr: float = 1e-2) -> torch.Tensor:
+    """One step down the gradient, after which nothing stands where it was built: the loss before it."""
+    loss = objective(vae(batch, objective.num_samples), None).mean()
+    vae.zero_grad()
+    loss.backward()
+    with torch.no_grad():
+        for p in vae.parameters():
+            if p.grad is not None:
+                p -= lr * p.grad
+    return loss.detach()

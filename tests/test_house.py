@@ -14,23 +14,24 @@ from vaekit.configs import CONF, options
 SRC = Path(vaekit.__file__).parent
 # lowest first; a module imports from lines above its own, or from its own folder
 LEVELS = [
-    ["refusal", "configs", "torchvision_operators", "poincare"],
+    ["refusal", "configs", "torchvision_operators", "poincare", "shards"],
     ["spaces", "batch"],
     ["distributions", "networks", "schedules", "data"],
     ["posteriors", "priors", "latents", "likelihoods"],
     ["vae"],
-    ["objectives", "penalties", "metrics", "figures"],
+    ["objectives", "penalties", "metrics", "figures", "coding"],
     ["compatibility", "optimizers"],
     ["compose", "summary"],
     ["training", "runs", "callbacks", "csv_logger", "processes"],
     ["tasks", "sweep_summary"],
     ["train", "apply"],
+    ["sweep_jobs"],
     ["commands"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them
 GROUPS = {
-    "network": {"activation", "beside", "glorot"},
+    "network": {"activation", "beside", "glorot", "linear"},
     "posterior": {"directional"},
     "prior": set(),
     "latents": {"tower"},
@@ -38,7 +39,7 @@ GROUPS = {
     "objective": {"weights"},
     "penalty": {"penalty", "critic", "aggregate"},
     "schedule": {"schedule"},
-    "task": {"context", "inputs", "checks"},
+    "task": {"context", "inputs", "checks", "classifier", "quality", "model_card", "anomaly", "imputation", "imputers"},
 }
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 

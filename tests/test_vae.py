@@ -109,19 +109,45 @@ def test_samples_come_first_in_every_term():
 
 def test_chunks_of_importance_samples_change_nothing_but_the_memory(monkeypatch):
     vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
-    batch, calls = examples(BINARY, 4), []
+    batch, calls, values = examples(BINARY, 4), [], vae.likelihood.bias.numel()
     vae.encoder.register_forward_hook(lambda *_: calls.append(1))
     decoded = []
     vae.likelihood.network.register_forward_hook(lambda module, args, out: decoded.append(len(args[0])))
-    monkeypatch.setattr(vae_module, "CHUNK_VALUES", 3 * 4 * 64)
+    monkeypatch.setattr(vae_module, "CHUNK_VALUES", 3 * 4 * values)
     log_w = vae.log_weights(batch, 10)
     assert log_w.shape == (10, 4)
     assert len(calls) == 1, "the encoder runs once"
     assert decoded == [12, 12, 12, 4]
     torch.manual_seed(0)
     chunked = vae.log_likelihood(batch.x, 4000)
+    decoded.clear()
+    monkeypatch.setattr(vae_module, "CHUNK_VALUES", 3 * values)
+    assert vae.log_weights(batch, 2).shape == (2, 4)
+    assert decoded == [3, 3, 1, 1], "where not even one draw a row fits, the rows are parted too"
     monkeypatch.undo()
     torch.testing.assert_close(chunked, vae.log_likelihood(batch.x, 4000), atol=0.2, rtol=0)
+
+
+def test_parts_of_a_batch_keep_their_own_masks(monkeypatch):
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
+    x, draws = examples(BINARY, 3).x, 200
+    mask = torch.zeros_like(x)
+    mask[1, ..., :4], mask[2] = 1, 1
+    monkeypatch.setattr(vae_module, "CHUNK_VALUES", 2 * vae.likelihood.bias.numel())
+    log_px = vae.log_weights(Batch(x, mask=mask), draws).logsumexp(0) - math.log(draws)
+    assert log_px[0].abs() < 0.3 < 5 < -log_px[1] < -log_px[2], "p of nothing is 1; the more is observed, the less"
+
+
+def test_log_weights_under_bf16_are_densities_in_float32():
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL, "likelihood=bernoulli")
+    batch, found = examples(BINARY, 50), {}
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found[enabled] = vae.log_weights(batch, 200)
+    assert found[True].dtype == torch.float32
+    nll = {enabled: -log_w.logsumexp(0).mean() for enabled, log_w in found.items()}
+    assert 0 < (nll[True] - nll[False]).abs() < 2e-3 * nll[False], "the same draws, through coarser networks"
 
 
 def test_a_mask_leaves_out_what_is_missing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from vaekit import runs
 from vaekit.refusal import Refusal
-from vaekit.tasks.checks import within
+from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import open_run
 
 
@@ -24,6 +25,7 @@ def run(config: DictConfig) -> None:
     """
     plain: Any = OmegaConf.to_container(config, resolve=True)
     within("seed", plain["seed"], 0)
+    one_of("precision", plain["precision"], ("32-true", "bf16-mixed"))
     task = instantiate(plain["task"], _partial_=True)
     name = task.func.__name__
     folder = runs.find(plain["run"]).resolve()  # outputs/latest may move on while the task works
@@ -37,9 +39,14 @@ def run(config: DictConfig) -> None:
         settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust")}
         context = open_run(folder, unfinished.name, **settings)
         torch.manual_seed(plain["seed"])
-        task(context)
+        halved = plain["precision"] == "bf16-mixed"
+        # without the cache, which would keep the weights that a task starts from while it fits them
+        with torch.autocast(context.vae.device.type, torch.bfloat16, enabled=halved, cache_enabled=False):
+            task(context)
         for file in sorted(Path(unfinished.name).iterdir()):
             out.mkdir(exist_ok=True)
+            if (out / file.name).is_dir():
+                shutil.rmtree(out / file.name)
             done = file.replace(out / file.name)
             here = done.is_relative_to(Path.cwd())
             Console().print(done.relative_to(Path.cwd()) if here else done, soft_wrap=True, highlight=False)

@@ -26,7 +26,12 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch on `device`."""
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(
-            self, **{k: v.to(device, non_blocking=non_blocking) for k, v in tensors.items() if v is not None}
-        )
+        return replace(self, **{k: v.to(device, non_blocking=non_blocking) for k, v in self._tensors().items()})
+
+    def split(self, rows: int) -> list[Batch]:
+        """The same batch in parts of at most `rows` rows."""
+        columns = {name: tensor.split(rows) for name, tensor in self._tensors().items()}
+        return [Batch(**dict(zip(columns, part, strict=True))) for part in zip(*columns.values(), strict=True)]
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {field.name: tensor for field in fields(self) if (tensor := getattr(self, field.name)) is not None}

@@ -8,21 +8,52 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vaekit.configs import CONF
 from vaekit.refusal import Refusal
+from vaekit.sweep_summary import find_done, own
 
-# microseconds, so that two runs of one second do not share a folder; exported, so that the processes of one run do
-os.environ.setdefault("VAEKIT_STAMP", datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f"))
+ENGINES = {  # sweepers and launchers that Hydra does not bring, and the packages that do
+    "sweep=random": "hydra-optuna-sweeper",
+    "sweep=optuna": "hydra-optuna-sweeper",
+    "hydra/sweeper=optuna": "hydra-optuna-sweeper",
+    "hydra/launcher=joblib": "hydra-joblib-launcher",
+    "hydra/launcher=submitit_local": "hydra-submitit-launcher",
+    "hydra/launcher=submitit_slurm": "hydra-submitit-launcher",
+    "hydra/launcher=ray": "hydra-ray-launcher",
+}
+
+
+def stamp() -> str:
+    """The name of a new run: microseconds, so that two runs of one second do not share a folder.
+
+    Processes that srun or torchrun has started are one run, and agree on a name.
+    """
+    now = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return f"slurm/{os.environ['SLURM_JOB_ID']}-{os.environ['SLURM_STEP_ID']}"
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        from torch.distributed import TCPStore
+
+        store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        return store.compare_set("vaekit_stamp", "", now).decode()  # that of the first to come
+    return now
+
+
+os.environ.setdefault("VAEKIT_STAMP", stamp())  # exported, for the processes that this one starts
 
 
 def run_folder(ckpt_path: str | None, stamp: str) -> str:
@@ -37,9 +68,16 @@ def run_folder(ckpt_path: str | None, stamp: str) -> str:
         raise SystemExit(str(refusal)) from None  # OmegaConf wraps all other exceptions of a resolver
 
 
-def job_folder(number: int, overrides: str) -> str:
-    """A multirun job's folder: its number and overrides, in characters that can be typed as an override again."""
-    return re.sub(r"[^\w.+-]+", "-", f"{number}_{overrides}")[:120].rstrip("-_")
+def job_folder(sweep: str, number: int, overrides: Sequence[str]) -> str:
+    """A multirun job's folder: its number and overrides, in characters that can be typed as an override again.
+
+    Where the same job is done already, under whatever number, it is that folder.
+    """
+    name = re.sub(r"[^\w.+-]+", "-", "_".join(sorted(own(overrides)))).rstrip("-_")
+    if len(name) > 110:
+        name = f"{name[:101]}-{crc32(name.encode()):08x}"
+    done = find_done(Path(sweep), overrides, name)
+    return done.name if done else f"{number}_{name}".rstrip("_")
 
 
 OmegaConf.register_new_resolver(
@@ -80,11 +118,22 @@ def _refusing(call: Callable[[DictConfig], Any], config: DictConfig) -> Any:
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
-def train(config: DictConfig) -> float | None:
-    """Train one VAE, evaluate it, and leave a run folder; the optimised metric is returned to a sweeper."""
-    from vaekit.train import run  # imported here: tab completion should not wait for torch
+def _train(config: DictConfig) -> float | None:
+    from vaekit.sweep_jobs import run_job  # imported here: tab completion should not wait for torch
+    from vaekit.train import run
 
-    return _refusing(run, config)
+    return _refusing(run_job if HydraConfig.get().mode == RunMode.MULTIRUN else run, config)
+
+
+def train() -> None:
+    """Train one VAE, evaluate it, and leave a run folder; the optimised metric is returned to a sweeper."""
+    for word in ENGINES.keys() & sys.argv[1:]:
+        try:
+            version(ENGINES[word])
+        except PackageNotFoundError:
+            extra = "ray" if word.endswith("ray") else "sweep"
+            raise SystemExit(f"{word} needs {ENGINES[word]}; type: pip install '.[{extra}]'") from None
+    _train()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="apply")

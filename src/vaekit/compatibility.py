@@ -69,6 +69,33 @@ def check_latents(posterior: Any, prior: Any, compiled: bool = False) -> None:
         raise Refusal(f"prior={name(prior)} needs the posterior's {', '.join(missing)}; use {others}.")
 
 
+def check_tower(tower: Any, posterior: Any, encoder: Any) -> None:
+    """Raise `Refusal` unless a tower of several levels, not built yet, can stand on this posterior and this network."""
+    what, asks = f"latents={name(tower.func)}", tower.func.asks
+    if not asks or tower.keywords.get("levels") == 1:
+        return
+    if "maps" in asks and "maps" not in getattr(encoder, "gives", ()):
+        raise Refusal(
+            f"{what} climbs from maps, and network={name(encoder)} gives vectors; "
+            "use network=pyramid for images, or latents=ladder."
+        )
+    if posterior.latent is not Real:
+        raise Refusal(
+            f"{what} is over real numbers, but posterior={name(posterior)} lives on {posterior.latent.__name__}; "
+            "use latents=single, or posterior=gaussian prior=standard_normal."
+        )
+    if missing := sorted(asks - posterior.gives):
+        others = choices("posterior", lambda part: asks <= part.gives and part.latent is Real)
+        raise Refusal(f"{what} needs the posterior's {', '.join(missing)}; use {others}, or latents=single.")
+    below = tower.keywords["below"]
+    if not getattr(getattr(below, "func", below), "conditional", False):
+        others = choices("prior", lambda part: getattr(part, "conditional", False))
+        raise Refusal(
+            f"The priors below the top read the state above, which that of latents.below cannot; "
+            f"use {others.replace('prior=', 'prior@latents.below=')}."
+        )
+
+
 def check_objective(objective: Any, vae: VAE, penalties: Collection[str]) -> None:
     """Raise `Refusal` unless the posterior, the prior and the tower give what the objective needs."""
     learned = any(True for level in vae.latents.levels for _ in level.prior.parameters())
@@ -117,9 +144,10 @@ def check_training(config: Any) -> None:
     if accelerator in there and not there[accelerator]():
         raise Refusal(f"trainer.accelerator={accelerator}: this machine has none that torch can use; use trainer=cpu.")
     scaled = str(config["trainer"]["precision"]) in ("16", "16-mixed")
-    if scaled and config["trainer"]["gradient_clip_val"] and config["optimizer"]["algorithm"].get("fused"):
+    measured = config["trainer"]["gradient_clip_val"] or "skip" in (config["callbacks"] or {})
+    if scaled and measured and config["optimizer"]["algorithm"].get("fused"):
         raise Refusal(
-            "A fused optimiser cannot clip the scaled gradients of trainer.precision=16-mixed; "
+            "A fused optimiser cannot clip or skip the scaled gradients of trainer.precision=16-mixed; "
             "use trainer.precision=bf16-mixed or optimizer.algorithm.fused=false."
         )
     if "wandb" in (config["logger"] or {}) and not config["logger"]["wandb"].get("offline"):
@@ -129,6 +157,19 @@ def check_training(config: Any) -> None:
             raise Refusal(
                 "logger=wandb: this machine is not logged in to W&B; type `wandb login`, or set WANDB_MODE=offline."
             )
+
+
+def check_sharding(config: Any, vae: torch.nn.Module) -> None:
+    """Raise `Refusal` for what trainer=fsdp cannot spread over processes, or what reads weights that it has spread."""
+    if "fsdp" not in str(config["trainer"]["strategy"]).lower():  # its name, or its class
+        return
+    if config["penalty"] or (config["callbacks"] or {}).keys() & {"ema", "skip"}:
+        raise Refusal(
+            "trainer=fsdp leaves each process a part of the weights; penalties and callbacks=ema or skip read all of "
+            "them: use trainer=ddp, or penalty=[] callbacks=default."
+        )
+    if number := next((name for name, weight in vae.named_parameters() if weight.dim() == 0), None):
+        raise Refusal(f"trainer=fsdp cannot spread {number}, a single number; use trainer=ddp.")
 
 
 def check_sizes(vae: torch.nn.Module) -> None:

@@ -1,6 +1,7 @@
 """From a configuration and a data space to a VAE, an objective and penalties."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from hydra.utils import instantiate
@@ -24,25 +25,35 @@ def compose_vae(config: Mapping, space: Real) -> VAE:
         compatibility.check_types(config[group], group)
     encoder, decoder = part(config["network"]["encoder"]), part(config["network"]["decoder"])
     posterior, prior, likelihood = (part(config[group]) for group in ("posterior", "prior", "likelihood"))
+    tower = part(config["latents"])
     compatibility.check_space(space, encoder.func, likelihood.func)
     compatibility.check_latents(posterior.func, prior.func, compiled=config.get("compile", False))
+    compatibility.check_tower(tower, posterior.func, encoder.func)
+    vae: VAE  # there by the time that a part calls what it asked for
+    there: dict[str, Any] = {
+        "data_space": space,
+        "compose": compose_vae,
+        "infer": lambda x: vae.latents.levels[0].infer(vae.encoder(x), None),
+        "joint": lambda x, z: vae.joint(x, [z]),
+    }
+
+    def with_neighbours(part: Any) -> Any:
+        """The part, given what it asks for besides its own space."""
+        return partial(part, **{name: there[name] for name in part.func.needs})
 
     with building("network"):
         network = encoder(space)
         if "joint" in posterior.func.needs:
             network = Beside(network, space)
 
-    def neighbours(needs: Collection[str], **there: Any) -> dict[str, Any]:
-        """What a part asks for besides its own space; `vae` is there by the time that it is called."""
-        there |= {"data_space": space, "compose": compose_vae, "joint": lambda x, z: vae.joint(x, [z])}
-        return {name: there[name] for name in needs}
-
     with building("latents"):
-        latents = part(config["latents"])(
-            posterior=lambda z: posterior(network.out_shape, z, **neighbours(posterior.func.needs)),
-            prior=lambda z, q: prior(z, **neighbours(prior.func.needs, infer=lambda x: q(network(x)))),
+        latents = tower(
+            features=network.out_shape,
+            posterior=with_neighbours(posterior),
+            prior=with_neighbours(prior),
             latent=posterior.func.latent,
         )
+        network = latents.encoder(network)
 
     def decoder_network(params: int) -> nn.Module:
         with building("network"):

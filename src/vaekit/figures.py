@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,16 +31,7 @@ def save_grid(path: Path, x: Tensor, space: Real, columns: int | None = None) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = columns or math.ceil(math.sqrt(len(x)))
     if isinstance(space, Image):
-        from torchvision.utils import make_grid
-
-        zoom = max(1, 56 // min(space.shape[1:]))
-        x = x.float().clamp(0, 1).cpu().repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
-        if space.shape[0] not in (1, 3):
-            x = x.mean(1, keepdim=True)
-        grid = make_grid(x, nrow=columns, padding=2, pad_value=1.0)
-        from PIL import Image as Picture
-
-        Picture.fromarray((grid * 255).round().byte().permute(1, 2, 0).numpy()).save(path)
+        _picture(x, space, columns).save(path)
         return
     pyplot = _pyplot()
     rows = math.ceil(len(x) / columns)
@@ -49,8 +41,46 @@ def save_grid(path: Path, x: Tensor, space: Real, columns: int | None = None) ->
     _save(figure, path)
 
 
-def save_latent_map(path: Path, z: Tensor, label: Tensor | None) -> None:
-    """Scatter z `[N, D]` on its first two principal components, coloured by label `[N]` or the first of `[N, F]`."""
+def _picture(x: Tensor, space: Image, columns: int) -> Any:
+    """A grid of images `[N, C, H, W]`, of a size that can be looked at, as Pillow has it."""
+    from PIL import Image as Picture
+    from torchvision.utils import make_grid
+
+    zoom = max(1, 56 // min(space.shape[1:]))
+    x = x.float().clamp(0, 1).cpu().repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
+    if space.shape[0] not in (1, 3):
+        x = x.mean(1, keepdim=True)
+    grid = make_grid(x, nrow=columns, padding=2, pad_value=1.0)
+    return Picture.fromarray((grid * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+def save_walk(path: Path, x: Tensor, space: Image) -> None:
+    """Play x `[N, steps, C, H, W]`, N walks at once, there and back without end: a GIF."""
+    columns = math.ceil(math.sqrt(len(x)))
+    there = [_picture(each, space, columns) for each in x.transpose(0, 1)]
+    there[0].save(path, save_all=True, append_images=there[1:] + there[-2:0:-1], duration=100, loop=0)
+
+
+def save_panels(path: Path, panels: Mapping[str, Callable[[Any], None]]) -> None:
+    """Draw plots side by side: by its title, what draws each into the matplotlib axes that it is given."""
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.8), squeeze=False)
+    for axis, (title, draw) in zip(axes.flat, panels.items(), strict=True):
+        draw(axis)
+        axis.set_title(title)
+    _save(figure, path)
+
+
+def save_latent_map(
+    path: Path,
+    z: Tensor,
+    label: Tensor | None,
+    axes: tuple[str, str] = ("first principal component", "second"),
+) -> None:
+    """Scatter z `[N, D]` on its first two principal components, coloured by label `[N]` or the first of `[N, F]`.
+
+    axes: what they are called, where z has two dimensions that are something else.
+    """
     centred = z.float().cpu() - z.float().cpu().mean(0)
     if centred.shape[1] > 2:
         centred = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
@@ -59,10 +89,10 @@ def save_latent_map(path: Path, z: Tensor, label: Tensor | None) -> None:
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(figsize=(6, 5))
     colours = None if label is None else label.cpu().reshape(len(label), -1)[:, 0]
-    points = axis.scatter(*centred.T, c=colours, cmap="tab10", s=6)
+    points = axis.scatter(*centred.T, c=colours, cmap=None if label is None else "tab10", s=6)
     if label is not None:
         figure.colorbar(points, label="label")
-    axis.set(title="Posterior means", xlabel="first principal component", ylabel="second")
+    axis.set(title="Posterior means", xlabel=axes[0], ylabel=axes[1])
     _save(figure, path)
 
 
@@ -96,6 +126,16 @@ def save_curves(path: Path, metrics_csv: Path) -> None:
     _save(figure, path)
 
 
+def save_rates(path: Path, rates: Tensor) -> None:
+    """Draw the rate of each latent level `[L]`, top first, in nats."""
+
+    def bars(axis: Any) -> None:
+        axis.bar(range(len(rates)), rates.cpu())
+        axis.set(xlabel="level, 0 at the top", ylabel="nats per example")
+
+    save_panels(path, {"rate": bars})
+
+
 def _save(figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
@@ -104,7 +144,9 @@ def _save(figure, path: Path) -> None:
 
 
 def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
-    """Everything in a run's figures/: samples, reconstructions, interpolations, latent map, learning curves."""
+    """Everything in a run's figures/: samples, reconstructions, interpolations, latent map, learning curves; in a
+    taller tower the rate of each level.
+    """
     figures, x = folder / "figures", examples.x.to(vae.device)
     save_grid(figures / "samples.png", vae.sample(64), vae.space)
     pairs = torch.stack([x[:32], vae.reconstruct(x[:32])], 1)
@@ -113,5 +155,8 @@ def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
     walks = vae.interpolate(x[:pairs_of_rows], x[pairs_of_rows : 2 * pairs_of_rows], steps=10)
     save_grid(figures / "interpolations.png", walks.flatten(0, 1), vae.space, columns=10)
     save_latent_map(figures / "latent_map.png", vae.encode(x)[0].flatten(1), examples.label)
+    if len(vae.latents.levels) > 1:
+        with torch.no_grad():
+            save_rates(figures / "rates.png", torch.stack(vae(Batch(x)).rates).mean(1))
     if (metrics := folder / "metrics.csv").exists():
         save_curves(figures / "learning_curves.png", metrics)

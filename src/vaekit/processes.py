@@ -17,9 +17,11 @@ from lightning.pytorch.strategies.launchers import subprocess_script
 def child_command(folder: Path, checkpoint: Path | None, local_rank: int) -> tuple[Sequence[str], str]:
     """The command that repeats this very job, and nothing else of a sweep, in `folder`."""
     hydra = HydraConfig.get()
+    # not sys.argv[0], which a launcher's worker has of its own
+    start = f"import sys; sys.path[:] = {sys.path}; from vaekit.commands import train; train()"
     extra_folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     command = [
-        *(sys.executable, os.path.abspath(sys.argv[0]), f"--config-name={hydra.job.config_name}"),
+        *(sys.executable, "-c", start, f"--config-name={hydra.job.config_name}"),
         *(f"--config-dir={path}" for path in extra_folders),
         *hydra.overrides.task,
         "hydra.mode=RUN",
@@ -50,7 +52,9 @@ def one_job(folder: Path, checkpoint: Path | None = None) -> Iterator[None]:
         yield
     finally:
         subprocess_script._hydra_subprocess_cmd = command
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # that of torchrun or srun serves all jobs of a sweep, which its processes walk through together
+        started_here = "LOCAL_RANK" in os.environ.keys() - environment.keys()
+        if started_here and torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         for name in ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
             os.environ.pop(name, None)

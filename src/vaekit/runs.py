@@ -63,6 +63,11 @@ def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
     link.replace(outputs / "latest")
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether a run has left its weights and its figures, which are written last."""
+    return (folder / "model.safetensors").is_file() and (folder / "metrics.json").is_file()
+
+
 def find(run: str | Path) -> Path:
     """The folder of a finished run. Raises `Refusal` if it is none."""
     folder = Path(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.table import Table
@@ -22,30 +22,47 @@ def describe_space(space: Real) -> str:
     return f"{kind}, {space.levels} levels" if isinstance(space, Image) and space.values == "discrete" else kind
 
 
+ARROWS = ("posterior", "prior")
+
+
+class Row(NamedTuple):
+    """One part of a run: its role, what was chosen, the space or size, and how many numbers it learns."""
+
+    part: str
+    choice: str
+    over: str
+    parameters: int
+
+
+def parts(vae: VAE, objective: Any, penalties: Any, data: str) -> list[Row]:
+    """Data, encoder, posterior and prior of each level, likelihood, objective and penalties."""
+
+    def row(part: str, module: Any, over: str = "") -> Row:
+        count = sum(p.numel() for p in module.parameters()) if isinstance(module, nn.Module) else 0
+        return Row(part, name(type(module)), over, count)
+
+    out_shape: Any = vae.encoder.out_shape
+    levels: Any = vae.latents.levels
+    samples = "1 sample" if objective.num_samples == 1 else f"{objective.num_samples} samples"
+    return [
+        Row("data", data, describe_space(vae.space), 0),
+        row("encoder", vae.encoder, f"{torch.Size(out_shape).numel()} features"),
+        *(row(arrow, getattr(level, arrow), describe_space(level.space)) for level in levels for arrow in ARROWS),
+        row("likelihood", vae.likelihood, describe_space(vae.space)),
+        Row("  network", name(type(vae.likelihood.network)), "", 0),
+        row("objective", objective, f"{samples} of z, {kl_kind(vae)}"),
+        *(row("penalty", penalty, f"weight {at(penalty.weight, None):g}") for penalty in penalties.values()),
+    ]
+
+
 def composition(vae: VAE, objective: Any, penalties: Any, data: str) -> Table:
-    """A row per part: role, choice, space or size, parameters."""
+    """`parts` for people, and the sum of the VAE's parameters."""
     table = Table(title="vaekit", title_justify="left")
     for column in ("part", "choice", "over"):
         table.add_column(column)
     table.add_column("parameters", justify="right")
-
-    def row(part: str, module: Any, over: str = "") -> None:
-        count = sum(p.numel() for p in module.parameters()) if isinstance(module, nn.Module) else 0
-        table.add_row(part, name(type(module)), over, f"{count:,}" if count else "")
-
-    table.add_row("data", data, describe_space(vae.space), "")
-    out_shape: Any = vae.encoder.out_shape
-    row("encoder", vae.encoder, f"{out_shape[0]} features")
-    levels: Any = vae.latents.levels
-    for level in levels:
-        row("posterior", level.posterior, describe_space(level.posterior.space))
-        row("prior", level.prior, describe_space(level.prior.space))
-    row("likelihood", vae.likelihood, describe_space(vae.space))
-    table.add_row("  network", name(type(vae.likelihood.network)), "", "")
-    samples = "1 sample" if objective.num_samples == 1 else f"{objective.num_samples} samples"
-    row("objective", objective, f"{samples} of z, {kl_kind(vae)}")
-    for penalty in penalties.values():
-        row("penalty", penalty, f"weight {at(penalty.weight, None):g}")
+    for *words, count in parts(vae, objective, penalties, data):
+        table.add_row(*words, f"{count:,}" if count else "")
     table.add_row("", "", "", f"{sum(p.numel() for p in vae.parameters()):,}", style="bold")
     return table
 

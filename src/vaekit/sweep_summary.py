@@ -1,9 +1,11 @@
-"""A table of a multirun's jobs beside their folders."""
+"""What became of a sweep's jobs: a record in each job's folder, and a table of all beside them."""
 
 import atexit
 import csv
 import json
 import logging
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,63 +14,102 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 log = logging.getLogger(__name__)
+RECORD = ".hydra/job.json"
 
 
 class SweepSummary(Callback):
     """Writes summary.csv into the multirun's folder (job, overrides, status, error, metrics) and shows it at the end.
 
-    A job that fails is said so at once: Hydra goes on with the others and raises the first error after all of them.
+    A job that fails is said so at once, and Hydra goes on with the others; one that is killed stays "unfinished".
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        atexit.register(show, Path(config.hydra.sweep.dir))  # on_multirun_end is not called if a job failed
+        if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "SLURM_PROCID")):
+            atexit.register(show, Path(config.hydra.sweep.dir))  # on_multirun_end is not called if a job failed
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if config.hydra.mode.name == "MULTIRUN":
+            write_record(config.hydra, "unfinished")
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         if job_return.hydra_cfg is None or job_return.hydra_cfg.hydra.mode.name != "MULTIRUN":
             return
         job = job_return.hydra_cfg.hydra
-        folder = Path(job.runtime.output_dir)
-        row = {"job": folder.name, "overrides": " ".join(job.overrides.task), "status": "done", "error": ""}
-        if job_return.status != JobStatus.COMPLETED:
+        if job_return.status == JobStatus.COMPLETED:
+            write_record(job, "done")
+        else:
             error = job_return._return_value  # the public property would raise it
-            row |= {"status": "failed", "error": str(error) or type(error).__name__}
-            log.error("Job %s failed: %s", row["job"], row["error"])
-        (folder / ".hydra").mkdir(exist_ok=True)
-        (folder / ".hydra" / "job.json").write_text(json.dumps(row))
-        summarise(folder.parent)
+            error = str(error) or type(error).__name__
+            write_record(job, "failed", error)
+            log.error("Job %s failed: %s", Path(job.runtime.output_dir).name, error)
+        summarise(Path(job.runtime.output_dir).parent)
 
 
-def summarise(sweep: Path) -> None:
+def own(overrides: Iterable[str]) -> list[str]:
+    """A job's own overrides: what it is, not which search asked for it."""
+    return [word for word in overrides if not word.startswith("sweep=")]
+
+
+def write_record(hydra: DictConfig, status: str, error: str = "") -> None:
+    path = Path(hydra.runtime.output_dir, RECORD)
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_name(f"job-{os.getpid()}.part")  # jobs that run beside it read it
+    part.write_text(json.dumps({"overrides": own(hydra.overrides.task), "status": status, "error": error}))
+    part.replace(path)
+
+
+def find_done(sweep: Path, overrides: Iterable[str], name: str) -> Path | None:
+    """The folder, named `name` but for its number, of the job that is done with these overrides."""
+    for path in sweep.glob(f"*_{name}/{RECORD}"):
+        record = json.loads(path.read_text())
+        if record["status"] == "done" and sorted(record["overrides"]) == sorted(own(overrides)):
+            return path.parents[1]
+    return None
+
+
+def summarise(sweep: Path) -> list[dict[str, str]]:
     """Write summary.csv from what lies in the jobs' folders, so that it does not matter which process ran which."""
-    from vaekit.runs import read_metrics
+
+    def place(path: Path) -> tuple[int, float]:
+        number = path.parents[1].name.partition("_")[0]
+        return int(number) if number.isdigit() else 0, path.stat().st_mtime
 
     rows = []
-    for path in sorted(sweep.glob("*/.hydra/job.json"), key=lambda path: path.stat().st_mtime):
-        metrics = {name: f"{value:.6g}" for name, value in read_metrics(path.parents[1]).items()}
-        rows.append(json.loads(path.read_text()) | metrics)
+    for path in sorted(sweep.glob(f"*/{RECORD}"), key=place):
+        folder, record = path.parents[1], json.loads(path.read_text())
+        metrics = folder / "metrics.json"  # read here: vaekit.runs would import torch, into a process that is ending
+        figures = json.loads(metrics.read_text()) if metrics.exists() else {}
+        row = {"job": folder.name, **record, "overrides": " ".join(record["overrides"])}
+        rows.append(row | {name: f"{value:.6g}" for name, value in figures.items()})
+    if not rows:
+        return rows
     first = ["job", "overrides", "status", "error", "test/nll"]
     names = first + sorted({name for row in rows for name in row} - set(first))
-    part = sweep / "summary.part"
+    part = sweep / f"summary-{os.getpid()}.part"  # several jobs may end at once
     with part.open("w", newline="") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)
     part.replace(sweep / "summary.csv")
+    return rows
 
 
 def show(sweep: Path) -> None:
-    """Print summary.csv, its main columns."""
+    """Print summary.csv, its main columns, and of the overrides those that the jobs do not share."""
     from rich.console import Console
     from rich.table import Table
 
-    if not (sweep / "summary.csv").exists():
+    if not (rows := summarise(sweep)):
         return
-    with (sweep / "summary.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    table = Table(title=f"{sweep}/summary.csv", title_justify="left")
+    shared = set.intersection(*(set(row["overrides"].split()) for row in rows)) if len(rows) > 1 else set()
+    for row in rows:
+        row["overrides"] = " ".join(word for word in row["overrides"].split() if word not in shared)
+    table = Table()
     shown = ("overrides", "status", "test/nll", "test/elbo")
     for name in shown:
         table.add_column(name, justify="right" if name.startswith("test/") else "left")
     for row in rows:
-        table.add_row(*(row.get(name) or "" for name in shown))
-    Console().print(table)
+        table.add_row(*(row.get(name, "") for name in shown))
+    console = Console()
+    console.print(f"{sweep}/summary.csv", soft_wrap=True)
+    console.print(table)

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from safetensors.torch import save_file
 
-from vaekit import compatibility, runs
+from vaekit import compatibility, runs, shards
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.compose import compose
 from vaekit.figures import draw_run
@@ -55,14 +55,15 @@ def run(config: DictConfig) -> float | None:
     if checkpoint:
         runs.check_resumption(checkpoint, plain, space)
     vae, objective, penalties = compose(config, space)
+    compatibility.check_sharding(config, vae)
     with building("optimizer"):
         algorithm = instantiate(config["optimizer"]["algorithm"], _convert_="all")
         algorithm(vae.parameters())  # tried here, because Lightning calls it late
         decay = instantiate(config["optimizer"]["decay"], _convert_="all")
     warmup, num_samples = config["optimizer"]["warmup"], config["evaluation"]["num_samples"]
-    training = Training(vae, objective, penalties, algorithm, decay, warmup, num_samples, config["seed"])
-    if config["compile"]:
-        training.compile_networks()
+    training = Training(
+        vae, objective, penalties, algorithm, decay, warmup, num_samples, config["seed"], config["compile"]
+    )
 
     with building("callbacks"):
         callbacks = [instantiate(each, _convert_="all") for each in (config["callbacks"] or {}).values()]
@@ -109,15 +110,18 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
     """Test the best weights and leave everything that a run's folder holds."""
     kept = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
     best = next((each.best_model_path for each in kept if each.monitor), "")
+    shards.gather(trainer, training)
     if best:
         training.load_best(Path(best))
+    if trainer.is_global_zero:
+        save_file(training.vae.state_dict(), folder / "model.safetensors")
     trainer.test(training, datamodule, verbose=False)
     tested = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics = training.validation | tested  # both of the best weights
+    shards.gather(trainer, training)
     if trainer.is_global_zero:
-        runs.write_metrics(folder, metrics)
+        runs.write_metrics(folder, metrics)  # after the weights: a run that has both is finished
         training.eval()
-        save_file(training.vae.state_dict(), folder / "model.safetensors")
         draw_run(folder, training.vae, datamodule.examples("test", 1000))
         runs.mark_latest(folder)
         console.print(results(metrics))

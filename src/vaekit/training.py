@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
@@ -22,6 +25,16 @@ from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import at
 from vaekit.vae import VAE, Terms
 
+log = logging.getLogger(__name__)
+STEP_HOOKS = (
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_train_batch_end",
+)
+
 
 class Training(L.LightningModule):
     """Trains `vae` on `objective` and `penalties`; knows no model, objective or data set by name.
@@ -32,7 +45,8 @@ class Training(L.LightningModule):
 
     optimizer(parameters) builds the optimiser, decay its learning-rate schedule (see `vaekit.optimizers`), which rises
     over `warmup` epochs. nll_samples: importance samples of test/nll. seed: with the step it decides every random
-    draw, so that a resumed run repeats an uninterrupted one.
+    draw, so that a resumed run repeats an uninterrupted one. compiled: the way from a whole batch to its terms is
+    compiled once; smaller last batches and evaluation go as they would without.
     """
 
     penalties: Any
@@ -48,6 +62,7 @@ class Training(L.LightningModule):
         warmup: float = 0.0,
         nll_samples: int = 100,
         seed: int = 0,
+        compiled: bool = False,
     ):
         super().__init__()
         if nll_samples < 1:
@@ -56,23 +71,35 @@ class Training(L.LightningModule):
             raise Refusal(f"optimizer.warmup={warmup} must be at least 0 epochs; use optimizer.warmup=0.")
         self.vae, self.objective, self.penalties = vae, objective, penalties
         self.optimizer, self.decay, self.warmup = optimizer, decay, warmup
-        self.nll_samples, self.seed = nll_samples, seed
+        self.nll_samples, self.seed, self.compiled = nll_samples, seed, compiled
         self.evaluation = Evaluation(vae.space, len(vae.latents.levels), vae.has_density)
         self.averages = nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in penalties})  # NaN stays NaN
         self.last_loss: Tensor | None = None
+        self.compiled_vae: Callable[[Batch, int], Terms] | None = None
+        self.compiled_rows = 0
         self.validation: dict[str, float] = {}  # the figures of the last validation
 
     # Training --------------------------------------------------------------------------------------------------------
 
-    def on_fit_start(self) -> None:
-        # a fifth of Adam's moments would become denormal numbers, which take a CPU many times as long
-        torch.set_flush_denormal(True)
+    def setup(self, stage: str) -> None:
         trainer: Any = self.trainer
-        if trainer.global_step == 0 and trainer.ckpt_path is None:
+        if stage == TrainerFn.FITTING and trainer.global_step == 0 and trainer.ckpt_path is None:
             self.vae.start_from(trainer.datamodule)
             for part in self.penalties.modules():
                 if hasattr(part, "start_from"):  # the number of rows
                     part.start_from(trainer.datamodule)
+
+    def on_fit_start(self) -> None:
+        # a fifth of Adam's moments would become denormal numbers, which take a CPU many times as long
+        torch.set_flush_denormal(True)
+        if self.compiled:
+            self._compile()
+        # Lightning enters a profiler around each of these hooks at each step, unless it is not callable
+        for owner in (self, *trainer.callbacks):
+            base = L.LightningModule if owner is self else L.Callback
+            for hook in STEP_HOOKS:
+                if getattr(type(owner), hook) is getattr(base, hook):
+                    setattr(owner, hook, None)
 
     def on_fit_end(self) -> None:
         torch.set_flush_denormal(False)
@@ -83,23 +110,56 @@ class Training(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         trainer: Any = self.trainer
         epoch = self.current_epoch + batch_idx / trainer.num_training_batches
-        terms: Terms = self.vae(batch, self.objective.num_samples)
+        terms = self._terms(batch)
         losses, penalties = self._losses(terms, epoch)
         loss = losses.mean()
         critics = self._critic_losses(terms)
-        self._refuse_non_finite(terms, loss, penalties | critics)
         self.last_loss = loss.detach()
-        if (self.global_step + 1) % trainer.log_every_n_steps == 0:
-            with torch.no_grad():
-                names = ("distortion", "rate") if self.vae.has_density else ("distortion",)
-                parts = {name: getattr(terms, name).mean() for name in names}
-                figures = {"loss": loss, **parts, **penalties, **critics}
-            self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=len(batch))
+        first_of_step = batch_idx % trainer.accumulate_grad_batches == 0
+        logged = first_of_step and (self.global_step + 1) % trainer.log_every_n_steps == 0
+        if logged or self.device.type == "cpu":  # elsewhere a look at each step would wait for the device each time
+            self._refuse_non_finite(terms, loss, penalties | critics)
+        if logged:
+            self._log_step(terms, {"loss": loss, **penalties, **critics})
         return sum(critics.values(), loss)
+
+    def _terms(self, batch: Batch) -> Terms:
+        self.compiled_rows = self.compiled_rows or len(batch)
+        if self.compiled_vae is not None and len(batch) == self.compiled_rows:
+            try:
+                return self.compiled_vae(batch, self.objective.num_samples)
+            except TorchDynamoException as error:
+                self._stay_eager(f"torch.compile failed ({type(error).__name__}: {str(error).splitlines()[0]})")
+        return self.vae(batch, self.objective.num_samples)
+
+    def _compile(self) -> None:
+        if "no_penalty" in self.objective.needs:  # it changes the gradient at z, which lies within the compiled graph
+            self._stay_eager("this objective changes gradients half way")
+        else:
+            mode = "reduce-overhead" if self.device.type == "cuda" else "default"
+            self.compiled_vae = torch.compile(self.vae.forward, dynamic=False, mode=mode)
+
+    def _stay_eager(self, reason: str) -> None:
+        log.warning(f"compile=true: {reason}, so that this run goes on without.")
+        self.compiled_vae = None
+
+    @torch.no_grad()
+    def _log_step(self, terms: Terms, losses: dict[str, Tensor]) -> None:
+        """The loggers' row of this step. `self.log` would take a millisecond, as long as a small network's step."""
+        trainer: Any = self.trainer
+        parts = {name: getattr(terms, name).mean() for name in ("distortion", "rate")[: 1 + self.vae.has_density]}
+        figures = {f"train/{name}": value for name, value in (losses | parts).items()}
+        values = trainer.strategy.reduce(torch.stack([*figures.values()]), reduce_op="mean").cpu()
+        trainer.callback_metrics.update(zip(figures, values, strict=True))  # for who monitors them
+        row = dict(zip(figures, values.tolist(), strict=True))
+        for logger in trainer.loggers:
+            logger.log_metrics(row | {"epoch": self.current_epoch}, self.global_step)
 
     def _losses(self, terms: Terms, epoch: float | None) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each example, `[B]`, and the unweighted penalties by name."""
         losses = self.objective(terms, epoch)
+        if not self.penalties:
+            return losses, {}
         with torch.autocast(self.device.type, enabled=False):  # differences of sums, in full precision as densities are
             penalties = {name: penalty(terms, self.vae, epoch) for name, penalty in self.penalties.items()}
         weights = {name: at(penalty.weight, epoch) for name, penalty in self.penalties.items()}
@@ -107,6 +167,8 @@ class Training(L.LightningModule):
 
     def _critic_losses(self, terms: Terms) -> dict[str, Tensor]:
         critics = {name: each for name, each in self.penalties.items() if hasattr(each, "critic_loss")}
+        if not critics:
+            return {}
         with torch.autocast(self.device.type, enabled=False):
             return {f"{name}_critic": each.critic_loss(terms, self.vae) for name, each in critics.items()}
 
@@ -116,10 +178,16 @@ class Training(L.LightningModule):
     def _reseed(self, batch_idx: int) -> None:
         """Fix the draws of the coming batch, whatever came before it: a validation, a resumption."""
         # the hash of a tuple of integers is the same in every process
-        torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)) & 0x7FFFFFFFFFFFFFFF)
+        self._seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)) & 0x7FFFFFFFFFFFFFFF)
+
+    def _seed(self, seed: int) -> None:
+        # torch.manual_seed keeps a stack trace for each backend that is not there: 1 ms, and memory
+        torch.default_generator.manual_seed(seed)
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(seed)
 
     def _refuse_non_finite(self, terms: Terms, loss: Tensor, penalties: dict[str, Tensor]) -> None:
-        if torch.isfinite(sum(penalties.values(), loss)):
+        if math.isfinite(sum(penalties.values(), loss).item()):
             return
         named = {"log p(x|z)": terms.log_px}
         for level in range(len(terms.steps) if self.vae.has_density else 0):
@@ -127,7 +195,7 @@ class Training(L.LightningModule):
             named[f"log q(z|x) of level {level}"] = terms.log_qz[level]
         named |= {f"the penalty {name}": value for name, value in penalties.items()}
         bad = next((name for name, term in named.items() if not torch.isfinite(term).all()), "the loss itself")
-        self._stop(f"The loss is not finite at step {self.global_step}: {bad} went bad first")
+        self._stop(f"The loss is not finite at step {self.global_step}: {bad} went bad")
 
     def _stop(self, reason: str) -> None:
         written = [getattr(each, "best_model_path", "") for each in self.trainer.checkpoint_callbacks]
@@ -143,7 +211,7 @@ class Training(L.LightningModule):
     # Evaluation: validation and test use the final value of every schedule -------------------------------------------
 
     def on_validation_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        torch.manual_seed(batch_idx)  # the same draws at every validation: less noise between epochs
+        self._seed(batch_idx)  # the same draws at every validation: less noise between epochs
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._score(batch)
@@ -163,7 +231,7 @@ class Training(L.LightningModule):
             self._reseed(self.trainer.fit_loop.epoch_loop.batch_idx + 1)
 
     def on_test_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        torch.manual_seed(batch_idx)
+        self._seed(batch_idx)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._score(batch, self.vae.log_weights(batch, self.nll_samples) if self.vae.has_density else None)
@@ -186,6 +254,13 @@ class Training(L.LightningModule):
         self.log_dict(figures)
         return figures
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook that it is in thirty times a step, and torch asks each time if that is a parameter
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     # Optimisation ----------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
@@ -204,16 +279,16 @@ class Training(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Each player by itself; by torch, because Lightning will not for a fused optimiser where nothing is scaled."""
-        clip = clip_grad_value_ if gradient_clip_algorithm == "value" else clip_grad_norm_
-        if gradient_clip_val:
-            for player in optimizer.param_groups:
-                clip(player["params"], gradient_clip_val)
+        """Each player by itself; by torch, because Lightning will not for a fused optimiser where nothing is scaled.
 
-    def compile_networks(self) -> None:
-        """Compile encoder and decoder in place, which leaves the names of their weights as they are."""
-        self.vae.encoder.compile()
-        self.vae.likelihood.network.compile()
+        Where FSDP has spread their parameters, it alone knows the norm, of all together.
+        """
+        by_value, model = gradient_clip_algorithm == "value", self.trainer.model
+        if gradient_clip_val and isinstance(model, FullyShardedDataParallel) and not by_value:
+            model.clip_grad_norm_(gradient_clip_val)
+        elif gradient_clip_val:
+            for player in optimizer.param_groups:
+                (clip_grad_value_ if by_value else clip_grad_norm_)(player["params"], gradient_clip_val)
 
     # Checkpoints -----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,9 @@ from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 
-CHUNK_VALUES = 2**20  # values decoded at once when likelihoods are estimated: small chunks stay in the cache
+# Numbers that the decoder makes at once when likelihoods are estimated, 2 MB of them: with fewer an MLP waits for
+# Python, with more a convolutional one loses up to a third to memory that the system hands out anew for each chunk.
+CHUNK_VALUES = 2**19
 
 
 @dataclass
@@ -126,25 +128,30 @@ class VAE(nn.Module):
 
     # The walk down the tower, once for each who may pick z ---------------------------------------------------------
 
-    def infer(self, features: Tensor, num_samples: int = 1, temperature: float = 1.0) -> Draw:
+    def infer(self, features: Tensor, num_samples: int = 1, temperature: float | Sequence[float] = 1.0) -> Draw:
         """Draw z from the posterior: `num_samples` K draws for each of B rows of features, z `[K, B, ...]`.
 
-        temperature multiplies the posterior's standard deviation at each level.
+        temperature multiplies the posterior's standard deviation: at every level, or one for each, top first.
         """
+        temperatures = self._each(temperature)
 
         def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
-            q = level.infer(features, state)
-            q = q if temperature == 1 else tempered(q, temperature)
+            q = at_temperature(level.infer(features, state), next(temperatures))
             shape = torch.Size([num_samples] if state is None else [])
             return Step(q.rsample(shape) if q.has_rsample else q.sample(shape), q, p)
 
         return descend(self.latents.levels, pick)
 
-    def generate(self, n: int, temperature: float = 1.0) -> Draw:
-        """Draw z from the prior: z `[n, ...]`. temperature multiplies the prior's standard deviation at each level."""
+    def generate(self, n: int, temperature: float | Sequence[float] = 1.0) -> Draw:
+        """Draw z from the prior: z `[n, ...]`.
+
+        temperature multiplies the prior's standard deviation: at every level, or one for each, top first. At 0 a level
+        gives its mean.
+        """
+        temperatures = self._each(temperature)
 
         def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
-            source = p if temperature == 1 else tempered(p, temperature)
+            source = at_temperature(p, next(temperatures))
             return Step(source.sample(torch.Size([n] if state is None else [])), None, p)
 
         return descend(self.latents.levels, pick)
@@ -154,14 +161,22 @@ class VAE(nn.Module):
         given = iter(zs)
         return descend(self.latents.levels, lambda level, state, p: Step(next(given), None, p))
 
+    def _each(self, temperature: float | Sequence[float]) -> Iterator[float]:
+        """The temperature of each level, top first."""
+        levels = len(self.latents.levels)
+        each = [temperature] * levels if isinstance(temperature, int | float) else list(temperature)
+        if len(each) != levels:
+            raise Refusal(f"Got {len(each)} temperatures, expected {levels}, one a level; use temperature=1 for all.")
+        return iter(each)
+
     # Scoring ---------------------------------------------------------------------------------------------------------
 
     def forward(self, batch: Batch, num_samples: int = 1) -> Terms:
         return self.terms(batch, self.encoder(batch.x), num_samples)
 
-    def terms(self, batch: Batch, features: Tensor, num_samples: int) -> Terms:
-        """`Terms` of `num_samples` K draws for each row; `features` are the encoder's of batch.x."""
-        draw = self.infer(features, num_samples)
+    def terms(self, batch: Batch, features: Tensor, num_samples: int, temperature: float = 1.0) -> Terms:
+        """`Terms` of `num_samples` K draws for each row, as `infer` draws; `features` are the encoder's of batch.x."""
+        draw = self.infer(features, num_samples, temperature)
         px = self.likelihood(draw.state)
         return Terms(batch, draw.steps, px, _log_prob(px, batch))
 
@@ -172,36 +187,50 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def log_weights(self, batch: Batch, num_samples: int) -> Tensor:
-        """K log importance weights for each row, `[K, B]`, in nats: the encoder runs once, K goes in chunks.
+        """K log importance weights for each row, `[K, B]`, in nats: rows are encoded once, they and K go in chunks.
 
         Raises `Refusal` if the posterior has no density.
         """
         if not self.has_density:
             raise Refusal("This model's posterior has no density, so log p(x) is not known; use posterior=gaussian.")
-        features = self.encoder(batch.x)
-        chunk = max(1, CHUNK_VALUES // (len(batch) * self.space.size))
-        sizes = [min(chunk, num_samples - done) for done in range(0, num_samples, chunk)]
-        return torch.cat([self.terms(batch, features, k).log_w for k in sizes])
+        values = self.likelihood.bias.numel()  # that the decoder makes of one z
+        rows = max(1, min(len(batch), CHUNK_VALUES // values))
+        draws = max(1, CHUNK_VALUES // (rows * values))
+        sizes = [min(draws, num_samples - done) for done in range(0, num_samples, draws)]
+        parts = []
+        for part in batch.split(rows):
+            features = self.encoder(part.x)
+            parts.append(torch.cat([self.terms(part, features, k).log_w for k in sizes]))
+        return torch.cat(parts, 1)
 
     # For people: arrays in, arrays out --------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sample(self, n: int, temperature: float = 1.0, draw: bool = False) -> Tensor:
-        """n new examples, `[n, *space.shape]`: the means of p(x | z), or draws from it with `draw=True`."""
+    def sample(self, n: int, temperature: float | Sequence[float] = 1.0, draw: bool = False) -> Tensor:
+        """n new examples, `[n, *space.shape]`: the means of p(x | z), or draws from it with `draw=True`.
+
+        temperature: see `generate`.
+        """
         px = self.likelihood(self.generate(n, temperature).state)
         return px.sample() if draw else px.mean
 
     @torch.no_grad()
-    def encode(self, x: Tensor) -> list[Tensor]:
+    def encode(self, x: Tensor, levels: int | None = None) -> list[Tensor]:
         """The posterior's means, one `[B, ...]` per latent level, top first, for x `[B, *space.shape]`.
 
-        A posterior that knows no mean gives a draw. Raises `Refusal` if x does not lie in the data space.
+        levels: of that many from the top alone; the others are at their prior's mean, given those above. A distribution
+        that knows no mean gives a draw. Raises `Refusal` if x does not lie in the data space, or for unknown levels.
         """
-        features = self.encoder(self._checked(x))
+        features, height = self.encoder(self._checked(x)), len(self.latents.levels)
+        if levels is not None and not 1 <= levels <= height:
+            raise Refusal(
+                f"levels={levels} must lie between 1 and {height}, the number of levels; use levels={height}."
+            )
+        inferred = iter(range(height if levels is None else levels))
 
         def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
-            q = level.infer(features, state)
-            return Step(posterior_mean(q), q, p)
+            q = None if next(inferred, None) is None else level.infer(features, state)
+            return Step(posterior_mean(p if q is None else q), q, p)
 
         return [step.z for step in descend(self.latents.levels, pick).steps]
 
@@ -210,9 +239,9 @@ class VAE(nn.Module):
         """The means of p(x | z), `[..., *space.shape]`, for one z per level as `encode` gives them."""
         return self.likelihood(self.replay(zs).state).mean
 
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """The mean of p(x | z) at the posterior's mean, `[B, *space.shape]`. Raises `Refusal` as `encode` does."""
-        return self.decode(self.encode(x))
+    def reconstruct(self, x: Tensor, levels: int | None = None) -> Tensor:
+        """The mean of p(x | z) at the posterior's mean, `[B, *space.shape]`; levels, and refusals: see `encode`."""
+        return self.decode(self.encode(x, levels))
 
     def interpolate(self, a: Tensor, b: Tensor, steps: int) -> Tensor:
         """Decode `steps` points of the latent space's own path from each a to its b (`[B, ...]`): `[B, steps, ...]`."""
@@ -236,8 +265,9 @@ class VAE(nn.Module):
         """
         if num_samples < 1:
             raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
-        log_w = self.log_weights(Batch(self._checked(x)), num_samples)
-        return log_w.logsumexp(0) - math.log(num_samples)
+        parts = self._checked(x).split(max(1, CHUNK_VALUES // num_samples))  # log_weights keeps K numbers a row
+        log_px = [self.log_weights(Batch(part), num_samples).logsumexp(0) for part in parts]
+        return torch.cat(log_px) - math.log(num_samples)
 
     def _checked(self, x: Tensor) -> Tensor:
         x = torch.as_tensor(x).to(self.likelihood.bias)
@@ -246,6 +276,10 @@ class VAE(nn.Module):
             raise Refusal(f"Got an array of shape {list(x.shape)}, expected [B, {expected}].")
         self.space.check(x)
         return x
+
+
+def at_temperature(d: Distribution, temperature: float) -> Distribution:
+    return d if temperature == 1 else tempered(d, temperature)
 
 
 def _posterior(step: Step) -> Distribution:

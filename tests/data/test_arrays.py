@@ -138,6 +138,22 @@ def test_rows_are_cached_until_the_file_changes(tmp_path, monkeypatch):
     assert len(Arrays(path).load("train")) == 5
 
 
+@pytest.mark.parametrize("x", [GREY, GREY > 99, np.moveaxis(COLOR, 3, 1).copy()], ids=["grey", "bits", "colour"])
+def test_bytes_that_lie_as_a_cache_would_have_them_are_not_copied(tmp_path, cache_folder, x):
+    path = npy(tmp_path / "rows", x)
+    rows = Arrays(path).load("train").x
+    assert isinstance(rows, np.memmap) and rows.filename == path and list(cache_folder.iterdir()) == []
+    assert np.array_equal(rows, x.reshape(rows.shape))
+    rows[:] = 0
+    assert np.array_equal(np.load(path), x), "the file stays as it is"
+
+
+@pytest.mark.parametrize("x", [COLOR, np.asfortranarray(GREY), GREY / 255], ids=["channels last", "columns", "floats"])
+def test_other_arrays_are_cached(tmp_path, cache_folder, x):
+    Arrays(npy(tmp_path / "rows", x)).load("train")
+    assert len(list(cache_folder.iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("x", "fix"),
     [

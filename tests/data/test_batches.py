@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaekit.data.batches import Batches
+from vaekit.data.batches import Batches, permutation
 from vaekit.data.source import Rows
 
 ROWS = Rows(
@@ -69,3 +69,10 @@ def test_a_pass_is_resumed_at_the_next_batch_and_in_no_other_epoch():
     other = Batches(ROWS, INDICES, 3, lambda: epoch + 1)
     other.load_state_dict(first.state_dict())
     assert len(labels(other)) == 4
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 1000])
+def test_a_permutation_is_numpy_s_own_in_half_the_memory(n):
+    order = permutation(n, (3, 7))
+    assert order.dtype == np.int32
+    assert order.tolist() == np.random.default_rng((3, 7)).permutation(n).tolist()

@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import time
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pytest
@@ -37,11 +38,26 @@ def test_a_new_fingerprint_builds_again_and_removes_the_old(tmp_path):
 def test_a_failed_build_leaves_nothing(tmp_path):
     def fail(folder):
         np.save(folder / "x.npy", np.zeros(3))
-        raise KeyboardInterrupt
+        raise Refusal("no such rows")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Refusal, match="no such rows"):
         cached(tmp_path, "rows", "a", fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_build_finds_what_it_left(tmp_path):
+    def interrupt(folder):
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+
+    def go_on(folder):
+        (folder / "half").unlink()
+        write(4)(folder)
+
+    with pytest.raises(KeyboardInterrupt):
+        cached(tmp_path, "rows", "a", interrupt)
+    assert cached(tmp_path, "rows", "a", go_on)["x"].tolist() == [4] * 5
+    assert [folder.name for folder in tmp_path.iterdir()] == ["rows-a"]
 
 
 def _build_slowly(folder, started):
@@ -53,7 +69,7 @@ def _build_slowly(folder, started):
     cached(folder, "rows", "a", build)
 
 
-def test_a_killed_build_is_never_used_and_swept_a_day_later(tmp_path):
+def test_a_killed_build_is_never_used_and_swept_a_week_later(tmp_path):
     context = multiprocessing.get_context("spawn")
     started = context.Event()
     process = context.Process(target=_build_slowly, args=(tmp_path, started))
@@ -61,19 +77,25 @@ def test_a_killed_build_is_never_used_and_swept_a_day_later(tmp_path):
     assert started.wait(60)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    (left,) = tmp_path.iterdir()
-    assert cached(tmp_path, "rows", "a", write(4))["x"].tolist() == [4] * 5
-    os.utime(left, (0, 0))
+    left = list(tmp_path.iterdir())
     cached(tmp_path, "rows", "b", write(5))
-    assert [folder.name for folder in tmp_path.iterdir()] == ["rows-b"]
+    assert set(tmp_path.iterdir()) == {tmp_path / "rows-b", *left}, "it may still go on"
+    for each in left:
+        os.utime(each, (0, 0))
+    cached(tmp_path, "rows", "c", write(6))
+    assert [folder.name for folder in tmp_path.iterdir()] == ["rows-c"]
 
 
-def test_the_slower_of_two_builds_takes_the_other_ones(tmp_path):
-    def overtaken(folder):
+def test_of_two_builds_at_once_one_waits_for_the_other(tmp_path):
+    def slowly(folder):
+        time.sleep(0.5)
         write(1)(folder)
-        cached(tmp_path, "rows", "a", write(2))
 
-    assert cached(tmp_path, "rows", "a", overtaken)["x"][0] == 2
+    with ThreadPool(4) as pool:
+        first = pool.apply_async(cached, (tmp_path, "rows", "a", slowly))
+        time.sleep(0.2)
+        others = pool.map(lambda build: cached(tmp_path, "rows", "a", build)["x"][0], [never] * 3)
+    assert first.get()["x"][0] == 1 and others == [1, 1, 1]
     assert [folder.name for folder in tmp_path.iterdir()] == ["rows-a"]
 
 

@@ -1,10 +1,15 @@
 import logging
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from vaekit.data import decode
 from vaekit.data.image_folder import ImageFolder
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
@@ -131,6 +136,80 @@ def test_rows_are_cached_until_an_image_changes(tmp_path, monkeypatch):
     os.utime(tmp_path / "a.png", (1, 1))
     assert ImageFolder(tmp_path, image_size=4).load("train").x[0, 0, 0, 0] == 99
     assert ImageFolder(tmp_path, image_size=6, channels=1).load("train").x.shape == (2, 1, 6, 6)
+
+
+KILLED = """
+import os, signal, sys
+from concurrent.futures import ThreadPoolExecutor
+from vaekit.data import decode
+from vaekit.data.image_folder import ImageFolder
+
+def read_image(*args, read=decode.read_image, files=[]):
+    files.append(args)
+    if len(files) == 500:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(*args)
+
+decode.read_image, decode.BLOCK, decode._pool = read_image, 32, lambda images: ThreadPoolExecutor(2)
+ImageFolder(sys.argv[1], image_size=4).load("train")
+"""
+
+
+def test_a_killed_build_goes_on_where_it_stopped(tmp_path, monkeypatch, caplog):
+    for i in range(600):
+        paint(tmp_path / f"{i:03}.png", (i % 256, i // 256, 7))
+    (tmp_path / "100.png").write_bytes(b"broken")
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.DEVNULL)
+    assert killed.returncode == -signal.SIGKILL
+    read, files = decode.read_image, []
+    monkeypatch.setattr(decode, "read_image", lambda *args: files.append(os.path.basename(args[0])) or read(*args))
+    x = ImageFolder(tmp_path, image_size=4).load("train").x
+    assert 100 < len(files) < 300 and "100.png" in files, "499 were read before, of which some blocks did not count yet"
+    rows = np.delete(np.arange(600), 100)
+    assert x[:, 0, 0, 0].tolist() == (rows % 256).tolist() and x[:, 1, 0, 0].tolist() == (rows // 256).tolist()
+    assert "Skipped 1 of 600" in caplog.text and "100.png" in caplog.text
+
+
+def test_processes_decode_as_threads_do(tmp_path, monkeypatch):
+    for i in range(40):
+        paint(tmp_path / f"{i:02}.png", (i, 0, 0))
+    (tmp_path / "07.png").write_bytes(b"broken")
+    monkeypatch.setattr(decode, "FEW", 0)
+    monkeypatch.setattr(decode, "BLOCK", 8)
+    assert ImageFolder(tmp_path, image_size=4).load("train").x[:, 0, 0, 0].tolist() == [*range(7), *range(8, 40)]
+    paint(tmp_path / "20.png", size=(9, 9))
+    with pytest.raises(Refusal, match=r"20\.png is 9x9, .* 8x8"):
+        ImageFolder(tmp_path, image_size=None).load("train")
+
+
+ORPHANS = """
+import multiprocessing, os, signal, time
+from vaekit.data import decode
+
+if __name__ == "__main__":
+    pool = decode._pool(decode.FEW + 1)
+    pool.submit(os.getpid).result()
+    print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_processes_that_decode_die_with_the_one_that_started_them(tmp_path):
+    (tmp_path / "orphans.py").write_text(ORPHANS)
+    killed = subprocess.run([sys.executable, tmp_path / "orphans.py"], stdout=subprocess.PIPE, text=True)
+    assert killed.returncode == -signal.SIGKILL and killed.stdout
+
+    def alive(pid):
+        try:
+            return os.kill(pid, 0) is None
+        except ProcessLookupError:
+            return False
+
+    for _ in range(100):
+        if not any(alive(int(pid)) for pid in killed.stdout.split()):
+            return
+        time.sleep(0.1)
+    pytest.fail("they still wait for work after 10 seconds")
 
 
 def test_space_touches_nothing_where_the_size_is_given_and_a_header_where_not(tmp_path):

@@ -76,3 +76,11 @@ def test_logistic_in_single_precision_agrees_with_double():
     single = DiscretizedLogistic(loc, scale, 256).log_prob(value)
     double = DiscretizedLogistic(loc.double(), scale.double(), 256).log_prob(value.double())
     torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-3)
+
+
+def test_bernoulli_scores_bits_as_torch_does_however_sure_it_is():
+    logits = torch.tensor([-200.0, -20, -1, 0, 1, 20, 200], requires_grad=True)
+    for value in (torch.zeros(7), torch.ones(7)):
+        log_p = [each(logits=logits).log_prob(value) for each in (Bernoulli, torch.distributions.Bernoulli)]
+        torch.testing.assert_close(*log_p)
+        torch.testing.assert_close(*(torch.autograd.grad(each.sum(), logits) for each in log_p))

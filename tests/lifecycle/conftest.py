@@ -34,6 +34,10 @@ class Done:
     err: str
 
 
+def flags_first(words):
+    return sorted(words, key=lambda word: not word.startswith("--"))
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """An empty working directory, without the variables that a user may have set."""
@@ -52,7 +56,8 @@ def train(here, monkeypatch, capsys):
     def call(*words, folder=None, epochs=1, tiny=TINY):
         run_dir = [f"hydra.run.dir={folder}"] if folder else []
         monkeypatch.setenv("VAEKIT_STAMP", f"day/run{next(calls)}")
-        monkeypatch.setattr(sys, "argv", [TRAIN, *tiny, f"trainer.max_epochs={epochs}", *run_dir, *words])
+        words = [*tiny, f"trainer.max_epochs={epochs}", *run_dir, *words]
+        monkeypatch.setattr(sys, "argv", [TRAIN, *flags_first(words)])
         code = 0
         try:
             commands.train()
@@ -75,12 +80,12 @@ def train(here, monkeypatch, capsys):
 
 @pytest.fixture
 def start(here):
-    """`start("data.batch_size=2")` begins `python train.py` on a tiny VAE in a process of its own."""
+    """`start("data.batch_size=2")` begins `python train.py` on a tiny VAE in a process of its own, or `by` another."""
     begun = []
 
-    def call(*words, tiny=TINY, **environment):
+    def call(*words, tiny=TINY, by=(), **environment):
         process = subprocess.Popen(
-            [sys.executable, TRAIN, *sorted([*tiny, *words], key=lambda word: not word.startswith("--"))],
+            [sys.executable, *by, TRAIN, *flags_first([*tiny, *words])],
             env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -30,9 +30,10 @@ def test_jobs_that_work_and_jobs_that_do_not(train_apart, here):
 
 
 def test_a_job_folder_can_be_made_and_typed():
-    name = job_folder(3, "data.path=/a/b c.npy_network.hidden=[1,2]_" + "x" * 500)
+    name = job_folder("nowhere", 3, ["data.path=/a/b c.npy", "network.hidden=[1,2]", "sweep=grid", "x" * 500])
     assert name.startswith("3_data.path-a-b-c.npy_network.hidden-1-2-_xxx")
-    assert len(name) <= 120
+    assert len(name) <= 120 and name != job_folder("nowhere", 3, ["data.path=/a/b c.npy", "x" * 501])
+    assert job_folder("nowhere", 0, []) == "0"
 
 
 def test_the_splits_do_not_change_with_the_seed(train, monkeypatch):

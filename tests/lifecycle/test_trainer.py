@@ -13,6 +13,7 @@ from vaekit import training as training_module
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.objectives.elbo import ELBO
 from vaekit.schedules.schedule import at
+from vaekit.vae import VAE
 
 
 def metrics(folder):
@@ -64,10 +65,18 @@ def test_densities_stay_exact_under_bf16(train, monkeypatch):
         seen.extend([terms.log_px.dtype, terms.rate.dtype, q.loc.dtype, q.scale.dtype])
         return call(self, terms, epoch)
 
+    def weighed(self, batch, num_samples, call=VAE.log_weights):
+        log_w = call(self, batch, num_samples)
+        weights.append((torch.is_autocast_enabled("cpu"), log_w.dtype))
+        return log_w
+
+    weights = []
     monkeypatch.setattr(ELBO, "__call__", watched)
+    monkeypatch.setattr(VAE, "log_weights", weighed)
     done = train("trainer.precision=bf16-mixed", folder="run")
     assert done.code == 0, done.err
     assert set(seen) == {torch.float32}
+    assert set(weights) == {(True, torch.float32)}, "test/nll too comes of networks in bf16 and densities in float32"
 
 
 def test_without_callbacks_the_last_weights_are_kept(train):

@@ -8,13 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+from safetensors.torch import save_file
 
-from vaekit import commands
+from helpers import config
+from vaekit import commands, runs
+from vaekit.compose import compose
+from vaekit.data.digits import Digits
 from vaekit.tasks.context import open_run
 
 ROOT = Path(__file__).parents[2]
+GROUPS = ("data", "network", "posterior", "prior", "latents", "likelihood", "objective", "penalty", "evaluation")
 
 
 def train(folder, *overrides):
@@ -38,6 +45,25 @@ def vectors_run(tmp_path_factory):
     np.save(folder / "rows.npy", np.random.default_rng(0).normal(size=(200, 5)).astype("float32"))
     data = ("data=arrays", f"data.path={folder}/rows.npy", f"data.cache={folder}/cache")
     return train(folder / "run", *data, "trainer.max_epochs=1")
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """The folder of a run by its overrides, as if it had been trained for no step."""
+
+    def make(*overrides, space=Digits.space):
+        small = ("model=mlp_vae", "network.hidden=[16]", "latents.dim=3", "evaluation.num_samples=2")
+        composed = config(*small, *overrides)
+        plain = {group: OmegaConf.to_container(composed[group], resolve=True) for group in GROUPS}
+        torch.manual_seed(0)
+        vae, *_ = compose(plain, space)
+        folder = tmp_path_factory.mktemp("untrained")
+        runs.write_config(folder, plain, vae.space)
+        runs.write_metrics(folder, {"test/nll": 200.0})
+        save_file(vae.state_dict(), folder / "model.safetensors")
+        return folder
+
+    return make
 
 
 @pytest.fixture

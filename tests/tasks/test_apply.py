@@ -14,7 +14,10 @@ import torch
 
 from .conftest import ROOT
 
-TASKS = ("evaluate", "sample", "reconstruct", "interpolate", "vary", "score")
+TASKS = (
+    "evaluate", "sample", "reconstruct", "interpolate", "vary", "score",
+    "traverse", "embed", "synthesize", "export", "describe",
+)  # fmt: skip
 
 
 def files(folder):
@@ -113,6 +116,18 @@ def test_a_call_that_is_refused_leaves_the_files_of_an_earlier_one(applied, appl
     assert files(run) == before
 
 
+def test_networks_in_bf16_score_nearly_the_same(applied, apply):
+    run, *_ = applied
+    scores = {}
+    for precision in ("32-true", "bf16-mixed"):
+        code, printed = apply(f"run={run}", "task=score", f"precision={precision}", "device=cpu")
+        assert code == 0, printed
+        rows = (run / "tasks/score/scores.csv").read_text().splitlines()[1:]
+        scores[precision] = np.array([float(row.split(",")[1]) for row in rows])
+    distance = abs(scores["bf16-mixed"] - scores["32-true"])
+    assert 0 < distance.mean() < 0.02 * abs(scores["32-true"]).mean()
+
+
 def test_settings_of_the_data_can_be_changed(vectors_run, apply, tmp_path):
     np.save(tmp_path / "moved.npy", np.zeros((50, 5), "float32"))
     run = shutil.copytree(vectors_run, tmp_path / "run")
@@ -139,6 +154,7 @@ def test_a_refusal_ends_the_process_with_code_1(tmp_path):
     [
         (["device=tpu"], "use device=auto"),
         (["batch_size=0"], "use batch_size=1"),
+        (["precision=16"], "use precision=32-true"),
         (["seed=-1"], "use seed=0"),
         (["seed=one"], "use seed=0"),
         (["data.colour=3"], "use one of batch_size, binarize"),
@@ -160,6 +176,24 @@ def test_a_refusal_ends_the_process_with_code_1(tmp_path):
         (["task=vary", "task.n=0"], "use task.n=1"),
         (["task=vary", "task.temperature=-1"], "use task.temperature=1"),
         (["task=vary", "task.input=nowhere.png"], "name an image"),
+        (["task=sample", "task.quality=maybe"], "use task.quality=true"),
+        (["task=evaluate", "task.rows=1"], "use task.rows=2"),
+        (["task=traverse", "task.n=0"], "use task.n=1"),
+        (["task=traverse", "task.steps=1"], "use task.steps=2"),
+        (["task=traverse", "task.deviations=0"], "use task.deviations=1"),
+        (["task=traverse", "task.level=1"], "use task.level=0"),
+        (["task=traverse", "task.index=359"], "use task.index=358"),
+        (["task=embed", "task.split=all"], "use task.split=train"),
+        (["task=embed", "task.format=xlsx"], "use task.format=npz"),
+        (["task=embed", "task.projection=tsne"], "use task.projection=pca"),
+        (["task=embed", "task.rows=1"], "use task.rows=10"),
+        (["task=synthesize", "task.n=0"], "use task.n=1"),
+        (["task=synthesize", "task.source=nowhere"], "use task.source=prior"),
+        (["task=synthesize", "task.components=0"], "use task.components=1"),
+        (["task=synthesize", "task.draw=maybe"], "use task.draw=true"),
+        (["task=synthesize", "task.format=tar"], "use task.format=arrays"),
+        (["task=compare"], "task.others=[outputs/...]"),
+        (["task=compare", "task.others=[nowhere]"], "give run=outputs/"),
         (["task=score", "task.split=all"], "use task.split=test"),
         (["task=score", "task.num_samples=0"], "use task.num_samples=1"),
     ],

@@ -1,18 +1,22 @@
 """The tasks as plain functions."""
 
 import csv
+import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import PIL.Image
+import PIL.ImageSequence
 import pytest
 import torch
 
 from vaekit.refusal import Refusal
+from vaekit.tasks import classifier
 from vaekit.tasks.context import open_run
 from vaekit.tasks.evaluate import evaluate
 from vaekit.tasks.interpolate import interpolate
+from vaekit.tasks.quality import judge
 from vaekit.tasks.reconstruct import reconstruct
 from vaekit.tasks.sample import sample
 from vaekit.tasks.score import score
@@ -165,3 +169,42 @@ def test_data_of_another_space_are_refused(vectors_run, tmp_path):
     sample(context, n=2)  # needs no data
     with pytest.raises(Refusal, match=r"The data are Real 6, .* trained on Real 5, continuous; leave out data.path"):
         reconstruct(context)
+
+
+def test_the_walk_is_played_there_and_back(digits, vectors):
+    interpolate(digits, n=3, steps=5)
+    with PIL.Image.open(digits.out / "walk.gif") as walk:
+        assert walk.n_frames == 5 + 3
+        assert walk.size == (2 * 58 + 2, 2 * 58 + 2)
+        frames = [np.asarray(frame.convert("L"), dtype=float) for frame in PIL.ImageSequence.Iterator(walk)]
+    for there, back in ((1, 7), (2, 6), (3, 5)):
+        assert np.abs(frames[there] - frames[back]).max() < 5
+    assert np.abs(frames[0] - frames[4]).max() > 15
+    (digits.out / "walk.gif").unlink()
+    interpolate(vectors, n=3, steps=5)
+    assert not (vectors.out / "walk.gif").exists()
+
+
+def test_quality_tells_samples_from_real_rows(digits, monkeypatch):
+    monkeypatch.setattr(classifier, "STEPS", 100)
+    found = judge(digits)
+    assert json.loads((digits.out / "quality.json").read_text()) == found
+    assert found["samples"]["frechet"] > 5 * found["real"]["frechet"] > 0
+    assert found["samples"]["recall"] < 0.5 < 0.8 < min(found["real"]["precision"], found["real"]["recall"])
+
+
+def test_rows_that_are_drawn_from_the_data_have_the_quality_of_real_ones(digits, monkeypatch):
+    monkeypatch.setattr(classifier, "STEPS", 100)
+    real = digits.data.examples("val", 144).x
+    monkeypatch.setattr(digits.vae, "sample", lambda n, temperature: real[torch.randint(144, (n,))])
+    found = judge(digits)
+    assert found["samples"]["precision"] > 0.75
+    assert found["samples"]["frechet"] < 6 * found["real"]["frechet"]
+
+
+def test_quality_needs_labels(digits, vectors, monkeypatch):
+    monkeypatch.setattr(classifier, "STEPS", 10)
+    sample(digits, n=2, quality=True)
+    assert (digits.out / "quality.json").is_file()
+    with pytest.raises(Refusal, match="no labels"):
+        sample(vectors, n=2, quality=True)

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
+from vaekit.shards import whole
 from vaekit.spaces import Image
 
 
@@ -24,11 +25,14 @@ class Pictures(L.Callback):
         if trainer.state.fn == TrainerFn.FITTING and (last or epoch % self.every_epochs == 0):
             self._log(trainer, pl_module)
 
-    @rank_zero_only
     def _log(self, trainer: Any, pl_module: Any) -> None:
         loggers = [each for each in trainer.loggers if isinstance(each, WandbLogger | TensorBoardLogger)]
-        if not loggers or not isinstance(pl_module.vae.space, Image):
-            return
+        if loggers and isinstance(pl_module.vae.space, Image):
+            with whole(trainer):
+                self._draw(trainer, pl_module, loggers)
+
+    @rank_zero_only
+    def _draw(self, trainer: Any, pl_module: Any, loggers: list[Any]) -> None:
         from torchvision.utils import make_grid
 
         x = trainer.datamodule.examples("val", self.rows).x.to(pl_module.device)

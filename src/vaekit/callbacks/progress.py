@@ -5,20 +5,24 @@ from time import perf_counter
 from typing import Any
 
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.trainer.states import TrainerFn
 
+SHOWN = 0.2  # seconds between two looks of the bar: drawing it takes as long as a small network's step
 PAUSE = 5.0  # seconds between two lines where there is no bar
 
 
 class Progress(TQDMProgressBar):
     """A bar on a terminal; elsewhere (a file, a pipe) a line after an epoch, at most every `PAUSE` seconds.
 
-    The figures are read when they are shown, so that a training step pays for none of them.
+    The figures are read when they are shown, so that a training step pays for none of them. The speed is that of
+    training alone, from an epoch's start to its last batch.
     """
 
     def __init__(self, refresh_rate: int = 10):
         super().__init__(refresh_rate=refresh_rate)
         self.lines = refresh_rate > 0 and not sys.stdout.isatty()
-        self.printed = 0.0
+        self.started = self.shown = self.printed = 0.0
+        self.rows = 0
         if self.lines:
             self.disable()
 
@@ -28,7 +32,21 @@ class Progress(TQDMProgressBar):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.rows += len(batch) * trainer.world_size
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self.seconds = perf_counter() - self.started
+        last = batch_idx + 1 == trainer.num_training_batches
+        due = perf_counter() - self.shown > SHOWN and (batch_idx + 1) % self.refresh_rate == 0
+        if self.is_enabled and (last or due):
+            self.shown = perf_counter()
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        self.paused = perf_counter()
+        super().on_validation_start(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        super().on_validation_end(trainer, pl_module)
+        if trainer.state.fn == TrainerFn.FITTING:  # in the middle of an epoch
+            self.started += perf_counter() - self.paused
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         super().on_train_epoch_end(trainer, pl_module)
@@ -43,7 +61,7 @@ class Progress(TQDMProgressBar):
         if pl_module.last_loss is not None:
             figures["loss"] = f"{pl_module.last_loss.item():.2f} nats"
         if self.rows:
-            figures["speed"] = f"{self.rows / (perf_counter() - self.started):,.0f} examples/s"
+            figures["speed"] = f"{self.rows / self.seconds:,.0f} examples/s"
         if "val/loss" in trainer.callback_metrics:
             figures["val"] = f"{trainer.callback_metrics['val/loss']:.2f}"
         return figures

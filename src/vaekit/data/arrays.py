@@ -61,6 +61,8 @@ class Arrays:
         for part in parts:
             if self._space(self._name(part)) != self.space:
                 raise Refusal(f"{self._of(part)} and {self._of('train')} differ in shape or dtype; save them alike.")
+        if (rows := self._as_they_lie()) is not None:
+            return Rows(rows)
         options = hashlib.sha256(f"{self.path.absolute()} {self.key}".encode()).hexdigest()[:8]
         stamp = fingerprint([self.path])
         return Rows(**cached(self.cache, f"{self.name}-{options}-{split}", stamp, lambda f: self._build(parts, f)))
@@ -122,6 +124,22 @@ class Arrays:
             )
         return axes[0]
 
+    def _as_they_lie(self) -> np.ndarray | None:
+        """The rows of a .npy file that holds them as a cache would, mapped: a copy of them would take time and room."""
+        if self.path.suffix != ".npy" or not isinstance(self.space, Image) or self.space.levels is None:
+            return None
+        x = np.load(self.path, mmap_mode="c")
+        if not x.flags.c_contiguous or (x.ndim == 4 and self._channel_axis(x.shape) == 3):
+            return None
+        x = x.view(np.uint8).reshape(-1, *self.space.shape)
+        self._refuse_bits_in_bytes(x)
+        return x
+
+    def _refuse_bits_in_bytes(self, x: np.ndarray) -> None:
+        grey = isinstance(self.space, Image) and self.space.levels == 256
+        if grey and all(x[start : start + 4096].max() <= 1 for start in range(0, len(x), 4096)):  # the first tells most
+            raise Refusal(f"{self.path} holds only 0 and 1 as uint8, which has 256 levels; save x.astype(bool).")
+
     def _build(self, parts: list[str], folder: Path) -> None:
         file = _open(self.path)
         arrays = [file[self._name(part)] for part in parts]
@@ -129,7 +147,7 @@ class Arrays:
         levels = space.levels if isinstance(space, Image) else None
         dtype = np.float32 if levels is None else np.uint8
         x = open_memmap(folder / "x.npy", mode="w+", dtype=dtype, shape=(total, *space.shape))
-        mask, largest, row = None, 0, 0
+        mask, row = None, 0
         for array in arrays:
             for block in (array[start : start + 4096] for start in range(0, len(array), 4096)):
                 if block.ndim == 4 and self._channel_axis(array.shape) == 3:
@@ -147,9 +165,8 @@ class Arrays:
                         mask[rows] = ~missing
                     self._check(block)
                 x[rows] = block
-                largest, row = max(largest, block.max()), rows.stop
-        if levels == 256 and largest <= 1:
-            raise Refusal(f"{self.path} holds only 0 and 1 as uint8, which has 256 levels; save x.astype(bool).")
+                row = rows.stop
+        self._refuse_bits_in_bytes(x)
         found = (self._labels(file, part, len(array)) for part, array in zip(parts, arrays, strict=True))
         labels = [label for label in found if label is not None]
         if len(labels) == len(parts):

@@ -57,13 +57,14 @@ class Batches:
             if self._resume and self._resume["epoch"] == epoch:
                 first = self._resume["batch"]
             self._at, self._resume = {"epoch": epoch, "batch": first}, None
-        for rows in order.split(self.batch_size)[first:]:
+        for start in range(first * self.batch_size, len(order), self.batch_size):
             self._at["batch"] += 1
-            yield self.gather(rows)
+            yield self.gather(order[start : start + self.batch_size])
 
     def gather(self, rows: Tensor) -> Batch:
         """The batch of these rows."""
-        x = self.x[rows]
+        rows = rows.long()
+        x = self.x.index_select(0, rows)  # in half the time of x[rows]
         return Batch(
             x=x if self.draw is None else self.draw(x, rows),
             label=None if self.label is None else self.label[rows],
@@ -71,7 +72,7 @@ class Batches:
         )
 
     def _shuffled(self, epoch: int) -> Tensor:
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.indices))
+        order = permutation(len(self.indices), (self.seed, epoch))
         share = np.resize(order, self.rows_per_pass * self.world)[self.rank :: self.world]  # resize begins again
         return self.indices[torch.from_numpy(share)]
 
@@ -81,3 +82,10 @@ class Batches:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self._resume = state
+
+
+def permutation(n: int, seed: int | tuple[int, ...]) -> np.ndarray:
+    """The numbers below n in an order that depends on the seed alone; in 4 bytes each, where they fit."""
+    order = np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)
+    np.random.default_rng(seed).shuffle(order)
+    return order

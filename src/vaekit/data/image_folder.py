@@ -7,15 +7,15 @@ import logging
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 from numpy.lib.format import open_memmap
+from rich.progress import Progress
 
 from vaekit.data.cache import cached, fingerprint
+from vaekit.data.decode import decode
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
@@ -55,6 +55,7 @@ class ImageFolder:
         self.root, self.channels, self.cache = Path(root).expanduser(), channels, cache
         self.size = None if sides is None else (sides[0], sides[1])
         self.name = self.root.absolute().name
+        self._found: dict[Split, list[str]] = {}
 
     @cached_property
     def space(self) -> Image:
@@ -71,12 +72,17 @@ class ImageFolder:
         key = f"{self.name}-{hashlib.sha256(options.encode()).hexdigest()[:8]}-{split}"
         return Rows(**cached(self.cache, key, fingerprint(files), lambda folder: self._build(files, folder)))
 
-    @property
+    @cached_property
     def _official(self) -> bool:
         return (self.root / "train").is_dir() and (self.root / "test").is_dir()
 
-    def _files(self, split: Split) -> list[Path]:
-        """Every file of `split` that looks like an image, sorted, without hidden ones."""
+    def _files(self, split: Split) -> list[str]:
+        """Every file of `split` that looks like an image, sorted, without hidden ones; looked for once."""
+        if split not in self._found:
+            self._found[split] = self._find(split)
+        return self._found[split]
+
+    def _find(self, split: Split) -> list[str]:
         if not self.root.is_dir():
             raise Refusal(
                 f"There is no folder {self.root.absolute()}; name the one with your images by data.root=FOLDER."
@@ -85,17 +91,18 @@ class ImageFolder:
         for top in [self.root / part for part in PARTS[split]] if self._official else [self.root]:
             for folder, below, names in os.walk(top, followlinks=True):
                 below[:] = [name for name in below if not name.startswith(".")]
-                found += [Path(folder, name) for name in names if not name.startswith(".")]
-        return sorted(file for file in found if file.suffix.lower() in SUFFIXES)
+                images = (name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES)
+                found += [os.path.join(folder, name) for name in images if not name.startswith(".")]
+        return sorted(found, key=lambda file: file.split(os.sep))
 
-    def _classes(self) -> dict[str, int] | None:
+    def classes(self) -> dict[str, int] | None:
         """Class folders' labels; None if some image lies in no class folder."""
         splits: tuple[Split, ...] = ("train", "test") if self._official else ("train",)
         names = {self._class(file) for split in splits for file in self._files(split)}
         return None if "" in names else {name: label for label, name in enumerate(sorted(names))}
 
-    def _class(self, file: Path) -> str:
-        folders = file.relative_to(self.root).parts[self._official : -1]
+    def _class(self, file: str) -> str:
+        folders = file.removeprefix(os.path.join(self.root, "")).split(os.sep)[self._official : -1]
         return folders[0] if folders else ""
 
     def _first_size(self) -> tuple[int, int]:
@@ -110,64 +117,42 @@ class ImageFolder:
                 continue
         raise Refusal(f"There is no readable image in {self.root}; try another data.root.")
 
-    def _build(self, files: list[Path], folder: Path) -> None:
-        channels, height, width = shape = self.space.shape
-        x = open_memmap(folder / "all.npy", mode="w+", dtype=np.uint8, shape=(len(files), *shape))
-
-        def decode(row: int) -> str | None:
-            """Fill a row; what is wrong with the file if it cannot be used."""
-            try:
-                pixels = read_image(files[row], channels, self.size)
-            except Exception as error:  # Pillow raises nearly anything on a broken file
-                return f"{files[row]}: {error}"
-            if pixels.shape != shape:
-                raise Refusal(
-                    f"The folder has images of different sizes ({files[row]} is {pixels.shape[1]}x{pixels.shape[2]}, "
-                    f"the first one {height}x{width}); set data.image_size, for example data.image_size=64."
-                )
-            x[row] = pixels
-            return None
-
-        with ThreadPool(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
-            wrong = pool.map(decode, range(len(files)), chunksize=16)  # Pillow decodes without the interpreter's lock
-        usable = [row for row, problem in enumerate(wrong) if problem is None]
-        problems = [problem for problem in wrong if problem is not None]
-        if not usable:
-            raise Refusal(
-                f"None of the {len(files)} images in {self.root} can be read ({problems[0]}); try another data.root."
-            )
+    def _build(self, files: list[str], folder: Path) -> None:
+        """Goes on with the rows that a build that was killed has left in the folder."""
+        pixels, flags = folder / "all.npy", folder / "done.npy"
+        if not flags.exists():  # it is made last, and at once
+            open_memmap(pixels, mode="w+", dtype=np.uint8, shape=(len(files), *self.space.shape))
+            np.save(folder / "none.npy", np.zeros(len(files), np.bool_))
+            (folder / "none.npy").rename(flags)
+        done, problems = np.load(flags, mmap_mode="r+"), dict[int, str]()
+        with Progress() as progress:
+            bar = progress.add_task("caching images", total=len(files), completed=int(done.sum()))
+            for rows, wrong in decode(files, np.flatnonzero(~done), pixels, self.size):
+                done[[row for row in rows if row not in wrong]] = True
+                problems |= wrong
+                progress.advance(bar, len(rows))
+        usable = np.flatnonzero(done)
         if problems:
-            log.warning(
-                "Skipped %d of %d images that cannot be read:\n%s%s",
-                len(problems), len(files), "\n".join(problems[:10]), "\n..." if len(problems) > 10 else "",
-            )  # fmt: skip
-            kept = open_memmap(folder / "x.npy", mode="w+", dtype=np.uint8, shape=(len(usable), *shape))
-            for row, old in enumerate(usable):
-                kept[row] = x[old]
-            (folder / "all.npy").unlink()
-        else:
-            (folder / "all.npy").rename(folder / "x.npy")
-        classes = self._classes()
+            self._report([problems[row] for row in sorted(problems)], len(files))
+            x = np.load(pixels, mmap_mode="r")
+            kept = open_memmap(folder / "x.npy", mode="w+", dtype=np.uint8, shape=(len(usable), *self.space.shape))
+            for start in range(0, len(usable), 1024):
+                kept[start : start + 1024] = x[usable[start : start + 1024]]
+        classes = self.classes()
         if classes is not None:
             np.save(folder / "label.npy", np.array([classes[self._class(files[row])] for row in usable]))
+        if problems:
+            pixels.unlink()
+        else:
+            pixels.rename(folder / "x.npy")
+        flags.unlink()
 
-
-def read_image(file: Path, channels: int, size: tuple[int, int] | None) -> np.ndarray:
-    """The image as uint8 `[channels, height, width]`; Pillow raises nearly anything on a broken file.
-
-    size: (height, width) to resize and crop to at the centre; None takes the image as it is.
-    """
-    with PIL.Image.open(file) as opened:
-        image: PIL.Image.Image = PIL.ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
-            image = PIL.Image.fromarray((np.asarray(image).clip(0, 65_535) / 257).round().astype(np.uint8))
-        elif image.mode == "F":
-            raise ValueError("floating-point pixels have no known range")
-        elif image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("L" if channels == 1 else "RGB")
-        if size is not None:
-            image = PIL.ImageOps.fit(image, size[::-1], PIL.Image.Resampling.BILINEAR)
-        pixels = np.asarray(image)
-        return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    def _report(self, problems: list[str], total: int) -> None:
+        if len(problems) == total:
+            raise Refusal(
+                f"None of the {total} images in {self.root} can be read ({problems[0]}); try another data.root."
+            )
+        log.warning(
+            "Skipped %d of %d images that cannot be read:\n%s%s",
+            len(problems), total, "\n".join(problems[:10]), "\n..." if len(problems) > 10 else "",
+        )  # fmt: skip

@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from vaekit.batch import Batch
-from vaekit.data.batches import Batches
+from vaekit.data.batches import Batches, permutation
 from vaekit.data.noise import row_noise
 from vaekit.data.source import Rows, Source
 from vaekit.data.transform import BINARIZE, Transform
@@ -110,7 +110,7 @@ class DataModule(LightningDataModule):
         """Of every part: the rows it lies in, which of them it has, and the seed of their noise."""
         train, test = self.source.load("train"), self.source.load("test")
         assert train is not None, "every source has training rows"
-        order = np.random.default_rng(self.seed).permutation(len(train))
+        order = permutation(len(train), self.seed)
         held_out, rest = np.split(order, [self._count("test", len(train)) if test is None else 0])
         val, rest = np.split(rest, [self._count("validation", len(rest))])
 

@@ -38,8 +38,11 @@ class Transform:
         x = batch.x
         if x.dtype == torch.uint8:
             if self.binarize in ("dynamic", "fixed"):
-                # k > r, with r uniform on 0 .. L - 2, has probability k / (L - 1); bytes are cheaper than floats
-                x = x > torch.randint(0, self.steps, x.shape, dtype=torch.uint8, device=x.device)
+                # k > r, with r uniform on 0 .. L - 2, has probability k / (L - 1); bytes are cheaper than floats, and
+                # bytes turn into floats in a quarter of the time that booleans take
+                fast = self.steps == 255 and x.device.type == "cpu"
+                r = bytes_below_255(x.shape) if fast else torch.randint_like(x, self.steps)
+                x = (x > r).view(torch.uint8)
             elif self.dequantize:
                 x = self.draw(x, torch.rand(x.shape, device=x.device))
             else:
@@ -81,3 +84,22 @@ class Transform:
             return padded[images, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
 
         return replace(batch, x=move(batch.x), mask=None if batch.mask is None else move(batch.mask))
+
+
+def bytes_below_255(shape: torch.Size) -> Tensor:
+    """Uniform on 0 .. 254, in a third of the time that torch.randint takes: eight bytes a draw, anew if one is 255."""
+    size = shape.numel()
+    words = _words(-(-size // 8))
+    anew = _holds_255(words).nonzero().view(-1)
+    while len(anew):
+        words[anew] = drawn = _words(len(anew))
+        anew = anew[_holds_255(drawn)]
+    return words.view(torch.uint8)[:size].view(shape)
+
+
+def _words(count: int) -> Tensor:
+    return torch.empty(count, dtype=torch.int64).random_(-(2**63), None)
+
+
+def _holds_255(words: Tensor) -> Tensor:
+    return (words.view(torch.uint8) != 255).view(torch.int64) != 0x0101010101010101

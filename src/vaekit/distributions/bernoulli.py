@@ -3,10 +3,15 @@
 import torch
 from torch import Tensor
 from torch.distributions.utils import lazy_property
+from torch.nn import functional as F
 
 
 class Bernoulli(torch.distributions.Bernoulli):
     """torch's, but the mode at probability 1/2 is 0 rather than NaN, so that pictures of modes have no holes."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """For values 0 and 1, as torch's, in half as many passes over memory."""
+        return F.logsigmoid((2 * value - 1) * self.logits)
 
     @lazy_property
     def mode(self) -> Tensor:

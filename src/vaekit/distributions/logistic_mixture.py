@@ -32,6 +32,8 @@ class LogisticMixture(Distribution):
 
     def _shifted(self, channel: int, loc: Tensor, coefficients: Tensor, before: Tensor) -> Tensor:
         """The location of a channel given those before it. before `[..., channel, H, W]`."""
+        if channel == 0:
+            return loc[..., 0, :, :]
         start = channel * (channel - 1) // 2
         mine = coefficients[..., start : start + channel, :, :]
         return loc[..., channel, :, :] + (mine * (2 * before - 1)).sum(-3)

@@ -41,10 +41,20 @@ class Level(Protocol):
 
 
 class Tower(nn.Module):
-    """Levels, top first, and the shape of the state that they leave to the likelihood."""
+    """Levels, top first, and the shape of the state that they leave to the likelihood.
 
+    It is built of features, the shape of what the network makes of x; posterior(context_shape, space) and prior(space),
+    which build the two arrows; and latent(shape), the kind of space they are over. asks: what the posterior has to
+    give, if there are several levels, and the network: `maps`.
+    """
+
+    asks = frozenset[str]()
     levels: Any  # an nn.ModuleList, each entry a Level
     out_shape: tuple[int, ...]
+
+    def encoder(self, network: Any) -> Any:
+        """`network`, and what makes features of its features, for levels that stand higher: `[N, ...]`."""
+        return network
 
 
 class Draw(NamedTuple):

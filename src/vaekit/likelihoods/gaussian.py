@@ -26,9 +26,7 @@ class Gaussian(Likelihood):
 
     values = frozenset({"unit", "continuous"})
 
-    def __init__(
-        self, space: Real, network: Callable, scale: str = "global", value: float = 1.0, floor: float = 1e-3
-    ):
+    def __init__(self, space: Real, network: Callable, scale: str = "global", value: float = 1.0, floor: float = 1e-3):
         if scale not in ("fixed", "global", "pixel"):
             raise Refusal(f"likelihood.scale={scale} is unknown; use likelihood.scale=fixed, global or pixel.")
         if value <= floor:

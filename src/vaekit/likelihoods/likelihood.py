@@ -34,7 +34,9 @@ class Likelihood(nn.Module):
         """state `[..., *in_shape]` -> p(x | z), batch shape `[...]`, event shape `space.shape`."""
         lead = state.shape[: state.dim() - len(self.network.in_shape)]
         out = full_precision(self.network(state.reshape(-1, *self.network.in_shape))) + self.bias
-        params = out.unflatten(0, lead).unbind(len(lead))
+        out = out.unflatten(0, lead)
+        # the gradient of unbind is a copy, which a single parameter does not need
+        params = out.unbind(len(lead)) if len(self.bias) > 1 else [out.squeeze(len(lead))]
         px = self.distribution(*params)
         return Independent(px, len(self.space.shape) - len(px.event_shape), validate_args=False)
 

@@ -1,9 +1,8 @@
 """How weights start."""
 
-import math
 from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -21,12 +20,21 @@ def glorot(module: M) -> M:
     return module
 
 
+class Pointwise(nn.Linear):
+    """Maps `[..., C, H, W]` -> `[..., out, H, W]`, a linear layer at each place: a 1x1 convolution for any `...`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(-3, -1)).movedim(-1, -3)
+
+
 def head(context_shape: tuple[int, ...], loc: int, rest: int) -> nn.Linear:
     """A linear layer from a context to `loc` numbers that start as `glorot` says and `rest` that start at zero.
+
+    A context of shape (F,) is a vector; one of shape (C, H, W) a map, whose every place gets its own numbers.
 
     Zero log scales are a posterior that starts as wide as the prior everywhere; scales that differ at random from the
     start drown latent units in noise before they carry anything: 3 nats on MNIST after 6 epochs of an MLP.
     """
-    layer = glorot(nn.Linear(math.prod(context_shape), loc + rest))
+    layer = glorot((Pointwise if len(context_shape) == 3 else nn.Linear)(context_shape[0], loc + rest))
     nn.init.zeros_(layer.weight[loc:])
     return layer

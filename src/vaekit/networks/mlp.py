@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from vaekit.networks.activation import activation as activation_by_name
 from vaekit.networks.glorot import glorot
+from vaekit.networks.linear import Linear
 from vaekit.spaces import Real
 
 
 def layers(sizes: Sequence[int], activation: str) -> list[nn.Module]:
     """Linear layers between consecutive `sizes`, each followed by the activation."""
-    return [module for a, b in pairwise(sizes) for module in (nn.Linear(a, b), activation_by_name(activation))]
+    return [module for a, b in pairwise(sizes) for module in (Linear(a, b), activation_by_name(activation))]
 
 
 class Encoder(nn.Module):
@@ -49,7 +50,7 @@ class Decoder(nn.Module):
         self.body = nn.Sequential(
             nn.Flatten(),
             *layers(sizes, activation),
-            nn.Linear(sizes[-1], params * space.size, bias=False),  # the likelihood owns the bias
+            Linear(sizes[-1], params * space.size, bias=False),  # the likelihood owns the bias
             nn.Unflatten(1, (params, *space.shape)),
         )
         glorot(self)

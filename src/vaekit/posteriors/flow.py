@@ -46,5 +46,5 @@ class Flow(nn.Module):
         self.transform = transform.inv if inverse else transform
 
     def forward(self, context: Tensor) -> Distribution:
-        transform = self.transform(full_precision(self.context(context.flatten(1))))
+        transform = self.transform(full_precision(self.context(context)))
         return FlowDistribution(zuko.distributions.NormalizingFlow(transform, self.gaussian(context)))

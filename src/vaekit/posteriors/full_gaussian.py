@@ -30,7 +30,7 @@ class FullGaussian(nn.Module):
 
     def forward(self, context: Tensor) -> Distribution:
         d = self.space.size
-        loc, log_diagonal, below = full_precision(self.head(context.flatten(1))).split([d, d, self.below.shape[1]], 1)
+        loc, log_diagonal, below = full_precision(self.head(context)).split([d, d, self.below.shape[1]], -1)
         scale = torch.diag_embed(log_diagonal.exp())
-        scale[:, self.below[0], self.below[1]] = below
+        scale[..., self.below[0], self.below[1]] = below
         return MultivariateNormal(loc, scale_tril=scale, validate_args=False)

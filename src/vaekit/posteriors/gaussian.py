@@ -12,21 +12,22 @@ class Gaussian(nn.Module):
     """q(z | x) = N(mu(x), diag(sigma(x)^2)), sigma = exp(linear).
 
     Kingma and Welling 2014, equation 9.
-    context `[B, *context_shape]` -> a distribution with batch shape `[B]` over `space`.
+    context `[..., *context_shape]` -> a distribution with batch shape `[...]` over `space`: z is a vector where the
+    context is one, and a map `(c, H, W)` where it is a map `(C, H, W)`.
 
     Cite: Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
     """
 
     latent = Real
     needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "density", "factorised", "mean"})
+    gives = frozenset({"rsample", "log_prob", "density", "factorised", "mean", "maps"})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real):
         super().__init__()
         self.space = space
-        self.head = head(context_shape, space.size, space.size)
+        self.head = head(context_shape, space.shape[0], space.shape[0])
 
     def forward(self, context: Tensor) -> Distribution:
-        loc, log_scale = full_precision(self.head(context.flatten(1))).unflatten(1, (2, *self.space.shape)).unbind(1)
-        normal = Normal(loc, log_scale.exp(), validate_args=False)
-        return Independent(normal, len(self.space.shape), validate_args=False)
+        dims = len(self.space.shape)
+        loc, log_scale = full_precision(self.head(context)).chunk(2, -dims)
+        return Independent(Normal(loc, log_scale.exp(), validate_args=False), dims, validate_args=False)

@@ -33,7 +33,7 @@ class LowRankGaussian(nn.Module):
         nn.init.zeros_(self.head.weight[space.size : 2 * space.size])
 
     def forward(self, context: Tensor) -> Distribution:
-        out = full_precision(self.head(context.flatten(1))).unflatten(1, (-1, self.space.size))
+        out = full_precision(self.head(context)).unflatten(-1, (-1, self.space.size))
         return LowRankMultivariateNormal(
-            out[:, 0], out[:, 2:].transpose(1, 2), (2 * out[:, 1]).exp(), validate_args=False
+            out[..., 0, :], out[..., 2:, :].mT, (2 * out[..., 1, :]).exp(), validate_args=False
         )

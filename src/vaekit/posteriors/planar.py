@@ -40,11 +40,11 @@ class Planar(nn.Module):
 
     def forward(self, context: Tensor) -> Distribution:
         d = self.space.size
-        out = full_precision(self.head(context.flatten(1)))
-        loc, log_scale = out[:, : 2 * d].chunk(2, 1)
+        out = full_precision(self.head(context))
+        loc, log_scale = out[..., : 2 * d].chunk(2, -1)
         normal = torch.distributions.Normal(loc, log_scale.exp(), validate_args=False)
-        chain = out[:, 2 * d :].unflatten(1, (self.length, 2 * d + 1)).unbind(1)
-        transforms = [PlanarTransform(each[:, :d], each[:, d:-1], each[:, -1]) for each in chain]
+        chain = out[..., 2 * d :].unflatten(-1, (self.length, 2 * d + 1)).unbind(-2)
+        transforms = [PlanarTransform(each[..., :d], each[..., d:-1], each[..., -1]) for each in chain]
         # zuko's flows map towards the base; these map away from it
         to_base = zuko.transforms.ComposedTransform(*[each.inv for each in reversed(transforms)])
         base = torch.distributions.Independent(normal, 1, validate_args=False)

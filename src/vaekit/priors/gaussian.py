@@ -4,11 +4,15 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from vaekit.distributions.precision import full_precision
+from vaekit.networks.glorot import head
 from vaekit.spaces import Real
 
 
 class Gaussian(nn.Module):
     """p(z) = N(mu, diag(sigma^2)), both learned; starts at the standard normal.
+
+    With a context_shape it is p(z | context), mu and log sigma linear in a context `[..., *context_shape]`.
 
     Cite: none
     """
@@ -16,16 +20,22 @@ class Gaussian(nn.Module):
     latent = Real
     needs = frozenset[str]()
     asks = frozenset[str]()
+    conditional = True
 
-    def __init__(self, space: Real):
+    def __init__(self, space: Real, context_shape: tuple[int, ...] | None = None):
         super().__init__()
         self.space = space
-        self.loc = nn.Parameter(torch.zeros(space.shape))
-        self.log_scale = nn.Parameter(torch.zeros(space.shape))
+        if context_shape is None:
+            self.loc = nn.Parameter(torch.zeros(space.shape))
+            self.log_scale = nn.Parameter(torch.zeros(space.shape))
+        else:
+            self.head = head(context_shape, 0, 2 * space.shape[0])
 
     def forward(self, context: Tensor | None = None) -> Distribution:
-        normal = Normal(self.loc, self.log_scale.exp(), validate_args=False)
-        return Independent(normal, self.loc.dim(), validate_args=False)
+        dims = len(self.space.shape)
+        both = (self.loc, self.log_scale) if context is None else full_precision(self.head(context)).chunk(2, -dims)
+        loc, log_scale = both
+        return Independent(Normal(loc, log_scale.exp(), validate_args=False), dims, validate_args=False)
 
     @torch.no_grad()
     def start_at(self, z: Tensor) -> None:

@@ -1,7 +1,9 @@
-"""Numbers that a task is given."""
+"""What a task is given, and what it needs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from vaekit.refusal import Refusal
@@ -21,3 +23,25 @@ def positive(name: str, value: Any) -> None:
     """Raise `Refusal` unless `value` is a finite number above 0."""
     if not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise Refusal(f"Got {name}={value}, expected a number above 0; use {name}=1.")
+
+
+def one_of(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Raise `Refusal` unless `value` is one of `choices`."""
+    if value not in choices:
+        expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        raise Refusal(f"Got {name}={value}, expected {expected}; use {name}={choices[0]}.")
+
+
+def flag(name: str, value: Any) -> None:
+    """Raise `Refusal` unless `value` is true or false."""
+    if not isinstance(value, bool):
+        raise Refusal(f"Got {name}={value}, expected true or false; use {name}=true.")
+
+
+def needed(package: str, extra: str) -> Any:
+    """A package that vaekit comes without, imported. Raises `Refusal` where it is not installed."""
+    try:
+        return import_module(package)
+    except ImportError as error:
+        name = package.partition(".")[0]
+        raise Refusal(f"This needs {name}, which cannot be imported ({error}); pip install '.[{extra}]'.") from error

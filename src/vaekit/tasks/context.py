@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -76,6 +79,36 @@ class Context:
         """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`, and NAME.npz, all of `arrays`."""
         plain: dict[str, Any] = {key: array.cpu().numpy() for key, array in arrays.items()}
         np.savez(self.out / f"{name}.npz", **plain)
+        self.show(name, grid, columns)
+
+    def stream(self, name: str, n: int, batches: Iterable[Mapping[str, Tensor]], **others: Tensor) -> dict[str, Tensor]:
+        """Write NAME.npz: arrays of n rows by name, of which each batch brings the next few, and `others`, whole.
+
+        Returns the arrays of n rows. Whatever n is, they take no memory: they go to the disk batch by batch, and come
+        back mapped from there.
+        """
+        with TemporaryDirectory(dir=self.out) as folder, ExitStack() as stack:
+            files: dict[str, Any] = {}
+            for batch in batches:
+                for key, rows in batch.items():
+                    part = rows.cpu().numpy()
+                    if key not in files:
+                        files[key] = stack.enter_context(Path(folder, f"{key}.npy").open("wb"))
+                        kind = np.lib.format.dtype_to_descr(part.dtype)
+                        header = {"descr": kind, "fortran_order": False, "shape": (n, *part.shape[1:])}
+                        np.lib.format.write_array_header_1_0(files[key], header)
+                    part.tofile(files[key])
+            stack.close()
+            with ZipFile(self.out / f"{name}.npz", "w") as whole:  # which is what numpy.savez writes
+                for file in files.values():
+                    whole.write(file.name, Path(file.name).name)
+                for key, array in others.items():
+                    with whole.open(f"{key}.npy", "w") as member:
+                        np.save(member, array.cpu().numpy())
+            return {key: torch.from_numpy(np.load(file.name, mmap_mode="c")) for key, file in files.items()}
+
+    def show(self, name: str, grid: Tensor, columns: int) -> None:
+        """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`."""
         rows = max(1, SHOWN // columns)
         save_grid(self.out / f"{name}.png", grid[: rows * columns], self.vae.space, columns)
 

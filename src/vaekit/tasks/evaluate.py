@@ -1,33 +1,55 @@
-"""The figures of the test after training, once more."""
+"""The figures of the test after training, once more, and what lies behind them."""
 
 from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
 from vaekit import runs
+from vaekit.batch import Batch
 from vaekit.compose import compose
+from vaekit.figures import save_panels
+from vaekit.metrics.calibration import Reliability
+from vaekit.metrics.information import mutual_information
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image
 from vaekit.summary import results
 from vaekit.tasks.checks import within
+from vaekit.tasks.classifier import class_of
 from vaekit.tasks.context import Context
 from vaekit.training import Training
+from vaekit.vae import VAE
+
+TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
-def evaluate(context: Context, num_samples: int | None = None) -> dict[str, float]:
+def evaluate(context: Context, num_samples: int | None = None, rows: int = 1000) -> dict[str, float]:
     """Figures of the test split by name, as the run's own metrics.json has them, in nats per example: metrics.json.
 
-    Penalties are of the training and not of the model: test/loss is the objective alone.
+    Penalties are of the training and not of the model: test/loss is the objective alone. What `look_closer` finds in
+    `rows` test examples, drawn at random, is added to them in evaluation.json, and drawn in evaluation.png.
 
     num_samples: importance samples of test/nll; None for as many as after training, which gives the same numbers (in
         float32, and with the run's batch size).
-    Raises `Refusal` for num_samples < 1.
+    Raises `Refusal` for num_samples < 1, rows < 2.
     """
     if num_samples is None:
         num_samples = context.config["evaluation"]["num_samples"]
     within("task.num_samples", num_samples, 1)
+    within("task.rows", rows, 2)
     metrics = measure(context, num_samples)
     runs.write_metrics(context.out, metrics)
+    details = look_closer(context, num_samples, rows)
+    (context.out / "evaluation.json").write_text(json.dumps({**metrics, **details}, indent=2) + "\n")
+    draw(context.out / "evaluation.png", details)
     Console().print(results(metrics))
     return metrics
 
@@ -42,3 +64,104 @@ def measure(context: Context, num_samples: int) -> dict[str, float]:
             training.on_test_batch_start(batch, index)
             training.test_step(context.data.transform(batch.to(context.vae.device), training=False), index)
     return {f"test/{name}": value for name, value in training.evaluation.compute().items()}
+
+
+@torch.no_grad()
+def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]:
+    """What the figures of `rows` test examples are made of, in nats; each where the model and the data allow it.
+
+    nll_of_class: by label. rate_distortion: of draws from q(z | x) whose standard deviation is multiplied by each of
+    some temperatures. mutual_information: I(x; z) = E log q(z | x) - log q(z), with q(z) the mean of q(z | x) over
+    these rows: the log of their number at most, so that a figure near it says that there is more. calibration: how
+    often pixels are bright (x > 1/2) to which p(x | z), at a draw from q(z | x), gives such a probability, in bins;
+    calibration_error is the mean distance of the two.
+    """
+    part = context.data.in_order("test")
+    part.indices = part.indices[torch.randperm(len(part.indices))[:rows]]
+    vae, transform = context.vae, context.data.transform
+    batches = [transform(batch.to(context.vae.device), training=False) for batch in part]
+    features = [vae.encoder(batch.x) for batch in batches]
+    found = dict[str, Any]()
+    if vae.has_density:
+        if batches[0].label is not None:
+            found["nll_of_class"] = nll_of_class(vae, batches, num_samples)
+        if curve := rate_distortion(vae, batches, features):
+            found["rate_distortion"] = curve
+        found |= information(vae, torch.cat(features))
+    if vae.space.values in ("binary", "discrete") and "factorised" in vae.likelihood.gives:
+        found |= calibration(vae, batches, features)
+    return found
+
+
+def nll_of_class(vae: VAE, batches: list[Batch], num_samples: int) -> dict[str, float]:
+    log_w = [vae.log_weights(batch, num_samples) for batch in track(batches, "scoring classes")]
+    nll = torch.cat([math.log(num_samples) - each.logsumexp(0) for each in log_w])
+    label = torch.cat([class_of(batch.label) for batch in batches if batch.label is not None])
+    return {str(int(value)): float(nll[label == value].mean()) for value in label.unique()}
+
+
+def rate_distortion(vae: VAE, batches: list[Batch], features: list[Tensor]) -> list[dict[str, float]]:
+    """Empty for a posterior that has no standard deviation."""
+    points = []
+    for temperature in TEMPERATURES:
+        try:
+            terms = [vae.terms(*pair, 1, temperature) for pair in zip(batches, features, strict=True)]
+        except Refusal:
+            return []
+        rate, distortion = (torch.cat([getattr(each, name) for each in terms]) for name in ("rate", "distortion"))
+        points.append({"temperature": temperature, "rate": float(rate.mean()), "distortion": float(distortion.mean())})
+    return points
+
+
+def information(vae: VAE, features: Tensor) -> dict[str, float]:
+    """Empty for towers, and for posteriors that score z of another row slowly or not at all."""
+    if len(vae.latents.levels) > 1 or not {"density", "mean"} <= vae.latents.levels[0].gives:
+        return {}
+    (step,) = vae.infer(features).steps
+    assert step.q is not None
+    return {"mutual_information": mutual_information(step.q, step.z[0])}
+
+
+def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str, Any]:
+    assert isinstance(vae.space, Image) and vae.space.levels is not None
+    reliability, most = Reliability().to(vae.device), vae.space.levels - 1
+    bright = [level / most for level in range(most + 1) if 2 * level > most]
+    for batch, feature in zip(track(batches, "calibrating"), features, strict=True):
+        values: Any = vae.likelihood(vae.infer(feature).state)
+        p = sum(values.base_dist.log_prob(torch.full_like(batch.x, level)).exp()[0] for level in bright)
+        reliability.update(p, batch.x > 0.5)
+    bins = reliability.compute()
+    return {"calibration_error": bins.pop("error"), "calibration": bins}
+
+
+def draw(path: Path, details: Mapping[str, Any]) -> None:
+    """The rate-distortion curve, nll by class and calibration side by side, those that there are."""
+    panels = dict[str, Callable[[Any], None]]()
+
+    def curve(axis: Any) -> None:
+        points = details["rate_distortion"]
+        axis.plot([each["rate"] for each in points], [each["distortion"] for each in points], marker="o")
+        for each in points:
+            axis.annotate(f" {each['temperature']:g}", (each["rate"], each["distortion"]))
+        axis.set(xlabel="rate (nats)", ylabel="distortion (nats)")
+
+    def bars(axis: Any) -> None:
+        places = range(len(details["nll_of_class"]))
+        axis.bar(places, details["nll_of_class"].values())
+        axis.set_xticks(places, details["nll_of_class"])
+        axis.set(xlabel="label", ylabel="nll (nats)")
+
+    def diagonal(axis: Any) -> None:
+        axis.plot([0, 1], [0, 1], color="grey", linewidth=1)
+        axis.plot(details["calibration"]["predicted"], details["calibration"]["happened"], marker="o")
+        axis.set(xlabel="p(x > 1/2 | z)", ylabel="share of pixels with x > 1/2")
+
+    for name, title, plot in (
+        ("rate_distortion", "Posterior's temperature", curve),
+        ("nll_of_class", "By class", bars),
+        ("calibration", "Calibration", diagonal),
+    ):
+        if name in details:
+            panels[title] = plot
+    if panels:
+        save_panels(path, panels)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit.data.image_folder import SUFFIXES, read_image
+from vaekit.data.decode import read_image
+from vaekit.data.image_folder import SUFFIXES
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
@@ -28,7 +29,7 @@ def open_input(path: str | Path, space: Real) -> tuple[Sequence[str] | Sequence[
     if not path.exists():
         raise Refusal(f"There is no file or folder {path.absolute()}; name an image, a folder of them, or rows.npy.")
     if path.suffix in (".npy", ".npz"):
-        rows = _open_rows(path, space)
+        rows = open_rows(path, space)
         return range(len(rows)), lambda part: to_space(rows[part], space, path)
     if not isinstance(space, Image) or space.shape[0] not in (1, 3):
         raise Refusal(
@@ -79,7 +80,7 @@ def _read_image(file: Path, space: Image) -> np.ndarray:
         raise Refusal(f"Cannot read {file} as an image ({error}); remove it, or save it again as PNG.") from error
 
 
-def _open_rows(path: Path, space: Real) -> np.ndarray:
+def open_rows(path: Path, space: Real) -> np.ndarray:
     """The rows of a .npy or .npz file, mapped where that can be."""
     try:
         held = np.load(path, mmap_mode="r")

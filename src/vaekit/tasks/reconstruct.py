@@ -7,22 +7,22 @@ from rich.progress import track
 from torch import Tensor
 
 from vaekit.tasks.checks import within
-from vaekit.tasks.context import Context
+from vaekit.tasks.context import SHOWN, Context
 
 
-def reconstruct(context: Context, n: int = 32) -> Tensor:
+def reconstruct(context: Context, n: int = 32, levels: int | None = None) -> Tensor:
     """The first n test examples x and their reconstructions `[n, *space.shape]`, the means of p(x | z) at mean z.
 
+    levels: how many latent levels, from the top, look at x; the others are at their prior's mean. None for all.
+
     Writes reconstructions.png, each original left of its reconstruction, and reconstructions.npz: x, reconstruction.
-    Raises `Refusal` unless n is from 1 to the number of test rows.
+    Raises `Refusal` unless n is from 1 to the number of test rows, and levels to that of latent levels.
     """
     within("task.n", n, 1, len(context.test.indices))
-    x, reconstruction = [], []
-    for start in track(range(0, n, context.batch_size), "reconstructing"):
-        batch = context.examples(slice(start, min(n, start + context.batch_size)))
-        x.append(batch.cpu())
-        reconstruction.append(context.vae.reconstruct(batch).cpu())
-    originals, reconstructions = torch.cat(x), torch.cat(reconstruction)
-    pairs = torch.stack([originals, reconstructions], 1).flatten(0, 1)
-    context.save("reconstructions", pairs, columns=8, x=originals, reconstruction=reconstructions)
-    return reconstructions
+    starts = track(range(0, n, context.batch_size), "reconstructing")
+    examples = (context.examples(slice(start, min(n, start + context.batch_size))) for start in starts)
+    batches = ({"x": x, "reconstruction": context.vae.reconstruct(x, levels)} for x in examples)
+    arrays = context.stream("reconstructions", n, batches)
+    pairs = torch.stack([array[:SHOWN] for array in arrays.values()], 1)
+    context.show("reconstructions", pairs.flatten(0, 1), columns=8)
+    return arrays["reconstruction"]

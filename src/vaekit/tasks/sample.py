@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-import torch
 from rich.progress import track
 from torch import Tensor
 
-from vaekit.refusal import Refusal
-from vaekit.tasks.checks import positive, within
+from vaekit.tasks.checks import flag, positive, within
 from vaekit.tasks.context import Context
+from vaekit.tasks.quality import judge
 
 
-def sample(context: Context, n: int = 64, temperature: float = 1.0, draw: bool = False) -> Tensor:
+def sample(
+    context: Context,
+    n: int = 64,
+    temperature: float | Sequence[float] = 1.0,
+    draw: bool = False,
+    quality: bool = False,
+) -> Tensor:
     """n new examples x `[n, *space.shape]`: samples.png and samples.npz.
 
-    temperature multiplies the prior's standard deviation. draw: x is drawn from p(x | z); without, it is its mean.
-    Raises `Refusal` for n < 1, a temperature that is not above 0, or a prior that has no standard deviation.
+    temperature multiplies the prior's standard deviation, of every level or one for each, top first. draw: x is drawn
+    from p(x | z); without, it is its mean. quality: also judge as many means as there are test rows, in the features of
+    a classifier of the training rows: quality.json (`vaekit.tasks.quality.judge`).
+    Raises `Refusal` for n < 1, a temperature that is not above 0, a prior that has no standard deviation, or
+    the quality of data without labels.
     """
     within("task.n", n, 1)
-    positive("task.temperature", temperature)
-    if not isinstance(draw, bool):
-        raise Refusal(f"Got task.draw={draw}, expected true or false; use task.draw=true.")
+    for each in temperature if isinstance(temperature, Sequence) else [temperature]:
+        positive("task.temperature", each)
+    flag("task.draw", draw)
+    flag("task.quality", quality)
     chunks = track(context.chunks(n), "sampling")
-    x = torch.cat([context.vae.sample(chunk, temperature, draw).cpu() for chunk in chunks])
-    context.save("samples", x, columns=min(16, math.ceil(math.sqrt(n))), x=x)
+    x = context.stream("samples", n, ({"x": context.vae.sample(chunk, temperature, draw)} for chunk in chunks))["x"]
+    context.show("samples", x, columns=min(16, math.ceil(math.sqrt(n))))
+    if quality:
+        judge(context, temperature)
     return x

@@ -31,29 +31,28 @@ def score(context: Context, split: str = "test", input: str | Path | None = None
     """
     within("task.num_samples", num_samples, 1)
     names, batches = _from_input(context, input) if input is not None else _from_data(context, split)
-    vae, scores = context.vae, []
+    vae, scores = context.vae, torch.empty(len(names))
     bits = vae.space.bits_per_dim(0.0) is not None
     with (context.out / "scores.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         first = "file" if isinstance(names[0], str) else "row"
         writer.writerow([first, "log_px", "bits_per_dim"] if bits else [first, "log_px"])
         row = iter(names)
-        for batch in track(batches, "scoring", total=math.ceil(len(names) / context.batch_size)):
-            log_px = vae.log_weights(batch, num_samples).logsumexp(0).cpu() - math.log(num_samples)
+        parts = scores.split(context.batch_size)
+        for log_px, batch in zip(parts, track(batches, "scoring", total=len(parts)), strict=True):
+            log_px.copy_(vae.log_weights(batch, num_samples).logsumexp(0) - math.log(num_samples))
             columns: list[Any] = [log_px, vae.space.bits_per_dim(-log_px)] if bits else [log_px]
-            for figures in zip(*columns, strict=True):
+            for figures in zip(*(column.tolist() for column in columns), strict=True):
                 writer.writerow([next(row), *(f"{each:.6f}" for each in figures)])
-            scores.append(log_px)
-    log_px = torch.cat(scores)
-    Console().print(f"log p(x): {log_px.mean():.2f} nats on average over {len(log_px)} examples")
-    return log_px
+    Console().print(f"log p(x): {scores.mean():.2f} nats on average over {len(scores)} examples")
+    return scores
 
 
-def _from_data(context: Context, split: Any) -> tuple[Sequence[int], Iterator[Batch]]:
+def _from_data(context: Context, split: Any) -> tuple[Any, Iterator[Batch]]:
     if split not in ("train", "val", "test"):
         raise Refusal(f"Got task.split={split}, expected train, val or test; use task.split=test.")
     rows, transform = context.data.in_order(split), context.data.transform
-    return rows.indices.tolist(), (transform(batch.to(context.vae.device), training=False) for batch in rows)
+    return rows.indices.numpy(), (transform(batch.to(context.vae.device), training=False) for batch in rows)
 
 
 def _from_input(context: Context, path: str | Path) -> tuple[Sequence[Any], Iterator[Batch]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaekit.tasks.checks import positive, within
-from vaekit.tasks.context import Context
+from vaekit.tasks.context import SHOWN, Context
 from vaekit.tasks.inputs import read_one
 
 
@@ -30,7 +30,7 @@ def vary(
         original = context.examples(slice(index, index + 1))
     else:
         original = read_one(input, context.vae.space).to(context.vae.device)
-    chunks = [context.vae.vary(original, chunk, temperature)[0].cpu() for chunk in context.chunks(n)]
-    x, grid = torch.cat(chunks), torch.cat([original.cpu(), *chunks])
-    context.save("variants", grid, columns=min(16, math.ceil(math.sqrt(n + 1))), original=original, x=x)
+    batches = ({"x": context.vae.vary(original, chunk, temperature)[0]} for chunk in context.chunks(n))
+    x = context.stream("variants", n, batches, original=original)["x"]
+    context.show("variants", torch.cat([original.cpu(), x[:SHOWN]]), columns=min(16, math.ceil(math.sqrt(n + 1))))
     return x

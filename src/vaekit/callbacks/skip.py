@@ -1,0 +1,51 @@
+"""Steps that are left out because the gradient exploded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch.nn.utils import clip_grad_norm_, get_total_norm
+
+from vaekit.refusal import Refusal
+
+
+class SkipSteps(L.Callback):
+    """Leave out a step whose gradient's norm lies above `threshold`, or is not finite (Child 2021, section 3.1).
+
+    After `patience` of them in a row a finite one is clipped to `threshold` and taken, so that training cannot stall
+    for ever; one that is not finite ends it. The weights and the optimiser's moments of a step that is left out stay
+    as they are. How many there have been is logged as train/skipped, beside the loss.
+    """
+
+    def __init__(self, threshold: float = 1000.0, patience: int = 10):
+        if threshold <= 0 or patience < 0:
+            raise Refusal(
+                f"Got threshold={threshold} and patience={patience}, expected them above 0 and at least 0; "
+                "use callbacks.skip.threshold=1000 callbacks.skip.patience=10."
+            )
+        self.threshold, self.patience = threshold, patience
+        self.skipped, self.in_a_row = 0, 0
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
+        weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = float(get_total_norm(p.grad for p in weights))
+        if norm <= self.threshold:
+            self.in_a_row = 0
+        elif self.in_a_row < self.patience:
+            self.in_a_row, self.skipped = self.in_a_row + 1, self.skipped + 1
+            optimizer.zero_grad(set_to_none=True)  # with zeros, Adam's momentum would still move the weights
+        elif norm < float("inf"):
+            self.in_a_row = 0
+            clip_grad_norm_(weights, self.threshold)
+        else:
+            raise Refusal(f"The gradient was not finite in {self.in_a_row + 1} steps in a row; use optimizer.lr=1e-4.")
+        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
+            pl_module.log("train/skipped", float(self.skipped))
+
+    def state_dict(self) -> dict[str, int]:
+        return {"skipped": self.skipped, "in_a_row": self.in_a_row}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.skipped, self.in_a_row = state_dict["skipped"], state_dict["in_a_row"]

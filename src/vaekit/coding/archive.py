@@ -1,0 +1,84 @@
+"""The file that compressed examples are kept in.
+
+7 bytes    b"vaekit\\n"
+1 byte     the version of the format
+4 bytes    n, the size of the header, little-endian
+n bytes    the header: JSON, deflated
+the words  of the stack of bits, 32 bits each, little-endian
+32 bytes   SHA-256 of all that stands before
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from vaekit.coding.bits_back import Stream
+from vaekit.coding.originals import Form
+from vaekit.refusal import Refusal
+
+MAGIC, VERSION = b"vaekit\n", 1
+
+
+@dataclass(frozen=True)
+class Archive:
+    """model: the `fingerprint` of the VAE that compressed. run: its folder's name, for people to find it.
+    form: what the originals were; checksum: SHA-256 of their values. stream: the examples.
+    """
+
+    model: str
+    run: str
+    form: Form
+    checksum: str
+    stream: Stream
+
+    def to_bytes(self) -> bytes:
+        described = {**asdict(self), "stream": {"spare": self.stream.spare, "sizes": self.stream.sizes}}
+        header = zlib.compress(json.dumps(described, separators=(",", ":")).encode(), 9)
+        words = self.stream.words.astype("<u4").tobytes()
+        body = MAGIC + struct.pack("<BI", VERSION, len(header)) + header + words
+        return body + hashlib.sha256(body).digest()
+
+
+def read(path: Path) -> Archive:
+    """The archive in a file. Raises `Refusal` unless it is one, whole, and of this version of the format."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Refusal(f"Cannot read {path} ({error.strerror}); give the file that task=compress wrote.") from error
+    start = len(MAGIC) + 5
+    if not data.startswith(MAGIC):
+        raise Refusal(f"{path} is no compressed archive; give the file that task=compress wrote.")
+    if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
+        raise Refusal(
+            f"{path} is of version {data[len(MAGIC)]} of the format, expected {VERSION}; decompress it with the vaekit "
+            "that compressed it."
+        )
+    body, checksum = data[:-32], data[-32:]
+    if len(body) < start or hashlib.sha256(body).digest() != checksum:
+        raise Refusal(f"{path} is damaged or cut short: its checksum fails; copy it again from where it was made.")
+    try:
+        end = start + struct.unpack_from("<I", body, start - 4)[0]
+        header = json.loads(zlib.decompress(body[start:end]))
+        words = np.frombuffer(body[end:], "<u4").astype(np.uint32)
+        stream, form = Stream(words, **header.pop("stream")), Form(**header.pop("form"))
+        return Archive(**header, form=form, stream=stream)
+    except (zlib.error, ValueError, TypeError, KeyError) as error:
+        raise Refusal(f"{path} has a header that was not written by vaekit ({error}); compress again.") from error
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 of the names, shapes and values of a model's weights."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name} {weight.dtype} {list(weight.shape)}\n".encode())
+        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

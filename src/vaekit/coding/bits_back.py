@@ -1,0 +1,215 @@
+"""Bits-back coding with a VAE (Townsend, Bird and Barber 2019, https://arxiv.org/abs/1901.04866).
+
+To put x on a stack of bits, take z off it as a draw from q(z | x); then put x on it by p(x | z), and z by p(z). It
+grows by -log p(x | z) - log p(z) + log q(z | x): on average by the bound that the VAE was trained for. To get x back,
+walk the same way backwards, which also puts back the bits that z was drawn from.
+
+A tower of several levels is walked from its top, as everywhere else. Whole batches go at once, the last one first, as
+the last one in is the first one out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from vaekit.coding.coder import Code, new_coder, whitened
+from vaekit.coding.symbols import Atoms, Grid, code, grid_of
+from vaekit.latents.tower import Level, Step, descend
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image
+from vaekit.vae import VAE
+
+DECODED = 2**24  # numbers that the decoder makes at once, at most: 128 MB
+OTHERWISE = (
+    "The examples did not come back as they were, so nothing was written: this machine computes the model otherwise "
+    "than the one that compressed them; decompress there, with the same versions of vaekit, torch and constriction."
+)
+
+
+class Stream(NamedTuple):
+    """What was coded: 32-bit words `[W]`, the size of each batch in the order of the examples.
+
+    spare: how many of the words that the stack held at first stayed untouched; they are not in `words`.
+    """
+
+    words: np.ndarray
+    spare: int
+    sizes: list[int]
+
+
+def encode(vae: VAE, x: np.ndarray, batch_size: int, done: Callable[[int], None] = lambda n: None) -> Stream:
+    """Examples x, whole numbers `[N, *space.shape]` of grey levels, as a stream of bits.
+
+    batch_size: at most so many at once. The first z is drawn from bits that carry nothing, and a batch needs as many as
+    its z together; so batches begin with one example, and grow as fast as the stack can feed them.
+    done(n) is called after n examples. The VAE is in evaluation mode.
+    Raises `Refusal` where its space is not of grey levels, or a distribution's dimensions are not coded one by one.
+    """
+    check_space(vae)
+    first = _first_words(vae)
+    coder, sizes, end, size = new_coder(first), list[int](), len(x), 1
+    lowest = coder.num_valid_bits()
+    batch_size = max(1, min(batch_size, DECODED // vae.likelihood.bias.numel()))
+    with double_precision(vae) as device:
+        while end:
+            size = min(size, end)
+            _whiten(coder, vae, size, end)
+            before = coder.num_valid_bits()
+            low = _push(coder, vae, torch.from_numpy(x[end - size : end].astype(np.int64)), device)
+            lowest, need = min(lowest, low), (before - low) / size
+            sizes.append(size)
+            end -= size
+            done(size)
+            size = int((coder.num_valid_bits() - lowest) / (1.25 * need + 1))
+            size = min(max(size, 1), batch_size)
+    words = coder.get_compressed()
+    shared = min(len(first), len(words))
+    spare = int(np.cumprod(first[:shared] == words[:shared]).sum())
+    return Stream(words[spare:], spare, sizes[::-1])
+
+
+def decode(vae: VAE, stream: Stream, done: Callable[[int], None] = lambda n: None) -> np.ndarray:
+    """The examples `[N, *space.shape]` of a stream, as `encode` was given them.
+
+    Raises `Refusal` as `encode` does, and if the stack does not end as it began.
+    """
+    check_space(vae)
+    first = _first_words(vae)
+    coder = new_coder(np.concatenate([first[: stream.spare], stream.words]))
+    assert isinstance(vae.space, Image) and vae.space.levels is not None
+    x, start = np.empty((sum(stream.sizes), *vae.space.shape), np.min_scalar_type(vae.space.levels - 1)), 0
+    with double_precision(vae) as device:
+        for size in stream.sizes:
+            x[start : start + size] = _pop(coder, vae, size, device).numpy()
+            start += size
+            _whiten(coder, vae, size, start)
+            done(size)
+    if not np.array_equal(coder.get_compressed(), first):
+        raise Refusal(OTHERWISE)
+    return x
+
+
+def check_space(vae: VAE) -> None:
+    """Raise `Refusal` unless x has grey levels that can be coded exactly."""
+    space = vae.space
+    if not isinstance(space, Image) or space.levels is None or space.dequantized:
+        raise Refusal(
+            f"Only images of whole grey levels can be coded without loss, and this run's values are {space.values}; "
+            "train on such images with likelihood=discretized_logistic data.dequantize=false data.binarize=none, or "
+            "likelihood=bernoulli data.binarize=fixed."
+        )
+
+
+@contextmanager
+def double_precision(vae: VAE) -> Iterator[torch.device]:
+    """Within, the VAE computes in float64, on the device that is given: its own, or the CPU where that has none."""
+    before, dtype = vae.device, vae.likelihood.bias.dtype
+    device = torch.device("cpu") if before.type == "mps" else before
+    vae.to(device).double()
+    try:
+        with torch.no_grad():
+            yield device
+    finally:
+        vae.to(dtype).to(before)  # float32 to float64 and back loses nothing
+
+
+def _push(coder: Any, vae: VAE, symbols: Tensor, device: torch.device) -> int:
+    """Put a batch on the stack. The number of bits that it held at its lowest, with z drawn and nothing put back."""
+    features, drawn = vae.encoder(_values(vae, symbols, device)), list[tuple[Code, Tensor]]()
+
+    def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
+        prior, grid = _prior(p, len(symbols))
+        q = level.infer(features, state)
+        z = _code(q, grid).pop(coder)
+        drawn.append((prior, z))
+        return Step(grid.values(z.to(device)), q, p)
+
+    px = vae.likelihood(descend(vae.latents.levels, pick).state)
+    low = coder.num_valid_bits()
+    _code(px, None).push(coder, symbols)
+    for prior, z in reversed(drawn):
+        prior.push(coder, z)
+    return low
+
+
+def _pop(coder: Any, vae: VAE, n: int, device: torch.device) -> Tensor:
+    """Take a batch of n off the stack: `_push` backwards."""
+    drawn = list[tuple[Level, Tensor | None, Grid | Atoms, Tensor]]()
+
+    def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
+        prior, grid = _prior(p, n)
+        z = prior.pop(coder)
+        drawn.append((level, state, grid, z))
+        return Step(grid.values(z.to(device)), None, p)
+
+    px = vae.likelihood(descend(vae.latents.levels, pick).state)
+    symbols = _code(px, None).pop(coder)
+    features = vae.encoder(_values(vae, symbols, device))
+    for level, state, grid, z in reversed(drawn):
+        _code(level.infer(features, state), grid).push(coder, z)
+    return symbols
+
+
+def _whiten(coder: Any, vae: VAE, size: int, end: int) -> None:
+    """Make the bits that the z of a batch will be drawn from look random, by others that only depend on `end`.
+
+    They hold the z of the batch before, and where posteriors do not add up to the prior they are not. Done twice, it
+    undoes itself. What the stack held at first is random already.
+    """
+    count = min(size * _dimensions(vae), (coder.num_valid_bits() - 32 * _first_count(vae)) // 16)
+    if count > 0:
+        whitened(coder, np.frombuffer(hashlib.shake_256(b"%d" % end).digest(2 * count), "<u2"))
+
+
+def _values(vae: VAE, symbols: Tensor, device: torch.device) -> Tensor:
+    """Grey levels in the data space."""
+    assert isinstance(vae.space, Image) and vae.space.levels is not None
+    return symbols.to(device).double() / (vae.space.levels - 1)
+
+
+def _prior(p: Distribution, n: int) -> tuple[Code, Grid | Atoms]:
+    try:
+        grid = grid_of(p)
+        return code(p.expand(torch.Size([n])), grid), grid
+    except NotImplementedError:
+        raise _refusal(p) from None
+
+
+def _code(d: Distribution, grid: Grid | Atoms | None) -> Code:
+    try:
+        return code(d, grid)
+    except NotImplementedError:
+        raise _refusal(d) from None
+
+
+def _refusal(d: Distribution) -> Refusal:
+    kind = type(d.base_dist if isinstance(d, Independent) else d).__name__
+    return Refusal(
+        f"A distribution of this model ({kind}) cannot be coded one dimension at a time; train another with "
+        "posterior=gaussian, with prior=standard_normal, gaussian, mixture, vamp or exemplar, and with "
+        "likelihood=bernoulli, categorical, discretized_logistic or logistic_mixture."
+    )
+
+
+def _first_words(vae: VAE) -> np.ndarray:
+    """Random words, always the same, that the stack holds at first: enough to draw the z of one example from."""
+    words = np.frombuffer(hashlib.shake_256(b"vaekit").digest(4 * _first_count(vae)), "<u4").astype(np.uint32)
+    words[-1] |= 2**31  # all of its bits count
+    return words
+
+
+def _first_count(vae: VAE) -> int:
+    # a draw takes 12 bits or so of the 32; one more a level is for the component of a mixture
+    return _dimensions(vae) + len(vae.latents.levels) + 1
+
+
+def _dimensions(vae: VAE) -> int:
+    return sum(level.space.size for level in vae.latents.levels)

@@ -1,0 +1,157 @@
+"""What is compressed, as whole numbers of grey levels, and back as it was: every value, and its type."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from rich.progress import track
+
+from vaekit.data.image_folder import SUFFIXES
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image
+
+MODES = {1: ("L", "1"), 3: ("RGB",)}  # Pillow's names for pixels that hold nothing but the run's channels
+
+
+@dataclass(frozen=True)
+class Form:
+    """What values were before they became whole numbers k from 0 to L - 1.
+
+    scale: the value at k = L - 1: L - 1 for the numbers themselves, 255 for grey values, 1 for fractions.
+    dtype: of the array, as numpy spells it. names: of image files, relative to their folder; None for an array.
+    """
+
+    scale: int
+    dtype: str
+    names: list[str] | None = None
+
+    def checksum(self, x: np.ndarray, levels: int) -> str:
+        """SHA-256 of the values that whole numbers `[N, ...]` were."""
+        digest = hashlib.sha256()
+        for part in _parts(x):
+            digest.update(self.restore(part, levels).tobytes())
+        return digest.hexdigest()
+
+    def restore(self, x: np.ndarray, levels: int) -> np.ndarray:
+        """Whole numbers `[N, ...]` as the values that they were."""
+        if self.scale == levels - 1:
+            return x.astype(self.dtype)
+        values = x * (self.scale / (levels - 1)) if self.scale > 1 else x / (levels - 1)
+        return (np.rint(values) if self.scale > 1 else values).astype(self.dtype)
+
+
+def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """A few rows at a time, so that memory does not grow with what they become."""
+    return (rows[start : start + 4096] for start in range(0, len(rows), 4096))
+
+
+def read(path: Path, space: Image) -> tuple[np.ndarray, Form]:
+    """Whole numbers of grey levels `[N, *space.shape]`, and the form they had, of an array or a folder of images.
+
+    path: a .npy or .npz file (there the array "x", or the only one) of whole numbers below the levels, of grey values
+        (uint8 up to 255), or of fractions k / (levels - 1); an image file, or a folder of them, sub-folders included.
+    Raises `Refusal` for what cannot be read, and for what would not come back exactly as it is.
+    """
+    if not path.exists():
+        raise Refusal(f"There is no file or folder {path.absolute()}; name a folder of images, or rows.npy.")
+    if path.suffix in (".npy", ".npz"):
+        return from_array(_load(path), space, path)
+    if space.shape[0] not in MODES:
+        raise Refusal(f"{path} is read as images, but this run's have {space.shape[0]} channels; name rows.npy.")
+    top = path if path.is_dir() else path.parent
+    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+    if not files:
+        raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {path}; name a folder that has some.")
+    names = [file.relative_to(top).as_posix() for file in files]
+    png = [name if name.endswith(".png") else f"{name}.png" for name in names]
+    if len(set(png)) < len(png):
+        twice = next(name for name in png if png.count(name) > 1)
+        raise Refusal(f"Two images in {path} would both come back as {twice}; rename one.")
+    pixels = [_read_pixels(file, space) for file in track(files, "reading")]
+    if len({each.dtype for each in pixels}) > 1:
+        raise Refusal(f"Some images in {path} have two levels and some have 256; put them into folders of their own.")
+    x, form = from_array(np.stack(pixels), space, path, grey=True)
+    return x, Form(form.scale, form.dtype, png)
+
+
+def from_array(values: np.ndarray, space: Image, path: Path | str, grey: bool = False) -> tuple[np.ndarray, Form]:
+    """Whole numbers of grey levels of an array, and its form. grey: uint8 holds grey values up to 255."""
+    levels = space.levels
+    assert levels is not None
+    if values.ndim != len(space.shape) + 1 or values.shape[1:] != space.shape or not len(values):
+        raise Refusal(
+            f"{path} holds an array of shape {list(values.shape)}, but this run's examples have shape "
+            f"[{', '.join(map(str, space.shape))}]; reshape it to [N, {', '.join(map(str, space.shape))}], or name "
+            "another run=."
+        )
+    if values.dtype.kind not in "buif":
+        raise Refusal(f"{path} holds {values.dtype}, expected numbers; save it as uint8.")
+    lowest, highest = values.min(), values.max()  # NaN if there is one
+    if not np.isfinite([lowest, highest]).all():
+        raise Refusal(f"{path} holds NaN or infinite values, expected finite ones; drop those rows.")
+    scale = levels - 1
+    if values.dtype.kind == "f":
+        scale = 1
+    elif values.dtype == np.uint8 and (grey or highest > scale):
+        scale = 255
+    if lowest < 0 or highest > scale:
+        raise Refusal(f"{path} holds values from {lowest} to {highest}, expected 0 to {scale}; rescale them first.")
+    x, form = np.empty(values.shape, np.min_scalar_type(levels - 1)), Form(scale, values.dtype.str)
+    for part, numbers in zip(_parts(values), _parts(x), strict=True):
+        numbers[:] = np.rint(part * ((levels - 1) / scale))
+        if form.restore(numbers, levels).tobytes() != part.tobytes():
+            raise Refusal(
+                f"{path} holds values between the {levels} grey levels of this run, which could not come back as they "
+                f"are; save whole numbers from 0 to {levels - 1}, or name the run= of a model for such values."
+            )
+    return x, form
+
+
+def write_images(folder: Path, names: Sequence[str], values: np.ndarray) -> None:
+    """Write each image `[C, H, W]` as PNG under its name. Raises `Refusal` for a name that leads out of the folder."""
+    for name, image in zip(names, values, strict=True):
+        check_name(name)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+        PIL.Image.fromarray(np.ascontiguousarray(pixels)).save(folder / name, "PNG")
+
+
+def check_name(name: str) -> None:
+    """Raise `Refusal` for the name of a file that would lie outside its folder, here or on another system."""
+    if {"..", ".", ""} & set(name.split("/")) or any(each in name for each in "\\:\0"):
+        raise Refusal(f"The archive names a file {name!r}, which leads out of the folder; it is not to be trusted.")
+
+
+def _read_pixels(file: Path, space: Image) -> np.ndarray:
+    """Pixels `[C, H, W]` just as they are in the file. Raises `Refusal` unless they have the run's shape."""
+    channels, height, width = space.shape
+    try:
+        with PIL.Image.open(file) as image:
+            mode, frames, size = image.mode, getattr(image, "n_frames", 1), image.size
+            pixels = np.asarray(image)
+            if mode == "1":
+                pixels = pixels != 0  # Pillow's true is 255
+    except Exception as error:  # Pillow raises nearly anything on a broken file
+        raise Refusal(f"Cannot read {file} as an image ({error}); remove it, or save it again as PNG.") from error
+    if mode not in MODES[channels] or size != (width, height) or frames > 1:
+        found = f"{'x'.join(map(str, size))} pixels in mode {mode}" + (f", {frames} frames" if frames > 1 else "")
+        raise Refusal(
+            f"{file} has {found}, expected {width}x{height} in mode {' or '.join(MODES[channels])}; compression "
+            "changes no image, so save such copies in another folder, or name another run=."
+        )
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        held = np.load(path, mmap_mode="r")
+        if path.suffix == ".npz":
+            held = held["x" if "x" in held.files or len(held.files) != 1 else held.files[0]]
+        return held
+    except Exception as error:  # numpy raises nearly anything on a broken file
+        raise Refusal(f"Cannot read {path}, expected numbers called x; save it again by numpy.save.") from error

@@ -1,0 +1,134 @@
+"""A tall tower of maps, from a few coarse ones to many fine ones."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn import functional
+
+from vaekit.latents.tower import Tower
+from vaekit.networks.climb import Climb
+from vaekit.networks.glorot import Pointwise, glorot
+from vaekit.networks.pyramid import Bottleneck, scaled, stack
+from vaekit.refusal import Refusal
+
+
+class Storey(nn.Module):
+    """One level over maps z `[..., c, h, w]`, whose state `[..., C, h, w]` is refined by residual blocks.
+
+    own: which of the features are its own, `shape` (C, h, w) of them. top: nothing stands above. scale: by which its
+    two contributions to the state are multiplied at the start. grown: the size of the map that the next level reads,
+    if it is another one.
+    """
+
+    def __init__(
+        self,
+        posterior: Any,
+        prior: nn.Module,
+        own: slice,
+        shape: tuple[int, int, int],
+        top: bool,
+        scale: float,
+        grown: tuple[int, int] | None,
+    ):
+        super().__init__()
+        channels, size = shape[0], shape[1:]
+        self.posterior, self.prior, self.own, self.shape, self.grown = posterior, prior, own, shape, grown
+        self.space, self.gives = posterior.space, posterior.gives
+        self.join = None if top else glorot(Pointwise(2 * channels, channels))
+        self.look = Bottleneck(channels, size)
+        self.ahead = None if top else Bottleneck(channels, size)
+        self.project = scaled(glorot(Pointwise(posterior.space.shape[0], channels)), scale)
+        self.refine = Bottleneck(channels, size, scale)
+        self.places = nn.Parameter(torch.zeros(channels, *grown)) if grown else None  # else all start out alike
+
+    def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
+        own = features[:, self.own].unflatten(1, self.shape)
+        if self.join is not None and state is not None:
+            own = self.join(torch.cat([own.expand(*state.shape[:-3], *self.shape), state], -3))
+        return self.posterior(self.look(own))
+
+    def generate(self, state: Tensor | None) -> Distribution:
+        return self.prior(state if self.ahead is None or state is None else self.ahead(state))
+
+    def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
+        state = self.refine(self.project(z) if state is None else state + self.project(z))
+        if self.places is None:
+            return state
+        large = functional.interpolate(state.flatten(0, -4), size=self.grown)
+        return large.unflatten(0, state.shape[:-3]) + self.places
+
+
+class Deep(Tower):
+    """Many latent maps (Child 2021, without what its prior adds to the state; as in NVAE, Vahdat and Kautz 2020).
+
+    blocks: how many maps there are of each height, in any order, e.g. "14x4,7x4,1x2"; the width is in the image's
+    proportion, and features climb as many residual blocks. None: four of half the image's height, four of a quarter,
+    two of 1. dim: channels of each z. below: the prior of every level but the top. A residual branch starts the
+    smaller the more levels there are.
+    features, posterior, prior, latent: see `vaekit.latents.tower.Tower`; the features are one map.
+
+    Cite: Rewon Child. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. In ICLR 2021.
+        https://arxiv.org/abs/2011.10650
+    """
+
+    asks = frozenset({"density", "maps"})
+
+    def __init__(
+        self,
+        features: tuple[int, ...],
+        posterior: Callable[[tuple[int, ...], Any], nn.Module],
+        prior: Callable[[Any], nn.Module],
+        latent: Callable[[tuple[int, ...]], Any],
+        below: Callable[..., nn.Module],
+        dim: int = 16,
+        blocks: str | Sequence[str] | None = None,
+    ):
+        super().__init__()
+        if dim < 1:
+            raise Refusal(f"latents.dim={dim} must be at least 1; use latents.dim=16.")
+        self.channels, height, width = features
+        counts = parse(blocks or f"{height // 2}x4,{height // 4}x4,1x2", height)
+        self.sizes = {(h, max(1, round(h * width / height))): counts[h] for h in sorted(counts)}  # coarse to fine
+        ends, end = {}, self.numbers
+        for size in self.sizes:  # features lie the other way round: they climb
+            ends[size], end = end, end - self.channels * size[0] * size[1]
+        heights = [size for size, count in self.sizes.items() for _ in range(count)]
+        levels: list[nn.Module] = []
+        for size, next_size in zip(heights, [*heights[1:], None], strict=True):
+            space, shape, top = latent((dim, *size)), (self.channels, *size), not levels
+            q = posterior(shape, space)
+            p = prior(space) if top else below(space, context_shape=shape)
+            own = slice(ends[size] - self.channels * size[0] * size[1], ends[size])
+            grown = next_size if next_size != size else None
+            levels.append(Storey(q, p, own, shape, top, len(heights) ** -0.5, grown))
+        self.levels = nn.ModuleList(levels)
+        self.out_shape = (self.channels, *heights[-1])
+
+    @property
+    def numbers(self) -> int:
+        """Of all features: a map for each size."""
+        return self.channels * sum(h * w for h, w in self.sizes)
+
+    def encoder(self, network: Any) -> Any:
+        finest, *steps = [
+            nn.Sequential(nn.AdaptiveAvgPool2d(size), *stack(self.channels, count, size))
+            for size, count in reversed(self.sizes.items())
+        ]
+        return Climb(nn.Sequential(network, finest), steps, self.numbers)
+
+
+def parse(blocks: str | Sequence[str], height: int) -> dict[int, int]:
+    """Height of the map -> how many there are of it. Raises `Refusal` for what is not written so, or does not fit."""
+    each = blocks.split(",") if isinstance(blocks, str) else blocks
+    counts = [re.fullmatch(r" *([1-9]\d*)x([1-9]\d*) *", str(one)) for one in each]
+    found = {int(match[1]): int(match[2]) for match in counts if match}
+    if len(found) < len(each) or max(found, default=0) > height:
+        raise Refusal(
+            f"latents.blocks={blocks} must give the number of maps of each height up to {height}; "
+            f"use latents.blocks=[{height // 2}x4,{height // 4}x4,1x2]."
+        )
+    return found

@@ -1,0 +1,118 @@
+"""A tower of vectors, which features climb and draws descend."""
+
+import math
+from collections.abc import Callable
+from itertools import accumulate, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.latents.tower import Tower
+from vaekit.networks.climb import Climb
+from vaekit.networks.glorot import glorot
+from vaekit.refusal import Refusal
+
+
+class Rung(nn.Module):
+    """One level: a posterior of its own features beside the state above, and a prior of that state.
+
+    own: which of the features these are; `meet` is what both go through, below what z and the state become. Without
+    them it is the only level.
+    """
+
+    def __init__(
+        self,
+        posterior: nn.Module,
+        prior: nn.Module,
+        own: slice = slice(None),
+        meet: nn.Module | None = None,
+        below: nn.Module | None = None,
+    ):
+        super().__init__()
+        self.posterior, self.prior, self.own = posterior, prior, own
+        self.meet, self.below = meet or nn.Identity(), below or nn.Identity()
+        self.space, self.gives = posterior.space, posterior.gives
+
+    def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
+        return self.posterior(self.meet(beside(features.flatten(1)[:, self.own], state)))
+
+    def generate(self, state: Tensor | None) -> Distribution:
+        return self.prior(state)
+
+    def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
+        return self.below(beside(z, state))
+
+
+def beside(x: Tensor, state: Tensor | None) -> Tensor:
+    """x `[..., F]` and, behind it, the state `[..., S]`, of which there may be several for each x."""
+    return x if state is None else torch.cat([x.expand(*state.shape[:-1], -1), state], -1)
+
+
+def block(into: int, out: int) -> nn.Sequential:
+    """Two layers, normalised per example: `[..., into]` -> `[..., out]`."""
+    layers = [(nn.Linear(a, out), nn.LayerNorm(out), nn.SiLU()) for a in (into, out)]
+    return glorot(nn.Sequential(*sum(layers, ())))
+
+
+class Ladder(Tower):
+    """`levels` latent variables: features climb from the encoder's, z descends (Sønderby et al. 2016, figure 1b).
+
+    The posterior of each level reads the features of its height beside the state above (concatenated, as Maaløe et al.
+    2019 do, which any posterior can read, rather than weighted by precision, which asks for Gaussians), its prior that
+    state alone. The state is a function of all z above, and the likelihood sees it beside the lowest z.
+
+    dim: dimensions of the lowest z; one above has `ratio` times fewer, but one at least. width: of the features and of
+    the state. below: the prior of every level but the top.
+    features, posterior, prior, latent: see `vaekit.latents.tower.Tower`. With levels=1 it is `Single`.
+
+    Cite: Casper Kaae Sønderby et al. Ladder Variational Autoencoders. In NeurIPS 2016.
+        https://arxiv.org/abs/1602.02282
+    Cite: Lars Maaløe et al. BIVA: A Very Deep Hierarchy of Latent Variables for Generative Modeling. In NeurIPS 2019.
+        https://arxiv.org/abs/1902.02102
+    """
+
+    asks = frozenset({"density"})
+
+    def __init__(
+        self,
+        features: tuple[int, ...],
+        posterior: Callable[[tuple[int, ...], Any], nn.Module],
+        prior: Callable[[Any], nn.Module],
+        latent: Callable[[tuple[int, ...]], Any],
+        below: Callable[..., nn.Module],
+        dim: int,
+        levels: int = 3,
+        ratio: int = 2,
+        width: int = 256,
+    ):
+        super().__init__()
+        for name, count, usual in (("dim", dim, 32), ("levels", levels, 3), ("ratio", ratio, 2), ("width", width, 256)):
+            if count < 1:
+                raise Refusal(f"latents.{name}={count} must be at least 1; use latents.{name}={usual}.")
+        self.sizes = [math.prod(features), *[width] * (levels - 1)]  # of the features of each level, lowest first
+        ends = [0, *accumulate(self.sizes)]
+        rungs = []
+        for height, (start, end) in reversed([*enumerate(pairwise(ends))]):
+            space = latent((max(1, dim // ratio**height),))
+            top, lowest = height == levels - 1, height == 0
+            state = 0 if top else width
+            context = (end - start,) if top else (width,)
+            rungs.append(
+                Rung(
+                    posterior(context, space),
+                    prior(space) if top else below(space, context_shape=(width,)),
+                    slice(start, end),
+                    None if top else block(end - start + state, width),
+                    None if lowest else block(space.size + state, width),
+                )
+            )
+        self.levels = nn.ModuleList(rungs)
+        self.out_shape = (dim + state,)
+
+    def encoder(self, network: Any) -> Any:
+        if len(self.sizes) == 1:
+            return network
+        steps = [nn.Sequential(nn.Flatten(), block(a, b)) for a, b in pairwise(self.sizes)]
+        return Climb(network, steps, sum(self.sizes))

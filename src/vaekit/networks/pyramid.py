@@ -1,0 +1,86 @@
+"""Residual bottleneck blocks at the image's own size, for the towers of maps that `latents=deep` builds on them.
+
+No normalisation: the last layer of each branch starts smaller the more branches there are.
+
+Cite: Rewon Child. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. In ICLR 2021.
+    https://arxiv.org/abs/2011.10650
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.networks.glorot import glorot
+from vaekit.spaces import Image, Real
+
+
+def scaled(layer: Any, scale: float) -> Any:
+    """The same layer with its weights, as drawn, times `scale`."""
+    with torch.no_grad():
+        layer.weight.mul_(scale)
+    return layer
+
+
+class Bottleneck(nn.Module):
+    """Maps `[..., C, H, W]`: x plus convolutions of it through a quarter of the channels (Child 2021, figure 3).
+
+    size: (H, W); maps of at most 2x2 have no neighbours to look at, and get 1x1 convolutions alone. scale: by which the
+    last layer is multiplied at the start.
+    """
+
+    def __init__(self, channels: int, size: tuple[int, ...], scale: float = 1.0):
+        super().__init__()
+        middle, kernel = max(1, channels // 4), 3 if min(size) > 2 else 1
+        widths = [(channels, middle, 1), (middle, middle, kernel), (middle, middle, kernel), (middle, channels, 1)]
+        layers = [(nn.GELU(), nn.Conv2d(a, b, k, padding=k // 2)) for a, b, k in widths]
+        self.body = glorot(nn.Sequential(*sum(layers, ())))
+        scaled(layers[-1][1], scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
+
+
+def stack(channels: int, blocks: int, size: tuple[int, ...]) -> list[nn.Module]:
+    """That many blocks, one after the other."""
+    return [Bottleneck(channels, size, blocks**-0.5) for _ in range(blocks)]
+
+
+class Encoder(nn.Module):
+    """x `[N, C, H, W]` -> a map `[N, channels, H, W]`."""
+
+    reads = Image
+    gives = frozenset({"maps"})
+
+    def __init__(self, space: Real, channels: int, blocks: int = 1):
+        super().__init__()
+        colours, *size = space.shape
+        stem = glorot(nn.Conv2d(colours, channels, kernel_size=3, padding=1))
+        self.body = nn.Sequential(stem, *stack(channels, blocks, tuple(size)))
+        self.out_shape = (channels, *size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class Decoder(nn.Module):
+    """Latent state `[N, *in_shape]`, a map of any size or a vector -> `[N, params, C, H, W]`."""
+
+    def __init__(self, in_shape: tuple[int, ...], space: Real, params: int, channels: int, blocks: int = 1):
+        super().__init__()
+        self.in_shape, self.out_shape = in_shape, (params, *space.shape)
+        colours, *size = space.shape
+        seed: list[nn.Module] = []
+        if len(in_shape) != 3:  # a vector is made a map of a quarter of the size
+            shape = (channels, -(-size[0] // 4), -(-size[1] // 4))
+            seed = [nn.Flatten(), nn.Linear(math.prod(in_shape), math.prod(shape)), nn.Unflatten(1, shape)]
+        stem = nn.Conv2d(in_shape[0] if not seed else channels, channels, kernel_size=3, padding=1)
+        self.seed = glorot(nn.Sequential(*seed, nn.Upsample(size=tuple(size)), stem))
+        self.body = nn.Sequential(*stack(channels, blocks, tuple(size)))
+        self.head = glorot(
+            nn.Sequential(nn.GELU(), nn.Conv2d(channels, params * colours, kernel_size=3, padding=1, bias=False))
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.head(self.body(self.seed(z))).unflatten(1, self.out_shape[:2])

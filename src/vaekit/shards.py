@@ -1,0 +1,28 @@
+"""What trainer=fsdp asks of everyone who uses a model's weights outside of a step: a process has but a part of them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import lightning.pytorch as L
+from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
+
+
+def whole(trainer: L.Trainer) -> AbstractContextManager:
+    """Within, the trainer's model has all of its weights, to be read. Every process has to enter."""
+    if isinstance(model := trainer.model, FullyShardedDataParallel):
+        return FullyShardedDataParallel.summon_full_params(model, writeback=False)
+    return nullcontext()
+
+
+def gather(trainer: L.Trainer, module: Any) -> None:
+    """Let `module` be an ordinary one again, after the trainer has fitted or tested it. Every process calls this."""
+    if not isinstance(trainer.model, FullyShardedDataParallel):
+        return
+    with whole(trainer):
+        weights = {name: weight.detach().cpu().clone() for name, weight in module.named_parameters()}
+    for name, weight in weights.items():
+        owner, _, own_name = name.rpartition(".")
+        setattr(module.get_submodule(owner), own_name, nn.Parameter(weight))

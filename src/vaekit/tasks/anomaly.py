@@ -1,0 +1,191 @@
+"""How unusual an example is, by what a VAE makes of it, and by what scikit-learn and pyod do."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import KernelDensity
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+
+from vaekit.batch import Batch
+from vaekit.latents.tower import Step, descend
+from vaekit.refusal import Refusal
+from vaekit.vae import VAE, posterior_mean
+
+SCORES = ("path", "nll", "elbo", "distortion", "rate", "reconstruction", "latent", "typicality", "regret")
+DENSITY = {"nll", "elbo", "rate", "typicality", "regret"}  # which an autoencoder does not have
+PATH = ("distortion", "rate", "reconstruction")
+AT_ONCE = 10  # draws of z that the distortion is the mean of
+TWO_SIDED = {"rate"}  # the code of an anomaly may cost more than others, or less
+
+
+@dataclass(frozen=True)
+class Measured:
+    """N rows x, `[N, *space.shape]`, and what a VAE makes of them: posterior means at the top level, `[N, D]`, and N
+    numbers by name.
+    """
+
+    x: np.ndarray
+    codes: np.ndarray
+    statistics: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def flat(self) -> np.ndarray:
+        """x as vectors, `[N, D]`."""
+        return self.x.reshape(len(self), -1)
+
+
+def join(parts: list[Measured]) -> Measured:
+    """The rows of all parts, one after the other."""
+    x, codes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "codes"))
+    names = parts[0].statistics
+    return Measured(x, codes, {name: np.concatenate([part.statistics[name] for part in parts]) for name in names})
+
+
+def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: int = 0) -> Measured:
+    """nll by num_samples draws of z, distortion by ten at most, rate, and elbo (negative, too), in nats, and
+    `reconstruction`, the squared error of E[x | z] at the posterior's mean z; of what is observed. An autoencoder has
+    no nll, rate and elbo.
+
+    regret_steps: above 0 also `regret`.
+    """
+    parts = []
+    for batch in batches:
+        with torch.no_grad():
+            features = vae.encoder(batch.x)
+            terms = vae.terms(batch, features, min(num_samples, AT_ONCE))
+            code, mean = _reconstruct(vae, features)
+            errors = (mean - batch.x).square() * (1 if batch.mask is None else batch.mask)
+            part = {"distortion": terms.distortion, "reconstruction": errors.flatten(1).sum(1)}
+            if vae.has_density:
+                nll = math.log(num_samples) - vae.log_weights(batch, num_samples).logsumexp(0)
+                part |= {"nll": nll, "elbo": -terms.elbo, "rate": terms.rate}
+        if regret_steps:
+            part["regret"] = regret(vae, batch, features, regret_steps)
+        parts.append({name: each.cpu() for name, each in {"x": batch.x, "code": code, **part}.items()})
+    arrays = {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+    return Measured(arrays.pop("x"), arrays.pop("code"), arrays)
+
+
+def _reconstruct(vae: VAE, features: Tensor) -> tuple[Tensor, Tensor]:
+    """The posterior's mean at the top level, `[B, D]`, and E[x | z] at the means of all."""
+
+    def pick(level: Any, state: Tensor | None, p: Distribution) -> Step:
+        q = level.infer(features, state)
+        return Step(posterior_mean(q), q, p)
+
+    steps, state = descend(vae.latents.levels, pick)
+    return steps[0].z.flatten(1), vae.likelihood(state).mean
+
+
+def regret(vae: VAE, batch: Batch, features: Tensor, steps: int, draws: int = 16) -> Tensor:
+    """Likelihood regret in nats, `[B]`: what the ELBO of each example gains where q is fitted to it alone, by Adam from
+    the encoder's (Xiao et al. 2020, https://arxiv.org/abs/2003.02977, section 4).
+
+    Raises `Refusal` unless q is a diagonal Gaussian on one level, and for missing values.
+    """
+    with torch.no_grad():
+        first, *others = vae.infer(features).steps
+    q = first.q
+    if others or batch.mask is not None or not (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
+        raise Refusal(
+            "regret needs posterior=gaussian, latents=single and no missing values; leave it out of task.scores."
+        )
+    loc, log_scale = q.mean.clone().requires_grad_(), q.stddev.log().requires_grad_()
+
+    def elbo(noise: Tensor) -> Tensor:
+        z = loc + log_scale.exp() * noise
+        now = Independent(Normal(loc, log_scale.exp(), validate_args=False), q.reinterpreted_batch_ndims)
+        return (vae.joint(batch.x, [z]) - now.log_prob(z)).mean(0)
+
+    optimizer, noise = torch.optim.Adam([loc, log_scale], lr=0.05), torch.randn(draws, *loc.shape, device=loc.device)
+    with torch.no_grad():
+        before = elbo(noise)
+    for _ in range(steps):
+        loss = -elbo(torch.randn_like(loc).unsqueeze(0)).sum()
+        loc.grad, log_scale.grad = torch.autograd.grad(loss, (loc, log_scale))
+        optimizer.step()
+    with torch.no_grad():
+        return elbo(noise) - before
+
+
+class Detector:
+    """Scores that are high where an example is unusual, and their p-values, fitted to normal rows.
+
+    `path` is -log of a kernel density of distortion, rate and reconstruction, which tell the path from x to z and back
+    (Huang et al. 2024, https://arxiv.org/abs/2401.04933). `typicality` is the distance of the nll from its mean
+    (Nalisnick et al. 2019, https://arxiv.org/abs/1906.02994, for one example). Both are fitted to the held-out rows,
+    which also calibrate, in `path` by the density of the other nine tenths. `latent` is the Mahalanobis distance from
+    the training codes. All else is `measure`'s.
+    """
+
+    def __init__(self, train: Measured, held_out: Measured, names: Iterable[str]):
+        self.names = list(names)
+        self.codes = LedoitWolf().fit(train.codes)
+        self.typical = held_out.statistics["nll"].mean() if "nll" in held_out.statistics else None
+        path = self._path(held_out)
+        self.location, self.scale = path.mean(0), path.std(0) + 1e-6
+        self.density = self._fit(path)
+        self.calibration = self.scores(held_out)
+        if "path" in self.names:
+            tenth = np.arange(len(path)) % 10
+            for k in range(10):
+                self.calibration["path"][tenth == k] = self._unlikely(self._fit(path[tenth != k]), path[tenth == k])
+
+    def _path(self, rows: Measured) -> np.ndarray:
+        return np.stack([rows.statistics[name] for name in PATH if name in rows.statistics], 1).astype(np.float64)
+
+    def _fit(self, path: np.ndarray) -> KernelDensity:
+        return KernelDensity(bandwidth="scott").fit((path - self.location) / self.scale)
+
+    def _unlikely(self, density: KernelDensity, path: np.ndarray) -> np.ndarray:
+        return -density.score_samples((path - self.location) / self.scale)
+
+    def scores(self, rows: Measured) -> dict[str, np.ndarray]:
+        """By name, `[N]` each."""
+        special: dict[str, Callable[[], np.ndarray]] = {
+            "path": lambda: self._unlikely(self.density, self._path(rows)),
+            "latent": lambda: np.sqrt(self.codes.mahalanobis(rows.codes)),
+            "typicality": lambda: np.abs(rows.statistics["nll"] - self.typical),
+        }
+        return {name: special[name]() if name in special else rows.statistics[name] for name in self.names}
+
+    def p_values(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """How often a normal row has such a score or a higher one; for the rate, one so far out on its side, twice."""
+        p = {}
+        for name, each in scores.items():
+            calibration = np.sort(self.calibration[name])
+            higher = len(calibration) - np.searchsorted(calibration, each, side="left")
+            p[name] = (1 + higher) / (1 + len(calibration))
+            if name in TWO_SIDED:
+                lower = (1 + np.searchsorted(calibration, each, side="right")) / (1 + len(calibration))
+                p[name] = np.minimum(1, 2 * np.minimum(p[name], lower))
+        return p
+
+
+def baselines(train: np.ndarray, rows: np.ndarray, components: int, seed: int) -> dict[str, np.ndarray]:
+    """Scores of the same rows `[N, D]` by scikit-learn: an isolation forest, and the squared error of a principal
+    component analysis with so many components; where pyod is installed, also by its ECOD.
+    """
+    pca = PCA(min(components, *train.shape) - (components >= min(train.shape)), random_state=seed).fit(train)
+    found = {
+        "isolation forest": -IsolationForest(random_state=seed).fit(train).score_samples(rows),
+        "PCA": np.square(pca.inverse_transform(pca.transform(rows)) - rows).sum(1),
+    }
+    if importlib.util.find_spec("pyod"):  # wants an older pandas, so that it is nobody's dependency here
+        ecod = importlib.import_module("pyod.models.ecod").ECOD()
+        found["ECOD"] = ecod.fit(train).decision_function(rows)
+    return found

@@ -1,0 +1,105 @@
+"""A small classifier, trained here: it judges made examples by what they tell of the classes of real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import OneCycleLR
+
+from vaekit.data.module import Part
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Real
+from vaekit.tasks.context import Context
+
+STEPS, BATCH, CHUNK = 1500, 128, 1024
+
+
+@dataclass
+class Examples:
+    """`count` rows. read: row numbers `[B]` -> x `[B, *space.shape]`. label: `[count]`, or None."""
+
+    count: int
+    read: Callable[[Tensor], Tensor]
+    label: Tensor | None
+
+    def some(self, n: int) -> Tensor:
+        """x of n rows drawn at random, or of all where there are fewer."""
+        return self.read(torch.randperm(self.count)[:n])
+
+
+class Classifier(nn.Module):
+    """x `[B, *space.shape]` -> a logit for each of `classes` `[K]`. features: what the last layer reads, `[B, 128]`."""
+
+    classes: Tensor
+
+    def __init__(self, space: Real, classes: Tensor):
+        super().__init__()
+        if isinstance(space, Image):
+            body = [nn.Conv2d(space.shape[0], 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU()]
+            body += [nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.BatchNorm2d(64), nn.ReLU()]
+            body += [nn.AdaptiveAvgPool2d(7)] if min(space.shape[1:]) > 28 else []
+        else:
+            body = [nn.BatchNorm1d(space.size), nn.Linear(space.size, 256), nn.ReLU()]
+        self.features = nn.Sequential(*body, nn.Flatten(), nn.LazyLinear(128), nn.ReLU())
+        self.head = nn.Linear(128, len(classes))
+        self.register_buffer("classes", classes)
+        self.features.eval()(torch.zeros(2, *space.shape))  # the lazy layer sees its size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+def class_of(label: Tensor) -> Tensor:
+    """One number a row: label `[N]`, or the first of `[N, F]` factors."""
+    return label.reshape(len(label), -1)[:, 0]
+
+
+def real_rows(context: Context, part: Part) -> Examples:
+    """Rows of the run's data as they are before anything is drawn: grey where the model reads binarised images."""
+    rows, transform = context.data.in_order(part), context.data.transform
+    rows.draw = None
+    label = None if rows.label is None else class_of(rows.label[rows.indices])
+    return Examples(len(rows.indices), lambda n: transform.expected(rows.gather(rows.indices[n]).x), label)
+
+
+def fit(rows: Examples, space: Real, device: torch.device, what: str) -> Classifier:
+    """A classifier after `STEPS` steps on batches drawn from `rows`; `what` stands beside the progress bar.
+
+    Raises `Refusal` where they have no labels.
+    """
+    if rows.label is None:
+        raise Refusal("There are no labels to train a classifier on; use data that have some.")
+    classes = rows.label.unique()
+    classifier = Classifier(space, classes).to(device).train()
+    answers = torch.searchsorted(classes, rows.label)
+    optimizer = torch.optim.Adam(classifier.parameters())
+    decay = OneCycleLR(optimizer, max_lr=3e-3, total_steps=STEPS)
+    for _ in track(range(STEPS), what):
+        drawn = torch.randint(rows.count, (BATCH,))
+        optimizer.zero_grad()
+        cross_entropy(classifier(rows.read(drawn).to(device)), answers[drawn].to(device)).backward()
+        optimizer.step()
+        decay.step()
+    return classifier.eval()
+
+
+@torch.no_grad()
+def accuracy(classifier: Classifier, rows: Examples) -> float:
+    """The share of rows whose class is found."""
+    assert rows.label is not None
+    right = 0
+    for numbers in torch.arange(rows.count).split(CHUNK):
+        found = classifier(rows.read(numbers).to(classifier.classes.device)).argmax(1)
+        right += int((classifier.classes[found].cpu() == rows.label[numbers]).sum())
+    return right / rows.count
+
+
+@torch.no_grad()
+def features(classifier: Classifier, x: Tensor) -> Tensor:
+    """What the classifier's last layer reads of x `[N, *space.shape]`: `[N, 128]`."""
+    return torch.cat([classifier.features(part.to(classifier.classes.device)) for part in x.split(CHUNK)])

@@ -1,0 +1,119 @@
+"""Several runs side by side."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from vaekit import runs
+from vaekit.figures import save_panels
+from vaekit.refusal import Refusal
+from vaekit.tasks.context import Context
+
+GROUPS = "data network posterior prior latents likelihood objective penalty optimizer evaluation"
+WHAT = re.compile(  # the settings that say what a run is, each once: where it is written
+    rf"(?!data\.(module|source)\.|network\.(decoder|encoder\.(?!_target_))|.*\._(?!target_))"
+    rf"(({GROUPS.replace(' ', '|')})\..+|seed|trainer\.(max_epochs|precision))"
+)
+BARS = ("test/nll", "test/rate", "test/distortion")
+
+
+def compare(context: Context, others: str | Path | Sequence[str | Path] = ()) -> dict[str, dict[str, Any]]:
+    """This run and others, by name: the settings in which they differ, and their metrics.json: comparison.csv, a row
+    a run; the table shows those of the test.
+
+    comparison.png: test figures of each, and the loss over the steps of its metrics.csv, of validation or else of
+    training. Raises `Refusal` for no other run, a folder that is none, and one that is named twice.
+    """
+    folders = [context.run, *map(runs.find, [others] if isinstance(others, str | Path) else others)]
+    resolved = [folder.resolve() for folder in folders]
+    if len(folders) < 2 or len(set(resolved)) < len(folders):
+        raise Refusal(
+            f"Got task.others={others}, expected other runs than {context.run}; use task.others=[outputs/...]."
+        )
+    names = dict(zip(_short(resolved), folders, strict=True))
+    settings = {name: dict(chosen(runs.read_whole_config(folder))) for name, folder in names.items()}
+    known = dict.fromkeys(key for each in settings.values() for key in each)
+    differing = [key for key in known if len({str(each.get(key)) for each in settings.values()}) > 1]
+    found = {
+        name: {key: settings[name].get(key) for key in differing} | runs.read_metrics(folder)
+        for name, folder in names.items()
+    }
+    rows = list(dict.fromkeys(key for each in found.values() for key in each))
+    with (context.out / "comparison.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["run", *rows])
+        writer.writeheader()
+        writer.writerows({"run": name, **each} for name, each in found.items())
+    draw(context.out / "comparison.png", found, names)
+    table = Table(Column("", no_wrap=True), *names, title="Runs", title_justify="left")
+    for row in (row for row in rows if row in differing or row.startswith("test/")):
+        table.add_row(row, *(Text(_spell(each.get(row))) for each in found.values()))
+    Console().print(table)
+    return found
+
+
+def chosen(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings that say what a run is, as key.key and value; a part by its name alone."""
+    if isinstance(config, Mapping):
+        for name, value in config.items():
+            yield from chosen(value, f"{key}.{name}" if key else str(name))
+    elif WHAT.fullmatch(key):
+        if key.endswith("._target_"):  # vaekit.priors.vamp.Vamp is prior=vamp; optimisers share a module
+            config = str(config).split(".")[-1 if key.startswith("optimizer") else -2]
+        yield key.removesuffix("._target_"), config
+
+
+def learning_curve(folder: Path) -> tuple[str, list[tuple[int, float]]]:
+    """The loss over the steps of a run's metrics.csv, and which: of validation, else of training. Empty without one."""
+    if not (folder / "metrics.csv").is_file():
+        return "", []
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for name in ("val/loss", "train/loss"):
+        if points := [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]:
+            return name, points
+    return "", []
+
+
+def draw(path: Path, found: Mapping[str, Mapping[str, Any]], folders: Mapping[str, Path]) -> None:
+    def bars(metric: str) -> Any:
+        values = {name: each[metric] for name, each in found.items() if metric in each}
+
+        def plot(axis: Any) -> None:
+            axis.barh(range(len(values)), list(values.values()))
+            axis.set_yticks(range(len(values)), values)
+            axis.invert_yaxis()
+
+        return plot
+
+    def curves(axis: Any) -> None:
+        for name, folder in folders.items():
+            measure, points = learning_curve(folder)
+            if points:
+                axis.plot(*zip(*points, strict=True), label=f"{name}, {measure}")
+        axis.set(xlabel="step", ylabel="nats per example")
+        if axis.lines:
+            axis.legend()
+
+    shown = {metric: bars(metric) for metric in BARS if any(metric in each for each in found.values())}
+    save_panels(path, {**shown, "learning curves": curves})
+
+
+def _short(folders: Sequence[Path]) -> list[str]:
+    """The last parts of paths, as many as tell them apart."""
+    for count in range(1, max(len(folder.parts) for folder in folders) + 1):
+        names = ["/".join(folder.parts[-count:]) for folder in folders]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _spell(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else "" if value is None else str(value)

@@ -1,0 +1,161 @@
+"""Lossless compression of images by a trained VAE."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+from rich.console import Console
+from rich.progress import Progress, track
+from rich.table import Table
+
+from vaekit.batch import Batch
+from vaekit.coding.archive import Archive, fingerprint
+from vaekit.coding.bits_back import check_space, encode
+from vaekit.coding.originals import Form, read
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image
+from vaekit.tasks.checks import within
+from vaekit.tasks.context import Context
+
+NAME = "compressed.vaekit"
+COMPARED = 10_000  # examples that other compressors are given, at most
+
+
+def compress(
+    context: Context,
+    input: str | Path | None = None,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    num_samples: int | None = None,
+) -> dict[str, float]:
+    """Examples into one file, from which `decompress` gets them back bit for bit: compressed.vaekit.
+
+    Bits-back coding (`vaekit.coding.bits_back`) for latents that are Gaussian, or a mixture of Gaussians in the prior,
+    or discrete, each dimension by itself, in any number of levels; and for a likelihood of discrete values.
+
+    input: a folder of images or one image (their pixels are kept, as PNG; not their metadata), or rows in .npy or .npz.
+        None for the test examples, as whole numbers of grey levels.
+    output: the file to write, in place of the task's own folder. overwrite: it may be there already.
+    num_samples: importance samples of the nll; None for as many as after training.
+    Writes compression.json, and returns it: bits per dimension of the file with all that is in it, of the model's
+    bounds elbo and nll for these examples, and of other compressors (of the first 10,000; PNG, WebP: a file an image).
+    Raises `Refusal` for examples that do not fit or would not come back exactly, and a model that cannot code them.
+    """
+    if num_samples is None:
+        num_samples = context.config["evaluation"]["num_samples"]
+    within("task.num_samples", num_samples, 1)
+    check_space(context.vae)
+    space = context.vae.space
+    assert isinstance(space, Image) and space.levels is not None
+    file = destination(context.out / NAME if output is None else output, overwrite, input)
+    if input is not None:
+        x, form = read(Path(input).expanduser(), space)
+    else:
+        x, form = _test_rows(context, space.levels)
+    start = time.perf_counter()
+    with Progress() as bar:
+        task = bar.add_task("compressing", total=len(x))
+        stream = encode(context.vae, x, context.batch_size, lambda n: bar.advance(task, n))
+    seconds = time.perf_counter() - start
+    run = "/".join(context.run.absolute().parts[-2:])
+    archive = Archive(fingerprint(context.vae), run, form, form.checksum(x, space.levels), stream).to_bytes()
+    write(file, archive)
+
+    bits = {"vaekit": 8 * len(archive) / x.size, **_bounds(context, x, num_samples), **_others(x, space.levels)}
+    (context.out / "compression.json").write_text(json.dumps(bits, indent=2) + "\n")
+    table = Table("", "bits per dimension", title=f"{len(x):,} examples", title_justify="left")
+    for name, value in bits.items():
+        table.add_row(
+            {"elbo": "model's elbo", "nll": f"model's nll ({num_samples} samples)"}.get(name, name), f"{value:.4f}"
+        )
+    Console().print(table)
+    if len(x) > COMPARED:
+        Console().print(f"gzip, bz2, xz, PNG and WebP: of the first {COMPARED:,} examples")
+    Console().print(
+        f"{file.name}: {len(archive):,} bytes, {len(x) / seconds:,.0f} examples/s", soft_wrap=True, highlight=False
+    )
+    return bits
+
+
+def destination(path: str | Path, overwrite: bool, input: str | Path | None) -> Path:
+    """The file or folder to write. Raises `Refusal` if it is there and must not be replaced, or is the input."""
+    if not isinstance(overwrite, bool):
+        raise Refusal(f"Got task.overwrite={overwrite}, expected true or false; use task.overwrite=true.")
+    path = Path(path).expanduser()
+    if input is not None and path.exists() and path.resolve().is_relative_to(Path(input).expanduser().resolve()):
+        raise Refusal(f"task.output={path} is the input, or lies in it, and that stays as it is; name another.")
+    if path.exists() and not overwrite:
+        raise Refusal(f"{path} is there already; name another task.output, or use task.overwrite=true.")
+    if not path.parent.is_dir():
+        raise Refusal(f"There is no folder {path.parent}; make it, or name another task.output.")
+    return path
+
+
+def write(file: Path, data: bytes) -> None:
+    """Write a file in one step: nobody finds half of it. Raises `Refusal` where that cannot be."""
+    unfinished = file.with_name(f".{file.name}-{os.getpid()}")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(file)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise Refusal(f"Cannot write {file} ({error.strerror}); name another task.output.") from error
+
+
+def _test_rows(context: Context, levels: int) -> tuple[np.ndarray, Form]:
+    kind = np.min_scalar_type(levels - 1)
+    total, size = len(context.test.indices), context.batch_size
+    parts = (context.examples(slice(start, start + size)) for start in range(0, total, size))
+    x = torch.cat([(part * (levels - 1)).round().cpu() for part in parts]).numpy().astype(kind)
+    return x, Form(levels - 1, kind.str)
+
+
+@torch.no_grad()
+def _bounds(context: Context, x: np.ndarray, num_samples: int) -> dict[str, float]:
+    """The model's bounds on what the examples cost, in bits per dimension."""
+    vae, nats = context.vae, np.zeros(2)
+    assert isinstance(vae.space, Image) and vae.space.levels is not None
+    for start in track(range(0, len(x), context.batch_size), "evaluating"):
+        rows = torch.from_numpy(x[start : start + context.batch_size]).to(vae.device).float() / (vae.space.levels - 1)
+        log_px = vae.log_weights(Batch(rows), num_samples).double().logsumexp(0) - np.log(num_samples)
+        nats -= float(vae(Batch(rows)).elbo.double().sum()), float(log_px.sum())
+    return dict(zip(("elbo", "nll"), map(float, nats / x.size / np.log(2)), strict=True))
+
+
+def _others(x: np.ndarray, levels: int) -> dict[str, float]:
+    """Bits per dimension of other compressors at their best: of all examples as bytes, or bits if they are binary; of
+    an image each, files of their own added up."""
+    x = x[:COMPARED]
+    rows = (np.packbits(x) if levels == 2 else x).tobytes()
+    sizes = {
+        "gzip": len(gzip.compress(rows, 9)),
+        "bz2": len(bz2.compress(rows, 9)),
+        "xz": len(lzma.compress(rows, preset=9 | lzma.PRESET_EXTREME)),
+    }
+    if x.shape[1] in (1, 3) and levels <= 256:
+        sizes |= {"PNG": 0, "WebP": 0}
+        for image in track(x * np.uint8(255) if levels == 2 else x, "comparing"):
+            picture = PIL.Image.fromarray(
+                image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
+            )
+            sizes["PNG"] += _size(
+                picture.convert("1") if levels == 2 and len(image) == 1 else picture, "PNG", optimize=True
+            )
+            sizes["WebP"] += _size(picture.convert("RGB"), "WebP", lossless=True)
+    return {name: 8 * size / x.size for name, size in sizes.items()}
+
+
+def _size(picture: PIL.Image.Image, kind: str, **options: bool) -> int:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.tell()

@@ -1,0 +1,78 @@
+"""What `compress` made small, as it was."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from vaekit.coding.archive import fingerprint, read
+from vaekit.coding.bits_back import OTHERWISE, check_space, decode
+from vaekit.coding.originals import check_name, write_images
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image
+from vaekit.tasks.compress import NAME, destination, write
+from vaekit.tasks.context import Context
+
+
+def decompress(
+    context: Context, input: str | Path | None = None, output: str | Path | None = None, overwrite: bool = False
+) -> np.ndarray:
+    """The examples `[N, *space.shape]` of a compressed file, values and type bit for bit as they were: restored.npy,
+    or, of a folder of images, PNG files under their names in restored/.
+
+    The model must be the very one that compressed; the machine may be another, as networks run in float64 and what they
+    give is rounded. Should it still compute otherwise somewhere, the checksum of the values says so: nothing is written
+    unless every value came back.
+
+    input: the file; None for what `compress` left in the run's folder.
+    output: a .npy file, or a folder for images, in place of the task's own folder. overwrite: files that are there
+        already may be replaced.
+    Raises `Refusal` for a file that is none of compress's, is damaged, or is of another version, model or machine.
+    """
+    file = context.run / "tasks" / "compress" / NAME if input is None else Path(input).expanduser()
+    archive = read(file)
+    check_space(context.vae)
+    space, form = context.vae.space, archive.form
+    assert isinstance(space, Image) and space.levels is not None
+    if archive.model != fingerprint(context.vae):
+        raise Refusal(
+            f"{file} was compressed by another model than that of {context.run}; give the run that did, "
+            f"run=.../{archive.run}."
+        )
+    target = destination(output or context.out / ("restored" if form.names else "restored.npy"), overwrite, file)
+    if form.names is None and target.suffix != ".npy":
+        raise Refusal(f"{file} holds an array, got task.output={target}; use task.output={target}.npy.")
+    for name in form.names or []:
+        check_name(name)
+        if (target / name).resolve() == file.resolve():
+            raise Refusal(f"{file} would be replaced by an image of its own; name another task.output.")
+    with Progress() as bar:
+        task = bar.add_task("decompressing", total=sum(archive.stream.sizes))
+        x = decode(context.vae, archive.stream, lambda n: bar.advance(task, n))
+    if form.checksum(x, space.levels) != archive.checksum:
+        raise Refusal(OTHERWISE)
+    values = form.restore(x, space.levels)
+    if form.names is None:
+        array = io.BytesIO()
+        np.save(array, values, allow_pickle=False)
+        write(target, array.getvalue())
+    else:
+        _write_folder(target, form.names, values)
+    Console().print(f"{len(values):,} examples came back as they were: {values.dtype} {list(values.shape)}")
+    return values
+
+
+def _write_folder(folder: Path, names: list[str], values: np.ndarray) -> None:
+    try:
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as unfinished:
+            write_images(Path(unfinished), names, values)
+            for name in names:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (Path(unfinished) / name).replace(folder / name)
+    except OSError as error:
+        raise Refusal(f"Cannot write to {folder} ({error.strerror}); name another task.output.") from error

@@ -1,0 +1,225 @@
+"""Which examples are unlike those that the model was trained on."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor
+
+from vaekit import runs
+from vaekit.batch import Batch
+from vaekit.configs import options
+from vaekit.data.batches import Batches
+from vaekit.data.module import DataModule, Part
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image
+from vaekit.summary import describe_space
+from vaekit.tasks.anomaly import DENSITY, SCORES, Detector, Measured, baselines, join, measure
+from vaekit.tasks.checks import one_of, within
+from vaekit.tasks.context import Context
+from vaekit.tasks.inputs import open_input
+
+FITTED = 10_000  # training rows that codes and baselines are fitted to, and held-out rows
+ALPHA = 0.05  # at or below it a p-value is an alarm
+
+Labels = int | Sequence[int] | None
+Figures = dict[str, np.ndarray]
+
+
+@dataclass
+class Rows:
+    """A set of rows to judge: its name, its examples' names, which of them are known to be anomalies, and the rows."""
+
+    name: str
+    examples: Sequence[Any]
+    anomaly: np.ndarray
+    batches: Iterable[Batch]
+
+
+def detect(
+    context: Context,
+    input: str | Path | None = None,
+    anomalies: str | Path | None = None,
+    other: str | None = None,
+    normal: Labels = None,
+    scores: Sequence[str] | None = None,
+    num_samples: int = 10,
+    steps: int = 100,
+    n: int = 32,
+) -> dict[str, np.ndarray]:
+    """Scores of each test row, high where it is unusual, and p-values on held-out (validation) rows, which are normal.
+
+    input: in place of the test rows, an image file, a folder of images, or rows in .npy or .npz.
+    anomalies: more of that kind, known to be unusual. other: a data set whose test rows are anomalies, e.g. mnist.
+    normal: labels of the run's data that are normal: only such training and validation rows count, and test rows with
+        other labels are anomalies.
+    scores: of path, nll, elbo, distortion, rate, reconstruction, latent, typicality and regret, see
+        `vaekit.tasks.anomaly`; the first one decides. None: all that the model has, but regret, which is slow.
+    num_samples: draws of z a row. steps: of regret. n: pictures.
+    Returns the scores by name, `[N]`, and their p-values as p/<name>; first the test rows', then the anomalies'.
+
+    Writes scores.csv: set, row or file, whether it is an anomaly where that is known, each score and its p-value. Where
+    anomalies are known, metrics.json: AUROC and AUPR of each score, of an isolation forest, of PCA, and of ECOD where
+    pyod is installed. For images maps.png and maps.npz: the n most unusual ones x, the mean E[x | z] at the posterior's
+    mean z, and the map of how far each pixel is from it.
+    Raises `Refusal` for settings, files and data sets that do not fit.
+    """
+    vae = context.vae
+    names = _names(vae.has_density, scores)
+    for name, value in (("num_samples", num_samples), ("steps", steps), ("n", n)):
+        within(f"task.{name}", value, 1)
+    seed, regret_steps = int(torch.randint(2**31, ())), steps if "regret" in names else 0
+    sets = list(_sets(context, input, anomalies, other, normal))
+
+    def look(rows: Batches | Rows, what: str, regret_steps: int = regret_steps) -> Measured:
+        rows = rows if isinstance(rows, Rows) else _of_data(context, rows, what)
+        batches = track(rows.batches, f"measuring {what}", total=-(-len(rows.examples) // context.batch_size))
+        return measure(vae, batches, num_samples, regret_steps)
+
+    train, held_out = (_in_order(context.data, part, normal) for part in ("train", "val"))
+    for rows in (train, held_out):
+        rows.indices = rows.indices[:FITTED]
+    fitted = look(train, "training rows", regret_steps=0)
+    detector = Detector(fitted, look(held_out, "held-out rows"), names)
+    measured = join([look(each, each.name) for each in sets])
+    found = detector.scores(measured)
+    p = detector.p_values(found)
+
+    truth = np.concatenate([each.anomaly for each in sets])
+    known = bool(truth.any() and not truth.all())
+    _write(context, sets, found, p, known)
+    if known:
+        baseline = baselines(fitted.flat, measured.flat, fitted.codes.shape[1], seed)
+        _report(context, truth, found, p, baseline)
+    alarms = p[names[0]] <= ALPHA
+    Console().print(f"{names[0]}: {alarms.sum():,} of {len(alarms):,} rows have a p-value of at most {ALPHA}")
+    if isinstance(vae.space, Image):
+        most = np.argsort(-found[names[0]], kind="stable")[:n]
+        x = torch.from_numpy(measured.x[most])
+        mean = torch.cat([vae.reconstruct(part).cpu() for part in x.split(context.batch_size)])
+        grid = torch.stack([x, mean, (x - mean).abs()], 1).flatten(0, 1)
+        context.save("maps", grid, columns=12, x=x, mean=mean, map=(x - mean).abs())
+    return found | {f"p/{name}": each for name, each in p.items()}
+
+
+def _names(has_density: bool, scores: Any) -> list[str]:
+    """The scores to give, the one that decides first."""
+    there = [name for name in SCORES if has_density or name not in DENSITY]
+    if scores is None:
+        return [name for name in there if name != "regret"]
+    scores = [scores] if isinstance(scores, str) else list(scores)
+    for name in scores:
+        one_of("task.scores", name, there)
+    if not scores:
+        raise Refusal(f"task.scores is empty; use task.scores=[{there[0]}].")
+    return scores
+
+
+def _in_order(data: DataModule, part: Part, normal: Labels) -> Batches:
+    """The rows of a part; only those with `normal` labels, where any are named."""
+    rows = data.in_order(part)
+    if normal is not None:
+        rows.indices = rows.indices[_are(normal, rows)]
+    if len(rows.indices) < 10:
+        raise Refusal(
+            f"There are {len(rows.indices)} normal {part} rows, expected at least 10; "
+            f"name labels that they have by task.normal, or set data.validation=0.2."
+        )
+    return rows
+
+
+def _are(normal: int | Sequence[int], rows: Batches) -> Tensor:
+    """Which rows have one of these labels, `[N]`."""
+    labels = [normal] if isinstance(normal, int) else normal
+    if not labels or not all(isinstance(label, int) for label in labels):
+        raise Refusal(
+            f"Got task.normal={normal}, expected labels, whole numbers; use task.normal=0 or task.normal=[0,1]."
+        )
+    if rows.label is None or rows.label.dim() != 1:
+        raise Refusal("task.normal names labels, but these data have none, or several a row; leave out task.normal.")
+    return torch.isin(rows.label[rows.indices], torch.tensor(labels))
+
+
+def _sets(context: Context, input: Any, anomalies: Any, other: Any, normal: Labels) -> Iterator[Rows]:
+    if input is not None:
+        yield _of_files(context, input, "input", False)
+    else:
+        test = context.test
+        yield _of_data(context, test, "test", False if normal is None else ~_are(normal, test).numpy())
+    if other is not None:
+        yield _of_data(context, other_data(context, other).in_order("test"), other, True)
+    if anomalies is not None:
+        yield _of_files(context, anomalies, "anomalies", True)
+
+
+def _of_data(context: Context, rows: Batches, name: str, anomaly: Any = False) -> Rows:
+    batches = (context.data.transform(batch.to(context.vae.device), training=False) for batch in rows)
+    return Rows(name, rows.indices.tolist(), np.broadcast_to(anomaly, len(rows.indices)), batches)
+
+
+def _of_files(context: Context, path: str | Path, name: str, anomaly: bool) -> Rows:
+    names, read = open_input(path, context.vae.space)
+    starts = range(0, len(names), context.batch_size)
+    batches = (Batch(read(slice(i, i + context.batch_size)).to(context.vae.device)) for i in starts)
+    return Rows(name, names, np.full(len(names), anomaly), batches)
+
+
+def other_data(context: Context, name: str) -> DataModule:
+    """The data set `name` of conf/data, read as the run reads its own: with its transforms, and where both are of one
+    source, from its root. Raises `Refusal` for an unknown name, or data of another space.
+    """
+    files = options("data")
+    one_of("task.other", name, [each for each in files if not each.startswith("_")])
+
+    def merged(name: str) -> Any:
+        above = [each for each in files[name].get("defaults", []) if isinstance(each, str) and each in files]
+        return OmegaConf.merge(*map(merged, above), files[name])
+
+    module = dict(context.config["data"]["module"], eval_batch_size=context.batch_size)
+    source: Any = OmegaConf.to_container(merged(name).source, resolve=True)
+    alike = source["_target_"] == module["source"]["_target_"]
+    settings = {**(module["source"] if alike else {}), **context.changes}
+    source |= {key: value for key, value in settings.items() if key in source and key != "name"}
+    data = instantiate({**module, "source": source})
+    if data.space != context.vae.space:
+        raise Refusal(
+            f"task.other={name} holds {describe_space(data.space)}, but the run was trained on "
+            f"{describe_space(context.vae.space)}; save such rows by numpy.save, and use task.anomalies=rows.npy."
+        )
+    return data
+
+
+def _write(context: Context, sets: list[Rows], scores: Figures, p: Figures, known: bool) -> None:
+    figures = zip(*(each for name in scores for each in (scores[name], p[name])), strict=True)
+    with (context.out / "scores.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["set", "example", "anomaly", *(each for name in scores for each in (name, f"p_{name}"))])
+        for rows in sets:
+            for example, anomaly in zip(rows.examples, rows.anomaly, strict=True):
+                row = [rows.name, example, int(anomaly) if known else ""]
+                writer.writerow([*row, *(f"{each:.6g}" for each in next(figures))])
+
+
+def _report(context: Context, truth: np.ndarray, scores: Figures, p: Figures, others: Figures) -> None:
+    metrics: dict[str, float] = {}
+    table = Table("", "AUROC", "AUPR", f"normal rows with p <= {ALPHA}")
+    for name, each in {**scores, **others}.items():
+        auroc, aupr = roc_auc_score(truth, each), average_precision_score(truth, each)
+        metrics |= {f"auroc/{name}": float(auroc), f"aupr/{name}": float(aupr)}
+        alarms = f"{(p[name][~truth] <= ALPHA).mean():.3f}" if name in p else ""
+        table.add_row(name, f"{auroc:.4f}", f"{aupr:.4f}", alarms)
+    runs.write_metrics(context.out, metrics)
+    Console().print(f"{truth.sum():,} anomalies among {len(truth):,} rows", highlight=False)
+    Console().print(table)

@@ -1,0 +1,125 @@
+"""The latent variables of a data set, as a table and a map."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.data.module import Part
+from vaekit.figures import save_latent_map
+from vaekit.metrics.representation import representation
+from vaekit.tasks.checks import needed, one_of, within
+from vaekit.tasks.classifier import class_of
+from vaekit.tasks.context import Context
+
+
+def embed(
+    context: Context, split: Part = "test", format: str = "npz", projection: str = "pca", rows: int = 5000
+) -> list[Tensor]:
+    """The posterior's means of a split, one `[N, *shape]` per latent level, top first: codes.npz, .csv or .parquet.
+
+    The file holds row (the number in the data's own order), label where there is one, and z (z_0, z_1, ... in a taller
+    tower); .csv and .parquet have a column for each number. latent_map.png: all codes in two dimensions by `projection`
+    (pca or umap), coloured by label.
+
+    Data with labels also give embed.json, from `rows` training and test rows at most: how well a linear probe and the
+    nearest neighbours tell the label from the codes, from as many principal components of x, and from x itself, and how
+    far k-means clusters of each agree with it (`vaekit.metrics.representation`).
+    Raises `Refusal` for another choice than these, and where a package for it is not installed.
+    """
+    one_of("task.split", split, ("train", "val", "test"))
+    one_of("task.format", format, ("npz", "csv", "parquet"))
+    one_of("task.projection", projection, ("pca", "umap"))
+    within("task.rows", rows, 10)
+    pyarrow = needed("pyarrow", "embed") if format == "parquet" else None
+    umap = needed("umap", "embed") if projection == "umap" else None
+
+    part = context.data.in_order(split)
+    found = [context.vae.encode(_data_space(context, batch)) for batch in track(part, "encoding")]
+    codes = [torch.cat(level).cpu() for level in zip(*found, strict=True)]
+    label = None if part.label is None else part.label[part.indices]
+    arrays = {"row": part.indices.numpy()} | ({} if label is None else {"label": label.numpy()})
+    arrays |= {"z" if len(codes) == 1 else f"z_{level}": z.numpy() for level, z in enumerate(codes)}
+    if format == "npz":
+        np.savez(context.out / "codes.npz", **arrays)  # type: ignore[arg-type]
+    elif format == "csv":
+        with (context.out / "codes.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns(arrays))
+            writer.writerows(zip(*columns(arrays).values(), strict=True))
+    elif pyarrow:
+        table = pyarrow.table(columns(arrays))
+        needed("pyarrow.parquet", "embed").write_table(table, context.out / "codes.parquet")
+
+    flat = torch.cat([z.flatten(1) for z in codes], 1)
+    if umap is None:
+        save_latent_map(context.out / "latent_map.png", flat, label)
+    else:
+        plane = torch.from_numpy(umap.UMAP(random_state=seed(), n_jobs=1).fit_transform(flat.numpy()))
+        save_latent_map(context.out / "latent_map.png", plane, label, ("first UMAP coordinate", "second"))
+    known = [context.data.in_order(part).label for part in ("train", "test")]
+    if all(each is not None and len(class_of(each).unique()) > 1 for each in known):
+        judge(context, rows)
+    return codes
+
+
+def judge(context: Context, rows: int) -> dict[str, dict[str, float]]:
+    """The figures of `representation` for the codes, as many principal components, and x itself: embed.json."""
+    (codes, x, label), (test_codes, test_x, test_label) = (_drawn(context, part, rows) for part in ("train", "test"))
+    pca = PCA(min(codes.shape[1], *x.shape), random_state=seed()).fit(x)
+    pairs = {
+        "codes": (codes, test_codes),
+        f"{pca.n_components_} principal components": (pca.transform(x), pca.transform(test_x)),
+        "x": (x, test_x),
+    }
+    found = {
+        name: representation(learnt, label, tested, test_label, seed())
+        for name, (learnt, tested) in track(pairs.items(), "judging")
+    }
+    (context.out / "embed.json").write_text(json.dumps(found, indent=2) + "\n")
+    title = f"What tells the label: {len(x):,} training rows, {len(test_x):,} test rows"
+    table = Table("from", *found["codes"], title=title, title_justify="left")
+    for name, figures in found.items():
+        table.add_row(name, *(f"{value:.3f}" for value in figures.values()))
+    Console().print(table)
+    return found
+
+
+def _drawn(context: Context, part: Part, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes `[N, D]`, x `[N, P]` and label `[N]` of `most` rows of a part, drawn at random."""
+    rows = context.data.in_order(part)
+    rows.indices = rows.indices[torch.randperm(len(rows.indices))[:most]]
+    codes, x, label = [], [], []
+    for batch in track(rows, f"encoding {part}"):
+        assert batch.label is not None
+        x.append(_data_space(context, batch))
+        codes.append(torch.cat([z.flatten(1) for z in context.vae.encode(x[-1])], 1).cpu())
+        label.append(class_of(batch.label))
+    return torch.cat(codes).numpy(), torch.cat(x).flatten(1).cpu().numpy(), torch.cat(label).numpy()
+
+
+def _data_space(context: Context, batch: Batch) -> Tensor:
+    return context.data.transform(batch.to(context.vae.device), training=False).x
+
+
+def columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays `[N]` and `[N, ...]` as columns: name, or name_0, name_1, ..."""
+    return {
+        name if array.ndim == 1 else f"{name}_{i}": column
+        for name, array in arrays.items()
+        for i, column in enumerate(array.reshape(len(array), -1).T)
+    }
+
+
+def seed() -> int:
+    """One that follows from the task's own."""
+    return int(torch.randint(2**31, ()))

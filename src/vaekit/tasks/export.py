@@ -1,0 +1,179 @@
+"""A run in formats that other programs read."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.latents.tower import Step, descend
+from vaekit.refusal import Refusal
+from vaekit.tasks.checks import needed
+from vaekit.tasks.context import Context
+from vaekit.tasks.model_card import model_card
+from vaekit.vae import VAE
+
+LARGEST = 1e-4  # difference from the module that what is exported may have
+CHECKED = 64  # test examples that it is looked for on, and as many draws from the prior
+FIGURES = ("samples.png", "reconstructions.png", "interpolations.png")
+
+
+class Encoder(nn.Module):
+    """x `[B, *space.shape]` -> the posterior's means, one `[B, ...]` per latent level, top first."""
+
+    def __init__(self, vae: VAE):
+        super().__init__()
+        self.encoder, self.levels = vae.encoder, vae.latents.levels
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        features = self.encoder(x)
+        draw = descend(self.levels, lambda level, state, p: Step(level.infer(features, state).mean, None, p))
+        return tuple(step.z for step in draw.steps)
+
+
+class Decoder(nn.Module):
+    """One z `[B, ...]` per latent level, top first -> the mean of p(x | z), `[B, *space.shape]`."""
+
+    def __init__(self, vae: VAE):
+        super().__init__()
+        self.levels, self.likelihood = vae.latents.levels, vae.likelihood
+
+    def forward(self, *zs: Tensor) -> tuple[Tensor]:
+        given = iter(zs)
+        draw = descend(self.levels, lambda level, state, p: Step(next(given), None, p))
+        return (self.likelihood(draw.state).mean,)
+
+
+def export(context: Context, push: str | None = None) -> dict[str, float]:
+    """The largest absolute difference of each exported file from the module, on test examples and draws from the prior.
+
+    encoder: x to the posterior's means, z (z_0, z_1, ... in a taller tower, top first). decoder: z to the mean of
+    p(x | z). Both as .onnx and as .pt2, which torch.export.load reads, for batches of any size; float32, on the CPU.
+    Beside them model.safetensors and config.yaml, which `vaekit.load` reads, figures, and README.md, a model card: the
+    layout of a Hugging Face repository. What cannot be exported is left out, with a sentence on the screen: the encoder
+    of a posterior that knows no mean (a flow), what torch cannot trace, or ONNX has no operator for.
+
+    push: upload it all to this Hugging Face repository, by the account that this machine is logged in to.
+    Raises `Refusal` where a package is missing, nothing can be exported, or a difference is above 1e-4.
+    """
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        needed(package, "export")
+    hub = None if push is None else needed("huggingface_hub", "hub")
+
+    vae = copy.deepcopy(context.vae).cpu()
+    levels = range(len(vae.latents.levels))
+    names = ["z"] if len(levels) == 1 else [f"z_{level}" for level in levels]
+    x = context.examples(slice(CHECKED)).cpu()
+    with torch.no_grad():
+        zs = tuple(step.z for step in vae.generate(CHECKED).steps)
+    modules: dict[str, tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]] = {
+        "encoder": (Encoder(vae), (x,), ["x"], names),
+        "decoder": (Decoder(vae), zs, names, ["x"]),
+    }
+    if not all("mean" in level.gives for level in vae.latents.levels):
+        del modules["encoder"]
+        Console().print("The posterior knows no mean, so that there is no encoder to export.")
+    differences = dict[str, float]()
+    for name, (module, inputs, given, made) in track(modules.items(), "exporting"):
+        differences |= write(context.out / name, module.eval(), inputs, given, made)
+    table = Table("file", "max abs difference", title="Exported", title_justify="left")
+    for file, difference in differences.items():
+        table.add_row(file, f"{difference:.1e}")
+    Console().print(table)
+    if not differences:
+        raise Refusal("Neither the encoder nor the decoder can be traced by torch.export; use vaekit.load.")
+    if not all(difference <= LARGEST for difference in differences.values()):  # nor NaN
+        raise Refusal(f"What was exported differs from the module by more than {LARGEST:g}; use vaekit.load.")
+
+    for part in ("config.yaml", "model.safetensors"):
+        shutil.copy(context.run / part, context.out)
+    figures = [name for name in FIGURES if (context.run / "figures" / name).is_file()]
+    for figure in figures:
+        shutil.copy(context.run / "figures" / figure, context.out)
+    (context.out / "README.md").write_text(model_card(context, differences, figures), encoding="utf-8")
+    if push is not None:
+        upload(hub, push, context.out)
+    return differences
+
+
+@torch.no_grad()
+def write(
+    path: Path, module: nn.Module, inputs: tuple[Tensor, ...], given: list[str], made: list[str]
+) -> dict[str, float]:
+    """Write PATH.pt2 and PATH.onnx, read them back, and return their differences from the module on `inputs`.
+
+    What torch cannot trace, or ONNX has no operator for, is left out, with a sentence on the screen.
+    """
+    expected, few = module(*inputs), tuple(each[:3] for each in inputs)
+    batch = {0: torch.export.Dim("batch")}
+    shapes: Any = (batch,) if isinstance(module, Encoder) else (tuple(batch for _ in inputs),)  # *zs is one argument
+    program: Any = None
+
+    def by_torch(file: Path) -> Any:
+        nonlocal program
+        program = torch.export.export(module, few, dynamic_shapes=shapes)
+        torch.export.save(program, file)
+        return torch.export.load(file).module()(*inputs)
+
+    def by_onnx(file: Path) -> Any:
+        from onnxruntime import InferenceSession
+
+        torch.onnx.export(
+            program, few, file, dynamo=True, opset_version=20, external_data=False, verbose=False,
+            input_names=given, output_names=made, dynamic_shapes=shapes,
+        )  # fmt: skip
+        session = InferenceSession(file, providers=["CPUExecutionProvider"])
+        return session.run(made, {name: each.numpy() for name, each in zip(given, inputs, strict=True)})
+
+    differences = {}
+    for file, run in ((path.with_suffix(".pt2"), by_torch), (path.with_suffix(".onnx"), by_onnx)):
+        try:
+            with quiet():
+                found = run(file)
+        except Exception as error:  # torch and onnxruntime raise nearly anything
+            file.unlink(missing_ok=True)
+            reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
+            Console().print(f"{file.name} is left out: {reason}", soft_wrap=True, markup=False)
+            continue
+        pairs = zip(found, expected, strict=True)
+        differences[file.name] = max(float((torch.as_tensor(a) - b).abs().max()) for a, b in pairs)
+    return differences
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, no warnings of torch about its own parts, and no checks of distributions, which cannot be traced."""
+    for package in ("onnx_ir", "onnxscript"):
+        logging.getLogger(package).setLevel(logging.WARNING)
+    validated = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Distribution.set_default_validate_args(validated)
+
+
+def upload(hub: Any, repository: str, folder: Path) -> None:
+    """Make the repository if it is not there yet, and put what is in the folder into it."""
+    try:
+        hub.create_repo(repository, exist_ok=True)
+        hub.upload_folder(repo_id=repository, folder_path=folder)
+    except Exception as error:  # of the network, the account, the name
+        reason = " ".join(str(error).split())[:300]
+        raise Refusal(
+            f"Cannot upload to {repository} ({reason}); log in by `hf auth login`, or leave out task.push."
+        ) from error

@@ -1,0 +1,168 @@
+"""Draws and means of what is missing, given what is observed."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from vaekit.data.module import DataModule
+from vaekit.latents.tower import Step, descend
+from vaekit.vae import CHUNK_VALUES, VAE
+
+
+@dataclass(frozen=True)
+class Holed:
+    """Rows with holes.
+
+    x: `[N, *space.shape]`, 0 where nobody knows the value. observed: true where it may be looked at. hidden: true where
+    it is known, but not shown: there an imputation can be scored.
+    """
+
+    x: Tensor
+    observed: Tensor
+    hidden: Tensor
+
+    @classmethod
+    def whole(cls, x: Tensor, known: Tensor) -> Holed:
+        """Rows of which all that is known is shown."""
+        return cls(x, known, torch.zeros_like(known))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: slice) -> Holed:
+        return Holed(self.x[rows], self.observed[rows], self.hidden[rows])
+
+    def to(self, device: torch.device) -> Holed:
+        return Holed(self.x.to(device), self.observed.to(device), self.hidden.to(device))
+
+    def filled(self, fill: Tensor) -> Tensor:
+        """x, with `fill` where it is not observed."""
+        return torch.where(self.observed, self.x, fill)
+
+
+@dataclass(frozen=True)
+class Imputation:
+    """mean: E[x | observed], `[N, *space.shape]`. draws: M multiple imputations, `[M, N, *space.shape]`. Both hold what
+    is observed as it is. nll: -log p(hidden | observed) of each row's true values, `[N]`, in nats.
+    """
+
+    mean: Tensor
+    draws: Tensor
+    nll: Tensor
+
+    def cpu(self) -> Imputation:
+        return Imputation(self.mean.cpu(), self.draws.cpu(), self.nll.cpu())
+
+
+@torch.no_grad()
+def importance_weighted(vae: VAE, rows: Holed, fill: Tensor, num_samples: int, draws: int) -> Imputation:
+    """By K draws z from q(z | x), weighted with p(observed, z) / q(z | x), where x has `fill` in its holes.
+
+    The mean is self-normalised, multiple imputations are resampled among the K (Mattei and Frellsen 2019,
+    https://arxiv.org/abs/1812.02633, section 3). K goes in chunks: `[K, B, ...]` never stands in memory.
+    """
+    x, features = rows.x, vae.encoder(rows.filled(fill))
+    total = joint = x.new_full((len(rows),), -math.inf)  # log sum of the weights, of observed and of all values
+    mean, drawn = torch.zeros_like(x), x.expand(draws, *x.shape).clone()
+    chunk = max(1, CHUNK_VALUES // (len(rows) * vae.likelihood.bias.numel()))
+    for k in (min(chunk, num_samples - done) for done in range(0, num_samples, chunk)):
+        steps, state = vae.infer(features, k)
+        px = vae.likelihood(state)
+        observed, hidden = log_probs(px, rows)
+        log_w = observed + sum(step.p.log_prob(step.z) - step.q.log_prob(step.z) for step in steps if step.q)
+        joint = joint.logaddexp((log_w + hidden).logsumexp(0))
+        chunk_total, share = log_w.logsumexp(0), log_w.softmax(0)
+        total = total.logaddexp(chunk_total)
+        new = (chunk_total - total).exp()  # the share of this chunk in all weights so far
+        mean += _like(new, mean) * (torch.einsum("kb,kb...->b...", share, px.mean) - mean)
+        chosen = torch.multinomial(share.T, draws, replacement=True).T  # [M, B]
+        renewed = torch.rand_like(new.expand(draws, -1)) < new
+        drawn = torch.where(_like(renewed, drawn), px.sample()[chosen, torch.arange(len(rows), device=x.device)], drawn)
+    return Imputation(rows.filled(mean), rows.filled(drawn), total - joint)
+
+
+@torch.no_grad()
+def gibbs(vae: VAE, reader: VAE, rows: Holed, fill: Tensor, steps: int, draws: int) -> Imputation:
+    """By pseudo-Gibbs sampling: z from q(z | x), then the missing values from p(x | z), and again (Rezende et al. 2014,
+    https://arxiv.org/abs/1401.4082, appendix F).
+
+    A chain per multiple imputation, each begun by the z that `reader` draws for x with `fill` in its holes. Mean and
+    nll are of the second half of the `steps`.
+    """
+    chains = Holed(*(part.repeat(draws, *[1] * (part.dim() - 1)) for part in (rows.x, rows.observed, rows.hidden)))
+    total, log_p = torch.zeros_like(chains.x), chains.x.new_full((len(chains),), -math.inf)
+    state = reader.infer(reader.encoder(chains.filled(fill))).state[0]
+    kept = range(steps // 2, steps)
+    for step in range(steps):
+        px = vae.likelihood(state)
+        x = chains.filled(px.sample())
+        if step in kept:
+            total += px.mean
+            log_p = log_p.logaddexp(log_probs(px, chains)[1])
+        state = vae.infer(vae.encoder(x)).state[0]
+    mean = (total / len(kept)).unflatten(0, (draws, -1)).mean(0)
+    log_p = log_p.unflatten(0, (draws, -1)).logsumexp(0) - math.log(draws * len(kept))
+    return Imputation(rows.filled(mean), x.unflatten(0, (draws, -1)), -log_p)
+
+
+def log_probs(px: Distribution, rows: Holed) -> tuple[Tensor, Tensor]:
+    """log p(x | z) of what is observed and of what is hidden, `[..., B]` each."""
+    assert isinstance(px, Independent), "likelihoods that do not factorise are refused"
+    each = px.base_dist.log_prob(rows.x)
+    dims = list(range(-px.reinterpreted_batch_ndims, 0))
+    zero = each.new_zeros(())  # no product: what stands for an unknown value may be impossible, and 0 * -inf is NaN
+    return torch.where(rows.observed, each, zero).sum(dims), torch.where(rows.hidden, each, zero).sum(dims)
+
+
+def learn_holes(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], fill: Tensor, updates: int) -> VAE:
+    """A copy of the VAE whose posterior has learned to read training rows with `fill` in their holes.
+
+    q(z | observed) climbs its own mean log-density at draws z from q(z | x) of the same rows without holes: the
+    inclusive KL divergence, under which it covers all that the missing values may have been (Harvey et al. 2022,
+    https://arxiv.org/abs/2102.12037, equation 8). Nothing else changes, so p(x, z) is the same.
+
+    draw(n): which values are observed, `[n, *space.shape]`, true or false. updates: by Adam, a batch of training each.
+    """
+    reader = copy.deepcopy(vae).requires_grad_(False)
+    posterior = [
+        weight.requires_grad_()
+        for name, weight in reader.named_parameters()
+        if name.startswith("encoder.") or ".posterior." in name
+    ]
+    optimizer = torch.optim.Adam(posterior, lr=1e-3)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, updates))
+    rows = data.in_order("train")
+    for _ in track(range(updates), "learning to read holes"):
+        numbers = rows.indices[torch.randint(len(rows.indices), (data.batch_size,))]
+        batch = data.transform(rows.gather(numbers).to(vae.device), training=False)
+        observed = draw(len(batch)).to(vae.device)
+        if batch.mask is not None:
+            observed = observed & batch.mask.bool()
+        with torch.no_grad():
+            zs = [step.z[0] for step in vae.infer(vae.encoder(batch.x)).steps]
+        loss = -_log_posterior(reader, torch.where(observed, batch.x, fill), zs).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        decay.step()
+    return reader.requires_grad_(False)
+
+
+def _log_posterior(vae: VAE, x: Tensor, zs: list[Tensor]) -> Tensor:
+    """log q(z | x) of the z given for each level, `[B]`."""
+    features, given = vae.encoder(x), iter(zs)
+    walk = descend(vae.latents.levels, lambda level, state, p: Step(next(given), level.infer(features, state), p))
+    return sum((step.q.log_prob(step.z) for step in walk.steps if step.q), x.new_zeros(len(x)))
+
+
+def _like(each: Tensor, values: Tensor) -> Tensor:
+    """A number per row, with dimensions behind it to broadcast against `values`."""
+    return each.reshape(*each.shape, *[1] * (values.dim() - each.dim()))

@@ -1,0 +1,204 @@
+"""Missing values, filled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from vaekit import runs
+from vaekit.data.module import Part
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Real
+from vaekit.tasks import imputers
+from vaekit.tasks.checks import one_of, within
+from vaekit.tasks.context import SHOWN, Context
+from vaekit.tasks.imputation import Holed, Imputation, gibbs, importance_weighted, learn_holes
+from vaekit.tasks.inputs import open_input, open_rows, read_one, to_space
+from vaekit.vae import VAE
+
+LINES = 8  # vectors drawn: a panel each takes time
+
+
+def impute(
+    context: Context,
+    method: str = "miwae",
+    hole: str | None = None,
+    fraction: float = 0.5,
+    input: str | Path | None = None,
+    mask: str | Path | None = None,
+    n: int | None = None,
+    num_samples: int = 1000,
+    draws: int = 5,
+    steps: int = 100,
+    updates: int = 1000,
+) -> Imputation:
+    """Means and multiple imputations of missing values, given the observed ones.
+
+    method: `miwae`, by num_samples importance-weighted draws of z, or `gibbs`, by `steps` of pseudo-Gibbs sampling; see
+        `vaekit.tasks.imputation`.
+    hole: hides values of whole rows, to be scored: `half` (the lower half of an image, the last half of a vector),
+        `box` (a rectangle somewhere in an image), `random` (each value by itself); box and random hide this `fraction`.
+        `none` fills what is missing already. None: none for an input, random for test rows.
+    input: rows in .npy or .npz, NaN where missing, an image, or a folder of images.
+    n: where there is no input, as many of the first test rows; None: 256, or all where there are fewer.
+    mask: an image or an array of one row, 0 (black) where the values of every row of the input are missing.
+    draws: multiple imputations a row. updates: in which the encoder learns to read such holes from training rows
+        (`vaekit.tasks.imputation.learn_holes`); 0 keeps it as it is.
+    In holes the encoder reads the training mean, or 0 where the training rows have missing values themselves, as there.
+
+    Writes imputed.npy (the rows, filled with means), imputed.npz (mean, draws, observed) and imputed.png. Where values
+    were hidden, also metrics.json: their RMSE and their nll in nats a value, beside those of scikit-learn's imputers.
+    Raises `Refusal` for settings and files that do not fit, where nothing is missing, and for likelihoods that score
+    several values together.
+    """
+    vae, space = context.vae, context.vae.space
+    hole = hole or ("none" if input is not None else "random")
+    _refuse(vae, method, hole, fraction, updates)
+    if mask is not None and input is None:
+        raise Refusal("task.mask says what an input lacks, but there is none; use task.input=FILE.")
+    for name, value, least in (("num_samples", num_samples, 1), ("draws", draws, 1), ("steps", steps, 2)):
+        within(f"task.{name}", value, least)
+    if input is None:
+        there = len(context.test.indices)
+        n = min(256, there) if n is None else n
+        within("task.n", n, 1, there)
+        x, known = _rows(context, "test", n)
+    else:
+        x, known = _read(input, mask, space)
+
+    def draw(count: int) -> Tensor:
+        if hole == "none":
+            return known[torch.randint(len(known), (count,))]
+        return draw_observed(hole, fraction, space, count)
+
+    def hide(x: Tensor, known: Tensor) -> Holed:
+        observed = known if hole == "none" else known & draw(len(x))
+        return Holed(x, observed, known & ~observed)
+
+    rows = hide(x, known)
+    if rows.observed.all():
+        raise Refusal("No value is missing; hide some by task.hole=random, half or box.")
+    masked = context.data.in_order("train").mask is not None
+    fill = torch.zeros(space.shape, device=vae.device) if masked else context.data.mean().to(vae.device)
+    reader = learn_holes(vae, context.data, draw, fill, updates) if updates else vae
+
+    at_once = max(1, context.batch_size // draws) if method == "gibbs" else context.batch_size
+    parts = []
+    for start in track(range(0, len(rows), at_once), "imputing"):
+        part = rows[start : start + at_once].to(vae.device)
+        if method == "gibbs":
+            parts.append(gibbs(vae, reader, part, fill, steps, draws).cpu())
+        else:
+            parts.append(importance_weighted(reader, part, fill, num_samples, draws).cpu())
+    imputed = Imputation(
+        torch.cat([part.mean for part in parts]),
+        torch.cat([part.draws for part in parts], 1),
+        torch.cat([part.nll for part in parts]),
+    )
+    _save(context, rows, imputed)
+    if rows.hidden.any():
+        train = Holed.whole(*_rows(context, "train", 10 * imputers.TRAINING_ROWS))
+        figures = imputers.classical(train, hide(*_rows(context, "val", len(rows))), rows, space)
+        figures[method] = imputers.rmse(imputed.mean, rows), float(imputed.nll.sum() / rows.hidden.sum())
+        _report(context, figures, rows)
+    return imputed
+
+
+def draw_observed(hole: str, fraction: float, space: Real, n: int) -> Tensor:
+    """Which values of n rows a `hole` of half, box or random leaves: `[n, *space.shape]`, true or false.
+
+    The channels of a pixel are hidden together.
+    """
+    size = space.shape[1:] if isinstance(space, Image) else space.shape
+    observed = torch.rand(n, *size) >= fraction if hole == "random" else torch.ones(n, *size, dtype=torch.bool)
+    if hole == "half":
+        observed[:, size[0] // 2 :] = False
+    if hole == "box":
+        down, right = (_interval(side, max(1, round(math.sqrt(fraction) * side)), n) for side in size)
+        observed = ~(down.unsqueeze(2) & right.unsqueeze(1))
+    return observed.unsqueeze(1).expand(n, *space.shape) if isinstance(space, Image) else observed
+
+
+def _interval(side: int, length: int, n: int) -> Tensor:
+    """`length` neighbours somewhere among `side`, `[n, side]`."""
+    first = torch.randint(side - length + 1, (n, 1))
+    place = torch.arange(side)
+    return (first <= place) & (place < first + length)
+
+
+def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> None:
+    """Raise `Refusal` for what needs no rows to be seen wrong."""
+    one_of("task.method", method, ("miwae", "gibbs"))
+    one_of("task.hole", hole, ("random", "half", "box", "none"))
+    within("task.updates", updates, 0)
+    if not isinstance(fraction, float) or not 0 < fraction < 1:
+        raise Refusal(f"Got task.fraction={fraction}, expected a number between 0 and 1; use task.fraction=0.5.")
+    if hole == "box" and not isinstance(vae.space, Image):
+        raise Refusal("task.hole=box is a rectangle of an image, but the data are vectors; use task.hole=random.")
+    if "factorised" not in vae.likelihood.gives:
+        raise Refusal(
+            "This model's likelihood scores the channels of a pixel together, so that none can be left out; "
+            "train with likelihood=discretized_logistic."
+        )
+    if method == "miwae" and not vae.has_density:
+        raise Refusal("This model's posterior has no density to weight by; use task.method=gibbs task.updates=0.")
+    if updates and not all("density" in level.gives for level in vae.latents.levels):
+        raise Refusal("This model's posterior cannot learn to read holes from draws; use task.updates=0.")
+
+
+def _rows(context: Context, part: Part, n: int) -> tuple[Tensor, Tensor]:
+    """The first n rows of a part of the run's data, and which of their values are known."""
+    batch = context.data.examples(part, n)
+    known = torch.ones_like(batch.x) if batch.mask is None else batch.mask
+    return batch.x, known.bool()
+
+
+def _read(path: str | Path, mask: str | Path | None, space: Real) -> tuple[Tensor, Tensor]:
+    """The rows of a file or folder, and which of their values are known."""
+    path = Path(path).expanduser()
+    names, read = open_input(path, space)
+    if path.suffix in (".npy", ".npz"):
+        rows = open_rows(path, space)
+        known = ~np.isnan(rows)
+        x = to_space(np.where(known, rows, rows.dtype.type(0)), space, path)
+    else:
+        x, known = read(slice(None)), np.ones((len(names), *space.shape), dtype=bool)
+    if mask is not None:
+        grey = replace(space, levels=None) if isinstance(space, Image) else space
+        known = known & (read_one(mask, grey) >= 0.5).numpy()
+    known = torch.from_numpy(known)
+    return x * known, known
+
+
+def _save(context: Context, rows: Holed, imputed: Imputation) -> None:
+    np.save(context.out / "imputed.npy", imputed.mean.numpy())
+    space = context.vae.space
+    empty = torch.tensor(0.5 if isinstance(space, Image) else math.nan)  # grey, or a gap in the line
+    shown = [rows.filled(empty), imputed.mean, *imputed.draws[:5]] + [rows.x] * bool(rows.hidden.any())
+    rows_shown = SHOWN // len(shown) if isinstance(space, Image) else LINES
+    grid = torch.stack(shown, 1)[:rows_shown].flatten(0, 1)
+    arrays = {"mean": imputed.mean, "draws": imputed.draws, "observed": rows.observed}
+    context.save("imputed", grid, columns=len(shown), **arrays)
+
+
+def _report(context: Context, figures: dict[str, tuple[float, float]], rows: Holed) -> None:
+    kinds = ("rmse", "nll")
+    named = {f"{kind}/{name}": pair[i] for name, pair in figures.items() for i, kind in enumerate(kinds)}
+    runs.write_metrics(context.out, named)
+    title = f"{int(rows.hidden.sum()):,} hidden values of {len(rows)} rows"
+    if context.vae.space.size > imputers.SMALL:
+        title += f"; of {imputers.TRAINING_ROWS:,} training rows, iterative imputation with "
+        title += f"n_nearest_features={imputers.NEAREST}"
+    Console().print(title, highlight=False, soft_wrap=True)
+    table = Table("", "RMSE", "nats a value")
+    for name, (error, nll) in figures.items():
+        table.add_row(name, f"{error:.4f}", f"{nll:.4f}")
+    Console().print(table)

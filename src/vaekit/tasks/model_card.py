@@ -1,0 +1,84 @@
+"""README.md of an exported run, as Hugging Face reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from vaekit import runs
+from vaekit.compose import compose
+from vaekit.spaces import Image
+from vaekit.summary import describe_space, parts
+from vaekit.tasks.context import Context
+
+USE = """```python
+import vaekit
+
+vae = vaekit.load("FOLDER")  # this one, with its config.yaml and model.safetensors
+x = vae.sample(16)
+```
+
+Each `.pt2` file is read by `torch.export.load`; an `.onnx` file needs neither vaekit nor torch:
+
+```python
+import numpy
+import onnxruntime
+
+decoder = onnxruntime.InferenceSession("decoder.onnx")
+{inputs}
+(x,) = decoder.run(["x"], {feed})  # the mean of p(x | z)
+```
+"""
+
+
+def model_card(context: Context, differences: Mapping[str, float], figures: Sequence[str]) -> str:
+    """Metadata, parts, metrics, figures, and how to use the exported files, whose differences from the module are
+    given.
+    """
+    vae, data = context.vae, context.config["data"]["name"]
+    _, objective, _ = compose(context.config, vae.space)
+    tested = {name: value for name, value in runs.read_metrics(context.run).items() if name.startswith("test/")}
+    kind = "unconditional-image-generation" if isinstance(vae.space, Image) else "other"
+    results = {
+        "task": {"type": kind},
+        "dataset": {"name": data, "type": data},
+        "metrics": [{"type": name.removeprefix("test/"), "value": value} for name, value in tested.items()],
+    }
+    about: dict[str, Any] = {"library_name": "vaekit", "tags": ["vae", "variational-autoencoder"]}
+    about |= {"pipeline_tag": kind} if isinstance(vae.space, Image) else {}
+    about["model-index"] = [{"name": f"vaekit-{data}", "results": [results]}]
+
+    levels = vae.latents.levels
+    names = ["z"] if len(levels) == 1 else [f"z_{level}" for level in range(len(levels))]
+    shapes = [", ".join(map(str, level.space.shape)) for level in levels]
+    inputs = [
+        f'{name} = numpy.zeros((16, {shape}), "float32")  # a point of {describe_space(level.space)} each'
+        for name, shape, level in zip(names, shapes, levels, strict=True)
+    ]
+    feed = "{" + ", ".join(f'"{name}": {name}' for name in names) + "}"
+    composition = (
+        (row.part.strip(), row.choice, row.over, f"{row.parameters:,}" if row.parameters else "")
+        for row in parts(vae, objective, {}, data)
+    )
+    sections = [
+        f"---\n{yaml.safe_dump(about, sort_keys=False)}---",
+        f"# Variational autoencoder of {data}",
+        table(("part", "choice", "over", "parameters"), composition),
+        "## Test\n\nIn nats per example, but for bits per dimension and counts.",
+        table(("metric", "value"), ((name, f"{value:.4g}") for name, value in tested.items())),
+        *(f"![{name}]({name})" for name in figures),
+        "## Use",
+        USE.format(inputs="\n".join(inputs), feed=feed),
+        table(
+            ("file", "largest difference from the module"),
+            ((file, f"{value:.1e}") for file, value in differences.items()),
+        ),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """In Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))

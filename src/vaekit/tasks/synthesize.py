@@ -1,0 +1,218 @@
+"""A synthetic data set, as large as wanted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from numpy.lib.format import open_memmap
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.data.image_folder import ImageFolder
+from vaekit.latents import tower
+from vaekit.latents.tower import Step, descend
+from vaekit.metrics.quality import nearest
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Real
+from vaekit.tasks.checks import flag, one_of, within
+from vaekit.tasks.classifier import Examples, accuracy, class_of, fit, real_rows
+from vaekit.tasks.context import Context
+
+MOST = 100_000  # training rows that mixtures are fitted to
+COMPARED = 1000  # synthetic rows, and test rows, whose nearest training rows are looked for
+VALUES = 2**26  # of the training rows, and of the test rows, that are looked through
+FULL = 256  # latent dimensions up to which a mixture has full covariances
+
+Draw = Callable[[int], tuple[Tensor, Tensor | None]]  # n -> the state that the likelihood reads, and labels `[n]`
+
+
+def synthesize(
+    context: Context,
+    n: int | None = None,
+    source: str | None = None,
+    components: int = 10,
+    draw: bool = False,
+    format: str | None = None,
+) -> dict[str, float]:
+    """Write n new rows, and their labels where `source` knows them; the figures below are synthesize.json.
+
+    source: of z. prior: p(z), without labels. mixture: of `components` Gaussians for each class, fitted to draws from
+        q(z | x) of its training rows. posterior: q(z | x) of training rows, whose labels are kept: variants of what is
+        there. None: mixture where the data have labels and the latent space has axes, else prior.
+    draw: x is drawn from p(x | z); without, it is the mean. Both are rounded to the grey levels of the raw data.
+    format: arrays writes synthetic.npz (x, y), to train on by data=arrays; image_folder writes images/, a PNG each in
+        a folder a class, to train on by data=image_folder. None: what the run's own data are. n: None for as many rows
+        as there are training rows.
+
+    accuracy: of a classifier trained on the synthetic rows, on the test rows; accuracy_real: of one trained on as many
+        steps of the training rows.
+    distance: the median of distances to the nearest training row; distance_real: that of test rows.
+    copied: the share of rows that have a training row, not a test row, for their nearest; copied_real: the share of
+        training rows among these, which it is by chance.
+    Raises `Refusal` for another choice than these, and for labels or images that the data do not have.
+    """
+    data, space = context.data, context.vae.space
+    train = data.in_order("train")
+    has_axes = type(context.vae.latents.levels[0].space) is Real
+    if source is None:
+        source = "mixture" if train.label is not None and has_axes else "prior"
+    if format is None:
+        format = "image_folder" if isinstance(data.source, ImageFolder) else "arrays"
+    n = len(train.indices) if n is None else n
+    within("task.n", n, 1)
+    within("task.components", components, 1)
+    flag("task.draw", draw)
+    one_of("task.source", source, ("prior", "mixture", "posterior"))
+    one_of("task.format", format, ("arrays", "image_folder"))
+    if source == "mixture" and (train.label is None or not has_axes):
+        raise Refusal("task.source=mixture needs labels, and latents without curvature; use task.source=posterior.")
+    if format == "image_folder" and not (isinstance(space, Image) and space.shape[0] in (1, 3)):
+        raise Refusal(f"Rows of shape {list(space.shape)} are no pictures; use task.format=arrays.")
+    if source == "mixture":
+        draw_z = mixture(context, components)
+    else:
+        draw_z = posterior(context) if source == "posterior" else prior(context)
+
+    path = context.out / "rows.npy"
+    x, label = write_rows(context, path, n, draw_z, draw)
+    if format == "arrays":
+        arrays: dict[str, Any] = {"x": x} if label is None else {"x": x, "y": label.numpy()}
+        np.savez(context.out / "synthetic.npz", **arrays)
+    else:
+        classes = data.source.classes() if isinstance(data.source, ImageFolder) else None
+        write_images(context.out / "images", x, label, classes)
+    found = measure(context, x, label)
+    path.unlink()
+    (context.out / "synthesize.json").write_text(json.dumps({"rows": n, "source": source} | found, indent=2) + "\n")
+    table = Table("", "synthetic", "real", title=f"{n:,} rows from the {source}", title_justify="left")
+    for name in ("accuracy", "distance", "copied"):
+        if name in found:
+            table.add_row(name, f"{found[name]:.4g}", f"{found[f'{name}_real']:.4g}")
+    Console().print(table)
+    return found
+
+
+# Where z comes from --------------------------------------------------------------------------------------------------
+
+
+def prior(context: Context) -> Draw:
+    return lambda n: (context.vae.generate(n).state, None)
+
+
+def posterior(context: Context) -> Draw:
+    rows, label = context.data.in_order("train"), real_rows(context, "train").label
+
+    def draw(n: int) -> tuple[Tensor, Tensor | None]:
+        picked = torch.randint(len(rows.indices), (n,))
+        drawn = infer(context, rows.gather(rows.indices[picked]))
+        return drawn.state[0], None if label is None else label[picked]
+
+    return draw
+
+
+def mixture(context: Context, components: int) -> Draw:
+    """Of the top level; levels below are drawn from their prior, given those above."""
+    rows, levels = context.data.in_order("train"), context.vae.latents.levels
+    rows.indices = rows.indices[torch.randperm(len(rows.indices))[:MOST]]
+    assert rows.label is not None
+    label = class_of(rows.label[rows.indices])
+    codes = torch.cat([infer(context, batch).steps[0].z[0].cpu() for batch in track(rows, "encoding")])
+    flat, random = codes.flatten(1).double(), np.random.RandomState(int(torch.randint(2**31, ())))
+    mixtures = {}
+    for value in track(label.unique().tolist(), "fitting mixtures"):
+        z = flat[label == value].numpy()  # in double precision: in single, covariances are not symmetric
+        z = np.resize(z, (max(2, len(z)), z.shape[1]))  # one row alone has no covariance
+        count = max(1, min(components, len(z) // (2 * z.shape[1])))
+        kind = "full" if z.shape[1] <= FULL else "diag"
+        mixtures[value] = GaussianMixture(count, covariance_type=kind, reg_covar=1e-4, random_state=random).fit(z)
+
+    def draw(n: int) -> tuple[Tensor, Tensor | None]:
+        picked = label[torch.randint(len(label), (n,))]
+        drawn = torch.empty(n, flat.shape[1])
+        for value, count in zip(*picked.unique(return_counts=True), strict=True):
+            drawn[picked == value] = torch.from_numpy(mixtures[int(value)].sample(int(count))[0]).float()
+        top = drawn.reshape(n, *codes.shape[1:]).to(context.vae.device)
+        return descend(levels, lambda _, state, p: Step(top if state is None else p.sample(), None, p)).state, picked
+
+    return draw
+
+
+@torch.no_grad()
+def infer(context: Context, batch: Batch) -> tower.Draw:
+    """A draw from q(z | x) for each row of a raw batch."""
+    x = context.data.transform(batch.to(context.vae.device), training=False).x
+    return context.vae.infer(context.vae.encoder(x))
+
+
+# What becomes of it --------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def write_rows(context: Context, path: Path, n: int, draw_z: Draw, draw: bool) -> tuple[np.memmap, Tensor | None]:
+    """n rows in a memory-mapped file, and their labels."""
+    vae, shape = context.vae, (n, *context.vae.space.shape)
+    x, labels, row = None, [], 0
+    for count in track(context.chunks(n), "synthesizing"):
+        state, label = draw_z(count)
+        px = vae.likelihood(state)
+        raw = to_raw(px.sample() if draw else px.mean, vae.space, context.data.source.space).cpu().numpy()
+        x = open_memmap(path, "w+", raw.dtype, shape) if x is None else x
+        x[row : row + count] = raw
+        row += count
+        labels += [] if label is None else [label]
+    assert x is not None
+    x.flush()
+    return x, torch.cat(labels) if labels else None
+
+
+def to_raw(x: Tensor, space: Real, raw: Real) -> Tensor:
+    """x in the data space, as a file of raw rows holds it: floats, bool for 2 grey levels, else uint8 up to 255."""
+    if not isinstance(raw, Image) or raw.levels is None:
+        return x.float()
+    dequantized = isinstance(space, Image) and space.dequantized
+    most = raw.levels - 1
+    level = (x * raw.levels).floor().clamp(0, most) if dequantized else (x * most).round()
+    return level > 0 if most == 1 else (level * (255 / most)).round().byte()
+
+
+def write_images(folder: Path, x: np.ndarray, label: Tensor | None, classes: dict[str, int] | None) -> None:
+    """A PNG for each row `[C, H, W]`, in a folder for each label: of its class, or else its number."""
+    names = {number: name for name, number in (classes or {}).items()}
+    width = 1 if label is None else len(str(int(label.max())))
+    for row in track(range(len(x)), "writing images"):
+        value = None if label is None else int(label[row])
+        of_class = folder if value is None else folder / names.get(value, f"{value:0{width}}")
+        of_class.mkdir(parents=True, exist_ok=True)
+        pixels = x[row] if x.dtype == np.uint8 else (x[row] * 255.0).round().astype(np.uint8)
+        picture = PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+        picture.save(of_class / f"{row:0{len(str(len(x)))}}.png")
+
+
+def measure(context: Context, x: np.ndarray, label: Tensor | None) -> dict[str, float]:
+    """The figures of `synthesize`, each beside that of real rows."""
+    space, device = context.vae.space, context.vae.device
+    scale = 255 if x.dtype == np.uint8 else 1
+    made = Examples(len(x), lambda rows: torch.from_numpy(x[rows.numpy()]).float() / scale, label)
+    train, test = (real_rows(context, part) for part in ("train", "test"))
+    found = {}
+    if label is not None and test.label is not None and len(label.unique()) > 1:
+        for name, rows, what in (("accuracy", made, "synthetic"), ("accuracy_real", train, "real")):
+            found[name] = accuracy(fit(rows, space, device, f"training on {what} rows"), test)
+
+    most = max(1, VALUES // space.size)
+    old, unseen = (rows.some(most).flatten(1).to(device) for rows in (train, test))
+    new = made.some(COMPARED).flatten(1).to(device)
+    of_train = nearest(new, old)
+    found["distance"], found["distance_real"] = float(of_train.median()), float(nearest(unseen[:COMPARED], old).median())
+    found["copied"] = float((of_train < nearest(new, unseen)).float().mean())
+    return found | {"copied_real": len(old) / (len(old) + len(unseen))}

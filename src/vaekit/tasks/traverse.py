@@ -1,0 +1,100 @@
+"""One latent variable at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+from torch.distributions import Independent
+
+from vaekit.distributions.kl import closed_form_kl
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real
+from vaekit.tasks.checks import positive, within
+from vaekit.tasks.context import Context
+from vaekit.tasks.inputs import read_one
+from vaekit.vae import posterior_mean
+
+ROWS, DRAWS = 1000, 16  # test examples that the variables are ordered by, and draws of the codes of each
+
+
+def traverse(
+    context: Context,
+    input: str | Path | None = None,
+    index: int | None = None,
+    n: int = 10,
+    steps: int = 11,
+    deviations: float = 3.0,
+    level: int = 0,
+) -> Tensor:
+    """Walks along the n most informative latent variables: x `[n, steps, *space.shape]`, the means of p(x | z).
+
+    Each variable goes from `deviations` below to as far above its mean, in standard deviations, both over the codes of
+    test examples; the others stay at those of one example (the file `input`, or the test example number `index`), or
+    without one at their means. level: of the latent tower, 0 being the top.
+
+    Variables are ordered by their rates: KL(q || p) of each in nats, averaged over test examples. Where posterior or
+    prior do not factorise over variables, they are ordered by the variance of the posterior's mean.
+    Writes traversals.png, a row a variable, and traversals.npz: x, variable `[n]`, z `[n, steps]`, information `[n]`.
+    Raises `Refusal` for latent spaces without axes, such as spheres, and numbers out of range.
+    """
+    levels = context.vae.latents.levels
+    within("task.n", n, 1)
+    within("task.steps", steps, 2)
+    positive("task.deviations", deviations)
+    within("task.level", level, 0, len(levels) - 1)
+    if type(levels[level].space) is not Real:
+        raise Refusal(
+            f"Latent variables on a {type(levels[level].space).__name__} cannot vary one at a time; "
+            f"use task=interpolate, which goes along its geodesics."
+        )
+    codes, information, measure = survey(context, level)
+    start = [each.mean(0, keepdim=True) for each in codes]
+    if input is not None or index is not None:
+        start = [each.cpu() for each in context.vae.encode(_example(context, input, index))]
+
+    deviation, mean = (each.flatten() for each in torch.std_mean(codes[level], 0))
+    best = information.argsort(descending=True)[:n]
+    z = mean[best, None] + deviation[best, None] * torch.linspace(-deviations, deviations, steps)
+    moved = start[level].flatten().repeat(len(best), steps, 1)
+    moved.scatter_(2, best[:, None, None].expand(-1, steps, 1), z.unsqueeze(2))
+    walks = [each.expand(len(best) * steps, *each.shape[1:]) for each in start]
+    walks[level] = moved.reshape(-1, *start[level].shape[1:])
+    chunks = zip(*(each.to(context.vae.device).split(context.batch_size) for each in walks), strict=True)
+    x = torch.cat([context.vae.decode(zs).cpu() for zs in chunks]).unflatten(0, (len(best), steps))
+
+    context.save("traversals", x.flatten(0, 1), columns=steps, x=x, variable=best, z=z, information=information[best])
+    table = Table("latent variable", measure, title="Traversals", title_justify="left")
+    for variable in best.tolist():
+        table.add_row(str(variable), f"{information[variable]:.3f}")
+    Console().print(table)
+    return x
+
+
+@torch.no_grad()
+def survey(context: Context, level: int) -> tuple[list[Tensor], Tensor, str]:
+    """Codes of test examples, `[N, *shape]` per level; the information of each variable at `level`, `[D]`, in what."""
+    vae, n = context.vae, min(ROWS, len(context.test.indices))
+    parts = [slice(first, min(n, first + context.batch_size)) for first in range(0, n, context.batch_size)]
+    features = torch.cat([vae.encoder(context.examples(part)) for part in track(parts, "encoding")])
+    steps = vae.infer(features, DRAWS).steps
+    codes, step = [each.z.flatten(0, 1).cpu() for each in steps], steps[level]
+    assert step.q is not None
+    if isinstance(step.q, Independent) and isinstance(step.p, Independent):
+        kl = closed_form_kl(step.q.base_dist, step.p.base_dist)
+        if kl is not None:
+            return codes, kl.reshape(-1, n, step.z[0, 0].numel()).mean((0, 1)).cpu(), "rate (nats)"
+    mean = posterior_mean(step.q, otherwise=step.z).reshape(-1, n, step.z[0, 0].numel()).mean(0)
+    return codes, mean.var(0).cpu(), "variance of the mean"
+
+
+def _example(context: Context, input: str | Path | None, index: int | None) -> Tensor:
+    if input is not None:
+        return read_one(input, context.vae.space).to(context.vae.device)
+    within("task.index", index, 0, len(context.test.indices) - 1)
+    assert index is not None
+    return context.examples(slice(index, index + 1))

@@ -1,0 +1,216 @@
+"""Whole VAEs: every example comes back, at the price of the bound."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Bernoulli, Independent, OneHotCategorical
+
+from helpers import BINARY, DEQUANTIZED, GREY, SMALL, VECTORS, build, examples
+from vaekit.batch import Batch
+from vaekit.coding.bits_back import decode, encode
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Real
+
+COLOUR = Image((3, 8, 8), levels=256)
+MODELS = {
+    "binary": (BINARY, ["likelihood=bernoulli"]),
+    "grey": (GREY, ["likelihood=discretized_logistic"]),
+    "grey, free": (GREY, ["likelihood=categorical"]),
+    "colour": (COLOUR, ["likelihood=discretized_logistic", "network=conv", "network.channels=[8]"]),
+    "colour, mixture": (COLOUR, ["likelihood=logistic_mixture"]),
+    "learned prior": (BINARY, ["likelihood=bernoulli", "prior=gaussian"]),
+    "mixture prior": (BINARY, ["likelihood=bernoulli", "prior=mixture"]),
+    "vamp prior": (GREY, ["likelihood=discretized_logistic", "prior=vamp"]),
+    "exemplar prior": (BINARY, ["likelihood=bernoulli", "prior=exemplar"]),
+}
+
+
+def model(name):
+    space, overrides = MODELS[name]
+    small = SMALL if "network=conv" not in overrides else SMALL[1:]
+    vae = build(space, "model=mlp_vae", *small, *overrides)[0].eval()
+    with torch.no_grad():  # as if trained: posteriors that differ, and are narrower than the prior
+        for part in vae.latents.parameters():
+            part.add_(0.3 * torch.randn(part.shape, generator=torch.Generator().manual_seed(1)))
+    return vae
+
+
+def rows(space, n):
+    return (examples(space, n).x * (space.levels - 1)).round().numpy().astype(np.uint8)
+
+
+def bound(vae, x, draws=200):
+    """-ELBO of all examples together, in bits."""
+    batch = Batch(torch.from_numpy(x).float() / (vae.space.levels - 1))
+    with torch.no_grad():
+        return float(-vae(batch, draws).elbo.sum()) / math.log(2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_all_comes_back_at_the_price_of_the_bound(name):
+    vae, n = model(name), 150
+    x = rows(vae.space, n)
+    stream = encode(vae, x, batch_size=32)
+    back = decode(vae, stream)
+    assert back.dtype == x.dtype and np.array_equal(back, x)
+    assert sum(stream.sizes) == n and max(stream.sizes) <= 32
+    first = 16 * sum(level.space.size + 1 for level in vae.latents.levels)  # the first z is drawn from other bits
+    assert bound(vae, x) * 0.95 < 32 * len(stream.words) < bound(vae, x) * 1.02 + first
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 33])
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_any_number_of_examples_in_any_batches(n, batch_size):
+    vae = model("grey")
+    x = rows(GREY, n)
+    assert np.array_equal(decode(vae, encode(vae, x, batch_size)), x)
+
+
+@pytest.mark.parametrize("x", [np.zeros((5, 1, 8, 8), np.uint8), np.full((5, 1, 8, 8), 16, np.uint8)])
+def test_examples_unlike_any_other(x):
+    vae = model("grey")
+    assert np.array_equal(decode(vae, encode(vae, x, 4)), x)
+
+
+def test_progress_counts_every_example():
+    vae, counted = model("binary"), list[int]()
+    stream = encode(vae, rows(BINARY, 9), 4, counted.append)
+    assert sum(counted) == 9
+    counted.clear()
+    decode(vae, stream, counted.append)
+    assert sum(counted) == 9
+
+
+# Towers ---------------------------------------------------------------------------------------------------------------
+
+
+class Discrete(nn.Module):
+    """Two levels of it: u ~ one-hot of 4 classes, twice; then bits that depend on them, and on x."""
+
+    def __init__(self, top):
+        super().__init__()
+        self.space, self.gives, self.top = Real((8,)), frozenset({"log_prob"}), top
+        self.infer_head, self.generate_head = nn.LazyLinear(8), nn.Linear(8, 8)
+
+    def distribution(self, logits):
+        if self.top:
+            return Independent(OneHotCategorical(logits=logits.unflatten(-1, (2, 4)), validate_args=False), 1)
+        return Independent(Bernoulli(logits=logits, validate_args=False), 1)
+
+    def infer(self, features, state):
+        if state is not None:
+            features = torch.cat([features.expand(*state.shape[:-1], -1), state], -1)
+        return self.distribution(self.infer_head(features))
+
+    def generate(self, state):
+        return self.distribution(self.generate_head.bias if state is None else self.generate_head(state))
+
+    def merge(self, state, z):
+        return z.flatten(-2) if state is None else state + z
+
+
+def discrete_vae():
+    vae = build(BINARY, "model=mlp_vae", "network.hidden=[16]", "latents.dim=8", "likelihood=bernoulli")[0].eval()
+    vae.latents.levels = nn.ModuleList([Discrete(True), Discrete(False)])
+    vae.sample(1)
+    vae.encoder(torch.zeros(1, 1, 8, 8))
+    for level, width in zip(vae.latents.levels, (16, 24), strict=True):
+        level.infer_head(torch.zeros(1, width))
+    return vae
+
+
+@pytest.mark.parametrize("kind", ["ladder", "discrete"])
+def test_towers(kind):
+    if kind == "ladder":
+        vae = build(BINARY, "model=ladder_vae", "latents.levels=3", "latents.dim=8", "likelihood=bernoulli")[0].eval()
+    else:
+        vae = discrete_vae()
+    assert len(vae.latents.levels) > 1
+    x = rows(BINARY, 200)
+    stream = encode(vae, x, 32)
+    assert np.array_equal(decode(vae, stream), x)
+    batch = Batch(torch.from_numpy(x).float())
+    with torch.no_grad():  # log q - log p is a level's rate, where torch has no closed form or K draws of the state
+        terms = [vae(batch) for _ in range(50)]
+        expected = -sum(float(each.log_w.sum()) for each in terms) / 50 / math.log(2)
+    first = 16 * sum(level.space.size for level in vae.latents.levels)
+    assert expected * 0.98 < 32 * len(stream.words) < expected * 1.02 + first
+
+
+# Whoever decodes computes a little otherwise -------------------------------------------------------------------------
+
+
+def disturb(vae, noise):
+    """Add noise to what the networks give, as another machine would."""
+
+    def hook(module, inputs, out):
+        return out + noise * torch.randn_like(out)
+
+    for part in (vae.encoder, vae.likelihood.network):
+        part.register_forward_hook(hook)
+
+
+@pytest.mark.parametrize("name", ["binary", "grey", "vamp prior", "colour, mixture"])
+def test_rounding_hides_numerical_noise(name):
+    vae = model(name)
+    x = rows(vae.space, 60)
+    stream = encode(vae, x, 16)
+    disturb(vae, 1e-14)
+    assert np.array_equal(decode(vae, stream), x)
+
+
+def test_a_machine_that_computes_otherwise_is_refused():
+    vae = model("grey")
+    stream = encode(vae, rows(GREY, 60), 16)
+    disturb(vae, 1e-3)
+    with pytest.raises(Refusal, match=r"did not come back .* decompress there"):
+        decode(vae, stream)
+
+
+def test_the_weights_are_what_they_were():
+    vae = model("colour")
+    before = {name: weight.clone() for name, weight in vae.state_dict().items()}
+    decode(vae, encode(vae, rows(COLOUR, 5), 4))
+    for name, weight in vae.state_dict().items():
+        assert weight.dtype == before[name].dtype and torch.equal(weight, before[name])
+
+
+# Refusals -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("space", "overrides", "says"),
+    [
+        (VECTORS, ["network=mlp", "likelihood=gaussian"], "values are continuous; .* likelihood=discretized_logistic"),
+        (DEQUANTIZED, ["likelihood=gaussian"], "values are unit; .* data.dequantize=false"),
+        (BINARY, ["posterior=flow"], "posterior=gaussian"),
+        (BINARY, ["posterior=full_gaussian"], "MultivariateNormal.* posterior=gaussian"),
+        (BINARY, ["model=ae", "network=mlp", "likelihood=bernoulli"], "posterior=gaussian"),
+        (BINARY, ["model=s_vae", "network=mlp"], "posterior=gaussian"),
+        (BINARY, ["prior=flow"], "prior=standard_normal, gaussian, mixture"),
+        (BINARY, ["model=two_stage_vae", "network=mlp"], "prior=standard_normal, gaussian, mixture"),
+    ],
+)
+def test_models_that_cannot_code_are_refused(space, overrides, says):
+    vae = build(space, "model=mlp_vae", *SMALL, *overrides)[0].eval()
+    x = np.zeros((3, *space.shape), np.uint8)
+    with pytest.raises(Refusal, match=says):
+        encode(vae, x, 2)
+    assert vae.likelihood.bias.dtype == torch.float32
+
+
+def test_a_model_that_gives_nan_is_refused():
+    vae = model("binary")
+    with torch.no_grad():
+        vae.likelihood.bias[0, 0, 0, 0] = math.nan
+    with pytest.raises(Refusal, match="NaN"):
+        encode(vae, rows(BINARY, 3), 2)
+
+
+def test_without_the_library_a_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("vaekit.coding.coder.stream", None)
+    with pytest.raises(Refusal, match=r"pip install '.\[compress\]'"):
+        encode(model("binary"), rows(BINARY, 3), 2)

@@ -1,0 +1,53 @@
+"""Distances between sets of features, on sets whose distances are known."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+
+from vaekit.metrics import quality
+from vaekit.metrics.quality import frechet_distance, nearest, precision_recall
+
+
+@pytest.fixture
+def rows():
+    return torch.randn(2000, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_frechet_distance_of_gaussians_is_its_closed_form(rows):
+    other = rows.flip(0) * 2 + 1
+    a, b = np.cov(rows.numpy(), rowvar=False), np.cov(other.numpy(), rowvar=False)
+    expected = (rows.mean(0) - other.mean(0)).square().sum().item() + np.trace(a + b - 2 * sqrtm(a @ b).real)
+    assert frechet_distance(rows, other) == pytest.approx(expected, rel=1e-4)
+    assert frechet_distance(rows, rows + 3) == pytest.approx(4 * 3**2, rel=1e-4)
+    assert frechet_distance(rows, rows) == pytest.approx(0, abs=1e-6)
+
+
+def test_precision_and_recall_of_one_distribution_are_high_and_of_distant_ones_0(rows):
+    here, there = rows.chunk(2)
+    assert min(precision_recall(here, there)) > 0.85
+    assert precision_recall(here, there + 100) == (0, 0)
+
+
+def test_what_is_made_of_one_place_is_precise_and_forgets_the_rest(rows):
+    precision, recall = precision_recall(rows, 0.1 * rows.flip(0))
+    assert precision > 0.95
+    assert recall < 0.1
+
+
+def test_recall_is_precision_the_other_way_round(rows):
+    few, many = rows[:300], rows * 3
+    assert precision_recall(few, many) == precision_recall(many, few)[::-1]
+
+
+def test_the_ball_of_a_row_reaches_to_its_k_th_neighbour():
+    line = torch.arange(10.0)[:, None]
+    for inside, outside, k in ((-1.0, -1.1, 1), (-3.0, -3.1, 3)):
+        assert precision_recall(line, torch.tensor([[inside], [outside]]), k)[0] == 0.5
+
+
+def test_nearest_is_the_smallest_distance_in_any_chunks(rows, monkeypatch):
+    expected = (rows[:50, None] - rows[None, 50:]).norm(dim=2).min(1).values
+    assert torch.allclose(nearest(rows[:50], rows[50:]), expected, atol=1e-3)
+    monkeypatch.setattr(quality, "CHUNK", 1)
+    assert torch.allclose(nearest(rows[:50], rows[50:]), expected, atol=1e-3)

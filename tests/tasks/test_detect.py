@@ -1,0 +1,255 @@
+"""Anomalies: what each score is, what its p-value promises, and the task."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from helpers import build
+from vaekit.batch import Batch
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Real
+from vaekit.tasks.anomaly import Detector, Measured, baselines, measure, regret
+from vaekit.tasks.context import open_run
+from vaekit.tasks.detect import detect, other_data
+
+
+def measured(n, seed, shift=0.0):
+    """n rows whose statistics and codes are standard normal, moved by `shift`."""
+    rng = np.random.default_rng(seed)
+    names = ("distortion", "rate", "reconstruction", "nll", "elbo")
+    return Measured(np.zeros((n, 1)), rng.normal(shift, 1, (n, 2)), {name: rng.normal(shift, 1, n) for name in names})
+
+
+@pytest.fixture(scope="module")
+def detector():
+    names = ("path", "nll", "rate", "latent", "typicality")
+    return Detector(measured(5000, 0), measured(2000, 1), names)
+
+
+def test_p_values_of_normal_rows_are_uniform(detector):
+    p = detector.p_values(detector.scores(measured(4000, 2)))
+    for name, each in p.items():
+        assert each.min() > 0 and each.max() <= 1
+        for alpha in (0.01, 0.05, 0.2, 0.5):
+            assert (each <= alpha).mean() == pytest.approx(alpha, abs=0.015 + 0.05 * alpha), name
+
+
+def test_path_calibration_does_not_count_a_row_for_its_own_density():
+    held_out = measured(40, 1)  # few, so that its own kernel would be much of the density
+    p = Detector(measured(100, 0), held_out, ["path"]).p_values
+    few = Detector(measured(100, 0), held_out, ["path"])
+    assert (p(few.scores(measured(4000, 2)))["path"] <= 0.2).mean() == pytest.approx(0.2, abs=0.1)
+
+
+def test_each_score_finds_what_it_is_for(detector):
+    low, high, far = (measured(200, 3, shift) for shift in (-4.0, 4.0, 8.0))
+    found = {name: detector.p_values(detector.scores(rows)) for name, rows in (("low", low), ("high", high))}
+    for name in ("path", "rate", "latent", "typicality"):
+        assert np.median(found["low"][name]) < 0.01 and np.median(found["high"][name]) < 0.01, name
+    assert np.median(found["high"]["nll"]) < 0.01 < 0.9 < np.median(found["low"]["nll"])
+    path = [detector.scores(rows)["path"] for rows in (high, far)]
+    assert np.isfinite(path[1]).all() and path[0].max() < path[1].min()
+
+
+def test_latent_is_the_mahalanobis_distance(detector):
+    rows = measured(50, 4)
+    exact = np.linalg.norm(rows.codes, axis=1)  # the codes are N(0, I)
+    assert np.allclose(detector.scores(rows)["latent"], exact, rtol=0.1, atol=0.05)
+
+
+@pytest.fixture
+def gaussian():
+    """x = W z + e with orthogonal columns of W, and an encoder that is right but for its scale and a shift of 1."""
+    settings = ("network.hidden=[]", "latents.dim=2", "likelihood=gaussian", "likelihood.scale=fixed")
+    vae, _ = build(Real((3,)), "model=mlp_vae", *settings, "likelihood.value=1.0")
+    weight = torch.tensor([[1.0, 1.0], [1.0, -1.0], [0.5, 0.0]])
+    variance = 1 / (1 + weight.square().sum(0))
+    head = vae.latents.levels[0].posterior.head
+    with torch.no_grad():
+        vae.likelihood.network.body[1].weight.copy_(weight)
+        head.weight.copy_(torch.cat([variance[:, None] * weight.T, torch.zeros(2, 3)]))
+        head.bias.copy_(torch.cat([torch.ones(2), variance.sqrt().log() - 0.5]))
+    return vae.eval(), variance
+
+
+def test_regret_is_the_divergence_of_the_encoder_from_the_posterior(gaussian):
+    vae, variance = gaussian
+    torch.manual_seed(0)
+    batch = Batch(vae.sample(5, draw=True))
+    found = regret(vae, batch, vae.encoder(batch.x), steps=600, draws=4000)
+    # KL(q || p(z | x)), where q has the posterior's mean + 1, and exp(-1/2) of its standard deviation
+    exact = 0.5 * (torch.exp(torch.tensor(-1.0)) + 1 / variance - 1 + 1).sum()
+    assert torch.allclose(found, exact, rtol=0.1)
+    assert all(weight.grad is None for weight in vae.parameters())
+
+
+def test_measured_statistics_are_the_model_s_own(gaussian):
+    vae, _ = gaussian
+    with torch.no_grad():
+        vae.latents.levels[0].posterior.head.bias[2:] = 0  # wide enough for weights of little variance
+    torch.manual_seed(0)
+    x = vae.sample(300, draw=True)
+    found = measure(vae, Batch(x).split(70), num_samples=2000)
+    exact = torch.distributions.MultivariateNormal(torch.zeros(3), vae_covariance(vae)).log_prob(x)
+    assert abs(found.statistics["nll"] + exact.numpy()).mean() < 0.05
+    assert np.allclose(found.statistics["elbo"], found.statistics["distortion"] + found.statistics["rate"], atol=1e-4)
+    assert np.allclose(found.codes, vae.encode(x)[0].numpy(), atol=1e-6)
+    errors = (vae.reconstruct(x) - x).square().sum(1)
+    assert np.allclose(found.statistics["reconstruction"], errors.numpy(), rtol=1e-4)
+
+
+def vae_covariance(vae):
+    weight = vae.likelihood.network.body[1].weight.detach()
+    return weight @ weight.T + torch.eye(3)
+
+
+def test_missing_values_count_for_nothing(gaussian):
+    vae, _ = gaussian
+    x, mask = torch.randn(4, 3), torch.tensor([1.0, 1.0, 0.0]).expand(4, 3)
+    found = measure(vae, [Batch(x, mask=mask)], num_samples=1).statistics["reconstruction"]
+    assert np.allclose(found, ((vae.reconstruct(x) - x).square() * mask).sum(1).numpy(), rtol=1e-4)
+    with pytest.raises(Refusal, match=r"leave it out of task.scores"):
+        measure(vae, [Batch(x, mask=mask)], num_samples=1, regret_steps=2)
+
+
+def test_baselines_rank_far_rows_first():
+    rng = np.random.default_rng(0)
+    train = rng.normal(size=(500, 4)).astype("float32")
+    train[:, 3] = train[:, 0]
+    odd = np.array([[3.0, 0.0, 0.0, -3.0]], dtype="float32")
+    found = baselines(train, np.concatenate([train, odd]), components=3, seed=0)
+    assert {"isolation forest", "PCA"} <= set(found)
+    assert found["PCA"].argmax() == 500
+    assert (found["isolation forest"] < found["isolation forest"][-1]).mean() > 0.9
+    assert baselines(train[:3], train, components=10, seed=0)["PCA"].shape == (500,)  # more components than there are
+
+
+# The task ------------------------------------------------------------------------------------------------------------
+
+
+def table(context):
+    with (context.out / "scores.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def noise(tmp_path):
+    x = np.random.default_rng(0).integers(0, 17, (50, 1, 8, 8)) / 16
+    np.save(tmp_path / "noise.npy", x.astype("float32"))
+    return tmp_path / "noise.npy"
+
+
+def test_noise_is_no_digit(digits, noise):
+    torch.manual_seed(0)
+    found = detect(digits, anomalies=noise, num_samples=3, n=8)
+    metrics = json.loads((digits.out / "metrics.json").read_text())
+    assert metrics["auroc/path"] > 0.95 and metrics["auroc/nll"] > 0.95 and metrics["aupr/nll"] > 0.8
+    assert {"auroc/isolation forest", "auroc/PCA"} <= set(metrics)
+    assert all(len(each) == 359 + 50 for each in found.values())
+    assert np.median(found["p/path"][359:]) < 0.02
+    rows = table(digits)
+    assert [row["set"] for row in rows].count("anomalies") == 50
+    assert [int(row["example"]) for row in rows[:359]] == digits.test.indices.tolist()
+    assert [int(row["anomaly"]) for row in rows] == [0] * 359 + [1] * 50
+    assert [float(row["p_path"]) for row in rows] == pytest.approx(found["p/path"].tolist(), rel=1e-4)
+    maps = np.load(digits.out / "maps.npz")
+    assert np.allclose(maps["map"], abs(maps["x"] - maps["mean"]))
+    assert maps["x"].shape == (8, 1, 8, 8)
+    anomalous = np.load(noise)
+    assert any(np.allclose(maps["x"][0], each, atol=1e-3) for each in anomalous)
+    with PIL.Image.open(digits.out / "maps.png") as grid:
+        assert grid.size == (12 * 58 + 2, 2 * 58 + 2)
+
+
+def test_labels_that_are_not_normal_are_anomalies(digits):
+    found = detect(digits, normal=[0, 1, 2, 3, 4, 5, 6, 7, 8], scores=["nll"], num_samples=2)
+    assert list(found) == ["nll", "p/nll"]
+    rows = table(digits)
+    labels = digits.test.label[digits.test.indices].numpy()
+    assert [int(row["anomaly"]) for row in rows] == (labels == 9).astype(int).tolist()
+    assert "auroc/nll" in json.loads((digits.out / "metrics.json").read_text())
+
+
+def test_a_folder_to_judge_without_known_anomalies(digits, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for name in ("a", "b"):
+        PIL.Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "pictures" / f"{name}.png")
+    found = detect(digits, input=tmp_path / "pictures", scores="regret", steps=3, num_samples=2)
+    assert [row["example"] for row in table(digits)] == ["a.png", "b.png"]
+    assert table(digits)[0]["anomaly"] == ""
+    assert len(found["regret"]) == 2
+    assert not (digits.out / "metrics.json").exists()
+
+
+def test_another_data_set_is_read_as_the_run_s_own(digits):
+    other = other_data(digits, "digits")
+    assert other.space == digits.vae.space
+    assert torch.equal(other.examples("test", 5).x, digits.data.examples("test", 5).x)
+    with pytest.raises(Refusal, match=r"task.other=mnist holds .*28x28.* use task.anomalies=rows.npy"):
+        other_data(digits, "mnist")
+    with pytest.raises(Refusal, match=r"Got task.other=nowhere, expected .*mnist"):
+        other_data(digits, "nowhere")
+
+
+def test_other_torchvision_sets_come_from_the_run_s_root(untrained, tmp_path):
+    root = os.environ.get("VAEKIT_DATA")
+    if root is None or not (Path(root) / "MNIST").is_dir():
+        pytest.skip("VAEKIT_DATA names no folder with MNIST")
+    space = Image((1, 28, 28), levels=2)
+    changes = {"root": root, "cache": str(tmp_path / "cache")}
+    context = open_run(untrained("data=fashion_mnist", space=space), tmp_path, device="cpu", data=changes)
+    batch = other_data(context, "mnist").examples("test", 5)
+    assert batch.label.tolist() == [7, 2, 1, 0, 4]
+    context.vae.space.check(batch.x)
+
+
+def test_vectors_and_autoencoders(vectors, untrained, tmp_path):
+    np.save(tmp_path / "far.npy", np.full((10, 5), 6.0, "float32"))
+    detect(vectors, anomalies=tmp_path / "far.npy", num_samples=2)
+    assert json.loads((vectors.out / "metrics.json").read_text())["auroc/path"] > 0.95
+    assert not (vectors.out / "maps.png").exists()
+    point = open_run(untrained("model=ae"), tmp_path, device="cpu")
+    assert set(detect(point)) == {
+        f"{p}{s}" for p in ("", "p/") for s in ("path", "distortion", "reconstruction", "latent")
+    }
+    with pytest.raises(Refusal, match=r"Got task.scores=nll, expected path, distortion"):
+        detect(point, scores=["nll"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (dict(scores=["novelty"]), "use task.scores=path"),
+        (dict(scores=[]), r"use task.scores=\[path\]"),
+        (dict(num_samples=0), "use task.num_samples=1"),
+        (dict(steps=0), "use task.steps=1"),
+        (dict(n=0), "use task.n=1"),
+        (dict(normal="zero"), "use task.normal=0"),
+        (dict(normal=[]), "use task.normal=0"),
+        (dict(normal=0), "leave out task.normal"),
+        (dict(input="nowhere"), "no file or folder"),
+        (dict(anomalies="nowhere"), "no file or folder"),
+    ],
+)
+def test_refusals_say_what_to_type(vectors, settings, says):
+    with pytest.raises(Refusal, match=says):
+        detect(vectors, **settings)
+
+
+def test_labels_that_nobody_has_are_refused(digits):
+    with pytest.raises(Refusal, match=r"There are 0 normal train rows, .* task.normal"):
+        detect(digits, normal=11)
+
+
+def test_from_the_command_line(apply, digits_run, noise):
+    words = ("task.num_samples=2", f"task.anomalies={noise}", "task.scores=[path,rate]")
+    code, printed = apply(f"run={digits_run}", "task=detect", "device=cpu", *words)
+    assert code == 0, printed
+    assert "scores.csv" in printed and "isolation forest" in printed
+    assert "50 anomalies among 409 rows" in printed
