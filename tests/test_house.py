@@ -31,7 +31,7 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them
 GROUPS = {
-    "network": {"activation", "beside", "glorot", "linear"},
+    "network": {"activation", "beside", "climb", "glorot", "linear"},
     "posterior": {"directional"},
     "prior": set(),
     "latents": {"tower"},

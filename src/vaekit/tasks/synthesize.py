@@ -213,6 +213,7 @@ def measure(context: Context, x: np.ndarray, label: Tensor | None) -> dict[str, 
     old, unseen = (rows.some(most).flatten(1).to(device) for rows in (train, test))
     new = made.some(COMPARED).flatten(1).to(device)
     of_train = nearest(new, old)
-    found["distance"], found["distance_real"] = float(of_train.median()), float(nearest(unseen[:COMPARED], old).median())
+    found["distance"] = float(of_train.median())
+    found["distance_real"] = float(nearest(unseen[:COMPARED], old).median())
     found["copied"] = float((of_train < nearest(new, unseen)).float().mean())
     return found | {"copied_real": len(old) / (len(old) + len(unseen))}
