@@ -25,6 +25,9 @@ SMALL = {
     "network=gated_mlp": ["network.width=8", "network.blocks=1"],
     "network=conv": ["network.channels=[4]", "network.features=8"],
     "network=resnet": ["network.channels=[4]", "network.features=8"],
+    "network=pyramid": ["network.channels=4"],
+    "latents=ladder": ["latents.dim=3", "latents.levels=2", "latents.width=8"],
+    "latents=deep": ["latents.dim=2", "latents.blocks=[2x1,1x1]"],
     "prior=vamp": ["prior.components=4"],
     "prior=exemplar": ["prior.components=4"],
     "prior=mixture": ["prior.components=4"],
@@ -44,6 +47,7 @@ SMALL = {
 CHOICES = {group: sorted(options(group)) for group in GROUPS}
 WHOLE = list(itertools.product(SPACES, *CHOICES.values()))
 SAMPLE = random.Random(0).sample(WHOLE, 400)
+TALL = {tower: random.Random(1).sample(WHOLE, 60) for tower in ("ladder", "deep")}
 
 
 def build(combination, *more):
@@ -54,14 +58,14 @@ def build(combination, *more):
     choices = [*(f"{group}={name}" for group, name in zip(GROUPS, combination[1:], strict=True)), *more]
     groups = {each.partition("=")[0]: config(each, *SMALL.get(each, []))[each.partition("=")[0]] for each in choices}
     torch.manual_seed(0)
-    return compose({**groups, "latents": config("latents.dim=3").latents}, SPACES[combination[0]])
+    return compose({"latents": config("latents.dim=3").latents, **groups}, SPACES[combination[0]])
 
 
-def check(combination):
+def check(combination, *more):
     """Train two steps and use every verb, or see it refused: whether it trained."""
     space = SPACES[combination[0]]
     try:
-        vae, objective, _ = build(combination)
+        vae, objective, _ = build(combination, *more)
     except Refusal as refusal:
         assert_helps(refusal)
         return False
@@ -96,6 +100,13 @@ def assert_helps(refusal):
 @pytest.mark.parametrize("combination", SAMPLE, ids="-".join)
 def test_trains_and_answers_or_is_refused(combination):
     check(combination)
+
+
+@pytest.mark.parametrize(("tower", "combination"), [(tower, each) for tower in TALL for each in TALL[tower]], ids=str)
+def test_a_tall_tower_trains_and_answers_or_is_refused(tower, combination):
+    if tower == "deep":  # nearly all others are refused
+        combination = (combination[0], "gaussian", *combination[2:-1], "pyramid")
+    check(combination, f"latents={tower}")
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ SMALL = {
     "mlp": ("network.hidden=[16]",),
     "conv": ("network.channels=[4]", "network.features=8"),
     "resnet": ("network.channels=[4]", "network.features=8"),
+    "pyramid": ("network.channels=4", "latents.blocks=[4x2,1x1]"),
 }
 
 

@@ -26,6 +26,14 @@ from vaekit.schedules.schedule import at
 from vaekit.vae import VAE, Terms
 
 log = logging.getLogger(__name__)
+STEP_HOOKS = (
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_train_batch_end",
+)
 
 
 class Training(L.LightningModule):
@@ -86,6 +94,13 @@ class Training(L.LightningModule):
         torch.set_flush_denormal(True)
         if self.compiled:
             self._compile()
+        trainer: Any = self.trainer
+        # Lightning enters a profiler around each of these hooks at each step, unless it is not callable
+        for owner in (self, *trainer.callbacks):
+            base = L.LightningModule if owner is self else L.Callback
+            for hook in STEP_HOOKS:
+                if getattr(type(owner), hook) is getattr(base, hook):
+                    setattr(owner, hook, None)
 
     def on_fit_end(self) -> None:
         torch.set_flush_denormal(False)
@@ -269,7 +284,7 @@ class Training(L.LightningModule):
 
         Where FSDP has spread their parameters, it alone knows the norm, of all together.
         """
-        by_value, model = gradient_clip_algorithm == "value", self.trainer.model
+        by_value, model = gradient_clip_algorithm == "value", self._trainer and self._trainer.model
         if gradient_clip_val and isinstance(model, FullyShardedDataParallel) and not by_value:
             model.clip_grad_norm_(gradient_clip_val)
         elif gradient_clip_val:

@@ -78,13 +78,17 @@ def test_replaying_a_draw_meets_the_same_state(vae):
     torch.testing.assert_close(again.steps[2].p.mean, draw.steps[2].p.mean)
 
 
-def test_nll_does_not_depend_on_what_is_drawn_from(vae):
+def test_nll_does_not_depend_on_what_is_drawn_from():
     """Importance weights integrate to p(x): with another proposal, the same estimate."""
+    vae, objective = build(BINARY, *SMALL, "latents.blocks=[2x1,1x1]", "latents.dim=1", "network.channels=4")
+    for _ in range(5):
+        step(vae, objective, examples(BINARY, 5))
+    vae = vae.double()
     batch = examples(BINARY, 3, dtype=torch.float64)
     with torch.no_grad():
         features = vae.encoder(batch.x)
         torch.manual_seed(0)
-        log_w = [vae.terms(batch, features, 20_000, temperature).log_w for temperature in (1.0, 1.15)]
+        log_w = [vae.terms(batch, features, 5000, temperature).log_w for temperature in (1.0, 1.2)]
     assert (log_w[0].std(0) > 0.05).all(), "a posterior that is not exact"
     first, second = (each.logsumexp(0) for each in log_w)
     torch.testing.assert_close(first, second, atol=0.05, rtol=0)
@@ -105,12 +109,13 @@ def test_each_level_reads_the_map_of_its_own_size():
 
 
 def test_branches_start_the_smaller_the_deeper():
-    spread = []
-    for count in (1, 9):
-        torch.manual_seed(0)
+    def spread(count):
         vae, _ = build(BINARY, *DEEP, "network.channels=64", f"latents.blocks=4x{count}")
-        spread.append([vae.latents.levels[0].refine.body[-1].weight.std(), vae.latents.levels[0].project.weight.std()])
-    assert torch.tensor(spread[0]) / torch.tensor(spread[1]) == pytest.approx(torch.tensor([3.0, 3.0]), rel=0.1)
+        top = vae.latents.levels[0]
+        return [weight.std().item() for weight in (top.refine.body[-1].weight, top.project.weight)]
+
+    for one, nine in zip(spread(1), spread(9), strict=True):
+        assert one / nine == pytest.approx(3, rel=0.1)
 
 
 def test_a_block_adds_to_what_it_is_given_and_looks_around():

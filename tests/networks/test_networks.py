@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vaekit.networks import conv, gated_mlp, mlp, resnet
+from vaekit.networks import conv, gated_mlp, mlp, pyramid, resnet
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
@@ -12,6 +12,7 @@ FAMILIES = {
     "gated_mlp": (gated_mlp, {"width": 8, "blocks": 1}),
     "conv": (conv, {"channels": [4, 6], "features": 8}),
     "resnet": (resnet, {"channels": [4, 6], "features": 8}),
+    "pyramid": (pyramid, {"channels": 4, "blocks": 2}),
 }
 SHAPES = [(1, 8, 8), (3, 9, 13), (1, 28, 28), (3, 33, 17), (2, 64, 64)]
 
@@ -38,10 +39,11 @@ def test_neighbours_in_the_batch_change_nothing(family):
     torch.testing.assert_close(torch.cat([encoder(row[None]) for row in x]), encoder(x))
 
 
-def test_every_weight_of_a_decoder_learns(family):
+@pytest.mark.parametrize("state", [(5,), (5, 3, 4)], ids=str)
+def test_every_weight_of_a_decoder_learns(family, state):
     module, options = family
-    decoder = module.Decoder((5,), Image((1, 11, 11)), params=1, **options)
-    decoder(torch.randn(4, 5)).square().sum().backward()
+    decoder = module.Decoder(state, Image((1, 11, 11)), params=1, **options)
+    decoder(torch.randn(4, *state)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in decoder.parameters())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -65,8 +64,8 @@ class Batches:
     def gather(self, rows: Tensor) -> Batch:
         """The batch of these rows."""
         rows = rows.long()
-        x: Any = self.x
-        x = x.index_select(0, rows)  # in half the time of x[rows]
+        # index_select takes half the time of x[rows]
+        x = self.x.index_select(0, rows) if isinstance(self.x, Tensor) else self.x[rows]
         return Batch(
             x=x if self.draw is None else self.draw(x, rows),
             label=None if self.label is None else self.label[rows],
