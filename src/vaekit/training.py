@@ -26,14 +26,6 @@ from vaekit.schedules.schedule import at
 from vaekit.vae import VAE, Terms
 
 log = logging.getLogger(__name__)
-STEP_HOOKS = (
-    "on_train_batch_start",
-    "on_before_zero_grad",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-    "on_train_batch_end",
-)
 
 
 class Training(L.LightningModule):
@@ -94,13 +86,6 @@ class Training(L.LightningModule):
         torch.set_flush_denormal(True)
         if self.compiled:
             self._compile()
-        trainer: Any = self.trainer
-        # Lightning enters a profiler around each of these hooks at each step, unless it is not callable
-        for owner in (self, *trainer.callbacks):
-            base = L.LightningModule if owner is self else L.Callback
-            for hook in STEP_HOOKS:
-                if getattr(type(owner), hook) is getattr(base, hook):
-                    setattr(owner, hook, None)
 
     def on_fit_end(self) -> None:
         torch.set_flush_denormal(False)
@@ -254,13 +239,6 @@ class Training(L.LightningModule):
             each.reset()
         self.log_dict(figures)
         return figures
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes the hook that it is in thirty times a step, and torch asks each time if that is a parameter
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     # Optimisation ----------------------------------------------------------------------------------------------------
 

@@ -33,9 +33,10 @@ class Progress(TQDMProgressBar):
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.rows += len(batch) * trainer.world_size
         self.seconds = perf_counter() - self.started
+        if not self.is_enabled:
+            return
         last = batch_idx + 1 == trainer.num_training_batches
-        due = perf_counter() - self.shown > SHOWN and (batch_idx + 1) % self.refresh_rate == 0
-        if self.is_enabled and (last or due):
+        if last or ((batch_idx + 1) % self.refresh_rate == 0 and perf_counter() - self.shown > SHOWN):
             self.shown = perf_counter()
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
