@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch._dynamo.utils import counters
 
 from vaekit import training as training_module
 from vaekit.metrics.evaluation import Evaluation
@@ -114,7 +115,7 @@ def test_the_metrics_are_those_of_the_best_weights(train, monkeypatch):
         (["schedule@objective.beta=linear", "objective.beta.epochs=5", "objective.beta.value=2"], 0, 2),
         (["schedule@objective.beta=cyclical", "objective.beta.value=2"], 0, 2),
         (["schedule@objective.free_bits=linear", "objective.free_bits.value=2"], 1, 1),
-        (["model=beta_vae", "network=mlp", "network.hidden=[16]"], 4, 4),
+        (["model=beta_vae", "network=mlp", "network.hidden=[16]"], 0, 4),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
@@ -178,7 +179,33 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(train, monkeyp
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's compiler, of itself
-def test_compiled_networks_train_with_a_smaller_last_batch(train):
-    done = train("compile=true", folder="run", epochs=2)
+def test_a_run_compiles_once(train):
+    """Not anew for the smaller last batch, nor for evaluation; going on, it is another process that compiles."""
+    for epochs, words in ((2, []), (3, ["ckpt_path=run/checkpoints/last.ckpt"])):
+        torch._dynamo.reset()
+        counters.clear()
+        done = train("compile=true", *words, folder="run", epochs=epochs)
+        assert done.code == 0, done.err
+        assert counters["stats"]["unique_graphs"] == 1
+        assert not any("_orig_mod" in name for name in load_file("run/model.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_that_cannot_be_compiled_says_so_and_goes_on(train_apart):
+    done = train_apart("compile=true", "hydra.run.dir=run", "trainer.max_epochs=1", CXX="/nowhere/c++")
     assert done.code == 0, done.err
-    assert not any("_orig_mod" in name for name in load_file("run/model.safetensors"))
+    assert "torch.compile failed" in done.out + done.err
+    assert math.isfinite(metrics("run")["test/nll"])
+
+
+@pytest.mark.slow
+def test_bf16_trains_to_the_same_nll(train):
+    """Nearer to float32 than 1 nat of about 160 or, if they differ by more, than another seed is."""
+    nll = {}
+    for words in (["seed=1"], ["seed=2"], ["seed=1", "trainer.precision=bf16-mixed"]):
+        done = train(*words, "network.hidden=[256]", folder=str(len(nll)), epochs=10)
+        assert done.code == 0, done.err
+        nll[" ".join(words)] = metrics(str(len(nll)))["test/nll"]
+    one, other, bf16 = nll.values()
+    assert abs(bf16 - one) < max(1.0, 2 * abs(other - one))

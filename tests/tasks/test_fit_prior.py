@@ -155,7 +155,7 @@ def test_refusals_say_what_to_type(digits_run, apply, tmp_path, words, says):
 
 
 def test_a_prior_that_needs_the_posterior_s_density_is_refused(autoencoder, tmp_path):
-    with pytest.raises(Refusal, match="prior=vamp needs the posterior's log_prob"):
+    with pytest.raises(Refusal, match="prior=vamp needs the posterior's density"):
         fitted(autoencoder, tmp_path, "vamp")
 
 
