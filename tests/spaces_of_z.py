@@ -1,15 +1,25 @@
 """A grid over each kind of latent space with the measure of its cells, to integrate densities by."""
 
+import math
+
 import torch
 from hydra.utils import get_class
 
 from helpers import BINARY, build
 from vaekit.configs import options
-from vaekit.spaces import Ball, Real, Sphere
+from vaekit.spaces import Ball, Codes, Real, Sphere
 
-DIM = {Real: 2, Ball: 2, Sphere: 3}
-PRIOR = {Real: "standard_normal", Ball: "wrapped_normal", Sphere: "sphere_uniform"}
-POSTERIOR = {Real: "gaussian", Ball: "wrapped_normal", Sphere: "von_mises_fisher"}
+DIM = {Real: 2, Ball: 2, Sphere: 3, Codes: 6}
+PRIOR = {Real: "standard_normal", Ball: "wrapped_normal", Sphere: "sphere_uniform", Codes: "code_uniform"}
+POSTERIOR = {Real: "gaussian", Ball: "wrapped_normal", Sphere: "von_mises_fisher", Codes: "fsq"}
+CODES = {
+    "categorical": ("posterior.codes=3",),
+    "gumbel": ("posterior.codes=3",),
+    "vq": ("posterior.codes=4", "posterior.depth=3"),
+    "fsq": ("posterior.levels=[3,2]",),
+    "code_uniform": ("posterior.levels=[3,2]",),
+    "autoregressive": ("posterior.levels=[3,2]", "prior.width=8", "prior.blocks=2", "prior.heads=2"),
+}
 
 
 def part(group, name):
@@ -21,10 +31,13 @@ def small_vae(group, name, *overrides):
     latent = part(group, name).latent
     beside = f"prior={PRIOR[latent]}" if group == "posterior" else f"posterior={POSTERIOR[latent]}"
     objective = "reconstruction" if name == "dirac" else "elbo"
+    if group == "posterior" and "rsample" not in part(group, name).gives:
+        objective = "vimco"
     if (group, name) == ("prior", "flow"):
         overrides = ("prior.flow.transforms=2",)
     if (group, name) == ("prior", "two_stage"):
         overrides = ("prior.second.network.hidden=[8]", "prior.second.latents.dim=2", "prior.num_samples=3")
+    overrides = (*CODES.get(name, ()), *overrides)
     if name in ("vamp", "exemplar", "mixture") and not overrides:
         overrides = ("prior.components=5",)
     small = ("model=mlp_vae", "likelihood=bernoulli", "network.hidden=[16]", f"latents.dim={DIM[latent]}")
@@ -34,6 +47,10 @@ def small_vae(group, name, *overrides):
 
 def grid(space):
     """Points `[N, d]` and cells `[N]`."""
+    if isinstance(space, Codes):  # all there are
+        every = torch.cartesian_prod(*[torch.arange(space.atoms)] * math.prod(space.positions))
+        points = space.array(space.codebook()[every.reshape(-1, *space.positions)])
+        return points, torch.ones(len(points), dtype=torch.float64)
     if type(space) is Real:
         axis = torch.linspace(-12, 12, 601, dtype=torch.float64)
         points = torch.cartesian_prod(axis, axis)

@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import re
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -15,7 +16,7 @@ from helpers import BINARY, DEQUANTIZED, GREY, VECTORS, config, examples
 from vaekit.compose import compose
 from vaekit.configs import options
 from vaekit.refusal import Refusal
-from vaekit.spaces import Ball, Real, Sphere
+from vaekit.spaces import Ball, Codes, Real, Sphere
 from vaekit.training import Training
 
 SPACES = {"binary": BINARY, "grey": GREY, "dequantized": DEQUANTIZED, "vectors": VECTORS}
@@ -26,13 +27,21 @@ SMALL = {
     "network=conv": ["network.channels=[4]", "network.features=8"],
     "network=resnet": ["network.channels=[4]", "network.features=8"],
     "network=pyramid": ["network.channels=4"],
+    "network=resnet_map": ["network.channels=[4]"],
     "latents=ladder": ["latents.dim=3", "latents.levels=2", "latents.width=8"],
+    "latents=map": ["latents.dim=3"],
+    "latents=labelled": ["latents.given.dim=3", "condition=label"],
     "latents=deep": ["latents.dim=2", "latents.blocks=[2x1,1x1]"],
     "prior=vamp": ["prior.components=4"],
     "prior=exemplar": ["prior.components=4"],
     "prior=mixture": ["prior.components=4"],
     "prior=flow": ["prior.flow.transforms=2", "prior.flow.hidden_features=[8]"],
+    "prior=autoregressive": ["prior.width=8", "prior.blocks=2", "prior.heads=2"],
     "prior=two_stage": ["prior.second.network.hidden=[8]", "prior.second.latents.dim=3", "prior.num_samples=2"],
+    "posterior=fsq": ["posterior.levels=[5]"],
+    "posterior=categorical": ["posterior.codes=3"],
+    "posterior=gumbel": ["posterior.codes=3"],
+    "posterior=vq": ["posterior.codes=5", "posterior.depth=2"],
     "posterior=flow": ["posterior.flow.hidden_features=[8]", "posterior.context=4"],
     "penalty=factor": ["penalty.factor.hidden=[8]"],
     "penalty=adversary": ["penalty.adversary.hidden=[8]"],
@@ -41,13 +50,14 @@ SMALL = {
     "objective=piwae": ["objective.outer=2", "objective.inner=2"],
     **{
         f"objective={name}": ["objective.num_samples=3"]
-        for name in ("iwae", "dreg", "sticking_the_landing", "ciwae", "renyi", "reweighted_wake_sleep")
+        for name in ("iwae", "dreg", "sticking_the_landing", "ciwae", "renyi", "reweighted_wake_sleep", "vimco")
     },
 }
+LABELLED = ("latents=labelled", "condition=label")
 CHOICES = {group: sorted(options(group)) for group in GROUPS}
 WHOLE = list(itertools.product(SPACES, *CHOICES.values()))
 SAMPLE = random.Random(0).sample(WHOLE, 400)
-TALL = {tower: random.Random(1).sample(WHOLE, 60) for tower in ("ladder", "deep")}
+TALL = {tower: random.Random(1).sample(WHOLE, 60) for tower in ("ladder", "deep", "map")}
 
 
 def build(combination, *more):
@@ -64,12 +74,15 @@ def build(combination, *more):
 def check(combination, *more):
     """Train two steps and use every verb, or see it refused: whether it trained."""
     space = SPACES[combination[0]]
+    if combination[4] == "semi_supervised" and not more:
+        more = LABELLED
     try:
         vae, objective, _ = build(combination, *more)
     except Refusal as refusal:
         assert_helps(refusal)
         return False
-    batch = examples(space, 5)
+    batch = replace(examples(space, 5), label=torch.tensor([0, 9, 3, 3, 1]))
+    given = vae.of(batch)
     optimizer = torch.optim.Adam(vae.parameters(), 1e-3)
     for _ in range(2):
         optimizer.zero_grad()
@@ -81,14 +94,17 @@ def check(combination, *more):
         optimizer.step()
 
     assert vae.sample(2).shape == vae.sample(2, draw=True).shape == (2, *space.shape)
-    assert vae.reconstruct(batch.x).shape == batch.x.shape
-    assert vae.interpolate(batch.x[:1], batch.x[1:2], steps=3).shape == (1, 3, *space.shape)
-    assert vae.vary(batch.x, n=2).shape == (5, 2, *space.shape)
+    assert vae.reconstruct(batch.x, condition=given).shape == batch.x.shape
+    one = None if given is None else 0
+    assert vae.interpolate(batch.x[:1], batch.x[1:2], steps=3, condition=one).shape == (1, 3, *space.shape)
+    assert vae.vary(batch.x, n=2, condition=given).shape == (5, 2, *space.shape)
+    if vae.condition is not None:
+        assert vae.sample(2, condition=3).shape == (2, *space.shape)
     if vae.has_density:
-        assert torch.isfinite(vae.log_likelihood(batch.x, num_samples=3)).all()
+        assert torch.isfinite(vae.log_likelihood(batch.x, num_samples=3, condition=given)).all()
     else:
         with pytest.raises(Refusal, match="density"):
-            vae.log_likelihood(batch.x)
+            vae.log_likelihood(batch.x, condition=given)
     return True
 
 
@@ -106,7 +122,33 @@ def test_trains_and_answers_or_is_refused(combination):
 def test_a_tall_tower_trains_and_answers_or_is_refused(tower, combination):
     if tower == "deep":  # nearly all others are refused
         combination = (combination[0], "gaussian", *combination[2:-1], "pyramid")
+    if tower == "map":
+        combination = (*combination[:-1], "resnet_map")
     check(combination, f"latents={tower}")
+
+
+def pairs(network):
+    """Every posterior with every prior over the same space, and an objective that may train it."""
+    for posterior, prior in itertools.product(CHOICES["posterior"], CHOICES["prior"]):
+        q, p = (
+            get_class(options(group)[name]["_target_"]) for group, name in (("posterior", posterior), ("prior", prior))
+        )
+        if q.latent is p.latent:
+            objective = "elbo" if "log_prob" in q.gives else "reconstruction"
+            objective = objective if "rsample" in q.gives else "reweighted_wake_sleep"
+            yield "binary", posterior, prior, "bernoulli", objective, network
+
+
+@pytest.mark.parametrize(("tower", "network"), [("single", "mlp"), ("ladder", "conv"), ("deep", "pyramid")])
+def test_every_posterior_and_prior_reads_a_label_or_is_refused(tower, network):
+    more = ["condition=label"] if tower == "single" else ["condition=label", f"latents={tower}"]
+    trained = {each[1:3] for each in pairs(network) if check(each, *more)}
+    assert {("gaussian", "standard_normal"), ("gaussian", "gaussian")} <= trained
+
+
+def test_a_class_stands_above_every_posterior_and_prior_or_is_refused():
+    trained = {each[1:3] for each in pairs("mlp") if check((*each[:4], "semi_supervised", each[5]))}
+    assert {("gaussian", "standard_normal"), ("flow", "gaussian"), ("full_gaussian", "flow")} <= trained
 
 
 @pytest.mark.slow
@@ -129,7 +171,12 @@ def test_each_part_trains_somewhere(group, choice):
 )
 def test_every_weight_of_a_part_learns(group, choice):
     for combination in WHOLE:
-        if combination[1 + GROUPS.index(group)] != choice or combination[4] not in ("elbo", "reconstruction"):
+        objectives = ["elbo", "reconstruction"]
+        if choice == "categorical" and combination[2] == "code_uniform":  # no gradient through z
+            objectives.append("reweighted_wake_sleep")
+        if combination[1 + GROUPS.index(group)] != choice or combination[4] not in objectives:
+            continue
+        if combination[2] == "autoregressive" and group != "prior":  # of a single code it has nothing to embed
             continue
         try:
             vae, objective, _ = build(combination)
@@ -144,7 +191,7 @@ def test_every_weight_of_a_part_learns(group, choice):
     pytest.fail(f"{group}={choice} is refused everywhere")
 
 
-PRIORS = {Real: "standard_normal", Ball: "wrapped_normal", Sphere: "sphere_uniform"}
+PRIORS = {Real: "standard_normal", Ball: "wrapped_normal", Sphere: "sphere_uniform", Codes: "code_uniform"}
 LIKELIHOODS = {"binary": "bernoulli", "grey": "logistic_mixture", "dequantized": "beta", "vectors": "gaussian"}
 
 
@@ -164,8 +211,11 @@ def check_penalty(penalty, space, posterior, encoder, prior=None):
     chosen = f"penalty={penalty}"
     if penalty == "perceptual":
         SMALL[chosen] = [f"penalty.perceptual.weights={encoder}"]
+    more = [chosen]
+    if penalty == "consistency":
+        objective, more = "semi_supervised", [chosen, *LABELLED]
     try:
-        parts = build((space, posterior, prior or PRIORS[kind.latent], LIKELIHOODS[space], objective, "mlp"), chosen)
+        parts = build((space, posterior, prior or PRIORS[kind.latent], LIKELIHOODS[space], objective, "mlp"), *more)
     except Refusal as refusal:
         assert_helps(refusal)
         return False
@@ -194,14 +244,17 @@ def test_each_penalty_trains_with_what_fits(penalty, encoder):
     choices = {(space, posterior) for posterior in CHOICES["posterior"] for space in ("binary", "grey")}
     choices |= {(space, "gaussian") for space in SPACES}
     trained = {choice for choice in sorted(choices) if check_penalty(penalty, *choice, encoder)}
+    if penalty == "commitment":
+        assert trained == {("binary", "vq"), ("grey", "vq")}
+        return
     assert {("binary", "gaussian"), ("grey", "gaussian"), ("dequantized", "gaussian")} <= trained
-    if penalty not in ("total_correlation", "dip", "mutual_information", "capacity"):  # these read a density
+    if penalty not in ("total_correlation", "dip", "mutual_information", "capacity", "consistency"):  # read a density
         assert ("grey", "dirac") in trained
 
 
 @pytest.mark.parametrize("penalty", ["mmd", "sliced_wasserstein", "adversary"])
 def test_codes_are_compared_with_any_prior(penalty):
-    posteriors = {Real: "gaussian", Ball: "wrapped_normal", Sphere: "von_mises_fisher"}
+    posteriors = {Real: "gaussian", Ball: "wrapped_normal", Sphere: "von_mises_fisher", Codes: "vq"}
     for prior in CHOICES["prior"]:
         latent = get_class(options("prior")[prior]["_target_"]).latent
         assert check_penalty(penalty, "binary", posteriors[latent], None, prior), prior

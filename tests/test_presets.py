@@ -1,5 +1,8 @@
 """Every preset composes on the embedded data, trains, samples, reconstructs and, where it has a density, evaluates."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -11,6 +14,7 @@ SMALL = {
     "mlp": ("network.hidden=[16]",),
     "conv": ("network.channels=[4]", "network.features=8"),
     "resnet": ("network.channels=[4]", "network.features=8"),
+    "resnet_map": ("network.channels=[4]",),
     "pyramid": ("network.channels=4", "latents.blocks=[4x2,1x1]"),
 }
 
@@ -26,6 +30,9 @@ class Data:
     def examples(self, part, n):
         return examples(GREY, n)
 
+    def in_order(self, part):
+        return SimpleNamespace(label=torch.arange(100) % 10, indices=torch.arange(100))
+
 
 @pytest.mark.parametrize("name", sorted(options("model")))
 def test_trains_and_answers(name):
@@ -34,7 +41,7 @@ def test_trains_and_answers(name):
     for whole in [vae, *penalties.values()]:
         if hasattr(whole, "start_from"):
             whole.start_from(Data())
-    batch = examples(GREY, 6)
+    batch = replace(examples(GREY, 6), label=torch.arange(6))
     parameters = [*vae.parameters(), *penalties.parameters()]
     optimizer = torch.optim.Adam(parameters, 1e-3)
     for _ in range(2):
@@ -45,9 +52,10 @@ def test_trains_and_answers(name):
         optimizer.step()
     assert torch.isfinite(loss)
     GREY.check(vae.sample(3, draw=True))
-    assert vae.reconstruct(batch.x).shape == batch.x.shape
+    given = vae.of(batch)
+    assert vae.reconstruct(batch.x, condition=given).shape == batch.x.shape
     if vae.has_density:
-        assert torch.isfinite(vae.log_likelihood(batch.x, 2)).all()
+        assert torch.isfinite(vae.log_likelihood(batch.x, 2, given)).all()
 
 
 @pytest.mark.parametrize("name", sorted(options("model")))

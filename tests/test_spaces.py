@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Codes, Image, Real
 
 
 def test_path_is_a_straight_line_with_its_ends():
@@ -14,6 +14,18 @@ def test_path_is_a_straight_line_with_its_ends():
     torch.testing.assert_close(path[0], a)
     torch.testing.assert_close(path[-1], b)
     torch.testing.assert_close(path[2], (a + b) / 2)
+
+
+def test_codes_change_position_by_position():
+    space = Codes((4, 1, 2), width=2)  # two positions, one behind the other, at each of two places
+    a, b = torch.zeros(3, 4, 1, 2), torch.ones(3, 4, 1, 2)
+    path = space.path(a, b, torch.linspace(0, 1, 5))
+    assert path.shape == (5, 3, 4, 1, 2)
+    assert [step[0].mean().item() for step in path] == [0, 0.25, 0.5, 0.75, 1]
+    points = space.points(path)
+    assert points.shape == (5, 3, 2, 1, 2, 2)
+    assert torch.equal(points[..., 0], points[..., 1]), "points change as a whole"
+    assert torch.equal(points[1, 0, :, 0, :, 0], torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
 
 
 def test_bits_per_dim_of_a_uniform_image_are_its_bits():

@@ -12,7 +12,7 @@ from torch import Tensor
 class Batch:
     """One batch. Nothing else travels.
 
-    x: `[B, *space.shape]`, in the data space. label: `[B]`, or `[B, F]` of F factors, integers.
+    x: `[B, *space.shape]`, in the data space. label: `[B]`, or `[B, F]` of F factors, integers, -1 where missing.
     mask: like `x`, 1 where observed. condition: `[B, ...]`.
     """
 

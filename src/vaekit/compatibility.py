@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaekit.configs import options
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Codes, Image, Real
 from vaekit.vae import VAE
 
 
@@ -76,10 +76,10 @@ def check_tower(tower: Any, posterior: Any, encoder: Any) -> None:
         return
     if "maps" in asks and "maps" not in getattr(encoder, "gives", ()):
         raise Refusal(
-            f"{what} climbs from maps, and network={name(encoder)} gives vectors; "
-            "use network=pyramid for images, or latents=ladder."
+            f"{what} reads maps, and network={name(encoder)} gives vectors; "
+            "use network=pyramid or resnet_map for images, or latents=ladder."
         )
-    if posterior.latent is not Real:
+    if "density" in asks and posterior.latent is not Real:
         raise Refusal(
             f"{what} is over real numbers, but posterior={name(posterior)} lives on {posterior.latent.__name__}; "
             "use latents=single, or posterior=gaussian prior=standard_normal."
@@ -87,7 +87,8 @@ def check_tower(tower: Any, posterior: Any, encoder: Any) -> None:
     if missing := sorted(asks - posterior.gives):
         others = choices("posterior", lambda part: asks <= part.gives and part.latent is Real)
         raise Refusal(f"{what} needs the posterior's {', '.join(missing)}; use {others}, or latents=single.")
-    below = tower.keywords["below"]
+    if (below := tower.keywords.get("below")) is None:
+        return
     if not getattr(getattr(below, "func", below), "conditional", False):
         others = choices("prior", lambda part: getattr(part, "conditional", False))
         raise Refusal(
@@ -96,20 +97,59 @@ def check_tower(tower: Any, posterior: Any, encoder: Any) -> None:
         )
 
 
+def check_condition(condition: Any, tower: Any, posterior: Any, prior: Any) -> None:
+    """Raise `Refusal` unless each part can read the condition, None without, and the tower has the one it needs."""
+    if condition is None:
+        if tower.infers:
+            raise Refusal(f"latents={name(tower)} is over the classes of a condition; use condition=label.")
+        return
+    if "joint" in posterior.needs:
+        raise Refusal(f"posterior={name(posterior)} reads no condition; use posterior=gaussian, or condition=null.")
+    if "infer" in prior.needs:
+        raise Refusal(f"prior={name(prior)} is of q(z | x), which reads a condition; use prior=gaussian.")
+    if tower.infers and (condition.column != "label" or condition.shape):
+        raise Refusal(f"latents={name(tower)} infers one class a row; use condition=label condition.classes=10.")
+
+
 def check_objective(objective: Any, vae: VAE, penalties: Collection[str]) -> None:
     """Raise `Refusal` unless the posterior, the prior and the tower give what the objective needs."""
     learned = any(True for level in vae.latents.levels for _ in level.prior.parameters())
-    elsewhere = {"learned_prior": (learned, "prior=flow"), "no_penalty": (not penalties, "penalty=[]")}
+    coded = [level for level in vae.latents.levels if isinstance(level.space, Codes)]
+    gradient = all("rsample" in level.gives for level in coded)
+    elsewhere = {
+        "learned_prior": (learned, "prior=autoregressive" if coded else "prior=flow"),
+        "continuous": (not coded, f"objective={'elbo' if gradient else 'vimco'}"),
+        "no_penalty": (not penalties, "penalty=[]"),
+    }
+    if vae.latents.infers and "labelled" not in objective.needs:
+        raise Refusal(
+            f"objective={name(type(objective))} draws z, and a class has no gradient; use objective=semi_supervised."
+        )
     _check_needs(f"objective={name(type(objective))}", objective.needs, vae, elsewhere)
+
+
+def check_gradient(objective: Any, vae: VAE) -> None:
+    """Raise `Refusal` for an objective whose gradient would not hear the prior of random codes. Evaluated it may be."""
+    coded = [level for level in vae.latents.levels if isinstance(level.space, Codes) and "certain" not in level.gives]
+    joint = [name(type(level.prior)) for level in coded if "factorised" not in getattr(level.prior, "gives", ())]
+    if joint and {"rsample", "log_prob"} <= objective.needs:
+        raise Refusal(
+            f"objective={name(type(objective))} needs the KL of random codes in closed form, and prior={joint[0]} is "
+            "of all positions together, which has none; use prior=code_uniform (and fit the other afterwards, by "
+            "task=fit_prior), objective=vimco, or posterior=vq."
+        )
 
 
 def check_penalty(choice: str, penalty: Any, vae: VAE, compiled: bool = False) -> None:
     """Raise `Refusal` unless the posterior, the spaces and the tower give what the penalty needs."""
     flat = all(type(level.space) is Real for level in vae.latents.levels)
+    euclidean = "posterior=gaussian prior=standard_normal"
     elsewhere = {
         "image": (isinstance(vae.space, Image), "data=mnist or another data set of images"),
-        "euclidean": (flat, "posterior=gaussian prior=standard_normal"),
+        "euclidean": (flat, euclidean),
         "double_backward": (not compiled, "compile=false"),
+        "continuous": (not any(isinstance(level.space, Codes) for level in vae.latents.levels), euclidean),
+        "quantized": (all("quantized" in each.gives for each in vae.latents.levels), "posterior=vq prior=code_uniform"),
     }
     _check_needs(f"penalty={choice}", penalty.needs, vae, elsewhere)
 
@@ -118,7 +158,11 @@ def _check_needs(what: str, needs: frozenset[str], vae: VAE, elsewhere: dict[str
     """elsewhere: of each need that is not the posterior's to give, whether it is there, and what brings it."""
     levels: Any = vae.latents.levels
     gives = frozenset.intersection(*(level.gives for level in levels))
-    elsewhere = {"single_level": (len(levels) == 1, "latents=single"), **elsewhere}
+    elsewhere = {
+        "single_level": (len(levels) == 1, "latents=single"),
+        "labelled": (vae.latents.infers, "model=m2_vae"),
+        **elsewhere,
+    }
     missing = sorted(needs - gives - {need for need, (there, _) in elsewhere.items() if there})
     fixes = [elsewhere[need][1] for need in missing if need in elsewhere]
     if fewer := needs - elsewhere.keys() - gives:

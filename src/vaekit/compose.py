@@ -21,14 +21,20 @@ def part(config: Mapping) -> Any:
 
 def compose_vae(config: Mapping, space: Real) -> VAE:
     """The VAE over `space` that `config`'s groups name. Raises `Refusal` if they do not fit."""
-    for group in ("network", "posterior", "prior", "latents", "likelihood"):
-        compatibility.check_types(config[group], group)
+    for group in ("network", "posterior", "prior", "latents", "likelihood", "condition"):
+        compatibility.check_types(config.get(group), group)
     encoder, decoder = part(config["network"]["encoder"]), part(config["network"]["decoder"])
     posterior, prior, likelihood = (part(config[group]) for group in ("posterior", "prior", "likelihood"))
     tower = part(config["latents"])
     compatibility.check_space(space, encoder.func, likelihood.func)
     compatibility.check_latents(posterior.func, prior.func, compiled=config.get("compile", False))
-    compatibility.check_tower(tower, posterior.func, encoder.func)
+    for each in (tower, tower.keywords.get("given", tower)):  # the one below a class as well
+        compatibility.check_tower(each, posterior.func, encoder.func)
+    with building("condition"):
+        condition = instantiate(config["condition"], _convert_="all") if config.get("condition") else None
+    compatibility.check_condition(condition, tower.func, posterior.func, prior.func)
+    if condition:
+        condition.missing = tower.func.infers
     vae: VAE  # there by the time that a part calls what it asked for
     there: dict[str, Any] = {
         "data_space": space,
@@ -52,6 +58,7 @@ def compose_vae(config: Mapping, space: Real) -> VAE:
             posterior=with_neighbours(posterior),
             prior=with_neighbours(prior),
             latent=posterior.func.latent,
+            condition=condition.size if condition else 0,
         )
         network = latents.encoder(network)
 
@@ -60,7 +67,7 @@ def compose_vae(config: Mapping, space: Real) -> VAE:
             return decoder(latents.out_shape, space, params)
 
     with building("likelihood"):
-        vae = VAE(network, latents, likelihood(space, decoder_network))
+        vae = VAE(network, latents, likelihood(space, decoder_network), condition)
     compatibility.check_sizes(vae)
     return vae
 

@@ -145,18 +145,21 @@ def _save(figure, path: Path) -> None:
 
 def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
     """Everything in a run's figures/: samples, reconstructions, interpolations, latent map, learning curves; in a
-    taller tower the rate of each level.
+    taller tower the rate of each level. Samples of a model with classes are a row a class, of ten classes at most.
     """
-    figures, x = folder / "figures", examples.x.to(vae.device)
-    save_grid(figures / "samples.png", vae.sample(64), vae.space)
-    pairs = torch.stack([x[:32], vae.reconstruct(x[:32])], 1)
+    figures, examples = folder / "figures", examples.to(vae.device)
+    x, known = examples.x, vae.of(examples)
+    asked = None if vae.condition is None else vae.condition.rows(80)
+    samples = vae.sample(64 if asked is None else len(asked), condition=asked)
+    save_grid(figures / "samples.png", samples, vae.space, columns=8)
+    pairs = torch.stack([x[:32], vae.reconstruct(x[:32], condition=None if known is None else known[:32])], 1)
     save_grid(figures / "reconstructions.png", pairs.flatten(0, 1), vae.space, columns=8)
-    pairs_of_rows = min(8, len(x) // 2)
-    walks = vae.interpolate(x[:pairs_of_rows], x[pairs_of_rows : 2 * pairs_of_rows], steps=10)
+    n = min(8, len(x) // 2)
+    walks = vae.interpolate(x[:n], x[n : 2 * n], steps=10, condition=None if known is None else known[:n])
     save_grid(figures / "interpolations.png", walks.flatten(0, 1), vae.space, columns=10)
-    save_latent_map(figures / "latent_map.png", vae.encode(x)[0].flatten(1), examples.label)
+    save_latent_map(figures / "latent_map.png", vae.encode(x, condition=known)[0].flatten(1), examples.label)
     if len(vae.latents.levels) > 1:
         with torch.no_grad():
-            save_rates(figures / "rates.png", torch.stack(vae(Batch(x)).rates).mean(1))
+            save_rates(figures / "rates.png", torch.stack(vae(examples).rates).mean(1))
     if (metrics := folder / "metrics.csv").exists():
         save_curves(figures / "learning_curves.png", metrics)

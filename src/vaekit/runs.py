@@ -110,7 +110,7 @@ def check_resumption(checkpoint: Path, config: dict[str, Any], space: spaces.Rea
     if not (folder / "config.yaml").is_file():
         return
     before, now = yaml.safe_load((folder / "config.yaml").read_text()), yaml.safe_load(describe(config, space))
-    fixed = ("space", "network", "posterior", "prior", "latents", "likelihood", "penalty", "optimizer")
+    fixed = ("space", "network", "posterior", "prior", "latents", "likelihood", "condition", "penalty", "optimizer")
     if changed := [part for part in fixed if before.get(part) != now[part]]:
         overrides = folder / ".hydra" / "overrides.yaml"
         given = yaml.safe_load(overrides.read_text()) if overrides.is_file() else []

@@ -12,12 +12,14 @@ from torch import nn
 from vaekit.compatibility import name
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.schedules.schedule import at
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Codes, Image, Real
 from vaekit.vae import VAE
 
 
 def describe_space(space: Real) -> str:
-    """E.g. "Image 1x28x28, binary"."""
+    """E.g. "Image 1x28x28, binary", "Codes 1x7x7, each of 512"."""
+    if isinstance(space, Codes):
+        return f"Codes {'x'.join(map(str, space.positions))}, each of {space.atoms}"
     kind = f"{type(space).__name__} {'x'.join(map(str, space.shape))}, {space.values}"
     return f"{kind}, {space.levels} levels" if isinstance(space, Image) and space.values == "discrete" else kind
 
@@ -43,9 +45,10 @@ def parts(vae: VAE, objective: Any, penalties: Any, data: str) -> list[Row]:
 
     out_shape: Any = vae.encoder.out_shape
     levels: Any = vae.latents.levels
-    samples = "1 sample" if objective.num_samples == 1 else f"{objective.num_samples} samples"
+    samples = {1: "1 sample", None: "every class"}.get(objective.num_samples, f"{objective.num_samples} samples")
     return [
         Row("data", data, describe_space(vae.space), 0),
+        *([] if vae.condition is None else [row("condition", vae.condition, f"{vae.condition.size} numbers")]),
         row("encoder", vae.encoder, f"{torch.Size(out_shape).numel()} features"),
         *(row(arrow, getattr(level, arrow), describe_space(level.space)) for level in levels for arrow in ARROWS),
         row("likelihood", vae.likelihood, describe_space(vae.space)),
@@ -82,6 +85,7 @@ def kl_kind(vae: VAE) -> str:
     """Whether the rate has a closed form at every level."""
     with torch.no_grad():
         features = vae.encoder(torch.zeros(1, *vae.space.shape, device=vae.device))
-        steps = vae.infer(features).steps
+        condition = None if vae.condition is None or vae.latents.infers else vae.condition.draw(1)
+        steps = vae.infer(features, condition=condition).steps
     closed = all(step.q is not None and closed_form_kl(step.q, step.p) is not None for step in steps)
     return "KL in closed form" if closed else "KL by sampling"

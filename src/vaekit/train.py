@@ -56,6 +56,7 @@ def run(config: DictConfig) -> float | None:
         runs.check_resumption(checkpoint, plain, space)
     vae, objective, penalties = compose(config, space)
     compatibility.check_sharding(config, vae)
+    compatibility.check_gradient(objective, vae)
     with building("optimizer"):
         algorithm = instantiate(config["optimizer"]["algorithm"], _convert_="all")
         algorithm(vae.parameters())  # tried here, because Lightning calls it late

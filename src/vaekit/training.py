@@ -23,6 +23,7 @@ from vaekit.batch import Batch
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import at
+from vaekit.spaces import Codes
 from vaekit.vae import VAE, Terms
 
 log = logging.getLogger(__name__)
@@ -64,8 +65,12 @@ class Training(L.LightningModule):
         self.vae, self.objective, self.penalties = vae, objective, penalties
         self.optimizer, self.decay, self.warmup = optimizer, decay, warmup
         self.nll_samples, self.seed, self.compiled = nll_samples, seed, compiled
-        self.evaluation = Evaluation(vae.space, len(vae.latents.levels), vae.has_density)
+        atoms = [level.space.atoms if isinstance(level.space, Codes) else 0 for level in vae.latents.levels]
+        if vae.latents.infers:
+            atoms[0] = 0  # every class is tried: what is chosen is in its accuracy
+        self.evaluation = Evaluation(vae.space, len(vae.latents.levels), vae.has_density, atoms, vae.latents.infers)
         self.averages = nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in penalties})  # NaN stays NaN
+        self.annealed: list[Any] = [part for part in vae.modules() if hasattr(part, "anneal")]  # by schedules of theirs
         self.last_loss: Tensor | None = None
         self.compiled_vae: Callable[[Batch, int], Terms] | None = None
         self.compiled_rows = 0
@@ -96,6 +101,8 @@ class Training(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         trainer: Any = self.trainer
         epoch = self.current_epoch + batch_idx / trainer.num_training_batches
+        for part in self.annealed:
+            part.anneal(epoch)
         terms = self._terms(batch)
         losses, penalties = self._losses(terms, epoch)
         loss = losses.mean()

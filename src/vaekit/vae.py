@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from vaekit.batch import Batch
+from vaekit.conditions.condition import Condition
+from vaekit.distributions.coded import Coded
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.distributions.temperature import tempered
 from vaekit.latents.tower import Draw, Level, Step, Tower, descend
@@ -31,12 +33,18 @@ class Terms:
 
     log_px: `[K, B]`. log_pz, log_qz: a `[K, B]` per level. kl: per level `[B]` or `[K, B]`, or None where q and p
     have no closed form. Densities that nobody asks for are not computed.
+    weight: how much each draw counts, `[K, B]`, where they are no draws but every value of the top level; else None.
     """
 
     batch: Batch
     steps: list[Step]
     px: Distribution
     log_px: Tensor
+    weight: Tensor | None = None
+
+    def mean(self, x: Tensor) -> Tensor:
+        """The mean `[B]` of x `[K, B]` over the draws."""
+        return x.mean(0) if self.weight is None else (self.weight * x).sum(0)
 
     @cached_property
     def log_pz(self) -> list[Tensor]:
@@ -71,7 +79,7 @@ class Terms:
         closed_or_drawn = [
             kl if kl is not None else self.log_qz[level] - self.log_pz[level] for level, kl in enumerate(self.kl)
         ]
-        return [kl.mean(0) if kl.dim() == 2 else kl for kl in closed_or_drawn]
+        return [self.mean(kl) if kl.dim() == 2 else kl for kl in closed_or_drawn]
 
     @property
     def rate(self) -> Tensor:
@@ -81,7 +89,7 @@ class Terms:
     @property
     def distortion(self) -> Tensor:
         """-log p(x | z), `[B]`."""
-        return -self.log_px.mean(0)
+        return -self.mean(self.log_px)
 
     @property
     def elbo(self) -> Tensor:
@@ -92,12 +100,13 @@ class Terms:
 class VAE(nn.Module):
     """posterior x prior (in `latents`) x likelihood, with an encoder that features come from.
 
-    Called on a `Batch`, it gives its `Terms`.
+    Called on a `Batch`, it gives its `Terms`. With a `condition` every arrow reads it as well; the `condition` of a
+    method is then one value for all rows, or one for each, e.g. a label.
     """
 
-    def __init__(self, encoder: nn.Module, latents: Tower, likelihood: Likelihood):
+    def __init__(self, encoder: nn.Module, latents: Tower, likelihood: Likelihood, condition: Condition | None = None):
         super().__init__()
-        self.encoder, self.latents, self.likelihood = encoder, latents, likelihood
+        self.encoder, self.latents, self.likelihood, self.condition = encoder, latents, likelihood, condition
 
     @property
     def space(self) -> Real:
@@ -128,42 +137,81 @@ class VAE(nn.Module):
 
     # The walk down the tower, once for each who may pick z ---------------------------------------------------------
 
-    def infer(self, features: Tensor, num_samples: int = 1, temperature: float | Sequence[float] = 1.0) -> Draw:
+    def infer(
+        self,
+        features: Tensor,
+        num_samples: int | None = 1,
+        temperature: float | Sequence[float] = 1.0,
+        condition: Tensor | None = None,
+    ) -> Draw:
         """Draw z from the posterior: `num_samples` K draws for each of B rows of features, z `[K, B, ...]`.
 
+        num_samples=None takes every value of the top level once, where its posterior can enumerate them.
         temperature multiplies the posterior's standard deviation: at every level, or one for each, top first.
         """
-        temperatures = self._each(temperature)
+        levels, start = self.enter(condition)
+        temperatures = self._each(temperature, len(levels))
 
         def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
             q = at_temperature(level.infer(features, state), next(temperatures))
-            shape = torch.Size([num_samples] if state is None else [])
+            if num_samples is None and level is levels[0]:
+                return Step(q.enumerate_support(), q, p)
+            shape = torch.Size([num_samples or 1] if len(q.batch_shape) == 1 else [])  # [B], until one level has K
             return Step(q.rsample(shape) if q.has_rsample else q.sample(shape), q, p)
 
-        return descend(self.latents.levels, pick)
+        return descend(levels, pick, start)
 
-    def generate(self, n: int, temperature: float | Sequence[float] = 1.0) -> Draw:
+    def generate(self, n: int, temperature: float | Sequence[float] = 1.0, condition: Tensor | None = None) -> Draw:
         """Draw z from the prior: z `[n, ...]`.
 
         temperature multiplies the prior's standard deviation: at every level, or one for each, top first. At 0 a level
-        gives its mean.
+        gives its mean. Where no condition is given, one is drawn for each, as frequent as in training.
         """
-        temperatures = self._each(temperature)
+        if condition is None and self.condition is not None and not self.latents.infers:
+            condition = self.condition.draw(n)
+        levels, start = self.enter(condition)
+        temperatures = self._each(temperature, len(levels))
 
         def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
             source = at_temperature(p, next(temperatures))
-            return Step(source.sample(torch.Size([n] if state is None else [])), None, p)
+            return Step(source.sample(torch.Size([] if source.batch_shape else [n])), None, p)
 
-        return descend(self.latents.levels, pick)
+        return descend(levels, pick, start)
 
-    def replay(self, zs: Sequence[Tensor]) -> Draw:
+    def replay(self, zs: Sequence[Tensor], condition: Tensor | None = None) -> Draw:
         """Take the z given for each level, top first, each `[..., *shape]`."""
         given = iter(zs)
-        return descend(self.latents.levels, lambda level, state, p: Step(next(given), None, p))
+        levels, start = self.enter(condition)
+        return descend(levels, lambda level, state, p: Step(next(given), None, p), start)
 
-    def _each(self, temperature: float | Sequence[float]) -> Iterator[float]:
+    def enter(self, condition: Tensor | None) -> tuple[Sequence[Level], Tensor | None]:
+        """Where the walk begins: the levels to descend, and the state above them, of the condition of each row.
+
+        Raises `Refusal` where a condition is missing that the model neither infers nor can do without.
+        """
+        if self.condition is None or (condition is None and self.latents.infers):
+            return self.latents.enter(None)
+        if condition is None:
+            raise Refusal("This model is of x given a condition; give one, as in condition=7, or task.label=7.")
+        return self.latents.enter(self.condition(condition).to(self.likelihood.bias))
+
+    def read(self, condition: Any, n: int) -> Tensor | None:
+        """What a caller gives as condition, one value for all n rows or one for each, as a tensor of n rows.
+
+        Raises `Refusal` for values that the model does not know, and for any where it has no condition.
+        """
+        if condition is None:
+            return None
+        if self.condition is None:
+            raise Refusal("This model has no condition; leave task.label out, or train one with condition=label.")
+        return self.condition.read(condition, n)
+
+    def of(self, batch: Batch) -> Tensor | None:
+        """The condition that comes with a batch; None where there is none, or it is inferred."""
+        return None if self.condition is None or self.latents.infers else self.condition.of(batch)
+
+    def _each(self, temperature: float | Sequence[float], levels: int) -> Iterator[float]:
         """The temperature of each level, top first."""
-        levels = len(self.latents.levels)
         each = [temperature] * levels if isinstance(temperature, int | float) else list(temperature)
         if len(each) != levels:
             raise Refusal(f"Got {len(each)} temperatures, expected {levels}, one a level; use temperature=1 for all.")
@@ -171,57 +219,76 @@ class VAE(nn.Module):
 
     # Scoring ---------------------------------------------------------------------------------------------------------
 
-    def forward(self, batch: Batch, num_samples: int = 1) -> Terms:
+    def forward(self, batch: Batch, num_samples: int | None = 1) -> Terms:
         return self.terms(batch, self.encoder(batch.x), num_samples)
 
-    def terms(self, batch: Batch, features: Tensor, num_samples: int, temperature: float = 1.0) -> Terms:
-        """`Terms` of `num_samples` K draws for each row, as `infer` draws; `features` are the encoder's of batch.x."""
-        draw = self.infer(features, num_samples, temperature)
-        px = self.likelihood(draw.state)
-        return Terms(batch, draw.steps, px, _log_prob(px, batch))
+    def terms(
+        self,
+        batch: Batch,
+        features: Tensor,
+        num_samples: int | None,
+        temperature: float = 1.0,
+        condition: Tensor | None = None,
+    ) -> Terms:
+        """`Terms` of `num_samples` K draws for each row, as `infer` draws; `features` are the encoder's of batch.x.
 
-    def joint(self, x: Tensor, zs: Sequence[Tensor]) -> Tensor:
+        condition: in place of the batch's own.
+        """
+        draw = self.infer(features, num_samples, temperature, self.of(batch) if condition is None else condition)
+        px, top = self.likelihood(draw.state), draw.steps[0]
+        weight = _posterior(top).log_prob(top.z).exp() if num_samples is None else None
+        return Terms(batch, draw.steps, px, _log_prob(px, batch), weight)
+
+    def joint(self, x: Tensor, zs: Sequence[Tensor], condition: Tensor | None = None) -> Tensor:
         """log p(x, z) in nats, `[...]`, of x `[..., *space.shape]` and one z per level, `[..., *shape]`."""
-        draw = self.replay(zs)
+        draw = self.replay(zs, condition)
         return self.likelihood(draw.state).log_prob(x) + sum(step.p.log_prob(step.z) for step in draw.steps)
 
     @torch.no_grad()
-    def log_weights(self, batch: Batch, num_samples: int) -> Tensor:
+    def log_weights(self, batch: Batch, num_samples: int, condition: Tensor | None = None) -> Tensor:
         """K log importance weights for each row, `[K, B]`, in nats: rows are encoded once, they and K go in chunks.
 
-        Raises `Refusal` if the posterior has no density.
+        condition: of each row, in place of the batch's own. Raises `Refusal` if the posterior has no density.
         """
         if not self.has_density:
             raise Refusal("This model's posterior has no density, so log p(x) is not known; use posterior=gaussian.")
+        if num_samples > 1 and all("certain" in level.gives for level in self.latents.levels):  # draws are all alike
+            return self.log_weights(batch, 1, condition).expand(num_samples, -1)
         values = self.likelihood.bias.numel()  # that the decoder makes of one z
         rows = max(1, min(len(batch), CHUNK_VALUES // values))
         draws = max(1, CHUNK_VALUES // (rows * values))
         sizes = [min(draws, num_samples - done) for done in range(0, num_samples, draws)]
         parts = []
-        for part in batch.split(rows):
+        given = [None] * len(batch) if condition is None else condition.split(rows)
+        for part, c in zip(batch.split(rows), given, strict=False):
             features = self.encoder(part.x)
-            parts.append(torch.cat([self.terms(part, features, k).log_w for k in sizes]))
+            parts.append(torch.cat([self.terms(part, features, k, condition=c).log_w for k in sizes]))
         return torch.cat(parts, 1)
 
     # For people: arrays in, arrays out --------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sample(self, n: int, temperature: float | Sequence[float] = 1.0, draw: bool = False) -> Tensor:
+    def sample(
+        self, n: int, temperature: float | Sequence[float] = 1.0, draw: bool = False, condition: Any = None
+    ) -> Tensor:
         """n new examples, `[n, *space.shape]`: the means of p(x | z), or draws from it with `draw=True`.
 
-        temperature: see `generate`.
+        temperature: see `generate`. condition: one for all or one for each; None as frequent as in training.
         """
-        px = self.likelihood(self.generate(n, temperature).state)
+        px = self.likelihood(self.generate(n, temperature, self.read(condition, n)).state)
         return px.sample() if draw else px.mean
 
     @torch.no_grad()
-    def encode(self, x: Tensor, levels: int | None = None) -> list[Tensor]:
+    def encode(self, x: Tensor, levels: int | None = None, condition: Any = None) -> list[Tensor]:
         """The posterior's means, one `[B, ...]` per latent level, top first, for x `[B, *space.shape]`.
 
         levels: of that many from the top alone; the others are at their prior's mean, given those above. A distribution
-        that knows no mean gives a draw. Raises `Refusal` if x does not lie in the data space, or for unknown levels.
+        that knows no mean gives a draw. Where a class is inferred and a label given, its level is left out.
+        Raises `Refusal` if x does not lie in the data space, for unknown levels, and for a condition that is missing.
         """
-        features, height = self.encoder(self._checked(x)), len(self.latents.levels)
+        features = self.encoder(self._checked(x))
+        walked, start = self.enter(self.read(condition, len(features)))
+        height = len(walked)
         if levels is not None and not 1 <= levels <= height:
             raise Refusal(
                 f"levels={levels} must lie between 1 and {height}, the number of levels; use levels={height}."
@@ -232,41 +299,49 @@ class VAE(nn.Module):
             q = None if next(inferred, None) is None else level.infer(features, state)
             return Step(posterior_mean(p if q is None else q), q, p)
 
-        return [step.z for step in descend(self.latents.levels, pick).steps]
+        return [step.z for step in descend(walked, pick, start).steps]
 
     @torch.no_grad()
-    def decode(self, zs: Sequence[Tensor]) -> Tensor:
+    def decode(self, zs: Sequence[Tensor], condition: Any = None) -> Tensor:
         """The means of p(x | z), `[..., *space.shape]`, for one z per level as `encode` gives them."""
-        return self.likelihood(self.replay(zs).state).mean
+        rows = zs[-1].shape[zs[-1].dim() - len(self.latents.levels[-1].space.shape) - 1]
+        return self.likelihood(self.replay(zs, self.read(condition, rows)).state).mean
 
-    def reconstruct(self, x: Tensor, levels: int | None = None) -> Tensor:
+    def reconstruct(self, x: Tensor, levels: int | None = None, condition: Any = None) -> Tensor:
         """The mean of p(x | z) at the posterior's mean, `[B, *space.shape]`; levels, and refusals: see `encode`."""
-        return self.decode(self.encode(x, levels))
+        return self.decode(self.encode(x, levels, condition), condition)
 
-    def interpolate(self, a: Tensor, b: Tensor, steps: int) -> Tensor:
-        """Decode `steps` points of the latent space's own path from each a to its b (`[B, ...]`): `[B, steps, ...]`."""
+    def interpolate(self, a: Tensor, b: Tensor, steps: int, condition: Any = None) -> Tensor:
+        """Decode `steps` points of the latent space's own path from each a to its b (`[B, ...]`): `[B, steps, ...]`.
+
+        condition: of a; of b as well, and of what lies between them.
+        """
         t = torch.linspace(0, 1, steps)
-        ends = zip(self.latents.levels, self.encode(a), self.encode(b), strict=True)
-        return self.decode([level.space.path(za, zb, t) for level, za, zb in ends]).transpose(0, 1)
+        levels, _ = self.enter(self.read(condition, len(a)))
+        ends = zip(levels, self.encode(a, None, condition), self.encode(b, None, condition), strict=True)
+        return self.decode([level.space.path(za, zb, t) for level, za, zb in ends], condition).transpose(0, 1)
 
     @torch.no_grad()
-    def vary(self, x: Tensor, n: int, temperature: float = 1.0) -> Tensor:
+    def vary(self, x: Tensor, n: int, temperature: float = 1.0, condition: Any = None) -> Tensor:
         """n variants of each x, `[B, n, *space.shape]`: the means of p(x | z) at draws from the posterior.
 
         temperature multiplies the posterior's standard deviation: above 1 the variants differ more.
         """
         features = self.encoder(self._checked(x))
-        return self.likelihood(self.infer(features, n, temperature).state).mean.transpose(0, 1)
+        drawn = self.infer(features, n, temperature, self.read(condition, len(features)))
+        return self.likelihood(drawn.state).mean.transpose(0, 1)
 
-    def log_likelihood(self, x: Tensor, num_samples: int = 500) -> Tensor:
+    def log_likelihood(self, x: Tensor, num_samples: int = 500, condition: Any = None) -> Tensor:
         """log p(x) in nats, `[B]`: the importance-sampled lower bound of Burda et al. 2016, equation 8.
 
-        It grows with `num_samples` towards the truth. Raises `Refusal` if x does not lie in the data space.
+        Of a conditional model it is log p(x | condition). It grows with `num_samples` towards the truth. Raises
+        `Refusal` if x does not lie in the data space, and for a condition that is missing.
         """
         if num_samples < 1:
             raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
-        parts = self._checked(x).split(max(1, CHUNK_VALUES // num_samples))  # log_weights keeps K numbers a row
-        log_px = [self.log_weights(Batch(part), num_samples).logsumexp(0) for part in parts]
+        batch = Batch(self._checked(x), condition=self.read(condition, len(x)))
+        parts = batch.split(max(1, CHUNK_VALUES // num_samples))  # log_weights keeps K numbers a row
+        log_px = [self.log_weights(Batch(part.x), num_samples, part.condition).logsumexp(0) for part in parts]
         return torch.cat(log_px) - math.log(num_samples)
 
     def _checked(self, x: Tensor) -> Tensor:
@@ -288,9 +363,9 @@ def _posterior(step: Step) -> Distribution:
 
 
 def posterior_mean(q: Distribution, otherwise: Tensor | None = None) -> Tensor:
-    """The mean of q; where it knows none (a flow), `otherwise`, or a draw."""
+    """The mean of q, of codes the mode; where it knows none (a flow), `otherwise`, or a draw."""
     try:
-        return q.mean
+        return q.mode if isinstance(q, Coded) else q.mean
     except NotImplementedError:
         return q.sample() if otherwise is None else otherwise
 

@@ -15,6 +15,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
 COLOUR = Image((3, 8, 8), levels=256)
+ONE_BY_ONE = ["prior=autoregressive", "prior.width=8", "prior.blocks=2", "prior.heads=2"]
 MODELS = {
     "binary": (BINARY, ["likelihood=bernoulli"]),
     "grey": (GREY, ["likelihood=discretized_logistic"]),
@@ -25,6 +26,10 @@ MODELS = {
     "mixture prior": (BINARY, ["likelihood=bernoulli", "prior=mixture"]),
     "vamp prior": (GREY, ["likelihood=discretized_logistic", "prior=vamp"]),
     "exemplar prior": (BINARY, ["likelihood=bernoulli", "prior=exemplar"]),
+    "bits": (BINARY, ["likelihood=bernoulli", "posterior=bernoulli", "prior=code_uniform"]),
+    "choices": (BINARY, ["likelihood=bernoulli", "posterior=gumbel", "posterior.codes=3", "prior=code_uniform"]),
+    "codes": (GREY, ["likelihood=discretized_logistic", "posterior=vq", "posterior.depth=3", "prior=code_uniform"]),
+    "codes, one by one": (BINARY, ["likelihood=bernoulli", "posterior=fsq", "posterior.levels=[3]", *ONE_BY_ONE]),
 }
 
 

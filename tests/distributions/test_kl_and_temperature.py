@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+from torch.distributions import Bernoulli, Categorical, Independent, MixtureSameFamily, Normal
 
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.distributions.precision import full_precision
@@ -31,7 +31,7 @@ def test_temperature_scales_the_deviation():
 
 def test_temperature_of_what_has_no_scale_is_refused():
     with pytest.raises(Refusal, match="temperature=1"):
-        tempered(Categorical(torch.ones(3)), 0.5)
+        tempered(Bernoulli(torch.ones(3)), 0.5)
 
 
 def test_densities_never_run_in_half_precision():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vaekit import commands
 from vaekit.csv_logger import CSVLogger
 
 WANDB = Path(sys.executable).with_name("wandb")
@@ -77,3 +78,11 @@ def test_wandb_without_an_account_is_refused_and_does_not_ask(train_apart, here)
     assert done.code == 1
     assert "WANDB_MODE=offline" in done.err and "wandb login" in done.err and "Traceback" not in done.err
     assert not list(here.glob("**/wandb"))
+
+
+def test_a_run_without_loggers_and_callbacks_is_finished_and_applied(train, here, monkeypatch):
+    assert train("logger=[]", "callbacks=[]", folder="run").code == 0
+    assert not Path("run/metrics.csv").exists()
+    monkeypatch.setattr(sys, "argv", ["apply.py", "run=run", "task=describe", "device=cpu"])
+    commands.apply()
+    assert Path("run/tasks/describe/describe.json").is_file()

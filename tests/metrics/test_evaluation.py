@@ -80,3 +80,19 @@ def test_bits_of_dequantised_data_count_the_cell():
         evaluation.update(terms, objective(terms, None), vae.log_weights(batch, 5))
     figures = evaluation.compute()
     assert figures["bits_per_dim"] == pytest.approx((figures["nll"] / 64 + math.log(17)) / math.log(2))
+
+
+def test_the_use_of_codes_is_counted_over_all_batches():
+    vae, objective = build(BINARY, "model=vq_vae", "likelihood=bernoulli", "network.channels=[4,4]")
+    vae.eval()
+    batches = [examples(BINARY, 5, seed=seed) for seed in range(3)]
+    evaluation = Evaluation(vae.space, 1, atoms=[128])
+    with torch.no_grad():
+        for batch in batches:
+            terms = vae(batch, 1)
+            evaluation.update(terms, objective(terms, None))
+        numbers = torch.cat([vae(batch, 1).steps[0].q.indices.mode for batch in batches]).flatten()
+    share = numbers.bincount(minlength=128).double() / len(numbers)
+    found = evaluation.compute()
+    assert found["code_usage"] == pytest.approx(len(numbers.unique()) / 128)
+    assert found["perplexity"] == pytest.approx((-(share * share.clamp_min(1e-30).log()).sum()).exp().item())

@@ -8,9 +8,11 @@ import torch
 from helpers import BINARY, examples
 from spaces_of_z import grid, part, small_vae
 from vaekit.configs import options
+from vaekit.spaces import Codes
 
 NAMES = sorted(options("posterior"))
 DENSE = [name for name in NAMES if "density" in part("posterior", name).gives]
+CONTINUOUS = [name for name in DENSE if part("posterior", name).latent is not Codes]
 
 
 def level_and_features(name):
@@ -19,7 +21,7 @@ def level_and_features(name):
     level = vae.latents.levels[0]
     with torch.no_grad():  # scales start alike for every x: move on from there
         for p in level.posterior.parameters():
-            p.add_(0.05 * torch.randn_like(p))
+            p.add_(0.1 * torch.randn_like(p))
     return level, vae.encoder(examples(BINARY, 3, dtype=torch.float64).x).detach()
 
 
@@ -71,7 +73,7 @@ def test_a_draw_and_any_other_z_are_scored_alike(name):
     torch.testing.assert_close(q.log_prob(z), q.log_prob(z.clone()), atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if "rsample" in part("posterior", name).gives])
 def test_draws_carry_a_gradient_to_every_parameter(name):
     level, features = level_and_features(name)
     q = level.infer(features, None)
@@ -81,7 +83,7 @@ def test_draws_carry_a_gradient_to_every_parameter(name):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in level.posterior.parameters())
 
 
-@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("name", CONTINUOUS)
 def test_gradients_of_draws_are_those_of_the_expectation(name):
     """d/d theta E[f(z)] by reparameterised draws and by integration of the density."""
     level, features = level_and_features(name)

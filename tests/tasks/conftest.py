@@ -21,16 +21,25 @@ from vaekit.data.digits import Digits
 from vaekit.tasks.context import open_run
 
 ROOT = Path(__file__).parents[2]
-GROUPS = ("data", "network", "posterior", "prior", "latents", "likelihood", "objective", "penalty", "evaluation")
+PARTS = ("network", "posterior", "prior", "latents", "likelihood", "objective", "penalty")
+GROUPS = ("data", "condition", *PARTS, "evaluation")
 
 
-def train(folder, *overrides):
-    small = ("network=mlp", "network.hidden=[32]", "latents.dim=3", "callbacks.progress.refresh_rate=0")
-    command = [sys.executable, str(ROOT / "train.py"), *small, "trainer=cpu", f"hydra.run.dir={folder}", *overrides]
+def train(folder, *overrides, small=("network=mlp", "network.hidden=[32]", "latents.dim=3")):
+    own = ("trainer=cpu", "callbacks.progress.refresh_rate=0", f"hydra.run.dir={folder}")
+    command = [sys.executable, str(ROOT / "train.py"), *small, *own, *overrides]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, cwd=folder.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Where classifiers are kept, in place of the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +60,11 @@ def vectors_run(tmp_path_factory):
 def untrained(tmp_path_factory):
     """The folder of a run by its overrides, as if it had been trained for no step."""
 
-    def make(*overrides, space=Digits.space):
-        small = ("model=mlp_vae", "network.hidden=[16]", "latents.dim=3", "evaluation.num_samples=2")
+    def make(*overrides, space=Digits.space, dim="latents.dim=3"):
+        small = ("model=mlp_vae", "network.hidden=[16]", dim, "evaluation.num_samples=2")
         composed = config(*small, *overrides)
-        plain = {group: OmegaConf.to_container(composed[group], resolve=True) for group in GROUPS}
+        chosen = [group for group in GROUPS if composed[group] is not None]
+        plain = {group: OmegaConf.to_container(composed[group], resolve=True) for group in chosen}
         torch.manual_seed(0)
         vae, *_ = compose(plain, space)
         folder = tmp_path_factory.mktemp("untrained")

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,12 @@ def test_labels_that_are_not_normal_are_anomalies(digits):
     labels = digits.test.label[digits.test.indices].numpy()
     assert [int(row["anomaly"]) for row in rows] == (labels == 9).astype(int).tolist()
     assert "auroc/nll" in json.loads((digits.out / "metrics.json").read_text())
+
+
+def test_classes_that_were_left_out_of_training_are_anomalies(digits):
+    detect(replace(digits, changes={"classes": [0, 1, 2]}), scores=["nll"], num_samples=2)
+    labels = digits.test.label[digits.test.indices].numpy()
+    assert [int(row["anomaly"]) for row in table(digits)] == (labels > 2).astype(int).tolist()
 
 
 def test_a_folder_to_judge_without_known_anomalies(digits, tmp_path):

@@ -115,7 +115,10 @@ def test_vectors(vectors):
     [
         (("posterior=dirac", "objective=reconstruction"), FILES),
         (("posterior=power_spherical", "prior=sphere_uniform"), FILES),
-        (("posterior=von_mises_fisher", "prior=sphere_uniform"), FILES - {"encoder.onnx"}),
+        (("posterior=von_mises_fisher", "prior=sphere_uniform"), FILES),
+        (("posterior=low_rank_gaussian",), FILES),
+        (("posterior=full_gaussian",), FILES),
+        (("posterior=wrapped_normal", "prior=wrapped_normal"), FILES),
         (("posterior=flow",), FILES - {"encoder.onnx", "encoder.pt2"}),
     ],
 )

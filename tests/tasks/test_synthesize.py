@@ -126,7 +126,7 @@ def test_labels_that_fit_the_rows_teach_as_much_as_real_ones(digits, monkeypatch
     given = torch.arange(1294).split(digits.batch_size)
     monkeypatch.setattr(
         "vaekit.tasks.synthesize.prior",
-        lambda context: lambda n, rows=iter(given): (part := next(rows), real.label[part]),
+        lambda context, label: lambda n, rows=iter(given): (part := next(rows), real.label[part]),
     )
     monkeypatch.setattr(digits.vae.likelihood, "forward", lambda rows: Memory(real.x[rows]))
     found = synthesize(digits, source="prior")

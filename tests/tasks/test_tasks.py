@@ -202,6 +202,24 @@ def test_rows_that_are_drawn_from_the_data_have_the_quality_of_real_ones(digits,
     assert found["samples"]["frechet"] < 6 * found["real"]["frechet"]
 
 
+def test_a_classifier_is_trained_once_for_all_runs_on_the_same_rows(digits, untrained, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifier, "STEPS", 11)
+    calls, fit = [], classifier.fit
+    monkeypatch.setattr(classifier, "fit", lambda *given: calls.append(given) or fit(*given))
+    other = open_run(untrained("prior=gaussian"), tmp_path, device="cpu")
+    found, drawn = [], []
+    for context in (digits, other):
+        torch.manual_seed(5)
+        found.append(classifier.of_training_rows(context))
+        drawn.append(torch.rand(3))
+    assert len(calls) == 1
+    assert torch.equal(*drawn)  # what is drawn next does not depend on who trained it
+    x = digits.data.examples("test", 20).x
+    assert torch.equal(found[0](x), found[1](x)) and torch.equal(found[1].classes, torch.arange(10))
+    classifier.of_training_rows(replace(digits, changes={"validation": 0.3}))
+    assert len(calls) == 2
+
+
 def test_quality_needs_labels(digits, vectors, monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 10)
     sample(digits, n=2, quality=True)

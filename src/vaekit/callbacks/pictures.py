@@ -35,10 +35,10 @@ class Pictures(L.Callback):
     def _draw(self, trainer: Any, pl_module: Any, loggers: list[Any]) -> None:
         from torchvision.utils import make_grid
 
-        x = trainer.datamodule.examples("val", self.rows).x.to(pl_module.device)
-        pairs = torch.cat([x, pl_module.vae.reconstruct(x)])
+        batch, vae = trainer.datamodule.examples("val", self.rows).to(pl_module.device), pl_module.vae
+        pairs = torch.cat([batch.x, vae.reconstruct(batch.x, condition=vae.of(batch))])
         grids = {
-            "samples": make_grid(pl_module.vae.sample(self.rows**2), nrow=self.rows),
+            "samples": make_grid(vae.sample(self.rows**2), nrow=self.rows),
             "reconstructions": make_grid(pairs, nrow=self.rows),
         }
         for logger in loggers:

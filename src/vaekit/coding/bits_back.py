@@ -11,6 +11,7 @@ the last one in is the first one out.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -21,10 +22,10 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from vaekit.coding.coder import Code, new_coder, whitened
-from vaekit.coding.symbols import Atoms, Grid, code, grid_of
+from vaekit.coding.symbols import Atoms, Grid, Points, code, grid_of
 from vaekit.latents.tower import Level, Step, descend
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image
+from vaekit.spaces import Codes, Image
 from vaekit.vae import VAE
 
 DECODED = 2**24  # numbers that the decoder makes at once, at most: 128 MB
@@ -142,7 +143,7 @@ def _push(coder: Any, vae: VAE, symbols: Tensor, device: torch.device) -> int:
 
 def _pop(coder: Any, vae: VAE, n: int, device: torch.device) -> Tensor:
     """Take a batch of n off the stack: `_push` backwards."""
-    drawn = list[tuple[Level, Tensor | None, Grid | Atoms, Tensor]]()
+    drawn = list[tuple[Level, Tensor | None, Grid | Atoms | Points, Tensor]]()
 
     def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
         prior, grid = _prior(p, n)
@@ -175,7 +176,7 @@ def _values(vae: VAE, symbols: Tensor, device: torch.device) -> Tensor:
     return symbols.to(device).double() / (vae.space.levels - 1)
 
 
-def _prior(p: Distribution, n: int) -> tuple[Code, Grid | Atoms]:
+def _prior(p: Distribution, n: int) -> tuple[Code, Grid | Atoms | Points]:
     try:
         grid = grid_of(p)
         return code(p.expand(torch.Size([n])), grid), grid
@@ -183,7 +184,7 @@ def _prior(p: Distribution, n: int) -> tuple[Code, Grid | Atoms]:
         raise _refusal(p) from None
 
 
-def _code(d: Distribution, grid: Grid | Atoms | None) -> Code:
+def _code(d: Distribution, grid: Grid | Atoms | Points | None) -> Code:
     try:
         return code(d, grid)
     except NotImplementedError:
@@ -194,7 +195,7 @@ def _refusal(d: Distribution) -> Refusal:
     kind = type(d.base_dist if isinstance(d, Independent) else d).__name__
     return Refusal(
         f"A distribution of this model ({kind}) cannot be coded one dimension at a time; train another with "
-        "posterior=gaussian, with prior=standard_normal, gaussian, mixture, vamp or exemplar, and with "
+        "posterior=gaussian, with prior=standard_normal, gaussian, mixture, vamp or exemplar, or of codes, and with "
         "likelihood=bernoulli, categorical, discretized_logistic or logistic_mixture."
     )
 
@@ -212,4 +213,6 @@ def _first_count(vae: VAE) -> int:
 
 
 def _dimensions(vae: VAE) -> int:
-    return sum(level.space.size for level in vae.latents.levels)
+    """Of z, as far as it is drawn from bits."""
+    drawn = (level.space for level in vae.latents.levels if "certain" not in level.gives)
+    return sum(math.prod(space.positions) if isinstance(space, Codes) else space.size for space in drawn)

@@ -21,7 +21,7 @@ try:
 except ModuleNotFoundError:  # the extra `compress`
     stream = None
 
-CHUNK = 2**13  # values that have a table each at once: it stays in the cache
+CHUNK = 2**14  # values that have a table each at once: it stays in the cache
 
 
 def new_coder(words: np.ndarray) -> Any:
@@ -82,9 +82,9 @@ def whitened(coder: Any, mask: np.ndarray) -> None:
 
 
 class Digits:
-    """Whole numbers below `count`, by a mixture of M locations and scales, as digits to a base of 16 at most.
+    """Whole numbers below `count`, by a mixture of M locations and scales, as digits to a base of 4 at most.
 
-    A table of 16 probabilities for a digit costs far less than one for every number. And the coder makes no number
+    A table of 4 probabilities for each digit costs far less than one for every number. And the coder makes no number
     less likely than 2^-24: one by one, thousands that are so would be popped from random bits every so often.
 
     cdf: of the standard distribution, symmetric about 0. logits, loc, scale: `[M, B, ...]`, settled; a number k has the
@@ -94,7 +94,7 @@ class Digits:
     def __init__(self, cdf: Callable[[Tensor], Tensor], count: int, logits: Tensor, loc: Tensor, scale: Tensor):
         self.cdf, self.count, self.shape = cdf, count, loc.shape[1:]
         self.params = torch.stack([logits.softmax(0), loc, scale], 1).flatten(2).cpu()  # [M, 3, N]
-        self.base = min(16, count)
+        self.base = min(4, count)
         self.digits = next(d for d in range(1, 65) if self.base**d >= count)
 
     def push(self, coder: Any, symbols: Tensor) -> None:
@@ -115,9 +115,11 @@ class Digits:
 
     def _table(self, params: Tensor, above: Tensor, digit: int) -> Code:
         """The distribution of a digit, counted from the lowest, given the number that those above it make."""
-        # edges first, `[17, N]`, so that all else lies along whole rows of memory
-        x = (above * self.base + torch.arange(self.base + 1).unsqueeze(1)).double() * self.base**digit - 0.5
-        x.masked_fill_(x < 0, -torch.inf).masked_fill_(x > self.count - 1, torch.inf)
+        # edges first, `[base + 1, N]`, so that all else lies along whole rows of memory
+        size = self.base**digit
+        x = above.double().mul_(self.base * size) + (torch.arange(self.base + 1).double() * size - 0.5).unsqueeze(1)
+        x[0].masked_fill_(above == 0, -torch.inf)
+        x.masked_fill_(x > self.count - 1, torch.inf)
         mass = torch.zeros_like(x[1:])
         for weight, loc, scale in params:
             # the difference of two tails near 0 keeps its digits, that of two near 1 does not

@@ -60,7 +60,7 @@ def read(path: Path, space: Image) -> tuple[np.ndarray, Form]:
     if not path.exists():
         raise Refusal(f"There is no file or folder {path.absolute()}; name a folder of images, or rows.npy.")
     if path.suffix in (".npy", ".npz"):
-        return from_array(_load(path), space, path)
+        return from_array(load_array(path), space, path)
     if space.shape[0] not in MODES:
         raise Refusal(f"{path} is read as images, but this run's have {space.shape[0]} channels; name rows.npy.")
     top = path if path.is_dir() else path.parent
@@ -147,11 +147,12 @@ def _read_pixels(file: Path, space: Image) -> np.ndarray:
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _load(path: Path) -> np.ndarray:
+def load_array(path: Path) -> np.ndarray:
+    """The rows of a .npy or .npz file (there the array "x", or the only one), mapped where that can be."""
     try:
         held = np.load(path, mmap_mode="r")
         if path.suffix == ".npz":
             held = held["x" if "x" in held.files or len(held.files) != 1 else held.files[0]]
         return held
     except Exception as error:  # numpy raises nearly anything on a broken file
-        raise Refusal(f"Cannot read {path}, expected numbers called x; save it again by numpy.save.") from error
+        raise Refusal(f"Cannot read {path}, expected numbers called x; save it again by numpy.savez.") from error

@@ -22,9 +22,12 @@ from torch.distributions import (
 from torch.nn.functional import one_hot
 
 from vaekit.coding.coder import Code, Digits, bits, settled, table
+from vaekit.distributions.coded import Coded
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
+from vaekit.distributions.quantized import Certain
+from vaekit.distributions.sequence import Sequence
 
 WIDTH = 2.0**-7  # of a bin of z, in standard deviations of the prior
 BINS = 2**12  # over 16 standard deviations to either side
@@ -35,7 +38,7 @@ STEP = 2.0**-8  # to which logits and logarithms settle
 
 
 @singledispatch
-def code(d: Distribution, grid: Grid | Atoms | None) -> Code:
+def code(d: Distribution, grid: Grid | Atoms | Points | None) -> Code:
     """The code of `d`, batch shape `[B]`: of the bins of a `Grid` where it is continuous, else of its own values.
 
     Raises NotImplementedError where its dimensions are not coded one by one.
@@ -69,6 +72,21 @@ def _(d: Bernoulli, grid: Any) -> Code:
 @code.register(Levels)
 def _(d: Categorical | OneHotCategorical | Levels, grid: Any) -> Code:
     return table(settled(d.logits, STEP).softmax(-1))
+
+
+@code.register
+def _(d: Coded, grid: Any) -> Code:
+    return code(d.indices, grid)
+
+
+@code.register
+def _(d: Certain, grid: Any) -> Code:
+    return Known(d.index.cpu())
+
+
+@code.register
+def _(d: Sequence, grid: Any) -> Code:
+    return Ordered(d)
 
 
 @code.register
@@ -165,6 +183,43 @@ class Channels:
         return self.d._shifted(channel, self.d.loc, self.d.coefficients, x[:, :, :channel])
 
 
+@dataclass(frozen=True)
+class Known:
+    """Numbers that who decodes knows by then: they take no bits, and give none."""
+
+    symbols: Tensor
+
+    def push(self, coder: Any, symbols: Tensor) -> None:
+        pass
+
+    def pop(self, coder: Any) -> Tensor:
+        return self.symbols
+
+
+class Ordered:
+    """A number after the other, each by those before it. Both ways walk, so that both compute the same logits."""
+
+    def __init__(self, d: Sequence):
+        self.d, self.count = d, d.batch_shape.numel()
+
+    def push(self, coder: Any, symbols: Tensor) -> None:
+        each, codes = symbols.flatten(1).unbind(1), list[Code]()
+
+        def pick(i: int, logits: Tensor) -> Tensor:
+            codes.append(self._choice(logits))
+            return each[i].to(logits.device)
+
+        self.d.walk(self.count, pick)
+        for one, part in reversed([*zip(codes, each, strict=True)]):
+            one.push(coder, part)
+
+    def pop(self, coder: Any) -> Tensor:
+        return self.d.walk(self.count, lambda i, logits: self._choice(logits).pop(coder).to(logits.device)).cpu()
+
+    def _choice(self, logits: Tensor) -> Code:
+        return code(Categorical(logits=logits, validate_args=False), None)
+
+
 # What a latent symbol stands for --------------------------------------------------------------------------------------
 
 
@@ -194,14 +249,24 @@ class Atoms:
         return (one_hot(symbols, self.classes) if self.classes else symbols).to(self.like)
 
 
+@dataclass(frozen=True)
+class Points:
+    """The points that the numbers of codes stand for."""
+
+    coded: Coded
+
+    def values(self, symbols: Tensor) -> Tensor:
+        return self.coded.at(symbols)
+
+
 @singledispatch
-def grid_of(p: Distribution) -> Grid | Atoms:
+def grid_of(p: Distribution) -> Grid | Atoms | Points:
     """The values that are coded of a z with prior `p`. Raises NotImplementedError where it has no mean."""
     return Grid(p.mean, p.stddev * WIDTH)
 
 
 @grid_of.register
-def _(p: Independent) -> Grid | Atoms:
+def _(p: Independent) -> Grid | Atoms | Points:
     return grid_of(p.base_dist)
 
 
@@ -209,6 +274,11 @@ def _(p: Independent) -> Grid | Atoms:
 @grid_of.register(Categorical)
 def _(p: Bernoulli | Categorical) -> Grid | Atoms:
     return Atoms(p.logits)
+
+
+@grid_of.register
+def _(p: Coded) -> Points:
+    return Points(p)
 
 
 @grid_of.register

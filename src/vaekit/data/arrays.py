@@ -30,6 +30,7 @@ LABELS = {
     "val": ("y_val", "val_labels", "y_valid"),
     "test": ("y_test", "test_labels"),
 }
+CONDITIONS = {"train": ("condition_train", "condition"), "val": ("condition_val",), "test": ("condition_test",)}
 
 
 class Arrays:
@@ -167,6 +168,9 @@ class Arrays:
                 x[rows] = block
                 row = rows.stop
         self._refuse_bits_in_bytes(x)
+        conditions = [file[name] for part in parts for name in CONDITIONS[part] if name in self._headers]
+        if len(conditions) == len(parts) and sum(map(len, conditions)) == total:
+            np.save(folder / "condition.npy", np.concatenate(conditions).astype(np.float32).reshape(total, -1))
         found = (self._labels(file, part, len(array)) for part, array in zip(parts, arrays, strict=True))
         labels = [label for label in found if label is not None]
         if len(labels) == len(parts):

@@ -33,7 +33,8 @@ class Batches:
         draw: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
         self.x = torch.from_numpy(rows.x) if isinstance(rows.x, np.ndarray) else rows.x
-        self.label, self.mask = (None if a is None else torch.from_numpy(a) for a in (rows.label, rows.mask))
+        columns = (None if a is None else torch.from_numpy(a) for a in (rows.label, rows.mask, rows.condition))
+        self.label, self.mask, self.condition = columns
         count = len(indices)
         self.indices = indices if epoch else indices[rank * count // world : (rank + 1) * count // world]
         self.batch_size, self.epoch, self.seed, self.draw = batch_size, epoch, seed, draw
@@ -70,6 +71,7 @@ class Batches:
             x=x if self.draw is None else self.draw(x, rows),
             label=None if self.label is None else self.label[rows],
             mask=None if self.mask is None else self.mask[rows],
+            condition=None if self.condition is None else self.condition[rows],
         )
 
     def _shuffled(self, epoch: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
 Part = Literal["train", "val", "test"]
+LABELLED = 0.25  # labelled rows in an epoch, to those of the training split, where data.labels are few
 
 
 class DataModule(LightningDataModule):
@@ -29,6 +31,9 @@ class DataModule(LightningDataModule):
     binarize, dequantize, flip, shift: see `Transform`. In evaluation every draw belongs to its row.
     validation: number (int) or fraction (float) of the training rows that is held out.
     test: the same for the test rows, where the source has no official ones.
+    classes: labels whose rows are kept in training and validation; the others are only in the test split.
+    labels: how many labels are kept in training, as many of each class; the others are missing, which is -1. These rows
+        come again and again, until they are `LABELLED` of all rows in an epoch.
     seed: of the splits and of draws that belong to rows; not the run's, so that runs compare on the same data.
 
     shuffle_seed: an attribute, `seed` at first: the training order depends on it and on the epoch alone.
@@ -46,12 +51,14 @@ class DataModule(LightningDataModule):
         shift: int = 0,
         validation: int | float = 0.1,
         test: int | float = 0.2,
+        classes: Sequence[int] | None = None,
+        labels: int | None = None,
         seed: int = 0,
     ):
         super().__init__()
         self.source, self.batch_size, self.seed, self.shuffle_seed = source, batch_size, seed, seed
         self.eval_batch_size = 4 * batch_size if eval_batch_size is None else eval_batch_size
-        self.validation, self.test = validation, test
+        self.validation, self.test, self.classes, self.labels = validation, test, classes, labels
         levels = source.space.levels if isinstance(source.space, Image) else None
         self.transform = Transform(levels, binarize, dequantize, flip, shift)
         self._refuse()
@@ -64,6 +71,8 @@ class DataModule(LightningDataModule):
             raise Refusal(
                 f"Got data.{wrong}={getattr(self, wrong)}, expected at least 1, for example data.{wrong}=128."
             )
+        if self.classes is not None and not self.classes:
+            raise Refusal("data.classes=[] leaves no rows; use data.classes=[0,1,2], or data.classes=null for all.")
         if self.seed < 0:
             raise Refusal(f"Got data.seed={self.seed}, expected 0 or more: data.seed=0.")
         if transform.binarize not in BINARIZE:
@@ -112,16 +121,51 @@ class DataModule(LightningDataModule):
         assert train is not None, "every source has training rows"
         order = permutation(len(train), self.seed)
         held_out, rest = np.split(order, [self._count("test", len(train)) if test is None else 0])
+        if self.classes is not None:
+            rest = rest[np.isin(self._classes(train)[rest], self.classes)]
+            if not len(rest):
+                raise Refusal(
+                    f"data.classes={list(self.classes)} is the label of no training row; use data.classes=[0,1,2]."
+                )
         val, rest = np.split(rest, [self._count("validation", len(rest))])
+        few = train
+        if self.labels is not None:
+            few, again = self._few_labels(train, rest)
+            rest = np.append(rest, again)
 
         def part(rows: Rows, indices: np.ndarray) -> tuple[Rows, Tensor, int]:
             return rows, torch.from_numpy(np.sort(indices)), 2 * self.seed + (rows is test)
 
         return {
-            "train": part(train, rest),
+            "train": part(few, rest),
             "val": part(train, val),
             "test": part(train, held_out) if test is None else part(test, np.arange(len(test))),
         }
+
+    def _classes(self, rows: Rows) -> np.ndarray:
+        """The one label of each row."""
+        if rows.label is None or rows.label.ndim != 1:
+            raise Refusal(
+                f"data={self.source.name} has no class for each row, of which some could be chosen; "
+                "use data.classes=null data.labels=null."
+            )
+        return rows.label
+
+    def _few_labels(self, rows: Rows, training: np.ndarray) -> tuple[Rows, np.ndarray]:
+        """The rows with all labels but a few missing, and the numbers of those few, as often as they come again."""
+        label = self._classes(rows)
+        classes, counts = np.unique(label[training], return_counts=True)
+        each, rest = divmod(self.labels or 0, len(classes))
+        if rest or not 0 < each <= counts.min():
+            most = len(classes) * int(counts.min())
+            raise Refusal(
+                f"data.labels={self.labels} must be a multiple of the {len(classes)} classes up to {most}; "
+                f"use data.labels={min(most, len(classes) * max(1, each))}."
+            )
+        kept = np.concatenate([training[label[training] == value][:each] for value in classes])  # in random order
+        few = np.full_like(label, -1)
+        few[kept] = label[kept]
+        return replace(rows, label=few), np.resize(kept, max(0, round(LABELLED * len(training)) - len(kept)))
 
     def _count(self, name: str, total: int) -> int:
         held_out = getattr(self, name)
@@ -135,7 +179,7 @@ class DataModule(LightningDataModule):
 
     @property
     def num_train(self) -> int:
-        """Number of training rows."""
+        """Number of training rows in an epoch."""
         return len(self._splits["train"][1])
 
     def mean(self) -> Tensor:

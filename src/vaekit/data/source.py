@@ -28,11 +28,13 @@ class Rows:
 
     x: `[N, *space.shape]`: uint8 for grey levels 0 .. levels - 1, float32 for continuous values.
     label: `[N]`, or `[N, F]` where there are F factors, integers. mask: bool, like `x`, true where observed.
+    condition: `[N, ...]`, float32, what else is known of a row.
     """
 
     x: np.ndarray | Made
     label: np.ndarray | None = None
     mask: np.ndarray | None = None
+    condition: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)

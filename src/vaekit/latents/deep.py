@@ -1,5 +1,6 @@
 """A tall tower of maps, from a few coarse ones to many fine ones."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional
 
-from vaekit.latents.tower import Tower
+from vaekit.latents.tower import Tower, given
 from vaekit.networks.climb import Climb
 from vaekit.networks.glorot import Pointwise, glorot
 from vaekit.networks.pyramid import Bottleneck, scaled, stack
@@ -69,7 +70,7 @@ class Deep(Tower):
     proportion, and features climb as many residual blocks. None: four of half the image's height, four of a quarter,
     two of 1. dim: channels of each z. below: the prior of every level but the top. A residual branch starts the
     smaller the more levels there are.
-    features, posterior, prior, latent: see `vaekit.latents.tower.Tower`; the features are one map.
+    features, posterior, prior, latent, condition: see `vaekit.latents.tower.Tower`; the features are one map.
 
     Cite: Rewon Child. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. In ICLR 2021.
         https://arxiv.org/abs/2011.10650
@@ -86,6 +87,7 @@ class Deep(Tower):
         below: Callable[..., nn.Module],
         dim: int = 16,
         blocks: str | Sequence[str] | None = None,
+        condition: int = 0,
     ):
         super().__init__()
         if dim < 1:
@@ -93,25 +95,28 @@ class Deep(Tower):
         self.channels, height, width = features
         counts = parse(blocks or f"{height // 2}x4,{height // 4}x4,1x2", height)
         self.sizes = {(h, max(1, round(h * width / height))): counts[h] for h in sorted(counts)}  # coarse to fine
+        self.numbers = self.channels * sum(h * w for h, w in self.sizes)
         ends, end = {}, self.numbers
         for size in self.sizes:  # features lie the other way round: they climb
             ends[size], end = end, end - self.channels * size[0] * size[1]
         heights = [size for size, count in self.sizes.items() for _ in range(count)]
         levels: list[nn.Module] = []
         for size, next_size in zip(heights, [*heights[1:], None], strict=True):
-            space, shape, top = latent((dim, *size)), (self.channels, *size), not levels
+            space, shape, first = latent((dim, *size)), (self.channels, *size), not levels
             q = posterior(shape, space)
-            p = prior(space) if top else below(space, context_shape=shape)
+            p = given(prior, shape, condition)(space) if first else below(space, context_shape=shape)
             own = slice(ends[size] - self.channels * size[0] * size[1], ends[size])
             grown = next_size if next_size != size else None
-            levels.append(Storey(q, p, own, shape, top, len(heights) ** -0.5, grown))
+            levels.append(Storey(q, p, own, shape, first and not condition, len(heights) ** -0.5, grown))
         self.levels = nn.ModuleList(levels)
         self.out_shape = (self.channels, *heights[-1])
+        top = (self.channels, *heights[0])
+        self.open = (
+            nn.Sequential(glorot(nn.Linear(condition, math.prod(top))), nn.Unflatten(-1, top)) if condition else None
+        )
 
-    @property
-    def numbers(self) -> int:
-        """Of all features: a map for each size."""
-        return self.channels * sum(h * w for h, w in self.sizes)
+    def enter(self, condition: Tensor | None) -> tuple[Sequence[Any], Tensor | None]:
+        return self.levels, None if self.open is None else self.open(condition)
 
     def encoder(self, network: Any) -> Any:
         finest, *steps = [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaekit.latents.tower import Tower
+from vaekit.latents.tower import Tower, given
 from vaekit.networks.climb import Climb
 from vaekit.networks.glorot import glorot
 from vaekit.refusal import Refusal
@@ -19,7 +19,8 @@ class Rung(nn.Module):
     """One level: a posterior of its own features beside the state above, and a prior of that state.
 
     own: which of the features these are; `meet` is what both go through, below what z and the state become. Without
-    them it is the only level.
+    them it is the only level. At the top, the state above is a condition, or None. alone: only the prior reads that
+    state, and the likelihood sees z alone.
     """
 
     def __init__(
@@ -29,25 +30,31 @@ class Rung(nn.Module):
         own: slice = slice(None),
         meet: nn.Module | None = None,
         below: nn.Module | None = None,
+        alone: bool = False,
     ):
         super().__init__()
-        self.posterior, self.prior, self.own = posterior, prior, own
+        self.posterior, self.prior, self.own, self.alone = posterior, prior, own, alone
         self.meet, self.below = meet or nn.Identity(), below or nn.Identity()
+        self.read = getattr(posterior, "reader", None) or nn.Identity()  # of z, what stands for it in the state
         self.space, self.gives = posterior.space, posterior.gives
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
-        return self.posterior(self.meet(beside(features.flatten(1)[:, self.own], state)))
+        own = features.flatten(1)[:, self.own]
+        return self.posterior(own if self.alone else self.meet(beside(own, state)))
 
     def generate(self, state: Tensor | None) -> Distribution:
         return self.prior(state)
 
     def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
-        return self.below(beside(z, state))
+        return self.read(z) if self.alone else self.below(beside(self.read(z), state))
 
 
 def beside(x: Tensor, state: Tensor | None) -> Tensor:
-    """x `[..., F]` and, behind it, the state `[..., S]`, of which there may be several for each x."""
-    return x if state is None else torch.cat([x.expand(*state.shape[:-1], -1), state], -1)
+    """x `[..., F]` and, behind it, the state `[..., S]`; of either there may be several for each of the other."""
+    if state is None:
+        return x
+    lead = torch.broadcast_shapes(x.shape[:-1], state.shape[:-1])
+    return torch.cat([x.expand(*lead, -1), state.expand(*lead, -1)], -1)
 
 
 def block(into: int, out: int) -> nn.Sequential:
@@ -64,8 +71,9 @@ class Ladder(Tower):
     state alone. The state is a function of all z above, and the likelihood sees it beside the lowest z.
 
     dim: dimensions of the lowest z; one above has `ratio` times fewer, but one at least. width: of the features and of
-    the state. below: the prior of every level but the top.
-    features, posterior, prior, latent: see `vaekit.latents.tower.Tower`. With levels=1 it is `Single`.
+    the state. below: the prior of every level but the top. stacked: the lowest z is a representation of x by itself,
+    q(z | x) and p(x | z), and all other levels model it, as in M1+M2 (Kingma et al. 2014).
+    features, posterior, prior, latent, condition: see `vaekit.latents.tower.Tower`. With levels=1 it is `Single`.
 
     Cite: Casper Kaae Sønderby et al. Ladder Variational Autoencoders. In NeurIPS 2016.
         https://arxiv.org/abs/1602.02282
@@ -86,6 +94,8 @@ class Ladder(Tower):
         levels: int = 3,
         ratio: int = 2,
         width: int = 256,
+        stacked: bool = False,
+        condition: int = 0,
     ):
         super().__init__()
         for name, count, usual in (("dim", dim, 32), ("levels", levels, 3), ("ratio", ratio, 2), ("width", width, 256)):
@@ -93,26 +103,30 @@ class Ladder(Tower):
                 raise Refusal(f"latents.{name}={count} must be at least 1; use latents.{name}={usual}.")
         self.sizes = [math.prod(features), *[width] * (levels - 1)]  # of the features of each level, lowest first
         ends = [0, *accumulate(self.sizes)]
+        self.numbers = ends[-1]
         rungs = []
         for height, (start, end) in reversed([*enumerate(pairwise(ends))]):
             space = latent((max(1, dim // ratio**height),))
             top, lowest = height == levels - 1, height == 0
-            state = 0 if top else width
-            context = (end - start,) if top else (width,)
+            state = condition if top else width
+            alone = stacked and lowest and not top
+            context = end - start if alone or not state else width
+            q: Any = posterior((context,), space)  # which, of codes, knows what space they make up
             rungs.append(
                 Rung(
-                    posterior(context, space),
-                    prior(space) if top else below(space, context_shape=(width,)),
+                    q,
+                    given(prior, (condition,), condition)(q.space) if top else below(space, context_shape=(width,)),
                     slice(start, end),
-                    None if top else block(end - start + state, width),
+                    block(end - start + state, context) if state and not alone else None,
                     None if lowest else block(space.size + state, width),
+                    alone,
                 )
             )
         self.levels = nn.ModuleList(rungs)
-        self.out_shape = (dim + state,)
+        self.out_shape = (dim if alone else dim + state,)
 
     def encoder(self, network: Any) -> Any:
         if len(self.sizes) == 1:
             return network
         steps = [nn.Sequential(nn.Flatten(), block(a, b)) for a, b in pairwise(self.sizes)]
-        return Climb(network, steps, sum(self.sizes))
+        return Climb(network, steps, self.numbers)

@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import nn
 
-from vaekit.latents.ladder import Rung
-from vaekit.latents.tower import Tower
+from vaekit.latents.ladder import Rung, block
+from vaekit.latents.tower import Tower, given
 
 
 class Single(Tower):
     """One latent variable of `dim` dimensions.
 
-    features, posterior, prior, latent: see `vaekit.latents.tower.Tower`.
+    features, posterior, prior, latent, condition: see `vaekit.latents.tower.Tower`.
 
     Cite: none
     """
@@ -25,8 +25,12 @@ class Single(Tower):
         prior: Callable[[Any], nn.Module],
         latent: Callable[[tuple[int, ...]], Any],
         dim: int,
+        condition: int = 0,
     ):
         super().__init__()
-        space = latent((dim,))
-        self.levels = nn.ModuleList([Rung(posterior((math.prod(features),), space), prior(space))])
-        self.out_shape = (dim,)
+        space, self.numbers = latent((dim,)), math.prod(features)
+        meet = block(self.numbers + condition, self.numbers) if condition else None
+        q: Any = posterior((self.numbers,), space)
+        p = given(prior, (condition,), condition)(q.space)  # of codes, the posterior knows which there are
+        self.levels = nn.ModuleList([Rung(q, p, meet=meet)])
+        self.out_shape = (dim + condition,)

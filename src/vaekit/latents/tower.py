@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ class Step:
 
 
 class Level(Protocol):
-    """What the walk asks of a level. `state` is None above the top level.
+    """What the walk asks of a level. `state` is None above the top level, where there is no condition.
 
     space: where z_l lives. gives: what its posterior declares.
     """
@@ -44,17 +45,33 @@ class Tower(nn.Module):
     """Levels, top first, and the shape of the state that they leave to the likelihood.
 
     It is built of features, the shape of what the network makes of x; posterior(context_shape, space) and prior(space),
-    which build the two arrows; and latent(shape), the kind of space they are over. asks: what the posterior has to
-    give, if there are several levels, and the network: `maps`.
+    which build the two arrows; latent(shape), the kind of space they are over; and condition, how many numbers the
+    vector has that stands above the top, 0 without. asks: what the posterior has to give, if there are several levels,
+    and the network: `maps`.
     """
 
     asks = frozenset[str]()
+    infers = False  # whether a condition may be missing, and is inferred
     levels: Any  # an nn.ModuleList, each entry a Level
     out_shape: tuple[int, ...]
+    numbers: int  # of all features, flat
 
     def encoder(self, network: Any) -> Any:
         """`network`, and what makes features of its features, for levels that stand higher: `[N, ...]`."""
         return network
+
+    def enter(self, condition: Tensor | None) -> tuple[Sequence[Level], Tensor | None]:
+        """The levels to walk down, and the state above them, of a condition's vectors `[..., condition]`."""
+        return self.levels, condition
+
+
+def given(prior: Any, context_shape: tuple[int, ...], condition: int) -> Any:
+    """The top's prior(space): of a context where there is a condition and it can read one, else p(z) as without."""
+    kind = prior
+    while isinstance(kind, partial):
+        kind = kind.func
+    reads = condition and getattr(kind, "conditional", False)
+    return partial(prior, context_shape=context_shape) if reads else prior
 
 
 class Draw(NamedTuple):
@@ -64,10 +81,14 @@ class Draw(NamedTuple):
     state: Tensor
 
 
-def descend(levels: Iterable[Level], pick: Callable[[Level, Tensor | None, Distribution], Step]) -> Draw:
-    """Walk from the top level down; `pick(level, state, p)` says who chooses z: posterior, prior or caller."""
+def descend(
+    levels: Iterable[Level], pick: Callable[[Level, Tensor | None, Distribution], Step], state: Tensor | None = None
+) -> Draw:
+    """Walk from the top level down; `pick(level, state, p)` says who chooses z: posterior, prior or caller.
+
+    state: what stands above the top, a condition.
+    """
     steps: list[Step] = []
-    state: Tensor | None = None
     for level in levels:
         steps.append(pick(level, state, level.generate(state)))
         state = level.merge(state, steps[-1].z)

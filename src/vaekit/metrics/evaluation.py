@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from vaekit.distributions.coded import Coded
 from vaekit.spaces import Real
 from vaekit.vae import Terms, posterior_mean
 
@@ -15,11 +17,15 @@ ACTIVE = 0.01  # variance of the posterior's mean above which a unit counts as a
 
 
 class Evaluation(Metric):
-    """elbo, rate, distortion, rate per level, active units, and nll and bits per dimension where weights are given.
+    """elbo, rate, distortion, rate per level, active units, the use of codes, and nll and bits per dimension where
+    weights are given.
 
     All in nats per example, averaged over every example of every process: sums are added up and divided once.
     `nll` is the importance-sampled bound of as many samples as `log_w` holds. has_density: False for an autoencoder,
-    of which distortion and active units are all there is.
+    of which distortion and active units are all there is. atoms: of how many each level's positions choose, 0 where
+    they are not discrete. Of those, over all positions, `code_usage` is the share that was chosen at all, and
+    `perplexity` exp(entropy) of how often each was: `atoms` at most. classifies: whether the top level is a class,
+    whose `accuracy` on labelled rows is then among the figures.
     """
 
     full_state_update = False
@@ -28,16 +34,29 @@ class Evaluation(Metric):
     distortion: Tensor
     rates: Tensor
     nll: Tensor
+    right: Tensor
+    labelled: Tensor
 
-    def __init__(self, space: Real, levels: int, has_density: bool = True):
+    def __init__(
+        self,
+        space: Real,
+        levels: int,
+        has_density: bool = True,
+        atoms: Sequence[int] = (),
+        classifies: bool = False,
+    ):
         super().__init__()
+        self.classifies = classifies
         self.space, self.num_levels, self.has_density = space, levels, has_density
-        for name in ("count", "loss", "distortion", "nll"):
+        for name in ("count", "loss", "distortion", "nll", "right", "labelled"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("rates", torch.zeros(levels, dtype=torch.float64), dist_reduce_fx="sum")
         for level in range(levels):
             for moment in ("mean", "square"):
                 self.add_state(f"{moment}_{level}", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.coded = [level for level, count in enumerate(atoms) if count]
+        for level in self.coded:
+            self.add_state(f"uses_{level}", torch.zeros(atoms[level], dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, terms: Terms, loss: Tensor, log_w: Tensor | None = None) -> None:
         """terms and loss `[B]` of a batch; log_w `[K, B]` are log importance weights."""
@@ -46,10 +65,18 @@ class Evaluation(Metric):
         self.distortion += terms.distortion.double().sum()
         if self.has_density:
             self.rates += torch.stack(terms.rates).double().sum(1)
+        if self.classifies and (label := terms.batch.label) is not None:
+            found = _location(terms.steps[0].q, terms.steps[0].z).argmax(-1)
+            self.right += (found == label).double().sum()
+            self.labelled += (label >= 0).double().sum()
         for level, step in enumerate(terms.steps):
             mean = _location(step.q, step.z).double()
             setattr(self, f"mean_{level}", getattr(self, f"mean_{level}") + mean.sum(0))
             setattr(self, f"square_{level}", getattr(self, f"square_{level}") + mean.square().sum(0))
+        for level in self.coded:
+            step, uses = terms.steps[level], getattr(self, f"uses_{level}")
+            assert isinstance(step.p, Coded)
+            uses += step.p.index(step.z).flatten().bincount(minlength=len(uses))
         if log_w is not None:
             self.nll += (math.log(len(log_w)) - log_w.double().logsumexp(0)).sum()
 
@@ -65,7 +92,14 @@ class Evaluation(Metric):
             active += int((square - mean.square() > ACTIVE).sum())
             if self.num_levels > 1:
                 figures[f"rate_{level}"] = rates[level]
+        for level in self.coded:
+            uses, which = getattr(self, f"uses_{level}"), f"_{level}" if self.num_levels > 1 else ""
+            share = uses / uses.sum()
+            figures[f"code_usage{which}"] = (uses > 0).double().mean()
+            figures[f"perplexity{which}"] = torch.special.entr(share).sum().exp()
         named = {name: float(value) for name, value in figures.items()} | {"active_units": float(active)}
+        if self.labelled != 0:
+            named["accuracy"] = float(self.right / self.labelled)
         if self.nll != 0:
             named["nll"] = float(self.nll / self.count)
             if (bits := self.space.bits_per_dim(named["nll"])) is not None:

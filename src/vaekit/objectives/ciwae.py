@@ -16,7 +16,7 @@ class CIWAE:
         https://arxiv.org/abs/1802.04537
     """
 
-    needs = frozenset({"rsample", "log_prob"})
+    needs = frozenset({"rsample", "log_prob", "continuous"})
 
     def __init__(self, beta: float | Schedule = 0.5, num_samples: int = 50):
         refuse_below_one(num_samples=num_samples)

@@ -27,7 +27,7 @@ class IWAE:
         if gradient not in ("standard", "stl", "dreg"):
             raise Refusal(f"objective.gradient={gradient} is unknown; use objective.gradient=standard, stl or dreg.")
         self.num_samples, self.gradient = num_samples, gradient
-        self.needs = frozenset({"rsample", "log_prob"})
+        self.needs = frozenset({"rsample", "log_prob", "continuous"})  # weights have a gradient along z
         if gradient != "standard":  # drops the score at a fixed z: not what is left in a tower when upper levels move
             self.needs |= {"single_level", "density"}
         if gradient == "dreg":  # rescales the gradient that reaches the posterior through z, whoever sends it

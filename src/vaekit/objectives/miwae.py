@@ -16,7 +16,7 @@ class MIWAE:
         https://arxiv.org/abs/1802.04537
     """
 
-    needs = frozenset({"rsample", "log_prob"})
+    needs = frozenset({"rsample", "log_prob", "continuous"})
 
     def __init__(self, outer: int = 5, inner: int = 10):
         refuse_below_one(outer=outer, inner=inner)

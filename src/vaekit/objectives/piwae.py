@@ -17,7 +17,7 @@ class PIWAE:
         https://arxiv.org/abs/1802.04537
     """
 
-    needs = frozenset({"rsample", "log_prob", "density", "single_level", "no_penalty"})  # z's gradient is rescaled
+    needs = frozenset({"rsample", "log_prob", "density", "continuous", "single_level", "no_penalty"})  # rescales z's
 
     def __init__(self, outer: int = 5, inner: int = 10):
         refuse_below_one(outer=outer, inner=inner)

@@ -16,7 +16,7 @@ class Renyi:
         https://arxiv.org/abs/1602.02311
     """
 
-    needs = frozenset({"rsample", "log_prob"})
+    needs = frozenset({"rsample", "log_prob", "continuous"})
 
     def __init__(self, alpha: float = 0.5, num_samples: int = 50):
         refuse_below_one(num_samples=num_samples)

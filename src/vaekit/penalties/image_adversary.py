@@ -56,7 +56,8 @@ class ImageAdversary(Penalty):
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         critic = frozen(self.critic)
         apart = critic(terms.batch.x)[0] - critic(terms.px.mean[0])[0]
-        again = vae.likelihood(vae.replay([step.z[0].detach() for step in terms.steps]).state).mean
+        zs = [step.z[0].detach() for step in terms.steps]
+        again = vae.likelihood(vae.replay(zs, vae.of(terms.batch)).state).mean
         made = torch.cat([again, self._samples(terms, vae)])
         return apart.square().sum(1).mean() / 2 + self.fooling * fool(critic(made)[1])
 

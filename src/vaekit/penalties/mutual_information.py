@@ -22,7 +22,7 @@ class MutualInformation(Penalty):
         https://arxiv.org/abs/1802.04942
     """
 
-    needs = frozenset({"rsample", "density", "single_level"})
+    needs = frozenset({"rsample", "density", "continuous", "single_level"})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, estimator: str = "stratified"):
         super().__init__(vae, weight)

@@ -24,7 +24,7 @@ from vaekit.coding.bits_back import check_space, encode
 from vaekit.coding.originals import Form, read
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
-from vaekit.tasks.checks import within
+from vaekit.tasks.checks import flag, within
 from vaekit.tasks.context import Context
 
 NAME = "compressed.vaekit"
@@ -89,8 +89,7 @@ def compress(
 
 def destination(path: str | Path, overwrite: bool, input: str | Path | None) -> Path:
     """The file or folder to write. Raises `Refusal` if it is there and must not be replaced, or is the input."""
-    if not isinstance(overwrite, bool):
-        raise Refusal(f"Got task.overwrite={overwrite}, expected true or false; use task.overwrite=true.")
+    flag("task.overwrite", overwrite)
     path = Path(path).expanduser()
     if input is not None and path.exists() and path.resolve().is_relative_to(Path(input).expanduser().resolve()):
         raise Refusal(f"task.output={path} is the input, or lies in it, and that stays as it is; name another.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,12 +17,14 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from vaekit import runs
+from vaekit.batch import Batch
 from vaekit.data.batches import Batches
 from vaekit.data.module import DataModule
 from vaekit.figures import save_grid
 from vaekit.refusal import Refusal
 from vaekit.summary import describe_space
 from vaekit.tasks.checks import within
+from vaekit.tasks.inputs import open_input
 from vaekit.vae import VAE
 
 SHOWN = 256  # pictures in a grid at most: more are too small to be looked at
@@ -45,8 +47,11 @@ class Context:
 
     @cached_property
     def data(self) -> DataModule:
-        """The run's data, read on first use. Raises `Refusal` for an unknown setting, or data of another space."""
-        module = dict(self.config["data"]["module"], eval_batch_size=self.batch_size)
+        """The run's data, read on first use, with all labels, those too that training did not see.
+
+        Raises `Refusal` for an unknown setting, or data of another space.
+        """
+        module = dict(self.config["data"]["module"], eval_batch_size=self.batch_size, labels=None)
         module["source"] = source = dict(module["source"])
         settings = {name: part for part in (source, module) for name in part if name[0] != "_" and name != "source"}
         for name, value in self.changes.items():
@@ -67,9 +72,23 @@ class Context:
         """The test rows, raw and in order."""
         return self.data.in_order("test")
 
+    def ready(self, batch: Batch) -> Batch:
+        """A raw batch in the data space, on the device."""
+        return self.data.transform(batch.to(self.vae.device), training=False)
+
+    def read(self, path: str | Path) -> tuple[Sequence[Any], Iterator[Batch]]:
+        """The names of the examples in a file or folder (see `open_input`), and batches of them, on the device."""
+        names, read = open_input(path, self.vae.space)
+        starts = range(0, len(names), self.batch_size)
+        return names, (Batch(read(slice(i, i + self.batch_size)).to(self.vae.device)) for i in starts)
+
     def examples(self, numbers: slice) -> Tensor:
         """These of the test examples, `[n, *space.shape]`, in the data space."""
         return self.data.transform(self.test.gather(self.test.indices[numbers]), training=False).x.to(self.vae.device)
+
+    def condition(self, numbers: slice, label: Any = None) -> Any:
+        """What the VAE is to be given beside these test examples: `label` where it is said, else what it needs."""
+        return self.vae.of(self.test.gather(self.test.indices[numbers]).to(self.vae.device)) if label is None else label
 
     def chunks(self, n: int) -> list[int]:
         """n in parts of at most batch_size, so that what is on the device does not grow with n."""

@@ -29,7 +29,6 @@ from vaekit.summary import describe_space
 from vaekit.tasks.anomaly import DENSITY, SCORES, Detector, Measured, baselines, join, measure
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
-from vaekit.tasks.inputs import open_input
 
 FITTED = 10_000  # training rows that codes and baselines are fitted to, and held-out rows
 ALPHA = 0.05  # at or below it a p-value is an alarm
@@ -64,7 +63,7 @@ def detect(
     input: in place of the test rows, an image file, a folder of images, or rows in .npy or .npz.
     anomalies: more of that kind, known to be unusual. other: a data set whose test rows are anomalies, e.g. mnist.
     normal: labels of the run's data that are normal: only such training and validation rows count, and test rows with
-        other labels are anomalies.
+        other labels are anomalies. None: the run's data.classes, if it was trained on some.
     scores: of path, nll, elbo, distortion, rate, reconstruction, latent, typicality and regret, see
         `vaekit.tasks.anomaly`; the first one decides. None: all that the model has, but regret, which is slow.
     num_samples: draws of z a row. steps: of regret. n: pictures.
@@ -77,6 +76,7 @@ def detect(
     Raises `Refusal` for settings, files and data sets that do not fit.
     """
     vae = context.vae
+    normal = context.data.classes if normal is None else normal
     names = _names(vae.has_density, scores)
     for name, value in (("num_samples", num_samples), ("steps", steps), ("n", n)):
         within(f"task.{name}", value, 1)
@@ -165,14 +165,11 @@ def _sets(context: Context, input: Any, anomalies: Any, other: Any, normal: Labe
 
 
 def _of_data(context: Context, rows: Batches, name: str, anomaly: Any = False) -> Rows:
-    batches = (context.data.transform(batch.to(context.vae.device), training=False) for batch in rows)
-    return Rows(name, rows.indices.tolist(), np.broadcast_to(anomaly, len(rows.indices)), batches)
+    return Rows(name, rows.indices.tolist(), np.broadcast_to(anomaly, len(rows.indices)), map(context.ready, rows))
 
 
 def _of_files(context: Context, path: str | Path, name: str, anomaly: bool) -> Rows:
-    names, read = open_input(path, context.vae.space)
-    starts = range(0, len(names), context.batch_size)
-    batches = (Batch(read(slice(i, i + context.batch_size)).to(context.vae.device)) for i in starts)
+    names, batches = context.read(path)
     return Rows(name, names, np.full(len(names), anomaly), batches)
 
 

@@ -13,13 +13,14 @@ from rich.table import Table
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from vaekit.batch import Batch
 from vaekit.data.module import Part
 from vaekit.figures import save_latent_map
 from vaekit.metrics.representation import representation
 from vaekit.tasks.checks import needed, one_of, within
 from vaekit.tasks.classifier import class_of
 from vaekit.tasks.context import Context
+
+MAPPED = 10_000  # codes in the map, at most: more only hide each other
 
 
 def embed(
@@ -28,8 +29,8 @@ def embed(
     """The posterior's means of a split, one `[N, *shape]` per latent level, top first: codes.npz, .csv or .parquet.
 
     The file holds row (the number in the data's own order), label where there is one, and z (z_0, z_1, ... in a taller
-    tower); .csv and .parquet have a column for each number. latent_map.png: all codes in two dimensions by `projection`
-    (pca or umap), coloured by label.
+    tower); .csv and .parquet have a column for each number. latent_map.png: the codes, 10,000 of them at most, in two
+    dimensions by `projection` (pca or umap), coloured by label.
 
     Data with labels also give embed.json, from `rows` training and test rows at most: how well a linear probe and the
     nearest neighbours tell the label from the codes, from as many principal components of x, and from x itself, and how
@@ -44,8 +45,12 @@ def embed(
     umap = needed("umap", "embed") if projection == "umap" else None
 
     part = context.data.in_order(split)
-    found = [context.vae.encode(_data_space(context, batch)) for batch in track(part, "encoding")]
-    codes = [torch.cat(level).cpu() for level in zip(*found, strict=True)]
+    codes = [torch.empty(len(part.indices), *level.space.shape) for level in context.vae.latents.levels]
+    row = 0
+    for batch in track(part, "encoding"):
+        for all_rows, found in zip(codes, context.vae.encode(context.ready(batch).x), strict=True):
+            all_rows[row : row + len(batch)] = found
+        row += len(batch)
     label = None if part.label is None else part.label[part.indices]
     arrays = {"row": part.indices.numpy()} | ({} if label is None else {"label": label.numpy()})
     arrays |= {"z" if len(codes) == 1 else f"z_{level}": z.numpy() for level, z in enumerate(codes)}
@@ -60,12 +65,14 @@ def embed(
         table = pyarrow.table(columns(arrays))
         needed("pyarrow.parquet", "embed").write_table(table, context.out / "codes.parquet")
 
-    flat = torch.cat([z.flatten(1) for z in codes], 1)
+    shown = torch.randperm(row)[:MAPPED]
+    flat = torch.cat([z[shown].flatten(1) for z in codes], 1)
+    colours = None if label is None else label[shown]
     if umap is None:
-        save_latent_map(context.out / "latent_map.png", flat, label)
+        save_latent_map(context.out / "latent_map.png", flat, colours)
     else:
         plane = torch.from_numpy(umap.UMAP(random_state=seed(), n_jobs=1).fit_transform(flat.numpy()))
-        save_latent_map(context.out / "latent_map.png", plane, label, ("first UMAP coordinate", "second"))
+        save_latent_map(context.out / "latent_map.png", plane, colours, ("first UMAP coordinate", "second"))
     known = [context.data.in_order(part).label for part in ("train", "test")]
     if all(each is not None and len(class_of(each).unique()) > 1 for each in known):
         judge(context, rows)
@@ -101,14 +108,10 @@ def _drawn(context: Context, part: Part, most: int) -> tuple[np.ndarray, np.ndar
     codes, x, label = [], [], []
     for batch in track(rows, f"encoding {part}"):
         assert batch.label is not None
-        x.append(_data_space(context, batch))
+        x.append(context.ready(batch).x)
         codes.append(torch.cat([z.flatten(1) for z in context.vae.encode(x[-1])], 1).cpu())
         label.append(class_of(batch.label))
     return torch.cat(codes).numpy(), torch.cat(x).flatten(1).cpu().numpy(), torch.cat(label).numpy()
-
-
-def _data_space(context: Context, batch: Batch) -> Tensor:
-    return context.data.transform(batch.to(context.vae.device), training=False).x
 
 
 def columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

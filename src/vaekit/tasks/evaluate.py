@@ -87,7 +87,8 @@ def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]
             found["nll_of_class"] = nll_of_class(vae, batches, num_samples)
         if curve := rate_distortion(vae, batches, features):
             found["rate_distortion"] = curve
-        found |= information(vae, torch.cat(features))
+        if vae.condition is None:
+            found |= information(vae, torch.cat(features))
     if vae.space.values in ("binary", "discrete") and "factorised" in vae.likelihood.gives:
         found |= calibration(vae, batches, features)
     return found
@@ -127,7 +128,7 @@ def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[
     reliability, most = Reliability().to(vae.device), vae.space.levels - 1
     bright = [level / most for level in range(most + 1) if 2 * level > most]
     for batch, feature in zip(track(batches, "calibrating"), features, strict=True):
-        values: Any = vae.likelihood(vae.infer(feature).state)
+        values: Any = vae.likelihood(vae.infer(feature, condition=vae.of(batch)).state)
         p = sum(values.base_dist.log_prob(torch.full_like(batch.x, level)).exp()[0] for level in bright)
         reliability.update(p, batch.x > 0.5)
     bins = reliability.compute()

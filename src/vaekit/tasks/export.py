@@ -124,6 +124,7 @@ def write(
     def by_torch(file: Path) -> Any:
         nonlocal program
         program = torch.export.export(module, few, dynamic_shapes=shapes)
+        program.graph.eliminate_dead_code()  # e.g. a covariance's Cholesky factor: no mean needs it, ONNX has none
         torch.export.save(program, file)
         return torch.export.load(file).module()(*inputs)
 

@@ -36,7 +36,8 @@ def fit_prior(
     https://arxiv.org/abs/1903.05789, section 4, for any prior).
 
     Encoder, posterior and likelihood stay as they are; the prior climbs the mean of log p(z) over draws z from q(z | x)
-    of the training rows, by Adam, and the epoch that is best on the validation rows is kept.
+    of the training rows, by Adam, its learning rate falling to 0 along a cosine, and the epoch that is best on the
+    validation rows is kept.
 
     prior: its configuration, as in conf/prior. folder: of the new run, which must not be there yet. It gets
         config.yaml, model.safetensors, metrics.json and figures/, as any run's.
@@ -45,6 +46,10 @@ def fit_prior(
     """
     within("task.epochs", epochs, 1)
     positive("task.lr", lr)
+    if context.vae.condition is not None:
+        raise Refusal(
+            "task=fit_prior reads no condition; train the prior with the model: train.py model=cvae prior=flow."
+        )
     config, folder = {**context.config, "prior": prior}, Path(folder)
     vae = compose({**config, "objective": PRIOR_ONLY}, context.vae.space)[0].to(context.vae.device).eval()
     try:
@@ -57,7 +62,7 @@ def fit_prior(
     new = replace(context, vae=vae, config=config)
     fit(new, epochs, lr)
 
-    num_samples, z = config["evaluation"]["num_samples"], codes(vae, encode(new, "test"))
+    num_samples, z = config["evaluation"]["num_samples"], draws(vae, encode(new, "test"))
     before, after = (
         measure(each, num_samples) | {"test/log_pz": mean_log_prob(each.vae, z)} for each in (context, new)
     )
@@ -80,21 +85,23 @@ def fit_prior(
 def fit(context: Context, epochs: int, lr: float) -> None:
     """Let the prior climb; everything else stands still."""
     vae, prior = context.vae, context.vae.latents.levels[0].prior
-    features, held_out = encode(context, "train"), codes(vae, encode(context, "val"), 10)
+    rows, held_out = encode(context, "train"), draws(vae, encode(context, "val"), 10)
     vae.requires_grad_(False)
     prior.requires_grad_(True)
     if hasattr(prior, "start_from"):
         prior.start_from(context.data)
     if hasattr(prior, "start_at"):
-        prior.start_at(codes(vae, features))
+        prior.start_at(draws(vae, rows))
     optimizer = torch.optim.Adam(prior.parameters(), lr)
+    steps = epochs * math.ceil(len(rows) / context.data.batch_size)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     best, kept, since = -math.inf, None, 0
     for _ in track(range(epochs), "fitting"):
-        for rows in torch.randperm(len(features)).split(context.data.batch_size):
-            (step,) = vae.infer(features[rows]).steps
+        for numbers in torch.randperm(len(rows)).split(context.data.batch_size):
             optimizer.zero_grad()
-            (-step.p.log_prob(step.z).mean()).backward()
+            (-log_prob(vae, draws(vae, rows[numbers])).mean()).backward()
             optimizer.step()
+            decay.step()
         now = mean_log_prob(vae, held_out)
         since += 1
         if now > best:
@@ -108,21 +115,39 @@ def fit(context: Context, epochs: int, lr: float) -> None:
 
 @torch.no_grad()
 def encode(context: Context, part: Part) -> Tensor:
-    """What the encoder makes of each row of a part, `[N, ...]`."""
+    """What z is drawn from, for each row of a part: features `[N, ...]`, or where x settles z the numbers of its codes,
+    `[N, *positions]`, which are a thousandth of that.
+    """
     data, vae = context.data, context.vae
-    rows = track(data.in_order(part), f"encoding {part}")
-    return torch.cat([vae.encoder(data.transform(batch.to(vae.device), training=False).x) for batch in rows])
+    kept = []
+    for batch in track(data.in_order(part), f"encoding {part}"):
+        features = vae.encoder(data.transform(batch.to(vae.device), training=False).x)
+        q: Any = vae.latents.levels[0].infer(features, None) if certain(vae) else None
+        kept.append(features if q is None else q.indices.mode)
+    return torch.cat(kept)
 
 
 @torch.no_grad()
-def codes(vae: VAE, features: Tensor, num_samples: int = 1) -> Tensor:
-    """Draws from the posterior, `num_samples` a row: `[num_samples * N, ...]`."""
-    (step,) = vae.infer(features, num_samples).steps
+def draws(vae: VAE, rows: Tensor, num_samples: int = 1) -> Tensor:
+    """What the prior scores, of what `encode` gives: draws `[num_samples * N, ...]`, or where z is settled the same."""
+    if certain(vae):
+        return rows
+    (step,) = vae.infer(rows, num_samples).steps
     return step.z.flatten(0, 1)
+
+
+def log_prob(vae: VAE, z: Tensor) -> Tensor:
+    """log p(z) of `draws` `[N, ...]`, `[N]`, in nats."""
+    p = vae.latents.levels[0].generate(None)
+    return (p.indices if certain(vae) else p).log_prob(z)
+
+
+def certain(vae: VAE) -> bool:
+    """Whether x settles z, so that there is nothing to draw."""
+    return "certain" in vae.latents.levels[0].gives
 
 
 @torch.no_grad()
 def mean_log_prob(vae: VAE, z: Tensor) -> float:
-    """The mean of log p(z), in nats."""
-    p = vae.latents.levels[0].generate(None)
-    return float(torch.cat([p.log_prob(part) for part in z.split(1024)]).mean())
+    """The mean of `log_prob`."""
+    return float(torch.cat([log_prob(vae, part) for part in z.split(1024)]).mean())

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaekit.coding.originals import load_array
 from vaekit.data.decode import read_image
 from vaekit.data.image_folder import SUFFIXES
 from vaekit.refusal import Refusal
@@ -82,12 +83,7 @@ def _read_image(file: Path, space: Image) -> np.ndarray:
 
 def open_rows(path: Path, space: Real) -> np.ndarray:
     """The rows of a .npy or .npz file, mapped where that can be."""
-    try:
-        held = np.load(path, mmap_mode="r")
-        if path.suffix == ".npz":
-            held = held["x" if "x" in held.files or len(held.files) != 1 else held.files[0]]
-    except Exception as error:  # numpy raises nearly anything on a broken file
-        raise Refusal(f"Cannot read {path}, expected numbers called x; save it again by numpy.savez.") from error
+    held = load_array(path)
     fits = held.ndim == len(space.shape) + 1 and held.shape[1:] == space.shape and len(held) > 0
     if not fits or held.dtype.kind not in "buif":
         raise Refusal(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,11 +18,17 @@ from vaekit.tasks.inputs import read_one
 
 
 def interpolate(
-    context: Context, a: str | Path | None = None, b: str | Path | None = None, n: int = 8, steps: int = 10
+    context: Context,
+    a: str | Path | None = None,
+    b: str | Path | None = None,
+    n: int = 8,
+    steps: int = 10,
+    label: int | Sequence[int] | None = None,
 ) -> Tensor:
     """`steps` decoded points of the latent space's own path from each a to its b: x `[n, steps, *space.shape]`.
 
     a, b: a file each (an image, or one row in .npy or .npz); else the first n test examples and the n after them.
+    label: of all points, where the model has labels; None for a's own.
     Writes interpolations.png, a row each with a on the left and b on the right, walk.gif, all at once and back again,
     where x are images, and interpolations.npz: a, b, x.
     Raises `Refusal` for one file without the other, files that do not fit, fewer than 2 steps, too few test rows.
@@ -29,16 +36,23 @@ def interpolate(
     within("task.steps", steps, 2)
     if (a is None) != (b is None):
         raise Refusal("Got one of task.a and task.b, expected both or neither; use task.a=FILE task.b=FILE.")
-    pairs: Iterable[tuple[Tensor, Tensor]]
+    pairs: Iterable[tuple[Tensor, Tensor, Any]]
     if a is not None and b is not None:
         start, end = (read_one(file, context.vae.space).to(context.vae.device) for file in (a, b))
-        n, pairs = 1, [(start, end)]
+        n, pairs = 1, [(start, end, label)]
     else:
         within("task.n", n, 1, len(context.test.indices) // 2)
         at_once = max(1, context.batch_size // steps)
         parts = [(first, min(n, first + at_once)) for first in range(0, n, at_once)]
-        pairs = ((context.examples(slice(i, j)), context.examples(slice(n + i, n + j))) for i, j in parts)
-    batches = ({"a": a, "b": b, "x": context.vae.interpolate(a, b, steps)} for a, b in pairs)
+        pairs = (
+            (
+                context.examples(slice(i, j)),
+                context.examples(slice(n + i, n + j)),
+                context.condition(slice(i, j), label),
+            )
+            for i, j in parts
+        )
+    batches = ({"a": a, "b": b, "x": context.vae.interpolate(a, b, steps, c)} for a, b, c in pairs)
     arrays = context.stream("interpolations", n, batches)
     starts, ends, x = (array[:SHOWN] for array in arrays.values())
     rows = torch.cat([starts.unsqueeze(1), x, ends.unsqueeze(1)], 1)

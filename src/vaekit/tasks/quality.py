@@ -1,4 +1,4 @@
-"""How good new examples are, in the features of a classifier that is trained on the run's own data."""
+"""How good new examples are, in the features of a classifier of the run's own data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from vaekit.metrics.quality import quality
-from vaekit.tasks.classifier import features, fit, real_rows
+from vaekit.tasks.classifier import features, of_training_rows, real_rows
 from vaekit.tasks.context import Context
 
 ROWS = 10_000  # of each kind at most
@@ -26,7 +26,7 @@ def judge(context: Context, temperature: float | Sequence[float] = 1.0) -> dict[
     """
     train, test = real_rows(context, "train"), real_rows(context, "test")
     n = min(ROWS, train.count, test.count)
-    classifier = fit(train, context.vae.space, context.vae.device, "training a classifier")
+    classifier = of_training_rows(context)
     chunks = track(context.chunks(n), "sampling")
     made = torch.cat([features(classifier, context.vae.sample(chunk, temperature)) for chunk in chunks])
     seen, others = (features(classifier, rows.some(n)) for rows in (test, train))

@@ -20,8 +20,9 @@ def reconstruct(context: Context, n: int = 32, levels: int | None = None) -> Ten
     """
     within("task.n", n, 1, len(context.test.indices))
     starts = track(range(0, n, context.batch_size), "reconstructing")
-    examples = (context.examples(slice(start, min(n, start + context.batch_size))) for start in starts)
-    batches = ({"x": x, "reconstruction": context.vae.reconstruct(x, levels)} for x in examples)
+    parts = (slice(start, min(n, start + context.batch_size)) for start in starts)
+    examples = ((context.examples(part), context.condition(part)) for part in parts)
+    batches = ({"x": x, "reconstruction": context.vae.reconstruct(x, levels, c)} for x, c in examples)
     arrays = context.stream("reconstructions", n, batches)
     pairs = torch.stack([array[:SHOWN] for array in arrays.values()], 1)
     context.show("reconstructions", pairs.flatten(0, 1), columns=8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,12 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from vaekit.batch import Batch
-from vaekit.refusal import Refusal
-from vaekit.tasks.checks import within
+from vaekit.data.module import Part
+from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
-from vaekit.tasks.inputs import open_input
 
 
-def score(context: Context, split: str = "test", input: str | Path | None = None, num_samples: int = 100) -> Tensor:
+def score(context: Context, split: Part = "test", input: str | Path | None = None, num_samples: int = 100) -> Tensor:
     """log p(x) of each example `[N]`, in nats: the importance-sampled bound of `num_samples` draws of z.
 
     split: train, val or test of the run's data. input: in its place an image file, a folder of images, or rows in .npy
@@ -30,7 +28,13 @@ def score(context: Context, split: str = "test", input: str | Path | None = None
     Raises `Refusal` for an unknown split, num_samples < 1, and inputs that cannot be read or do not fit.
     """
     within("task.num_samples", num_samples, 1)
-    names, batches = _from_input(context, input) if input is not None else _from_data(context, split)
+    one_of("task.split", split, ("test", "train", "val"))
+    names: Sequence[Any]
+    if input is not None:
+        names, batches = context.read(input)
+    else:
+        rows = context.data.in_order(split)
+        names, batches = rows.indices.tolist(), map(context.ready, rows)
     vae, scores = context.vae, torch.empty(len(names))
     bits = vae.space.bits_per_dim(0.0) is not None
     with (context.out / "scores.csv").open("w", newline="") as file:
@@ -46,16 +50,3 @@ def score(context: Context, split: str = "test", input: str | Path | None = None
                 writer.writerow([next(row), *(f"{each:.6f}" for each in figures)])
     Console().print(f"log p(x): {scores.mean():.2f} nats on average over {len(scores)} examples")
     return scores
-
-
-def _from_data(context: Context, split: Any) -> tuple[Any, Iterator[Batch]]:
-    if split not in ("train", "val", "test"):
-        raise Refusal(f"Got task.split={split}, expected train, val or test; use task.split=test.")
-    rows, transform = context.data.in_order(split), context.data.transform
-    return rows.indices.numpy(), (transform(batch.to(context.vae.device), training=False) for batch in rows)
-
-
-def _from_input(context: Context, path: str | Path) -> tuple[Sequence[Any], Iterator[Batch]]:
-    names, read = open_input(path, context.vae.space)
-    starts = range(0, len(names), context.batch_size)
-    return names, (Batch(read(slice(i, i + context.batch_size)).to(context.vae.device)) for i in starts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from vaekit.metrics.quality import nearest
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 from vaekit.tasks.checks import flag, one_of, within
-from vaekit.tasks.classifier import Examples, accuracy, class_of, fit, real_rows
+from vaekit.tasks.classifier import Examples, accuracy, class_of, fit, of_training_rows, real_rows
 from vaekit.tasks.context import Context
 
 MOST = 100_000  # training rows that mixtures are fitted to
@@ -43,12 +43,14 @@ def synthesize(
     components: int = 10,
     draw: bool = False,
     format: str | None = None,
+    label: int | Sequence[int] | None = None,
 ) -> dict[str, float]:
     """Write n new rows, and their labels where `source` knows them; the figures below are synthesize.json.
 
-    source: of z. prior: p(z), without labels. mixture: of `components` Gaussians for each class, fitted to draws from
-        q(z | x) of its training rows. posterior: q(z | x) of training rows, whose labels are kept: variants of what is
-        there. None: mixture where the data have labels and the latent space has axes, else prior.
+    source: of z. prior: p(z), with labels where the model has them (all of them `label`, if it is given). mixture: of
+        `components` Gaussians for each class, fitted to draws from q(z | x) of its training rows. posterior: q(z | x)
+        of training rows, whose labels are kept: variants of what is there. None: mixture where the data have labels,
+        the latent space has axes and the model no labels, else prior.
     draw: x is drawn from p(x | z); without, it is the mean. Both are rounded to the grey levels of the raw data.
     format: arrays writes synthetic.npz (x, y), to train on by data=arrays; image_folder writes images/, a PNG each in
         a folder a class, to train on by data=image_folder. None: what the run's own data are. n: None for as many rows
@@ -63,7 +65,7 @@ def synthesize(
     """
     data, space = context.data, context.vae.space
     train = data.in_order("train")
-    has_axes = type(context.vae.latents.levels[0].space) is Real
+    has_axes = type(context.vae.latents.levels[0].space) is Real and context.vae.condition is None
     if source is None:
         source = "mixture" if train.label is not None and has_axes else "prior"
     if format is None:
@@ -75,23 +77,26 @@ def synthesize(
     one_of("task.source", source, ("prior", "mixture", "posterior"))
     one_of("task.format", format, ("arrays", "image_folder"))
     if source == "mixture" and (train.label is None or not has_axes):
-        raise Refusal("task.source=mixture needs labels, and latents without curvature; use task.source=posterior.")
+        raise Refusal(
+            "task.source=mixture needs labels that the model does not have, and latents without curvature; "
+            "use task.source=posterior."
+        )
     if format == "image_folder" and not (isinstance(space, Image) and space.shape[0] in (1, 3)):
         raise Refusal(f"Rows of shape {list(space.shape)} are no pictures; use task.format=arrays.")
     if source == "mixture":
         draw_z = mixture(context, components)
     else:
-        draw_z = posterior(context) if source == "posterior" else prior(context)
+        draw_z = posterior(context) if source == "posterior" else prior(context, label)
 
     path = context.out / "rows.npy"
-    x, label = write_rows(context, path, n, draw_z, draw)
+    x, labels = write_rows(context, path, n, draw_z, draw)
     if format == "arrays":
-        arrays: dict[str, Any] = {"x": x} if label is None else {"x": x, "y": label.numpy()}
+        arrays: dict[str, Any] = {"x": x} if labels is None else {"x": x, "y": labels.numpy()}
         np.savez(context.out / "synthetic.npz", **arrays)
     else:
         classes = data.source.classes() if isinstance(data.source, ImageFolder) else None
-        write_images(context.out / "images", x, label, classes)
-    found = measure(context, x, label)
+        write_images(context.out / "images", x, labels, classes)
+    found = measure(context, x, labels)
     path.unlink()
     (context.out / "synthesize.json").write_text(json.dumps({"rows": n, "source": source} | found, indent=2) + "\n")
     table = Table("", "synthetic", "real", title=f"{n:,} rows from the {source}", title_justify="left")
@@ -105,8 +110,19 @@ def synthesize(
 # Where z comes from --------------------------------------------------------------------------------------------------
 
 
-def prior(context: Context) -> Draw:
-    return lambda n: (context.vae.generate(n).state, None)
+def prior(context: Context, label: Any = None) -> Draw:
+    vae = context.vae
+
+    def draw(n: int) -> tuple[Tensor, Tensor | None]:
+        given = vae.read(label, n)
+        if given is None and vae.condition is not None and not vae.latents.infers:
+            given = vae.condition.draw(n)
+        drawn = vae.generate(n, condition=given)
+        if vae.condition is None or vae.condition.column != "label":
+            return drawn.state, None
+        return drawn.state, (drawn.steps[0].z.argmax(1) if given is None else class_of(given)).cpu()
+
+    return draw
 
 
 def posterior(context: Context) -> Draw:
@@ -150,8 +166,8 @@ def mixture(context: Context, components: int) -> Draw:
 @torch.no_grad()
 def infer(context: Context, batch: Batch) -> tower.Draw:
     """A draw from q(z | x) for each row of a raw batch."""
-    x = context.data.transform(batch.to(context.vae.device), training=False).x
-    return context.vae.infer(context.vae.encoder(x))
+    batch = context.data.transform(batch.to(context.vae.device), training=False)
+    return context.vae.infer(context.vae.encoder(batch.x), condition=context.vae.of(batch))
 
 
 # What becomes of it --------------------------------------------------------------------------------------------------
@@ -206,8 +222,8 @@ def measure(context: Context, x: np.ndarray, label: Tensor | None) -> dict[str, 
     train, test = (real_rows(context, part) for part in ("train", "test"))
     found = {}
     if label is not None and test.label is not None and len(label.unique()) > 1:
-        for name, rows, what in (("accuracy", made, "synthetic"), ("accuracy_real", train, "real")):
-            found[name] = accuracy(fit(rows, space, device, f"training on {what} rows"), test)
+        found["accuracy"] = accuracy(fit(made, space, device, "training on synthetic rows"), test)
+        found["accuracy_real"] = accuracy(of_training_rows(context), test)
 
     most = max(1, VALUES // space.size)
     old, unseen = (rows.some(most).flatten(1).to(device) for rows in (train, test))

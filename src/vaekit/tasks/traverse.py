@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -30,19 +32,21 @@ def traverse(
     steps: int = 11,
     deviations: float = 3.0,
     level: int = 0,
+    label: int | Sequence[int] | None = None,
 ) -> Tensor:
     """Walks along the n most informative latent variables: x `[n, steps, *space.shape]`, the means of p(x | z).
 
     Each variable goes from `deviations` below to as far above its mean, in standard deviations, both over the codes of
     test examples; the others stay at those of one example (the file `input`, or the test example number `index`), or
-    without one at their means. level: of the latent tower, 0 being the top.
+    without one at their means. level: of the latent tower, 0 being the top. label: of all that is decoded, where the
+    model has labels (a class that it would infer is then no level); None for the example's own.
 
     Variables are ordered by their rates: KL(q || p) of each in nats, averaged over test examples. Where posterior or
     prior do not factorise over variables, they are ordered by the variance of the posterior's mean.
     Writes traversals.png, a row a variable, and traversals.npz: x, variable `[n]`, z `[n, steps]`, information `[n]`.
     Raises `Refusal` for latent spaces without axes, such as spheres, and numbers out of range.
     """
-    levels = context.vae.latents.levels
+    levels, _ = context.vae.enter(_seen(context, slice(0, 1), label))
     within("task.n", n, 1)
     within("task.steps", steps, 2)
     positive("task.deviations", deviations)
@@ -52,10 +56,13 @@ def traverse(
             f"Latent variables on a {type(levels[level].space).__name__} cannot vary one at a time; "
             f"use task=interpolate, which goes along its geodesics."
         )
-    codes, information, measure = survey(context, level)
+    codes, information, measure = survey(context, level, label)
     start = [each.mean(0, keepdim=True) for each in codes]
     if input is not None or index is not None:
-        start = [each.cpu() for each in context.vae.encode(_example(context, input, index))]
+        example = _example(context, input, index)
+        if index is not None and input is None:
+            label = context.condition(slice(index, index + 1), label)
+        start = [each.cpu() for each in context.vae.encode(example, condition=label)]
 
     deviation, mean = (each.flatten() for each in torch.std_mean(codes[level], 0))
     best = information.argsort(descending=True)[:n]
@@ -65,7 +72,7 @@ def traverse(
     walks = [each.expand(len(best) * steps, *each.shape[1:]) for each in start]
     walks[level] = moved.reshape(-1, *start[level].shape[1:])
     chunks = zip(*(each.to(context.vae.device).split(context.batch_size) for each in walks), strict=True)
-    x = torch.cat([context.vae.decode(zs).cpu() for zs in chunks]).unflatten(0, (len(best), steps))
+    x = torch.cat([context.vae.decode(zs, label).cpu() for zs in chunks]).unflatten(0, (len(best), steps))
 
     context.save("traversals", x.flatten(0, 1), columns=steps, x=x, variable=best, z=z, information=information[best])
     table = Table("latent variable", measure, title="Traversals", title_justify="left")
@@ -76,12 +83,12 @@ def traverse(
 
 
 @torch.no_grad()
-def survey(context: Context, level: int) -> tuple[list[Tensor], Tensor, str]:
+def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor], Tensor, str]:
     """Codes of test examples, `[N, *shape]` per level; the information of each variable at `level`, `[D]`, in what."""
     vae, n = context.vae, min(ROWS, len(context.test.indices))
     parts = [slice(first, min(n, first + context.batch_size)) for first in range(0, n, context.batch_size)]
     features = torch.cat([vae.encoder(context.examples(part)) for part in track(parts, "encoding")])
-    steps = vae.infer(features, DRAWS).steps
+    steps = vae.infer(features, DRAWS, condition=_seen(context, slice(0, n), label)).steps
     codes, step = [each.z.flatten(0, 1).cpu() for each in steps], steps[level]
     assert step.q is not None
     if isinstance(step.q, Independent) and isinstance(step.p, Independent):
@@ -90,6 +97,12 @@ def survey(context: Context, level: int) -> tuple[list[Tensor], Tensor, str]:
             return codes, kl.reshape(-1, n, step.z[0, 0].numel()).mean((0, 1)).cpu(), "rate (nats)"
     mean = posterior_mean(step.q, otherwise=step.z).reshape(-1, n, step.z[0, 0].numel()).mean(0)
     return codes, mean.var(0).cpu(), "variance of the mean"
+
+
+def _seen(context: Context, numbers: slice, label: Any) -> Tensor | None:
+    """The labels of test examples themselves: of a model that needs them, or that is told one."""
+    vae, batch = context.vae, context.test.gather(context.test.indices[numbers]).to(context.vae.device)
+    return vae.of(batch) if label is None or vae.condition is None else vae.condition.of(batch)
 
 
 def _example(context: Context, input: str | Path | None, index: int | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,12 +15,18 @@ from vaekit.tasks.inputs import read_one
 
 
 def vary(
-    context: Context, input: str | Path | None = None, index: int = 0, n: int = 15, temperature: float = 1.0
+    context: Context,
+    input: str | Path | None = None,
+    index: int = 0,
+    n: int = 15,
+    temperature: float = 1.0,
+    label: int | Sequence[int] | None = None,
 ) -> Tensor:
     """n variants of one example: x `[n, *space.shape]`, the means of p(x | z) at draws z from the posterior.
 
     input: a file (an image, or one row in .npy or .npz); else test example number `index`.
-    temperature multiplies the posterior's standard deviation: above 1 the variants differ more.
+    temperature multiplies the posterior's standard deviation: above 1 the variants differ more. label: as which it is
+    read and written, where the model has labels; None for the test example's own.
     Writes variants.png, the example first, and variants.npz: original `[1, *space.shape]` and x.
     Raises `Refusal` for n < 1, a temperature that is not above 0, an index without a row, a file that does not fit.
     """
@@ -28,9 +35,10 @@ def vary(
     if input is None:
         within("task.index", index, 0, len(context.test.indices) - 1)
         original = context.examples(slice(index, index + 1))
+        label = context.condition(slice(index, index + 1), label)
     else:
         original = read_one(input, context.vae.space).to(context.vae.device)
-    batches = ({"x": context.vae.vary(original, chunk, temperature)[0]} for chunk in context.chunks(n))
+    batches = ({"x": context.vae.vary(original, chunk, temperature, label)[0]} for chunk in context.chunks(n))
     x = context.stream("variants", n, batches, original=original)["x"]
     context.show("variants", torch.cat([original.cpu(), x[:SHOWN]]), columns=min(16, math.ceil(math.sqrt(n + 1))))
     return x

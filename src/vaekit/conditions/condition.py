@@ -1,0 +1,83 @@
+"""What all conditions share: which column of a batch they read, and what was seen of it in training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.batch import Batch
+from vaekit.data.batches import permutation
+from vaekit.refusal import Refusal
+
+SEEN = 1000  # training rows whose values are kept, to draw from
+
+
+class Condition(nn.Module):
+    """c of p(x | c): values of each row `[B, *shape]` -> a vector each, `[B, size]`, which every arrow reads.
+
+    A condition states the `column` of a batch that it reads (label or condition), and how values become vectors.
+    seen: values of some training rows, which `draw` draws from.
+    """
+
+    column: str
+    seen: Tensor
+    missing = False  # whether rows may come without, which is -1, because the model infers it
+
+    def __init__(self, shape: tuple[int, ...], size: int, seen: Tensor):
+        super().__init__()
+        self.shape, self.size = shape, size
+        self.register_buffer("seen", seen.new_zeros(SEEN, *shape))
+
+    def of(self, batch: Batch) -> Tensor:
+        """The values of a batch. Raises `Refusal` where it brings none."""
+        if (values := getattr(batch, self.column)) is None:
+            raise Refusal(
+                f"This model is of x given its {self.column}, and got rows without; give one, as in condition=7, or "
+                "use data that have it."
+            )
+        return values
+
+    def draw(self, n: int) -> Tensor:
+        """n values, as frequent as in training: `[n, *shape]`."""
+        return self.seen[torch.randint(SEEN, (n,), device=self.seen.device)]
+
+    def rows(self, n: int) -> Tensor:
+        """n values for people to look at, `[n, *shape]`."""
+        return self.draw(n)
+
+    def read(self, values: Any, n: int) -> Tensor:
+        """What a caller gives for n rows, one value for all or one for each: `[n, *shape]`.
+
+        Raises `Refusal` for values that are none of this condition's.
+        """
+        given = torch.as_tensor(values).to(self.seen)
+        if given.shape not in (self.shape, (1, *self.shape), (n, *self.shape)):
+            raise Refusal(f"Got a condition of shape {list(given.shape)}, expected {self._shapes(n)}.")
+        self.check(given)
+        return given.expand(n, *self.shape)
+
+    def _shapes(self, n: int) -> str:
+        return " or ".join(str(list(shape)) for shape in (self.shape, (n, *self.shape)))
+
+    def check(self, values: Tensor) -> None:
+        """Raise `Refusal` for values that the condition does not know."""
+
+    def start_from(self, data: Any) -> None:
+        """See training rows. Raises `Refusal` for data whose rows have no such column, or others than these."""
+        rows = data.in_order("train")
+        if (column := getattr(rows, self.column)) is None:
+            raise Refusal(f"The training rows have no {self.column} to be a condition; use condition=null.")
+        if column.shape[1:] != self.shape:
+            raise Refusal(
+                f"The {self.column} of a row has shape {list(column.shape[1:])}, but condition.* says "
+                f"{list(self.shape)}; {self.fix(column)}."
+            )
+        self.check(column[column != -1] if self.missing else column)
+        order = torch.from_numpy(permutation(len(rows.indices), 0))[torch.arange(SEEN) % len(rows.indices)]
+        self.seen.copy_(column[rows.indices[order.long()].long()])
+
+    def fix(self, column: Tensor) -> str:
+        """What to type for a column of this shape."""
+        raise NotImplementedError

@@ -1,0 +1,59 @@
+"""Classes as conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vaekit.conditions.condition import Condition
+from vaekit.refusal import Refusal
+
+
+class Label(Condition):
+    """The label of a row, `[B]`, one-hot: `[B, classes]`; or of F factors, `[B, F]`, their one-hots side by side.
+
+    classes: how many there are; of F factors, a list.
+
+    Cite: Kihyuk Sohn, Honglak Lee, Xinchen Yan. Learning Structured Output Representation using Deep Conditional
+        Generative Models. In NeurIPS 2015. https://papers.nips.cc/paper/5775
+    """
+
+    column = "label"
+
+    def __init__(self, classes: int | Sequence[int] | None):
+        if classes is None:
+            raise Refusal(
+                "How many classes these data have is not known before they are read; use condition.classes=10."
+            )
+        self.classes = [classes] if isinstance(classes, int) else list(classes)
+        if not self.classes or min(self.classes) < 1:
+            raise Refusal(f"condition.classes={classes} must be at least 1; use condition.classes=10.")
+        shape = () if isinstance(classes, int) else (len(self.classes),)
+        super().__init__(shape, sum(self.classes), torch.tensor(0))
+
+    def forward(self, label: Tensor) -> Tensor:
+        factors = zip(label.reshape(len(label), -1).unbind(1), self.classes, strict=True)
+        one_hot = [factor[:, None] == torch.arange(count, device=label.device) for factor, count in factors]
+        return torch.cat(one_hot, 1).float()
+
+    def rows(self, n: int) -> Tensor:
+        """A row of eight of each class, as long as n lasts."""
+        return self.draw(n) if self.shape else torch.arange(n, device=self.seen.device) // 8 % self.size
+
+    def check(self, values: Tensor) -> None:
+        most = torch.tensor(self.classes, device=values.device) - 1
+        wrong = ((values < 0) | (values > most)).reshape(-1, len(self.classes))
+        if wrong.any():
+            row, factor = wrong.nonzero()[0].tolist()
+            value, last = int(values.reshape(-1, len(self.classes))[row, factor]), self.classes[factor] - 1
+            missing = " (-1 is a missing one, which model=m2_vae learns with)" if value == -1 else ""
+            raise Refusal(
+                f"Got the label {value}{missing}, expected 0 to {last}; give one of these, as in task.label={last}, or "
+                f"train with condition.classes={max(value + 1, 1)}."
+            )
+
+    def fix(self, column: Tensor) -> str:
+        sizes = [int(factor.max()) + 1 for factor in column.reshape(len(column), -1).unbind(1)]
+        return f"use condition.classes={sizes[0] if column.dim() == 1 else str(sizes).replace(' ', '')}"

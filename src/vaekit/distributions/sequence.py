@@ -1,0 +1,80 @@
+"""Whole numbers one after another, each given those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Distribution, constraints
+
+from vaekit.distributions.temperature import tempered
+
+CHUNK = 2**24  # logits at once
+
+
+class Network(Protocol):
+    """A module: the logits `[N, T, K]` of the next T numbers of N sequences, given the number before each, `[N, T]`.
+
+    past: what the last call returned beside the logits; None at the start, where the first of `before` is not read.
+    """
+
+    atoms: int
+
+    def parameters(self) -> Iterator[Tensor]: ...
+
+    def __call__(self, before: Tensor, past: Any = None) -> tuple[Tensor, Any]: ...
+
+
+class Sequence(Distribution):
+    """p(n_1) p(n_2 | n_1) ... over the numbers `[*positions]`, in the order in which they lie in memory.
+
+    temperature: by which logits are divided.
+    """
+
+    arg_constraints = {}
+    support = constraints.nonnegative_integer
+
+    def __init__(self, network: Network, positions: tuple[int, ...], batch_shape=(), temperature: float = 1.0):
+        self.network, self.temperature = network, temperature
+        super().__init__(torch.Size(batch_shape), torch.Size(positions), validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        return Sequence(self.network, self.event_shape, batch_shape, self.temperature)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """In one pass over all positions."""
+        flat = value.reshape(-1, self.event_shape.numel())
+        rows = max(1, CHUNK // (flat.shape[1] * self.network.atoms))
+        log_p = torch.cat([self._log_prob(part) for part in flat.split(rows)])
+        return log_p.reshape(value.shape[: value.dim() - len(self.event_shape)])
+
+    def _log_prob(self, numbers: Tensor) -> Tensor:
+        logits, _ = self.network(numbers.roll(1, 1))
+        log_p = (logits / self.temperature).log_softmax(-1)
+        return log_p.gather(-1, numbers.unsqueeze(-1)).squeeze(-1).sum(1)
+
+    @torch.no_grad()
+    def walk(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """n sequences `[n, *positions]`, number after number: `pick(i, logits [n, K])` chooses the i-th, `[n]`."""
+        device = next(self.network.parameters()).device
+        past, numbers = None, [torch.zeros(n, dtype=torch.long, device=device)]
+        for i in range(self.event_shape.numel()):
+            logits, past = self.network(numbers[-1].unsqueeze(1), past)
+            numbers.append(pick(i, logits[:, 0] / self.temperature))
+        return torch.stack(numbers[1:], 1).unflatten(1, self.event_shape)
+
+    def sample(self, sample_shape=torch.Size()) -> Tensor:
+        shape = self._extended_shape(sample_shape)
+        n = shape.numel() // self.event_shape.numel()
+
+        def pick(i: int, logits: Tensor) -> Tensor:
+            return Categorical(logits=logits, validate_args=False).sample()
+
+        return self.walk(n, pick).reshape(shape)
+
+
+@tempered.register
+def _(d: Sequence, temperature: float) -> Distribution:
+    return Sequence(d.network, d.event_shape, d.batch_shape, d.temperature * temperature)

@@ -1,0 +1,48 @@
+"""One latent map."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.latents.ladder import Rung
+from vaekit.latents.tower import Tower
+from vaekit.refusal import Refusal
+
+
+class Place(Rung):
+    """The only level: a posterior that reads the features as the map they are."""
+
+    def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
+        return self.posterior(features)
+
+
+class Map(Tower):
+    """One latent variable: `dim` numbers at each place of the map that the network makes of x.
+
+    features, posterior, prior, latent: see `vaekit.latents.tower.Tower`.
+
+    Cite: none
+    """
+
+    asks = frozenset({"maps"})
+
+    def __init__(
+        self,
+        features: tuple[int, ...],
+        posterior: Callable[[tuple[int, ...], Any], nn.Module],
+        prior: Callable[[Any], nn.Module],
+        latent: Callable[[tuple[int, ...]], Any],
+        dim: int = 64,
+        condition: int = 0,
+    ):
+        super().__init__()
+        if condition:
+            raise Refusal("latents=map reads no condition; use latents=single, or condition=null.")
+        if dim < 1:
+            raise Refusal(f"latents.dim={dim} must be at least 1; use latents.dim=64.")
+        shape = (dim, *features[1:])
+        q: Any = posterior(features, latent(shape))
+        self.levels = nn.ModuleList([Place(q, prior(q.space))])
+        self.out_shape, self.numbers = shape, features[0] * features[1] * features[2]

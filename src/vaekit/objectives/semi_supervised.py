@@ -1,0 +1,41 @@
+"""Learning a class from few labels and many rows without."""
+
+import torch
+from torch import Tensor
+
+from vaekit.schedules.schedule import Schedule, at, refuse_below
+from vaekit.vae import Terms
+
+
+class SemiSupervised:
+    """The negative ELBO of log p(x, y) where the label y is known, of log p(x) where it is missing (-1), in which the
+    sum over all y takes the place of draws; and alpha * -log q(y | x) where it is known.
+
+    Kingma et al. 2014, equations 6, 7 and 9. beta: of the rates of the levels below y. In evaluation no label is used:
+    the loss is the bound of log p(x) for every row.
+
+    Cite: Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
+        https://arxiv.org/abs/1406.5298
+    """
+
+    needs = frozenset({"labelled", "log_prob"})
+    num_samples = None  # every class once
+
+    def __init__(self, alpha: float | Schedule = 100.0, beta: float | Schedule = 1.0):
+        refuse_below(0.0, objective__alpha=alpha, objective__beta=beta)
+        self.alpha, self.beta = alpha, beta
+
+    def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
+        """The loss of each example in nats, `[B]`."""
+        beta, (of_y, *rates) = at(self.beta, epoch), terms.rates
+        unlabelled = terms.distortion + of_y + beta * sum(rates)
+        label = terms.batch.label
+        if label is None or epoch is None:
+            return unlabelled
+        row, y = torch.arange(len(label), device=label.device), label.clamp(min=0)
+        each = [
+            kl if kl is not None else terms.log_qz[level] - terms.log_pz[level] for level, kl in enumerate(terms.kl)
+        ]
+        below = beta * sum(each[1:]) - terms.log_px  # [K, B]
+        labelled = below[y, row] - terms.log_pz[0][y, row] - at(self.alpha, epoch) * terms.log_qz[0][y, row]
+        return torch.where(label < 0, unlabelled, labelled)

@@ -1,0 +1,34 @@
+"""What keeps the encoder near the codes."""
+
+from torch import Tensor
+
+from vaekit.distributions.quantized import Quantized
+from vaekit.penalties.penalty import Penalty
+from vaekit.schedules.schedule import Schedule
+from vaekit.vae import VAE, Terms
+
+
+class Commitment(Penalty):
+    """|h - e|^2 of what is quantised, h, and its code e, summed over positions and stages, averaged over examples.
+
+    van den Oord et al. 2017, equation 3: h moves towards e. Where codes are learned by gradient (posterior.ema=false) e
+    also moves towards h, by `codebook` times as much; in the paper 4 times.
+
+    Cite: Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS
+        2017. https://arxiv.org/abs/1711.00937
+    """
+
+    needs = frozenset({"quantized"})
+
+    def __init__(self, vae: VAE, weight: float | Schedule = 0.25, codebook: float = 4.0):
+        super().__init__(vae, weight)
+        self.codebook = codebook
+
+    def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
+        (step,) = terms.steps
+        q = step.q
+        assert isinstance(q, Quantized)
+        value = (q.source - q.point.detach()).square().flatten(1).sum(1).mean()
+        if q.atoms.requires_grad:
+            value = value + self.codebook * (q.source.detach() - q.point).square().flatten(1).sum(1).mean()
+        return value

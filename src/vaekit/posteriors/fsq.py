@@ -1,0 +1,68 @@
+"""Finite scalar quantisation."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.distributions.precision import full_precision
+from vaekit.distributions.quantized import Quantized
+from vaekit.networks.glorot import head
+from vaekit.refusal import Refusal
+from vaekit.spaces import Codes
+
+
+class FSQ(nn.Module):
+    """z = round(f(x)): each number is bounded and rounded to one of few `levels`, and D numbers in a row are a code.
+
+    Mentzer et al. 2024, section 3.1. There is no codebook to learn or to collapse: the codes are the grid of
+    levels[0] x ... x levels[D - 1] points in [-1, 1]^D, so that `latents.dim` is D times the number of positions.
+    context `[..., *context_shape]` -> batch shape `[...]` over `space`, vectors or maps.
+
+    Cite: Fabian Mentzer et al. Finite Scalar Quantization: VQ-VAE Made Simple. In ICLR 2024.
+        https://arxiv.org/abs/2309.15505
+    """
+
+    latent = Codes
+    needs = frozenset[str]()
+    gives = frozenset({"rsample", "log_prob", "certain", "maps"})
+    atoms: Tensor
+    levels: Tensor
+    strides: Tensor
+
+    def __init__(self, context_shape: tuple[int, ...], space: Codes, levels: Sequence[int] = (8, 5, 5, 5)):
+        super().__init__()
+        if not levels or min(levels) < 2:
+            raise Refusal(f"posterior.levels={levels} must be at least 2 each; use posterior.levels=[8,5,5,5].")
+        if space.shape[0] % (width := len(levels)):
+            raise Refusal(
+                f"latents.dim={space.shape[0]} is no multiple of the {width} numbers that make a code, one for each of "
+                f"posterior.levels; use latents.dim={width * max(1, space.shape[0] // width)}."
+            )
+        axes = [torch.arange(count) - count // 2 for count in levels]
+        grid = torch.cartesian_prod(*axes).reshape(-1, width)  # the last number changes fastest
+        strides = [math.prod(levels[i + 1 :]) for i in range(width)]
+        self.register_buffer("levels", torch.tensor(levels).float(), persistent=False)
+        self.register_buffer("strides", torch.tensor(strides), persistent=False)
+        self.register_buffer("atoms", grid / (torch.tensor(levels) // 2), persistent=False)
+        self.space = replace(space, atoms=len(grid), width=width, codebook=self.codebook)
+        self.head = head(context_shape, space.shape[0], 0)
+
+    def codebook(self) -> Tensor:
+        """The grid, `[K, D]`."""
+        return self.atoms
+
+    def forward(self, context: Tensor) -> Distribution:
+        bounded = self.bound(self.space.points(full_precision(self.head(context))))
+        middle = self.levels // 2
+        index = ((bounded.round() + middle).long() * self.strides).sum(-1)
+        return Quantized(index, self.space, self.space.array(bounded / middle))
+
+    def bound(self, h: Tensor) -> Tensor:
+        """`[..., D]` to where rounding gives as many whole numbers as there are levels, from -(L // 2) on."""
+        half = (self.levels - 1) * (1 + 1e-3) / 2  # a little beyond, so that both ends are reached
+        offset = (self.levels % 2 == 0) * 0.5
+        return (h + (offset / half).atanh()).tanh() * half - offset

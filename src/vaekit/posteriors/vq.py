@@ -1,0 +1,135 @@
+"""Vector quantisation."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn.functional import embedding
+
+from vaekit.distributions.coded import nearest
+from vaekit.distributions.precision import full_precision
+from vaekit.distributions.quantized import Quantized
+from vaekit.networks.glorot import head
+from vaekit.refusal import Refusal
+from vaekit.spaces import Codes
+
+
+class VQ(nn.Module):
+    """z is the nearest of K learned `codes` to what a linear layer makes of x (van den Oord et al. 2017).
+
+    There is a code of `latents.dim` numbers for each vector, or for each place of a map. depth: codes for each, of
+    which the next quantises what those before left over, all from one codebook; the likelihood reads their sum (Lee et
+    al. 2022, section 3.1). The gradient passes straight through.
+
+    ema: codes follow what is quantised to them, as means over about 1 / (1 - decay) steps (the paper's appendix A.1),
+    added up over all processes. Otherwise they descend the loss, to which penalty=commitment adds the paper's term.
+    revive: codes that are used less than that share of the mean use move to where something is quantised now; so do
+    all of them at the first step. 0 for never.
+    context `[..., *context_shape]` -> batch shape `[...]` over `space`.
+
+    Cite: Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS
+        2017. https://arxiv.org/abs/1711.00937
+    Cite (depth): Doyup Lee et al. Autoregressive Image Generation using Residual Quantization. In CVPR 2022.
+        https://arxiv.org/abs/2203.01941
+    Cite (revive): Prafulla Dhariwal et al. Jukebox: A Generative Model for Music. 2020.
+        https://arxiv.org/abs/2005.00341
+    """
+
+    latent = Codes
+    needs = frozenset[str]()
+    gives = frozenset({"rsample", "log_prob", "certain", "quantized", "maps"})
+    atoms: Tensor
+    uses: Tensor
+    sums: Tensor
+
+    def __init__(
+        self,
+        context_shape: tuple[int, ...],
+        space: Codes,
+        codes: int = 512,
+        depth: int = 1,
+        ema: bool = True,
+        decay: float = 0.99,
+        revive: float = 0.03,
+    ):
+        super().__init__()
+        for name, count, usual in (("codes", codes, 512), ("depth", depth, 1)):
+            if count < 1:
+                raise Refusal(f"posterior.{name}={count} must be at least 1; use posterior.{name}={usual}.")
+        for name, share, default in (("decay", decay, 0.99), ("revive", revive, 0.03)):
+            if not 0 <= share < 1:
+                raise Refusal(f"posterior.{name}={share} must lie in [0, 1); use posterior.{name}={default}.")
+        self.depth, self.ema, self.decay, self.revive = depth, ema, decay, revive
+        width = space.shape[0]
+        start = torch.randn(codes, width)
+        if ema:
+            self.register_buffer("atoms", start)
+        else:
+            self.atoms = nn.Parameter(start)
+        self.register_buffer("uses", torch.zeros(codes))  # of each code in a step, and the sum of what it stood for
+        self.register_buffer("sums", torch.zeros(codes, width))
+        shape = (depth * width, *space.shape[1:])
+        self.space = replace(space, shape=shape, atoms=codes, width=width, codebook=self.codebook)
+        self.head = head(context_shape, width, 0)
+        self.reader = Sum(self.space)
+
+    def codebook(self) -> Tensor:
+        """The codes as they are now, `[K, D]`."""
+        return self.atoms
+
+    def forward(self, context: Tensor) -> Distribution:
+        h = full_precision(self.head(context))
+        if len(self.space.shape) == 3:
+            h = h.movedim(-3, -1)
+        atoms, left, numbers, sources = self.atoms.detach(), h.detach(), [], []
+        for _ in range(self.depth):
+            numbers.append(nearest(left, atoms))
+            sources.append(left)
+            left = left - embedding(numbers[-1], atoms)
+        # a stage stands where a group of channels does, before the places of a map
+        stage = -len(self.space.shape)
+        index, source = torch.stack(numbers, stage), torch.stack(sources, stage - 1)
+        through = source + (h - h.detach()).unsqueeze(stage - 1)
+        q = Quantized(index, self.space, self.space.array(through), 1 / self.depth)
+        if self.training and torch.is_grad_enabled():
+            self.follow(source, index)
+        return q
+
+    @torch.no_grad()
+    def follow(self, points: Tensor, index: Tensor) -> None:
+        """Move the codes towards the points `[..., D]` that are quantised to them as `index` `[...]`.
+
+        Tensors are replaced, not changed: distributions of this step keep the codes that they were made with.
+        """
+        points, index = points.flatten(0, -2), index.flatten()
+        uses = torch.zeros_like(self.uses).index_add_(0, index, torch.ones_like(points[:, 0]))
+        sums = torch.zeros_like(self.sums).index_add_(0, index, points)
+        fresh = points[torch.randint(len(points), (len(uses),), device=points.device)]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(uses)
+            torch.distributed.all_reduce(sums)
+            torch.distributed.broadcast(fresh, 0)
+        idle = uses == 0
+        self.uses, self.sums = self.uses.lerp(uses, 1 - self.decay), self.sums.lerp(sums, 1 - self.decay)
+        usual = self.uses.mean()
+        revived = idle & (self.uses < self.revive * usual)
+        self.uses = torch.where(revived, usual, self.uses)
+        revived = revived.unsqueeze(1)
+        self.sums = torch.where(revived, fresh * usual, self.sums)
+        if self.ema:
+            means = self.sums / self.uses.clamp_min(1e-12).unsqueeze(1)
+            self.atoms = torch.where(self.uses.unsqueeze(1) > 0, means, self.atoms)
+        else:
+            self.atoms.copy_(torch.where(revived, fresh, self.atoms))  # none that stands in this step's draws
+
+
+class Sum(nn.Module):
+    """The points of all stages, added up: z `[..., depth * D, *map]` -> `[..., D, *map]`."""
+
+    def __init__(self, space: Codes):
+        super().__init__()
+        self.space = space
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.unflatten(-len(self.space.shape), (-1, self.space.width)).sum(-len(self.space.shape) - 1)

@@ -1,0 +1,58 @@
+"""What is relaxed, when, and how much."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from helpers import BINARY, build, build_all, examples
+from vaekit.training import Training
+
+SMALL = ("likelihood=bernoulli", "network=mlp", "network.hidden=[32]", "latents.dim=6", "prior=code_uniform")
+GUMBEL = (*SMALL, "posterior=gumbel", "posterior.codes=3")
+
+
+def one_hot(z):
+    return ((z == 0) | (z == 1)).all() and (z.unflatten(-1, (2, 3)).sum(-1) == 1).all()
+
+
+def test_only_training_sees_the_softmax_and_only_if_asked():
+    for hard in (True, False):
+        vae, _ = build(BINARY, *GUMBEL, f"posterior.hard={hard}")
+        for training in (True, False):
+            (step,), _ = vae.train(training).infer(vae.encoder(examples(BINARY, 5).x), 4)
+            assert one_hot(step.z) == (hard or not training)
+            torch.testing.assert_close(step.z.unflatten(-1, (2, 3)).sum(-1), torch.ones(4, 5, 2))
+
+
+def test_the_temperature_follows_its_schedule():
+    words = ("schedule@posterior.temperature=linear", "posterior.temperature.value=0.5")
+    parts = build_all(BINARY, *GUMBEL, *words, "posterior.temperature.start=2", "posterior.temperature.epochs=10")
+    training = Training(*parts, partial(torch.optim.Adam, lr=1e-3))
+    posterior = parts[0].latents.levels[0].posterior
+    trainer = SimpleNamespace(
+        num_training_batches=10, accumulate_grad_batches=1, log_every_n_steps=100, current_epoch=0
+    )
+    seen = []
+    for epoch in (0, 5, 30):
+        trainer.current_epoch = epoch
+        training._trainer = SimpleNamespace(**vars(trainer), global_step=0, callback_metrics={}, loggers=[])
+        training.training_step(examples(BINARY, 5), 0)
+        seen.append(posterior.now.item())
+    assert seen == pytest.approx([2.0, 1.25, 0.5])
+
+
+@pytest.mark.parametrize("posterior", ["gumbel", "bernoulli"])
+@pytest.mark.parametrize("objective", ["elbo", "vimco"])
+def test_random_codes_learn_to_tell_examples_apart(posterior, objective):
+    words = (*SMALL, f"posterior={posterior}", f"objective={objective}")
+    vae, objective = build(BINARY, *words, *GUMBEL[-1:] * (posterior == "gumbel"))
+    batch = examples(BINARY, 8)  # fewer than there are codes, 2^6 or 3^2
+    optimizer = torch.optim.Adam(vae.parameters(), 3e-2)
+    torch.manual_seed(0)
+    for _ in range(300):
+        optimizer.zero_grad()
+        objective(vae(batch, objective.num_samples), None).mean().backward()
+        optimizer.step()
+    assert vae.eval().log_likelihood(batch.x, 200).mean() > -12  # of the means of all values, -39.5

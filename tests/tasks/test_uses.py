@@ -1,0 +1,147 @@
+"""What each use is worth on real data, beside its baseline: the commands of docs/uses.md.
+
+Every test trains what it needs, and says for how long, on one core.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .conftest import ROOT, train
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("VAEKIT_DATA" not in os.environ, reason="VAEKIT_DATA does not say where real data are"),
+]
+TABLES = Path(os.environ.get("VAEKIT_DATA", ""), "Tabular")
+
+
+def use(run, task, *words):
+    """`python apply.py task=...`: the JSON files that it leaves, as one mapping."""
+    command = [sys.executable, str(ROOT / "apply.py"), f"run={run}", f"task={task}", "device=cpu", *words]
+    done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    files = (run / "tasks" / task).glob("*.json")
+    return {name: value for file in files for name, value in json.loads(file.read_text()).items()}
+
+
+@pytest.fixture(scope="module")
+def digits_by_conv(tmp_path_factory):
+    """Twelve epochs of binarised MNIST: 4 minutes."""
+    words = ("model=conv_vae", "data=mnist", "trainer.max_epochs=12", "evaluation.num_samples=5")
+    return train(tmp_path_factory.mktemp("conv") / "run", *words, small=())
+
+
+def raw_test_images():
+    file = Path(os.environ["VAEKIT_DATA"], "MNIST/raw/t10k-images-idx3-ubyte")
+    return np.frombuffer(file.read_bytes()[16:], np.uint8).reshape(-1, 1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("experiment=mnist_compress",),  # 6 minutes
+        ("model=mlp_vae", "data=mnist", "data.binarize=fixed", "trainer.max_epochs=5"),  # 1 minute
+    ],
+)
+def test_files_are_smaller_than_all_others_and_near_the_bound(tmp_path, words):
+    run = train(tmp_path / "run", *words, "evaluation.num_samples=5", small=())
+    bits = use(run, "compress")
+    assert bits["vaekit"] < min(bits[name] for name in ("xz", "bz2", "gzip", "PNG", "WebP"))
+    assert bits["vaekit"] < 1.02 * bits["elbo"]
+    use(run, "decompress")
+    x = np.load(run / "tasks/decompress/restored.npy")
+    assert x.shape == (10_000, 1, 28, 28)
+    if "experiment=mnist_compress" in words:
+        assert np.array_equal(x, raw_test_images())
+
+
+def test_halves_of_digits_are_filled_better_than_by_scikit_learn(digits_by_conv):
+    """2 minutes."""
+    found = use(digits_by_conv, "impute", "task.hole=half")
+    assert found["rmse/miwae"] < min(found[f"rmse/{name}"] for name in ("iterative", "neighbours", "mean"))
+    assert found["nll/miwae"] < found["nll/iterative"]
+
+
+def test_synthetic_digits_teach_a_classifier(digits_by_conv):
+    """3 minutes."""
+    found = use(digits_by_conv, "synthesize", "task.n=60000", "task.source=posterior")
+    assert found["accuracy"] >= 0.97
+    assert found["accuracy_real"] >= 0.985
+
+
+def test_exported_files_agree_with_the_module(digits_by_conv, tmp_path):
+    pytest.importorskip("onnxruntime")
+    from vaekit.tasks.context import open_run
+    from vaekit.tasks.export import export
+
+    differences = export(open_run(digits_by_conv, tmp_path, device="cpu"))
+    assert set(differences) == {"encoder.pt2", "encoder.onnx", "decoder.pt2", "decoder.onnx"}
+    assert max(differences.values()) < 1e-4
+
+
+def test_digits_are_no_clothes(tmp_path):
+    """3 minutes."""
+    run = train(tmp_path / "run", "experiment=fashion_detect", "evaluation.num_samples=5", small=())
+    found = use(run, "detect", "task.other=mnist")
+    assert found["auroc/path"] >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [  # a minute each
+        ("6_cardio", ("network.hidden=[64]", "latents.dim=4", "data.batch_size=64", "trainer.max_epochs=80")),
+        ("30_satellite", ("network.hidden=[128,128]", "latents.dim=8", "data.batch_size=64", "trainer.max_epochs=60")),
+        ("32_shuttle", ("network.hidden=[128,128]", "latents.dim=4", "data.batch_size=256", "trainer.max_epochs=15")),
+    ],
+)
+def test_anomalies_in_tables_are_found_as_well_as_by_an_isolation_forest(tmp_path, name, words):
+    with np.load(TABLES / "adbench" / f"{name}.npz") as held:
+        order = np.random.default_rng(0).permutation(len(held["y"]))
+        x, y = held["X"][order], held["y"][order].astype(int)
+    normal = np.flatnonzero(y == 0)
+    train_rows = normal[: int(0.6 * len(normal))]
+    x = ((x - x[train_rows].mean(0)) / (x[train_rows].std(0) + 1e-6)).astype("float32")
+    rest = np.setdiff1d(np.arange(len(x)), train_rows)
+    file = tmp_path / "rows.npz"
+    np.savez(file, x_train=x[train_rows], y_train=y[train_rows], x_test=x[rest], y_test=y[rest])
+    data = ("data=arrays", f"data.path={file}", "network=mlp", "likelihood=gaussian")
+    run = train(tmp_path / "run", *data, *words, small=())
+    found = use(run, "detect", "task.normal=0")
+    assert found["auroc/path"] >= found["auroc/isolation forest"]
+
+
+def tables():
+    """Columns of numbers, by name."""
+    uci = TABLES / "uci"
+    return {
+        "banknote": np.loadtxt(uci / "data_banknote_authentication.txt", delimiter=",")[:, :4],
+        "concrete": np.loadtxt(uci / "Concrete_Data.csv", delimiter=",", skiprows=1),
+        "wine": np.loadtxt(uci / "winequality-red.csv", delimiter=";", skiprows=1)[:, :11],
+        "yeast": np.loadtxt(uci / "yeast.data", usecols=range(1, 9)),
+    }
+
+
+@pytest.mark.parametrize("name", ["banknote", "concrete", "wine", "yeast"])
+def test_tables_with_half_of_the_values_missing_are_filled_better_than_by_scikit_learn(tmp_path, name):
+    """Half of the training values are missing, too. 2 minutes each."""
+    rng = np.random.default_rng(0)
+    x = tables()[name]
+    x = x[rng.permutation(len(x))]
+    x = ((x - x.mean(0)) / x.std(0)).astype("float32")
+    seen = x[: int(0.8 * len(x))].copy()
+    seen[rng.random(seen.shape) < 0.5] = np.nan
+    np.savez(tmp_path / "rows.npz", x_train=seen, x_test=x[len(seen) :])
+    run = train(
+        tmp_path / "run", "data=arrays", f"data.path={tmp_path}/rows.npz", "likelihood=student", "objective=iwae",
+        "objective.num_samples=20", "network=mlp", "network.hidden=[128,128]", "latents.dim=10", "data.batch_size=64",
+        "trainer.max_epochs=300", small=(),
+    )  # fmt: skip
+    found = use(run, "impute", f"task.n={len(x) - len(seen)}")
+    assert found["rmse/miwae"] < found["rmse/iterative"]
+    assert found["nll/miwae"] < min(found["nll/iterative"], found["nll/mean"])
