@@ -65,7 +65,7 @@ def test_what_a_draw_is_compared_with_does_not_know_it():
 
 
 def test_one_draw_has_nothing_to_be_compared_with():
-    with pytest.raises(Refusal, match="use objective.num_samples=10"):
+    with pytest.raises(Refusal, match=r"use objective\.num_samples=10"):
         VIMCO(1)
 
 

@@ -45,7 +45,7 @@ def test_the_gradient_passes_straight_through_to_what_was_quantised(depth):
     features = vae.encoder(examples(BINARY, 5).x)
     seen = []
     vq.head.register_forward_hook(lambda module, inputs, out: seen.append(out))
-    (drawn,), state = vae.infer(features)
+    _, state = vae.infer(features)
     weights = torch.randn_like(state)
     torch.testing.assert_close(torch.autograd.grad((state * weights).sum(), seen[0])[0], weights[0])
 
@@ -73,7 +73,7 @@ def test_the_loss_does_not_change_with_the_batch_size(ema):
 
 
 def test_codes_follow_the_mean_of_what_is_quantised_to_them():
-    vae, vq = posterior("posterior.decay=0.5", "posterior.revive=0")
+    _, vq = posterior("posterior.decay=0.5", "posterior.revive=0")
     points = torch.randn(40, 4)
     for _ in range(2):
         index = torch.arange(40) % 5  # the sixth is never used
