@@ -47,7 +47,7 @@ def row(preset: str) -> str:
     metrics = json.loads((folder / "metrics.json").read_text())
     with safe_open(folder / "model.safetensors", "np") as weights:
         parameters = sum(weights.get_tensor(name).size for name in weights.keys())  # noqa: SIM118 (it is no dict)
-    seconds = (folder / "model.safetensors").stat().st_mtime - (folder / "config.yaml").stat().st_mtime
+    seconds = (folder / "metrics.json").stat().st_mtime - (folder / "config.yaml").stat().st_mtime
     figures = [f"{metrics[f'test/{name}']:.1f}" if f"test/{name}" in metrics else "" for name in COLUMNS]
     return f"| {' | '.join([preset, *figures, f'{parameters:,}', f'{seconds:.0f}'])} |"
 

@@ -55,4 +55,4 @@ def test_random_codes_learn_to_tell_examples_apart(posterior, objective):
         optimizer.zero_grad()
         objective(vae(batch, objective.num_samples), None).mean().backward()
         optimizer.step()
-    assert vae.eval().log_likelihood(batch.x, 200).mean() > -12  # of the means of all values, -39.5
+    assert vae.eval().log_likelihood(batch.x, 200).mean() > -20  # all examples alike: -39.5; two of eight alike: -13

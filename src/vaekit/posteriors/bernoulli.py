@@ -19,7 +19,7 @@ class Bernoulli(nn.Module):
     context `[..., *context_shape]` -> batch shape `[...]` over `space`, vectors or maps.
 
     Cite: Yoshua Bengio, Nicholas Léonard, Aaron Courville. Estimating or Propagating Gradients Through Stochastic
-        Neurons for Conditional Computation. 2013. https://arxiv.org/abs/1308.3432
+        Neurons for Conditional Computation. arXiv 2013. https://arxiv.org/abs/1308.3432
     """
 
     latent = Codes

@@ -32,7 +32,7 @@ class VQ(nn.Module):
         2017. https://arxiv.org/abs/1711.00937
     Cite (depth): Doyup Lee et al. Autoregressive Image Generation using Residual Quantization. In CVPR 2022.
         https://arxiv.org/abs/2203.01941
-    Cite (revive): Prafulla Dhariwal et al. Jukebox: A Generative Model for Music. 2020.
+    Cite (revive): Prafulla Dhariwal et al. Jukebox: A Generative Model for Music. arXiv 2020.
         https://arxiv.org/abs/2005.00341
     """
 
