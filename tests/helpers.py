@@ -9,15 +9,25 @@ from omegaconf import DictConfig
 
 from vaekit import commands  # noqa: F401  (registers the resolver that conf/train.yaml uses)
 from vaekit.batch import Batch
+from vaekit.columns import QUANTILES, Column
 from vaekit.compose import compose
 from vaekit.configs import CONF
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Image, Real, Table
 
 SMALL = ("network.hidden=[16]", "latents.dim=3")
 BINARY = Image((1, 8, 8), levels=2)
 GREY = Image((1, 8, 8), levels=17)
 DEQUANTIZED = Image((1, 8, 8), levels=17, dequantized=True)
 VECTORS = Real((6,))
+TABLE = Table.of(
+    [
+        Column("town", "categorical", ["Ulm", "Bonn", "Kiel"]),
+        Column("height", "real", quantiles=torch.linspace(1, 2, QUANTILES).tolist(), decimals=2),
+        Column("children", "count"),
+        Column("smokes", "binary", ["no", "yes"]),
+        Column("grade", "ordinal", ["1", "2", "3", "6"]),
+    ]
+)
 
 
 @cache
@@ -41,6 +51,11 @@ def build_all(space: Real, *overrides: str, seed: int = 0):
 def examples(space: Real, n: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:
     """n random rows of a space."""
     generator = torch.Generator().manual_seed(seed)
+    if isinstance(space, Table):
+        sizes = [len(column.categories) or 3 for column in space.columns]
+        picked = [torch.randint(size, (n,), generator=generator).tolist() for size in sizes]
+        cells = [[(c.categories or "012")[i] for i in each] for c, each in zip(space.columns, picked, strict=True)]
+        return Batch(torch.from_numpy(space.encode(cells)[0]).to(dtype))
     if space.values in ("unit", "continuous"):
         x = torch.rand(n, *space.shape, generator=generator, dtype=dtype)
     else:

@@ -15,9 +15,11 @@ SRC = Path(vaekit.__file__).parent
 # lowest first; a module imports from lines above its own, or from its own folder
 LEVELS = [
     ["refusal", "configs", "torchvision_operators", "poincare", "shards"],
+    ["columns"],
     ["spaces", "batch"],
     ["distributions", "networks", "schedules", "data"],
     ["conditions", "posteriors", "priors", "latents", "likelihoods"],
+    ["terms"],
     ["vae"],
     ["objectives", "penalties", "metrics", "figures", "coding"],
     ["compatibility", "optimizers"],
@@ -31,7 +33,7 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them
 GROUPS = {
-    "network": {"activation", "beside", "climb", "glorot", "linear"},
+    "network": {"activation", "beside", "climb", "glorot", "linear", "pixelcnn"},
     "posterior": {"directional"},
     "prior": set(),
     "condition": {"condition"},

@@ -12,14 +12,14 @@ import torch
 from hydra.utils import get_class
 from safetensors.torch import save_file
 
-from helpers import BINARY, DEQUANTIZED, GREY, VECTORS, config, examples
+from helpers import BINARY, DEQUANTIZED, GREY, TABLE, VECTORS, config, examples
 from vaekit.compose import compose
 from vaekit.configs import options
 from vaekit.refusal import Refusal
 from vaekit.spaces import Ball, Codes, Real, Sphere
 from vaekit.training import Training
 
-SPACES = {"binary": BINARY, "grey": GREY, "dequantized": DEQUANTIZED, "vectors": VECTORS}
+SPACES = {"binary": BINARY, "grey": GREY, "dequantized": DEQUANTIZED, "vectors": VECTORS, "table": TABLE}
 GROUPS = ("posterior", "prior", "likelihood", "objective", "network")
 SMALL = {
     "network=mlp": ["network.hidden=[8]"],
@@ -38,6 +38,7 @@ SMALL = {
     "prior=flow": ["prior.flow.transforms=2", "prior.flow.hidden_features=[8]"],
     "prior=autoregressive": ["prior.width=8", "prior.blocks=2", "prior.heads=2"],
     "prior=two_stage": ["prior.second.network.hidden=[8]", "prior.second.latents.dim=3", "prior.num_samples=2"],
+    "likelihood=pixel_autoregressive": ["likelihood.width=4", "likelihood.layers=1"],
     "posterior=fsq": ["posterior.levels=[5]"],
     "posterior=categorical": ["posterior.codes=3"],
     "posterior=gumbel": ["posterior.codes=3"],
@@ -192,7 +193,13 @@ def test_every_weight_of_a_part_learns(group, choice):
 
 
 PRIORS = {Real: "standard_normal", Ball: "wrapped_normal", Sphere: "sphere_uniform", Codes: "code_uniform"}
-LIKELIHOODS = {"binary": "bernoulli", "grey": "logistic_mixture", "dequantized": "beta", "vectors": "gaussian"}
+LIKELIHOODS = {
+    "binary": "bernoulli",
+    "grey": "logistic_mixture",
+    "dequantized": "beta",
+    "vectors": "gaussian",
+    "table": "table",
+}
 
 
 @pytest.fixture(scope="module")

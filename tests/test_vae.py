@@ -166,6 +166,14 @@ def test_a_mask_leaves_out_what_is_missing():
     torch.testing.assert_close(half.log_px, by_hand)
 
 
+@pytest.mark.parametrize("likelihood", ["logistic_mixture", "pixel_autoregressive"])
+def test_a_mask_is_refused_where_values_are_scored_together(likelihood):
+    vae, _ = build(GREY, "model=mlp_vae", *SMALL, f"likelihood={likelihood}")
+    batch = examples(GREY, 4)
+    with pytest.raises(Refusal, match="likelihood=bernoulli"):
+        vae(Batch(batch.x, mask=torch.ones_like(batch.x)))
+
+
 def test_verbs_give_the_shapes_they_promise():
     vae, _ = build(GREY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic")
     x = examples(GREY, 5).x

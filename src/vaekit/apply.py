@@ -17,21 +17,6 @@ from vaekit.refusal import Refusal
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import open_run
 
-CONDITIONAL = (
-    "sample",
-    "reconstruct",
-    "vary",
-    "interpolate",
-    "traverse",
-    "synthesize",
-    "evaluate",
-    "score",
-    "compare",
-    "describe",
-    "cite",
-)
-"""The tasks that give a conditional model the condition of each row, or need none."""
-
 
 def run(config: DictConfig) -> None:
     """Load a run and do one task; what it makes goes into `<run>/tasks/<task>/` when it is done, and nowhere else.
@@ -53,9 +38,6 @@ def run(config: DictConfig) -> None:
     with unfinished:  # a task that fails leaves the files of an earlier call as they were
         settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust")}
         context = open_run(folder, unfinished.name, **settings)
-        if context.vae.condition is not None and not context.vae.latents.infers and name not in CONDITIONAL:
-            able = ", ".join(f"task={each}" for each in CONDITIONAL)
-            raise Refusal(f"task={name} reads no condition, and this model needs one for each row; use one of {able}.")
         torch.manual_seed(plain["seed"])
         halved = plain["precision"] == "bf16-mixed"
         # without the cache, which would keep the weights that a task starts from while it fits them

@@ -151,6 +151,11 @@ def check_penalty(choice: str, penalty: Any, vae: VAE, compiled: bool = False) -
         "continuous": (not any(isinstance(level.space, Codes) for level in vae.latents.levels), euclidean),
         "quantized": (all("quantized" in each.gives for each in vae.latents.levels), "posterior=vq prior=code_uniform"),
     }
+    if "image" in penalty.needs and "autoregressive" in vae.likelihood.gives:
+        raise Refusal(
+            f"penalty={choice} looks at the mean of x, and likelihood={name(type(vae.likelihood))} only has it of "
+            "draws made value by value; use likelihood=bernoulli, likelihood=discretized_logistic, or penalty=[]."
+        )
     _check_needs(f"penalty={choice}", penalty.needs, vae, elsewhere)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Image, Real, Table
 from vaekit.vae import VAE
 
 
@@ -145,10 +145,23 @@ def _save(figure, path: Path) -> None:
 
 def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
     """Everything in a run's figures/: samples, reconstructions, interpolations, latent map, learning curves; in a
-    taller tower the rate of each level. Samples of a model with classes are a row a class, of ten classes at most.
+    taller tower the rate of each level. Samples of a model with classes are a row a class, of ten classes at most. Rows
+    of a table are no pictures, and left out.
     """
     figures, examples = folder / "figures", examples.to(vae.device)
     x, known = examples.x, vae.of(examples)
+    if not isinstance(vae.space, Table):
+        _draw_examples(figures, vae, x, known)
+    save_latent_map(figures / "latent_map.png", vae.encode(x, condition=known)[0].flatten(1), examples.label)
+    if len(vae.latents.levels) > 1:
+        with torch.no_grad():
+            save_rates(figures / "rates.png", torch.stack(vae(examples).rates).mean(1))
+    if (metrics := folder / "metrics.csv").exists():
+        save_curves(figures / "learning_curves.png", metrics)
+
+
+def _draw_examples(figures: Path, vae: VAE, x: Tensor, known: Tensor | None) -> None:
+    """Samples, reconstructions and interpolations. known: the condition of each x."""
     asked = None if vae.condition is None else vae.condition.rows(80)
     samples = vae.sample(64 if asked is None else len(asked), condition=asked)
     save_grid(figures / "samples.png", samples, vae.space, columns=8)
@@ -157,9 +170,3 @@ def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
     n = min(8, len(x) // 2)
     walks = vae.interpolate(x[:n], x[n : 2 * n], steps=10, condition=None if known is None else known[:n])
     save_grid(figures / "interpolations.png", walks.flatten(0, 1), vae.space, columns=10)
-    save_latent_map(figures / "latent_map.png", vae.encode(x, condition=known)[0].flatten(1), examples.label)
-    if len(vae.latents.levels) > 1:
-        with torch.no_grad():
-            save_rates(figures / "rates.png", torch.stack(vae(examples).rates).mean(1))
-    if (metrics := folder / "metrics.csv").exists():
-        save_curves(figures / "learning_curves.png", metrics)

@@ -9,10 +9,12 @@ import torch
 from rich.table import Table
 from torch import nn
 
+from vaekit.columns import KINDS
 from vaekit.compatibility import name
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.schedules.schedule import at
 from vaekit.spaces import Codes, Image, Real
+from vaekit.spaces import Table as TableSpace
 from vaekit.vae import VAE
 
 
@@ -20,8 +22,17 @@ def describe_space(space: Real) -> str:
     """E.g. "Image 1x28x28, binary", "Codes 1x7x7, each of 512"."""
     if isinstance(space, Codes):
         return f"Codes {'x'.join(map(str, space.positions))}, each of {space.atoms}"
+    if isinstance(space, TableSpace):
+        return f"Table of {len(space.columns)} columns, {space.size} numbers"
     kind = f"{type(space).__name__} {'x'.join(map(str, space.shape))}, {space.values}"
     return f"{kind}, {space.levels} levels" if isinstance(space, Image) and space.values == "discrete" else kind
+
+
+def kinds(space: Real) -> dict[str, list[str]]:
+    """The columns of a table by their kind; none of other data."""
+    columns = space.columns if isinstance(space, TableSpace) else ()
+    found = {kind: [column.name for column in columns if column.kind == kind] for kind in KINDS}
+    return {kind: names for kind, names in found.items() if names}
 
 
 ARROWS = ("posterior", "prior")
@@ -48,6 +59,7 @@ def parts(vae: VAE, objective: Any, penalties: Any, data: str) -> list[Row]:
     samples = {1: "1 sample", None: "every class"}.get(objective.num_samples, f"{objective.num_samples} samples")
     return [
         Row("data", data, describe_space(vae.space), 0),
+        *(Row(f"  {kind}", f"{len(names)} columns", ", ".join(names), 0) for kind, names in kinds(vae.space).items()),
         *([] if vae.condition is None else [row("condition", vae.condition, f"{vae.condition.size} numbers")]),
         row("encoder", vae.encoder, f"{torch.Size(out_shape).numel()} features"),
         *(row(arrow, getattr(level, arrow), describe_space(level.space)) for level in levels for arrow in ARROWS),

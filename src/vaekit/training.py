@@ -24,7 +24,8 @@ from vaekit.metrics.evaluation import Evaluation
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import at
 from vaekit.spaces import Codes
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 log = logging.getLogger(__name__)
 

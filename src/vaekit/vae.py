@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,86 +13,16 @@ from torch.distributions import Distribution, Independent
 from vaekit.batch import Batch
 from vaekit.conditions.condition import Condition
 from vaekit.distributions.coded import Coded
-from vaekit.distributions.kl import closed_form_kl
 from vaekit.distributions.temperature import tempered
 from vaekit.latents.tower import Draw, Level, Step, Tower, descend
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
+from vaekit.terms import Terms, posterior
 
 # Numbers that the decoder makes at once when likelihoods are estimated, 2 MB of them: with fewer an MLP waits for
 # Python, with more a convolutional one loses up to a third to memory that the system hands out anew for each chunk.
 CHUNK_VALUES = 2**19
-
-
-@dataclass
-class Terms:
-    """Everything an objective or a metric may read, per example, in nats. K importance samples come first.
-
-    log_px: `[K, B]`. log_pz, log_qz: a `[K, B]` per level. kl: per level `[B]` or `[K, B]`, or None where q and p
-    have no closed form. Densities that nobody asks for are not computed.
-    weight: how much each draw counts, `[K, B]`, where they are no draws but every value of the top level; else None.
-    """
-
-    batch: Batch
-    steps: list[Step]
-    px: Distribution
-    log_px: Tensor
-    weight: Tensor | None = None
-
-    def mean(self, x: Tensor) -> Tensor:
-        """The mean `[B]` of x `[K, B]` over the draws."""
-        return x.mean(0) if self.weight is None else (self.weight * x).sum(0)
-
-    @cached_property
-    def log_pz(self) -> list[Tensor]:
-        return [step.p.log_prob(step.z) for step in self.steps]
-
-    @cached_property
-    def log_qz(self) -> list[Tensor]:
-        return [_posterior(step).log_prob(step.z) for step in self.steps]
-
-    @cached_property
-    def kl(self) -> list[Tensor | None]:
-        return [closed_form_kl(_posterior(step), step.p) for step in self.steps]
-
-    @cached_property
-    def log_w(self) -> Tensor:
-        """log p(x, z) - log q(z | x), `[K, B]`: the log importance weights."""
-        return self.log_px + sum(self.log_pz) - sum(self.log_qz)
-
-    @cached_property
-    def score(self) -> Tensor:
-        """Zero, `[K, B]`, with the gradient of log q at a fixed z: the score that gradient estimators add or remove.
-
-        For towers of height one; in a taller one, fixing z would stop the path through the levels above as well.
-        """
-        (step,) = self.steps
-        log_q = _posterior(step).log_prob(step.z.detach())
-        return log_q - log_q.detach()
-
-    @cached_property
-    def rates(self) -> list[Tensor]:
-        """KL(q || p) per level, `[B]`: in closed form where there is one, else log q - log p at the draws."""
-        closed_or_drawn = [
-            kl if kl is not None else self.log_qz[level] - self.log_pz[level] for level, kl in enumerate(self.kl)
-        ]
-        return [self.mean(kl) if kl.dim() == 2 else kl for kl in closed_or_drawn]
-
-    @property
-    def rate(self) -> Tensor:
-        """Nats per example that the latents carry, `[B]`."""
-        return torch.stack(self.rates).sum(0)
-
-    @property
-    def distortion(self) -> Tensor:
-        """-log p(x | z), `[B]`."""
-        return -self.mean(self.log_px)
-
-    @property
-    def elbo(self) -> Tensor:
-        """-(distortion + rate), `[B]`."""
-        return -(self.distortion + self.rate)
 
 
 class VAE(nn.Module):
@@ -121,6 +49,11 @@ class VAE(nn.Module):
     def has_density(self) -> bool:
         """Whether the posterior has one, so that rates and likelihoods exist; an autoencoder's has none."""
         return all("log_prob" in level.gives for level in self.latents.levels)
+
+    @property
+    def needs_condition(self) -> bool:
+        """Whether each row needs a condition; a model without one has none, or infers it."""
+        return self.condition is not None and not self.latents.infers
 
     def start_from(self, data: Any) -> None:
         """Let each part start from the training data: a bias at their mean, pseudo-inputs at rows."""
@@ -167,7 +100,8 @@ class VAE(nn.Module):
         temperature multiplies the prior's standard deviation: at every level, or one for each, top first. At 0 a level
         gives its mean. Where no condition is given, one is drawn for each, as frequent as in training.
         """
-        if condition is None and self.condition is not None and not self.latents.infers:
+        if condition is None and self.needs_condition:
+            assert self.condition is not None
             condition = self.condition.draw(n)
         levels, start = self.enter(condition)
         temperatures = self._each(temperature, len(levels))
@@ -189,10 +123,10 @@ class VAE(nn.Module):
 
         Raises `Refusal` where a condition is missing that the model neither infers nor can do without.
         """
-        if self.condition is None or (condition is None and self.latents.infers):
-            return self.latents.enter(None)
-        if condition is None:
+        if condition is None and self.needs_condition:
             raise Refusal("This model is of x given a condition; give one, as in condition=7, or task.label=7.")
+        if self.condition is None or condition is None:
+            return self.latents.enter(None)
         return self.latents.enter(self.condition(condition).to(self.likelihood.bias))
 
     def read(self, condition: Any, n: int) -> Tensor | None:
@@ -208,7 +142,7 @@ class VAE(nn.Module):
 
     def of(self, batch: Batch) -> Tensor | None:
         """The condition that comes with a batch; None where there is none, or it is inferred."""
-        return None if self.condition is None or self.latents.infers else self.condition.of(batch)
+        return self.condition.of(batch) if self.condition is not None and self.needs_condition else None
 
     def _each(self, temperature: float | Sequence[float], levels: int) -> Iterator[float]:
         """The temperature of each level, top first."""
@@ -236,8 +170,21 @@ class VAE(nn.Module):
         """
         draw = self.infer(features, num_samples, temperature, self.of(batch) if condition is None else condition)
         px, top = self.likelihood(draw.state), draw.steps[0]
-        weight = _posterior(top).log_prob(top.z).exp() if num_samples is None else None
-        return Terms(batch, draw.steps, px, _log_prob(px, batch), weight)
+        weight = posterior(top).log_prob(top.z).exp() if num_samples is None else None
+        return Terms(batch, draw.steps, px, self._log_prob(px, batch), weight)
+
+    def _log_prob(self, px: Distribution, batch: Batch) -> Tensor:
+        """log p(x | z), `[K, B]`; over the observed values alone where the batch has a mask."""
+        if batch.mask is None:
+            return px.log_prob(batch.x)
+        if "factorised" not in self.likelihood.gives:
+            raise Refusal(
+                "Some values are missing, and this model's likelihood scores several values together, of which none "
+                "can be left out; train with likelihood=bernoulli, likelihood=gaussian, or another one that scores "
+                "them one by one."
+            )
+        assert isinstance(px, Independent)
+        return (px.base_dist.log_prob(batch.x) * batch.mask).flatten(-px.reinterpreted_batch_ndims).sum(-1)
 
     def joint(self, x: Tensor, zs: Sequence[Tensor], condition: Tensor | None = None) -> Tensor:
         """log p(x, z) in nats, `[...]`, of x `[..., *space.shape]` and one z per level, `[..., *shape]`."""
@@ -357,22 +304,9 @@ def at_temperature(d: Distribution, temperature: float) -> Distribution:
     return d if temperature == 1 else tempered(d, temperature)
 
 
-def _posterior(step: Step) -> Distribution:
-    assert step.q is not None, "only draws from the posterior are scored against it"
-    return step.q
-
-
 def posterior_mean(q: Distribution, otherwise: Tensor | None = None) -> Tensor:
     """The mean of q, of codes the mode; where it knows none (a flow), `otherwise`, or a draw."""
     try:
         return q.mode if isinstance(q, Coded) else q.mean
     except NotImplementedError:
         return q.sample() if otherwise is None else otherwise
-
-
-def _log_prob(px: Distribution, batch: Batch) -> Tensor:
-    """log p(x | z), `[K, B]`; over the observed values alone where the batch has a mask."""
-    if batch.mask is None:
-        return px.log_prob(batch.x)
-    assert isinstance(px, Independent), "compatibility refuses masks for likelihoods that do not factorise"
-    return (px.base_dist.log_prob(batch.x) * batch.mask).flatten(-px.reinterpreted_batch_ndims).sum(-1)

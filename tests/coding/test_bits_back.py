@@ -16,12 +16,15 @@ from vaekit.spaces import Image, Real
 
 COLOUR = Image((3, 8, 8), levels=256)
 ONE_BY_ONE = ["prior=autoregressive", "prior.width=8", "prior.blocks=2", "prior.heads=2"]
+PIXELS = ["likelihood.width=4", "likelihood.layers=1"]
 MODELS = {
     "binary": (BINARY, ["likelihood=bernoulli"]),
     "grey": (GREY, ["likelihood=discretized_logistic"]),
     "grey, free": (GREY, ["likelihood=categorical"]),
     "colour": (COLOUR, ["likelihood=discretized_logistic", "network=conv", "network.channels=[8]"]),
     "colour, mixture": (COLOUR, ["likelihood=logistic_mixture"]),
+    "grey, pixel by pixel": (GREY, ["likelihood=pixel_autoregressive", *PIXELS]),
+    "colour, pixel by pixel": (COLOUR, ["likelihood=pixel_autoregressive", *PIXELS]),
     "learned prior": (BINARY, ["likelihood=bernoulli", "prior=gaussian"]),
     "mixture prior": (BINARY, ["likelihood=bernoulli", "prior=mixture"]),
     "vamp prior": (GREY, ["likelihood=discretized_logistic", "prior=vamp"]),

@@ -14,6 +14,7 @@ LIKELIHOODS = {
     "bernoulli": ["mnist", "fashion_mnist", "kmnist", "emnist", "omniglot", "sprites"],
     "discretized_logistic": ["digits", "cifar10", "svhn", "image_folder"],
     "gaussian": ["arrays"],
+    "table": ["table"],
 }
 NAMES = {name: likelihood for likelihood, names in LIKELIHOODS.items() for name in names}
 
@@ -42,13 +43,17 @@ def test_every_data_set_is_here():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_data_set_picks_its_likelihood_and_builds(composed, name, tmp_path):
-    needed = {"arrays": [f"data.path={tmp_path}/x.npy"], "image_folder": [f"data.root={tmp_path}"]}.get(name, [])
+    (tmp_path / "x.csv").write_text("a,b\n" + "1,2\n" * 20)
+    files = {"arrays": [f"data.path={tmp_path}/x.npy"], "table": [f"data.path={tmp_path}/x.csv"]}
+    needed = {**files, "image_folder": [f"data.root={tmp_path}"]}.get(name, [])
     np.save(tmp_path / "x.npy", np.zeros((20, 3)))
     config = composed(f"data={name}", *needed)
     assert config.data.name == name and config.likelihood.name == NAMES[name]
     data = instantiate(config.data.module)
     assert isinstance(data, DataModule)
-    assert data.space.values == {"bernoulli": "binary", "gaussian": "continuous"}.get(NAMES[name], "discrete")
+    assert data.space.values == {"bernoulli": "binary", "gaussian": "continuous", "table": "table"}.get(
+        NAMES[name], "discrete"
+    )
     if NAMES[name] == "bernoulli" and name != "sprites":
         assert data.space.shape == (1, 28, 28) and data.transform.binarize == "dynamic"
         assert data.validation == (0.1 if name == "omniglot" else 5000)

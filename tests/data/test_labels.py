@@ -54,6 +54,7 @@ def test_labelled_rows_come_again_until_they_are_a_fifth_of_an_epoch():
     label = torch.cat([batch.label for batch in data.train_dataloader()])
     assert 0.19 < (label >= 0).double().mean() < 0.21
     assert (label < 0).sum() == whole.num_train - 50, "and every other row once"
+    assert len(label) > data.num_train == whole.num_train, "which is the number of rows, not of their turns"
 
 
 def test_classes_are_kept_in_training_and_all_are_tested():

@@ -96,3 +96,25 @@ def test_the_use_of_codes_is_counted_over_all_batches():
     found = evaluation.compute()
     assert found["code_usage"] == pytest.approx(len(numbers.unique()) / 128)
     assert found["perplexity"] == pytest.approx((-(share * share.clamp_min(1e-30).log()).sum()).exp().item())
+
+
+def test_units_below_a_class_are_active_as_often_as_the_class_is_likely():
+    """A posterior whose mean is far out for a class that nobody takes for likely has no active unit."""
+    steps = ["latents=labelled", "condition=label", "condition.classes=2", "objective=semi_supervised"]
+    vae, _ = build(BINARY, "network=mlp", "network.hidden=[16]", "latents.given.dim=3", *steps)
+    vae = vae.double()
+    top, x = vae.latents.levels[0], examples(BINARY, 9, dtype=torch.float64).x
+    with torch.no_grad():
+        top.posterior.head.weight.zero_()
+        top.posterior.head.bias.copy_(torch.tensor([20.0, -20.0]))
+        terms = vae(Batch(x), None)
+        far = terms.steps[1].q.base_dist
+        far.loc[1] = torch.linspace(-9, 9, 9).unsqueeze(1)  # of the class with probability 4e-18
+        far.loc[0] = 0.5
+        evaluation = Evaluation(vae.space, 2)
+        evaluation.update(terms, -terms.elbo)
+        assert evaluation.compute()["active_units"] == 0
+        far.loc[0, :, 1] = torch.linspace(-1, 1, 9)
+        evaluation.reset()
+        evaluation.update(terms, -terms.elbo)
+        assert evaluation.compute()["active_units"] == 1

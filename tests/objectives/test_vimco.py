@@ -10,7 +10,7 @@ from helpers import BINARY, GREY, build, examples
 from vaekit.objectives.iwae import IWAE
 from vaekit.objectives.vimco import VIMCO, without_each
 from vaekit.refusal import Refusal
-from vaekit.vae import Terms
+from vaekit.terms import Terms
 
 BITS = ("model=bernoulli_vae", "likelihood=bernoulli", "network.hidden=[8]", "latents.dim=2")
 

@@ -1,5 +1,6 @@
 """A class that stays the same when an image is bent."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -17,34 +18,60 @@ def labelled(*label):
     return replace(examples(GREY, len(label)), label=torch.tensor(label))
 
 
-def test_images_are_bent_each_by_itself_and_little_by_little_strength():
-    x = examples(GREY, 1).x.expand(4, -1, -1, -1)
-    torch.testing.assert_close(bent(x, 1e-6), x, atol=1e-4, rtol=0)
-    one, two, *_ = bent(x, 0.3)
-    assert (one - two).abs().mean() > 0.01
-    assert bent(x, 0.3).min() >= 0 and bent(x, 0.3).max() <= 1
-
-
-def test_a_classifier_that_sees_nothing_is_consistent_and_a_labelled_row_costs_its_cross_entropy():
+def blind():
+    """A model whose classifier sees nothing, and gives the class 9 a little more than the others."""
     vae, _ = build(GREY, *M2)
     top = vae.latents.levels[0].posterior.head
     with torch.no_grad():
         top.weight.zero_()
         top.bias.copy_(torch.arange(10.0))
-    penalty = Consistency(vae)
-    assert penalty(vae(labelled(-1, -1), None), vae, 0.5).abs() < 1e-5
-    cost = penalty(vae(labelled(3, 3), None), vae, 0.5)
-    torch.testing.assert_close(cost, cross_entropy(torch.arange(10.0), torch.tensor(3)))
-    assert penalty(vae(labelled(3, 3), None), vae, None).abs() < 1e-5, "in evaluation no label is used"
+    return vae, torch.arange(10.0).softmax(0)[9].item()  # .63
+
+
+@pytest.mark.parametrize(("strength", "elastic"), [(0.3, 0.0), (0.0, 0.12), (0.3, 0.12)])
+def test_images_are_bent_each_by_itself_and_little_by_little_strength(strength, elastic):
+    x = examples(GREY, 1).x.expand(4, -1, -1, -1)
+    torch.testing.assert_close(bent(x, strength * 1e-5, elastic * 1e-5), x, atol=1e-4, rtol=0)
+    y = bent(x, strength, elastic)
+    assert (y[0] - y[1]).abs().mean() > 0.01
+    assert y.min() >= 0 and y.max() <= 1
+
+
+def test_an_elastic_image_is_not_an_affine_one():
+    """Lines that were straight are not any more."""
+    columns = torch.arange(28.0).expand(8, 1, 28, 28)  # each pixel holds its column
+
+    def bend(x):
+        """How far the columns of the middle are from a straight line's."""
+        inside = x[:, 0, 10:18, 10:18]
+        return inside.diff(n=2, dim=2).abs().max()
+
+    torch.manual_seed(0)
+    assert bend(bent(columns, 0.1, 0.0)) < 1e-3
+    assert bend(bent(columns, 0.1, 0.12)) > 0.01
+
+
+def test_an_unlabelled_row_costs_its_likeliest_class_where_the_model_is_sure():
+    vae, confidence = blind()
+    terms = vae(labelled(-1, -1), None)
+    cost = Consistency(vae, threshold=confidence - 0.01)(terms, vae, 0.5)
+    torch.testing.assert_close(cost, torch.tensor(-math.log(confidence)))
+    assert Consistency(vae, threshold=confidence + 0.01)(terms, vae, 0.5) == 0
+
+
+def test_a_labelled_row_costs_its_cross_entropy_however_sure_the_model_is():
+    vae, _ = blind()
+    penalty, terms = Consistency(vae), vae(labelled(3, 3), None)
+    torch.testing.assert_close(penalty(terms, vae, 0.5), cross_entropy(torch.arange(10.0), torch.tensor(3)))
+    assert penalty(vae(labelled(3, -1), None), vae, 0.5) == penalty(terms, vae, 0.5) / 2, "averaged over all rows"
+    assert penalty(terms, vae, None) == 0, "in evaluation no label is used"
 
 
 def test_no_gradient_goes_through_the_class_of_the_image_as_it_is():
     """It is the bent one that has to follow."""
-    vae, _, penalties = build_all(GREY, *M2, "penalty=consistency")
+    vae, _, penalties = build_all(GREY, *M2, "penalty=consistency", "penalty.consistency.threshold=0")
     batch = labelled(-1, -1, -1)
-    torch.manual_seed(0)
     terms = vae(batch, None)
-    torch.manual_seed(1)
     value = penalties["consistency"](terms, vae, 0.5)
     assert value > 0
     loose = torch.autograd.grad(value, terms.steps[0].q.logits, allow_unused=True, retain_graph=True)
@@ -53,6 +80,8 @@ def test_no_gradient_goes_through_the_class_of_the_image_as_it_is():
     assert vae.latents.levels[0].posterior.head.weight.grad.abs().sum() > 0
 
 
-def test_a_strength_that_cannot_be():
-    with pytest.raises(Refusal, match=r"strength=0\.2"):
-        build_all(GREY, *M2, "penalty=consistency", "penalty.consistency.strength=1.5")
+@pytest.mark.parametrize("wrong", ["strength=1.5", "elastic=-0.1", "threshold=1.0"])
+def test_numbers_that_cannot_be(wrong):
+    name = wrong.partition("=")[0]
+    with pytest.raises(Refusal, match=rf"use penalty\.consistency\.{name}="):
+        build_all(GREY, *M2, "penalty=consistency", f"penalty.consistency.{wrong}")

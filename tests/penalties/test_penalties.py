@@ -31,7 +31,7 @@ from vaekit.refusal import Refusal
 from vaekit.schedules.linear import Linear
 from vaekit.schedules.schedule import at
 from vaekit.spaces import Image
-from vaekit.vae import Terms
+from vaekit.terms import Terms
 
 
 def given(loc, scale, draws=1, seed=0):
@@ -399,6 +399,7 @@ def test_the_command_line_beats_the_penalty_of_a_preset():
         ("penalty=mmd objective=dreg", r"objective=iwae needs no_penalty; use penalty=\[\]"),
         ("penalty=mmd objective=piwae", r"no_penalty; use penalty=\[\]"),
         ("penalty=gradient compile=true", "compile=false"),
+        ("penalty=ms_ssim likelihood=pixel_autoregressive", "likelihood=bernoulli"),
     ],
 )
 def test_what_does_not_fit_is_refused(words, says):

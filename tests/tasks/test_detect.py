@@ -24,7 +24,12 @@ def measured(n, seed, shift=0.0):
     """n rows whose statistics and codes are standard normal, moved by `shift`."""
     rng = np.random.default_rng(seed)
     names = ("distortion", "rate", "reconstruction", "nll", "elbo")
-    return Measured(np.zeros((n, 1)), rng.normal(shift, 1, (n, 2)), {name: rng.normal(shift, 1, n) for name in names})
+    return Measured(
+        np.zeros((n, 1)),
+        np.zeros((n, 1)),
+        rng.normal(shift, 1, (n, 2)),
+        {name: rng.normal(shift, 1, n) for name in names},
+    )
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def test_a_code_that_is_the_label_tells_it(digits, monkeypatch):
         known |= {row.tobytes(): label for row, label in zip(batch.x.numpy(), batch.label, strict=True)}
     codes = torch.nn.functional.normalize(torch.randn(10, 3, generator=torch.Generator().manual_seed(0)), dim=1)
     monkeypatch.setattr(
-        digits.vae, "encode", lambda x: [torch.stack([codes[known[row.tobytes()]] for row in x.numpy()])]
+        digits.vae, "encode", lambda x, condition: [torch.stack([codes[known[row.tobytes()]] for row in x.numpy()])]
     )
     embed(digits, rows=400)
     assert min(json.loads((digits.out / "embed.json").read_text())["codes"].values()) > 0.99

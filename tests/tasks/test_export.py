@@ -65,6 +65,12 @@ def test_onnx_files_are_valid_alone_and_named(exported):
     }  # fmt: skip
 
 
+def test_a_decoder_that_draws_value_by_value_is_left_out(untrained, tmp_path, capsys):
+    words = ("likelihood=pixel_autoregressive", "likelihood.width=4", "likelihood.layers=1")
+    assert set(export(open_run(untrained(*words), tmp_path, device="cpu"))) == {"encoder.onnx", "encoder.pt2"}
+    assert "no decoder" in capsys.readouterr().out
+
+
 def test_the_folder_is_loaded_as_a_run(exported):
     context, _ = exported
     x = context.data.examples("test", 3).x

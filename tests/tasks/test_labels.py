@@ -1,31 +1,52 @@
 """task.label: what a model with labels is asked for."""
 
 import json
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
+from safetensors.torch import load_file, save_file
 
+from helpers import config
+from vaekit.refusal import Refusal
+from vaekit.tasks.anomaly import measure
+from vaekit.tasks.compress import compress
 from vaekit.tasks.context import open_run
+from vaekit.tasks.decompress import decompress
+from vaekit.tasks.detect import detect
+from vaekit.tasks.embed import embed
+from vaekit.tasks.fit_prior import fit_prior
+from vaekit.tasks.imputation import Holed, gibbs, importance_weighted
+from vaekit.tasks.impute import impute
 
 CVAE = {"words": ("condition=label", "prior=gaussian"), "dim": "latents.dim=3"}
 M2 = {"words": ("condition=label", "latents=labelled", "objective=semi_supervised"), "dim": "latents.given.dim=3"}
 TASKS = ("sample task.n=6", "vary task.n=3", "interpolate task.n=2 task.steps=3", "traverse task.n=2 task.steps=3")
 
 
-@pytest.fixture(scope="session", params=[CVAE, M2], ids=["cvae", "m2"])
-def run(request, untrained):
-    """Its weights moved at random, so that a label makes a difference."""
-    from safetensors.torch import load_file, save_file
+@pytest.fixture(scope="session")
+def moved(untrained):
+    """A run as `untrained` makes it, its weights moved at random, so that a label makes a difference."""
 
-    folder = untrained(*request.param["words"], dim=request.param["dim"])
-    torch.manual_seed(0)
-    weights = load_file(folder / "model.safetensors")
-    save_file(
-        {name: w + 0.3 * torch.randn_like(w) if w.is_floating_point() else w for name, w in weights.items()},
-        folder / "model.safetensors",
-    )
-    return folder
+    def make(*words, dim="latents.dim=3"):
+        folder = untrained(*words, dim=dim)
+        torch.manual_seed(0)
+        weights = load_file(folder / "model.safetensors")
+        save_file(
+            {name: w + 0.3 * torch.randn_like(w) if w.is_floating_point() else w for name, w in weights.items()},
+            folder / "model.safetensors",
+        )
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session", params=[CVAE, M2], ids=["cvae", "m2"])
+def run(request, moved):
+    return moved(*request.param["words"], dim=request.param["dim"])
 
 
 def arrays(run, task):
@@ -81,10 +102,12 @@ def test_a_conditional_model_asks_for_a_label_where_nothing_brings_one(untrained
     assert code == 1 and "task.label=7" in printed
 
 
-def test_a_prior_is_not_fitted_to_a_conditional_model(run, apply, tmp_path):
-    code, printed = apply("task=fit_prior", f"run={run}", f"task.folder={tmp_path}/fitted")
-    assert code == 1 and ("prior=flow" in printed or "task=sample" in printed)
-    assert not (tmp_path / "fitted").exists()
+def test_a_prior_is_not_fitted_where_classes_are_inferred(untrained, apply, tmp_path):
+    code, printed = apply(
+        "task=fit_prior", f"run={untrained(*M2['words'], dim=M2['dim'])}", f"task.folder={tmp_path}/new"
+    )
+    assert code == 1 and "prior=flow" in printed
+    assert not (tmp_path / "new").exists()
 
 
 def test_labels_hidden_in_training_are_there_for_tasks(untrained, tmp_path):
@@ -94,7 +117,114 @@ def test_labels_hidden_in_training_are_there_for_tasks(untrained, tmp_path):
     assert (rows.label[rows.indices] >= 0).all() and len(rows.indices.unique()) == len(rows.indices)
 
 
-@pytest.mark.parametrize("task", ["detect", "export", "impute", "embed"])
-def test_what_reads_no_condition_is_refused_for_a_model_that_needs_one(untrained, apply, task):
-    code, printed = apply(f"task={task}", f"run={untrained(*CVAE['words'])}")
-    assert code == 1 and "task=sample" in printed
+# Tasks that give a model what it needs to know of each row ------------------------------------------------------------
+
+
+@pytest.fixture
+def cvae(moved, tmp_path):
+    """Its context, and the labels of its test rows."""
+    context = open_run(moved(*CVAE["words"]), tmp_path, device="cpu")
+    return context, context.test.label[context.test.indices]
+
+
+def test_codes_are_of_each_row_s_own_label(cvae):
+    context, label = cvae
+    (codes,) = embed(context, rows=50)
+    batch = context.data.examples("test", 359)
+    torch.testing.assert_close(codes, context.vae.encode(batch.x, condition=label)[0], atol=1e-4, rtol=1e-4)
+    assert (codes - context.vae.encode(batch.x, condition=(label + 1) % 10)[0]).abs().max() > 1e-3
+
+
+def test_a_row_with_a_wrong_label_is_unusual(untrained, tmp_path):
+    """What is measured is of x given its label: by hand for another one."""
+    context = open_run(untrained(*CVAE["words"]), tmp_path, device="cpu")
+    step_up(context)
+    batch = context.data.examples("test", 100)
+    found = [measure(context.vae, [replace(batch, label=label)], 20) for label in (batch.label, (batch.label + 5) % 10)]
+    right, wrong = (each.statistics["nll"].mean() for each in found)
+    assert right < wrong - 1
+    expected = context.vae.reconstruct(batch.x, condition=batch.label).numpy()
+    np.testing.assert_allclose(found[0].mean, expected, atol=1e-5)
+    assert len(detect(context, scores=["regret"], steps=2)["regret"]) == 359
+    with pytest.raises(Refusal, match=r"task.normal=\[0,1\]"):
+        detect(context, other="digits")
+    np.save(tmp_path / "rows.npy", batch.x.numpy())
+    with pytest.raises(Refusal, match="got rows without"):
+        detect(context, input=tmp_path / "rows.npy")
+
+
+def test_holes_are_filled_by_what_the_label_says(untrained, tmp_path):
+    context = open_run(untrained(*CVAE["words"]), tmp_path, device="cpu")
+    step_up(context)
+    batch = context.data.examples("test", 100)
+    empty = torch.zeros_like(batch.x, dtype=torch.bool)
+    fill = context.data.mean()
+    for method in (importance_weighted, partial(gibbs, context.vae)):
+        nll = []
+        for label in (batch.label, (batch.label + 5) % 10):
+            torch.manual_seed(0)
+            nll.append(method(context.vae, Holed(batch.x, empty, ~empty, label), fill, 20, 2).nll.mean())
+        assert nll[0] < nll[1] - 1
+    for method in ("miwae", "gibbs"):
+        assert impute(context, method, n=20, num_samples=5, steps=4, updates=2).mean.shape == (20, 1, 8, 8)
+    np.save(tmp_path / "rows.npy", np.full((3, 1, 8, 8), np.nan))
+    with pytest.raises(Refusal, match="got rows without"):
+        impute(context, input=tmp_path / "rows.npy")
+
+
+def step_up(context, steps=200):
+    """Train a little, so that labels tell something."""
+    torch.manual_seed(0)
+    vae, rows = context.vae.train(), context.data.examples("train", 1200)
+    optimizer = torch.optim.Adam(vae.parameters(), 1e-2)
+    for _ in range(steps):
+        numbers = torch.randint(1200, (64,))
+        optimizer.zero_grad()
+        (-vae(replace(rows, x=rows.x[numbers], label=rows.label[numbers])).elbo.mean()).backward()
+        optimizer.step()
+    vae.eval()
+
+
+@pytest.mark.parametrize("words", [CVAE["words"], ("condition=label", "posterior=vq", "prior=code_uniform")], ids=str)
+def test_labels_travel_with_what_is_compressed(moved, tmp_path, words):
+    run = moved(*words, "likelihood=categorical", "data.binarize=none")
+    (tmp_path / "own").mkdir()
+    context = open_run(run, tmp_path / "own", device="cpu", batch_size=16)
+    bits = compress(context, output=tmp_path / "own.vaekit", num_samples=2)
+    levels = context.vae.space.levels - 1
+    expected = (context.examples(slice(None)) * levels).round().numpy()
+    assert np.array_equal(decompress(context, input=tmp_path / "own.vaekit"), expected)
+    assert bits["vaekit"] < 1.15 * bits["elbo"]
+    np.save(tmp_path / "rows.npy", expected[:20].astype(np.uint8))
+    with pytest.raises(Refusal, match=r"task.label=7"):
+        compress(context, input=tmp_path / "rows.npy", output=tmp_path / "rows.vaekit")
+    compress(context, input=tmp_path / "rows.npy", output=tmp_path / "rows.vaekit", num_samples=2, label=3)
+    back = decompress(context, input=tmp_path / "rows.vaekit", output=tmp_path / "back.npy")
+    assert np.array_equal(back, expected[:20])
+
+
+@pytest.mark.parametrize(
+    ("words", "prior"),
+    [
+        (CVAE["words"], ("prior=gaussian",)),
+        (CVAE["words"], ("prior=flow", "prior.flow.hidden_features=[8]")),
+        (("condition=label", "posterior=vq", "prior=code_uniform"), ("prior=autoregressive", "prior.width=8")),
+    ],
+    ids=str,
+)
+def test_a_prior_is_fitted_given_the_labels(moved, tmp_path, words, prior):
+    chosen = OmegaConf.to_container(config("condition=label", *prior).prior, resolve=True)
+    (tmp_path / "out").mkdir()
+    context = open_run(moved(*words), tmp_path / "out", device="cpu")
+    metrics = fit_prior(context, chosen, tmp_path / "new", epochs=5, lr=1e-2)
+    assert metrics["test/log_pz"] > metrics["before/log_pz"]
+    fitted = open_run(tmp_path / "new", tmp_path, device="cpu").vae
+    assert fitted.sample(3, condition=7).shape == (3, 1, 8, 8)
+    if prior == ("prior=gaussian",):
+        (first,), (second,) = (fitted.generate(1, 0.0, torch.tensor([c])).steps for c in (1, 2))
+        assert (first.z - second.z).abs().max() > 1e-3
+
+
+def test_export_refuses_a_model_that_reads_a_condition_beside_x(untrained, apply):
+    code, printed = apply("task=export", f"run={untrained(*CVAE['words'])}")
+    assert code == 1 and "condition=null" in printed

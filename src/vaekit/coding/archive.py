@@ -16,6 +16,7 @@ import struct
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,8 @@ MAGIC, VERSION = b"vaekit\n", 1
 @dataclass(frozen=True)
 class Archive:
     """model: the `fingerprint` of the VAE that compressed. run: its folder's name, for people to find it.
-    form: what the originals were; checksum: SHA-256 of their values. stream: the examples.
+    form: what the originals were; checksum: SHA-256 of their values. stream: the examples. condition: of each, for a
+    model that needs to know it.
     """
 
     model: str
@@ -39,6 +41,7 @@ class Archive:
     form: Form
     checksum: str
     stream: Stream
+    condition: list[Any] | None = None
 
     def to_bytes(self) -> bytes:
         described = {**asdict(self), "stream": {"spare": self.stream.spare, "sizes": self.stream.sizes}}

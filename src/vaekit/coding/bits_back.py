@@ -46,12 +46,19 @@ class Stream(NamedTuple):
     sizes: list[int]
 
 
-def encode(vae: VAE, x: np.ndarray, batch_size: int, done: Callable[[int], None] = lambda n: None) -> Stream:
+def encode(
+    vae: VAE,
+    x: np.ndarray,
+    batch_size: int,
+    done: Callable[[int], None] = lambda n: None,
+    condition: Tensor | None = None,
+) -> Stream:
     """Examples x, whole numbers `[N, *space.shape]` of grey levels, as a stream of bits.
 
     batch_size: at most so many at once. The first z is drawn from bits that carry nothing, and a batch needs as many as
     its z together; so batches begin with one example, and grow as fast as the stack can feed them.
-    done(n) is called after n examples. The VAE is in evaluation mode.
+    done(n) is called after n examples. condition: of each example, `[N, ...]`, where the model needs one; it is no part
+        of the stream. The VAE is in evaluation mode.
     Raises `Refusal` where its space is not of grey levels, or a distribution's dimensions are not coded one by one.
     """
     check_space(vae)
@@ -64,7 +71,8 @@ def encode(vae: VAE, x: np.ndarray, batch_size: int, done: Callable[[int], None]
             size = min(size, end)
             _whiten(coder, vae, size, end)
             before = coder.num_valid_bits()
-            low = _push(coder, vae, torch.from_numpy(x[end - size : end].astype(np.int64)), device)
+            rows = slice(end - size, end)
+            low = _push(coder, vae, torch.from_numpy(x[rows].astype(np.int64)), _of(condition, rows), device)
             lowest, need = min(lowest, low), (before - low) / size
             sizes.append(size)
             end -= size
@@ -77,8 +85,10 @@ def encode(vae: VAE, x: np.ndarray, batch_size: int, done: Callable[[int], None]
     return Stream(words[spare:], spare, sizes[::-1])
 
 
-def decode(vae: VAE, stream: Stream, done: Callable[[int], None] = lambda n: None) -> np.ndarray:
-    """The examples `[N, *space.shape]` of a stream, as `encode` was given them.
+def decode(
+    vae: VAE, stream: Stream, done: Callable[[int], None] = lambda n: None, condition: Tensor | None = None
+) -> np.ndarray:
+    """The examples `[N, *space.shape]` of a stream, as `encode` was given them; condition: as there.
 
     Raises `Refusal` as `encode` does, and if the stack does not end as it began.
     """
@@ -89,7 +99,8 @@ def decode(vae: VAE, stream: Stream, done: Callable[[int], None] = lambda n: Non
     x, start = np.empty((sum(stream.sizes), *vae.space.shape), np.min_scalar_type(vae.space.levels - 1)), 0
     with double_precision(vae) as device:
         for size in stream.sizes:
-            x[start : start + size] = _pop(coder, vae, size, device).numpy()
+            rows = slice(start, start + size)
+            x[rows] = _pop(coder, vae, size, _of(condition, rows), device).numpy()
             start += size
             _whiten(coder, vae, size, start)
             done(size)
@@ -122,9 +133,10 @@ def double_precision(vae: VAE) -> Iterator[torch.device]:
         vae.to(dtype).to(before)  # float32 to float64 and back loses nothing
 
 
-def _push(coder: Any, vae: VAE, symbols: Tensor, device: torch.device) -> int:
+def _push(coder: Any, vae: VAE, symbols: Tensor, condition: Tensor | None, device: torch.device) -> int:
     """Put a batch on the stack. The number of bits that it held at its lowest, with z drawn and nothing put back."""
     features, drawn = vae.encoder(_values(vae, symbols, device)), list[tuple[Code, Tensor]]()
+    levels, start = vae.enter(condition)
 
     def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
         prior, grid = _prior(p, len(symbols))
@@ -133,7 +145,7 @@ def _push(coder: Any, vae: VAE, symbols: Tensor, device: torch.device) -> int:
         drawn.append((prior, z))
         return Step(grid.values(z.to(device)), q, p)
 
-    px = vae.likelihood(descend(vae.latents.levels, pick).state)
+    px = vae.likelihood(descend(levels, pick, start).state)
     low = coder.num_valid_bits()
     _code(px, None).push(coder, symbols)
     for prior, z in reversed(drawn):
@@ -141,9 +153,10 @@ def _push(coder: Any, vae: VAE, symbols: Tensor, device: torch.device) -> int:
     return low
 
 
-def _pop(coder: Any, vae: VAE, n: int, device: torch.device) -> Tensor:
+def _pop(coder: Any, vae: VAE, n: int, condition: Tensor | None, device: torch.device) -> Tensor:
     """Take a batch of n off the stack: `_push` backwards."""
     drawn = list[tuple[Level, Tensor | None, Grid | Atoms | Points, Tensor]]()
+    levels, start = vae.enter(condition)
 
     def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
         prior, grid = _prior(p, n)
@@ -151,12 +164,16 @@ def _pop(coder: Any, vae: VAE, n: int, device: torch.device) -> Tensor:
         drawn.append((level, state, grid, z))
         return Step(grid.values(z.to(device)), None, p)
 
-    px = vae.likelihood(descend(vae.latents.levels, pick).state)
+    px = vae.likelihood(descend(levels, pick, start).state)
     symbols = _code(px, None).pop(coder)
     features = vae.encoder(_values(vae, symbols, device))
     for level, state, grid, z in reversed(drawn):
         _code(level.infer(features, state), grid).push(coder, z)
     return symbols
+
+
+def _of(condition: Tensor | None, rows: slice) -> Tensor | None:
+    return None if condition is None else condition[rows]
 
 
 def _whiten(coder: Any, vae: VAE, size: int, end: int) -> None:
@@ -196,7 +213,7 @@ def _refusal(d: Distribution) -> Refusal:
     return Refusal(
         f"A distribution of this model ({kind}) cannot be coded one dimension at a time; train another with "
         "posterior=gaussian, with prior=standard_normal, gaussian, mixture, vamp or exemplar, or of codes, and with "
-        "likelihood=bernoulli, categorical, discretized_logistic or logistic_mixture."
+        "likelihood=bernoulli, categorical, discretized_logistic, logistic_mixture or pixel_autoregressive."
     )
 
 

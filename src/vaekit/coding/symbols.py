@@ -27,6 +27,7 @@ from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
 from vaekit.distributions.quantized import Certain
+from vaekit.distributions.raster import Raster
 from vaekit.distributions.sequence import Sequence
 
 WIDTH = 2.0**-7  # of a bin of z, in standard deviations of the prior
@@ -84,8 +85,9 @@ def _(d: Certain, grid: Any) -> Code:
     return Known(d.index.cpu())
 
 
-@code.register
-def _(d: Sequence, grid: Any) -> Code:
+@code.register(Sequence)
+@code.register(Raster)
+def _(d: Sequence | Raster, grid: Any) -> Code:
     return Ordered(d)
 
 
@@ -199,18 +201,18 @@ class Known:
 class Ordered:
     """A number after the other, each by those before it. Both ways walk, so that both compute the same logits."""
 
-    def __init__(self, d: Sequence):
+    def __init__(self, d: Sequence | Raster):
         self.d, self.count = d, d.batch_shape.numel()
 
     def push(self, coder: Any, symbols: Tensor) -> None:
-        each, codes = symbols.flatten(1).unbind(1), list[Code]()
+        each, walked = symbols.flatten(1).unbind(1), list[tuple[Code, Tensor]]()
 
         def pick(i: int, logits: Tensor) -> Tensor:
-            codes.append(self._choice(logits))
+            walked.append((self._choice(logits), each[i]))
             return each[i].to(logits.device)
 
         self.d.walk(self.count, pick)
-        for one, part in reversed([*zip(codes, each, strict=True)]):
+        for one, part in reversed(walked):
             one.push(coder, part)
 
     def pop(self, coder: Any) -> Tensor:

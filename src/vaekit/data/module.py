@@ -179,8 +179,8 @@ class DataModule(LightningDataModule):
 
     @property
     def num_train(self) -> int:
-        """Number of training rows in an epoch."""
-        return len(self._splits["train"][1])
+        """Number of training rows, each once: those that data.labels repeats in an epoch are no more for it."""
+        return len(self._splits["train"][1].unique())
 
     def mean(self) -> Tensor:
         """The training mean `[*space.shape]` in the data space, of what is observed in the first 50,000 rows.

@@ -11,7 +11,8 @@ from torchmetrics import Metric
 
 from vaekit.distributions.coded import Coded
 from vaekit.spaces import Real
-from vaekit.vae import Terms, posterior_mean
+from vaekit.terms import Terms
+from vaekit.vae import posterior_mean
 
 ACTIVE = 0.01  # variance of the posterior's mean above which a unit counts as active (Burda et al. 2016, section 5.2)
 
@@ -66,11 +67,11 @@ class Evaluation(Metric):
         if self.has_density:
             self.rates += torch.stack(terms.rates).double().sum(1)
         if self.classifies and (label := terms.batch.label) is not None:
-            found = _location(terms.steps[0].q, terms.steps[0].z).argmax(-1)
+            found = _location(terms, 0).argmax(-1)
             self.right += (found == label).double().sum()
             self.labelled += (label >= 0).double().sum()
-        for level, step in enumerate(terms.steps):
-            mean = _location(step.q, step.z).double()
+        for level in range(self.num_levels):
+            mean = _location(terms, level).double()
             setattr(self, f"mean_{level}", getattr(self, f"mean_{level}") + mean.sum(0))
             setattr(self, f"square_{level}", getattr(self, f"square_{level}") + mean.square().sum(0))
         for level in self.coded:
@@ -107,8 +108,9 @@ class Evaluation(Metric):
         return named
 
 
-def _location(q: torch.distributions.Distribution | None, z: Tensor) -> Tensor:
-    """The posterior's mean `[B, ...]`, or the mean of its draws where it knows none."""
-    assert q is not None, "evaluation reads draws from the posterior"
-    mean = posterior_mean(q, otherwise=z)
-    return mean.mean(0) if mean.dim() == z.dim() else mean
+def _location(terms: Terms, level: int) -> Tensor:
+    """The posterior's mean `[B, ...]`, over the draws of the levels above; where it knows none, that of its draws."""
+    step = terms.steps[level]
+    assert step.q is not None, "evaluation reads draws from the posterior"
+    mean = posterior_mean(step.q, otherwise=step.z)
+    return terms.mean(mean) if mean.dim() == step.z.dim() else mean

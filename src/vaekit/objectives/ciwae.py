@@ -4,7 +4,7 @@ from torch import Tensor
 
 from vaekit.objectives.weights import log_mean_exp, refuse_below_one
 from vaekit.schedules.schedule import Schedule, at, refuse_below
-from vaekit.vae import Terms
+from vaekit.terms import Terms
 
 
 class CIWAE:

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from vaekit.objectives.weights import log_mean_exp, refuse_below_one, scale_gradient, with_gradient_of
 from vaekit.refusal import Refusal
-from vaekit.vae import Terms
+from vaekit.terms import Terms
 
 
 class IWAE:

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from vaekit.objectives.weights import log_mean_exp, refuse_below_one
-from vaekit.vae import Terms
+from vaekit.terms import Terms
 
 
 class MIWAE:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from vaekit.schedules.schedule import Schedule, at, refuse_below
-from vaekit.vae import Terms
+from vaekit.terms import Terms
 
 
 class SemiSupervised:

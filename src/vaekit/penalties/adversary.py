@@ -7,7 +7,8 @@ from torch import Tensor
 from vaekit.penalties.critic import fool, frozen, judge, tell_apart
 from vaekit.penalties.penalty import Penalty, codes, prior_codes
 from vaekit.schedules.schedule import Schedule
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class Adversary(Penalty):

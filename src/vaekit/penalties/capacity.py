@@ -4,7 +4,8 @@ from torch import Tensor
 
 from vaekit.penalties.penalty import Penalty
 from vaekit.schedules.schedule import Schedule, at, refuse_below
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class Capacity(Penalty):

@@ -5,7 +5,8 @@ from torch import Tensor
 from vaekit.distributions.quantized import Quantized
 from vaekit.penalties.penalty import Penalty
 from vaekit.schedules.schedule import Schedule
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class Commitment(Penalty):

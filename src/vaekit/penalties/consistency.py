@@ -1,51 +1,66 @@
-"""A class that stays the same when an image is bent a little."""
+"""A class that stays the same when an image is bent."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, one_hot
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample, interpolate
 
 from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import Schedule
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class Consistency(Penalty):
-    """KL(q(y | x) || q(y | x')), x' being x turned, sheared, scaled and moved at random; averaged over the batch.
+    """-log q(y | x'), where q(y | x) > threshold and else 0, of the likeliest y; x' is x bent at random.
 
-    The Pi-model's (Laine and Aila 2017, section 2.1), with the divergence of Xie et al. 2020 and no gradient through
-    q(y | x); for labelled rows in training q(y | x) is the label. strength: the largest change of each entry of the
-    2x3 matrix of the affine map, in units of half the image.
+    FixMatch, Sohn et al. 2020, equation 4: averaged over the batch, with no gradient through q(y | x). For labelled
+    rows in training y is the label. strength, elastic: see `bent`.
 
-    Cite: Samuli Laine, Timo Aila. Temporal Ensembling for Semi-Supervised Learning. In ICLR 2017.
-        https://arxiv.org/abs/1610.02242
-    Cite: Qizhe Xie et al. Unsupervised Data Augmentation for Consistency Training. In NeurIPS 2020.
-        https://arxiv.org/abs/1904.12848
+    Raises `Refusal` for numbers out of their range.
+
+    Cite: Kihyuk Sohn et al. FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence. In NeurIPS
+        2020. https://arxiv.org/abs/2001.07685
     """
 
     needs = frozenset({"labelled", "image"})
 
-    def __init__(self, vae: VAE, weight: float | Schedule = 100.0, strength: float = 0.2):
+    def __init__(
+        self,
+        vae: VAE,
+        weight: float | Schedule = 100.0,
+        threshold: float = 0.95,
+        strength: float = 0.3,
+        elastic: float = 0.12,
+    ):
         super().__init__(vae, weight)
-        if not 0 < strength < 1:
-            raise Refusal(f"penalty.*.strength={strength} must lie between 0 and 1; use strength=0.2.")
-        self.strength = strength
+        usual = {"threshold": (threshold, 0.95), "strength": (strength, 0.3), "elastic": (elastic, 0.12)}
+        for name, (value, instead) in usual.items():
+            if not 0 <= value < 1:
+                raise Refusal(f"penalty.*.{name}={value} must be in [0, 1); use penalty.consistency.{name}={instead}.")
+        self.threshold, self.strength, self.elastic = threshold, strength, elastic
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         batch, top = terms.batch, vae.latents.levels[0]
-        target: Tensor = terms.steps[0].q.mean.detach()  # type: ignore[union-attr]
+        confidence, y = terms.steps[0].q.mean.detach().max(1)  # type: ignore[union-attr]
+        sure = confidence > self.threshold
         if batch.label is not None and epoch is not None:
-            known = (batch.label >= 0)[:, None]
-            target = torch.where(known, one_hot(batch.label.clamp(min=0), target.shape[1]), target)
-        found: Any = top.infer(vae.encoder(bent(batch.x, self.strength)), None)
-        log_q = found.logits.flatten(1)
-        return (torch.special.xlogy(target, target) - target * log_q).sum(1).mean()
+            y, sure = torch.where(batch.label < 0, y, batch.label), sure | (batch.label >= 0)
+        found: Any = top.infer(vae.encoder(bent(batch.x, self.strength, self.elastic)), None)
+        return (sure * cross_entropy(found.logits.flatten(1), y, reduction="none")).mean()
 
 
-def bent(x: Tensor, strength: float) -> Tensor:
-    """Each image of x `[B, C, H, W]` by an affine map of its own, what comes in from outside being 0."""
+def bent(x: Tensor, strength: float, elastic: float) -> Tensor:
+    """Each image of x `[B, C, H, W]` bent by a draw of its own, what comes in from outside being 0.
+
+    strength: the largest change of each entry of the 2x3 matrix of an affine map: turned, sheared, scaled and moved.
+    elastic: the largest shift of each of 5x5 points, between which the others' are interpolated (Simard et al. 2003).
+    Both are in units of half the image.
+    """
     change = (2 * torch.rand(len(x), 2, 3, device=x.device) - 1) * strength
+    shift = (2 * torch.rand(len(x), 2, 5, 5, device=x.device) - 1) * elastic
     grid = affine_grid(torch.eye(2, 3, device=x.device) + change, list(x.shape), align_corners=False)
-    return grid_sample(x, grid, align_corners=False)
+    smooth = interpolate(shift, size=x.shape[-2:], mode="bicubic", align_corners=True)
+    return grid_sample(x, grid + smooth.movedim(1, -1), align_corners=False)

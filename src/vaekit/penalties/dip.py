@@ -6,7 +6,8 @@ from torch import Tensor
 from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import Schedule
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class DIP(Penalty):

@@ -8,7 +8,8 @@ from torch import Tensor
 from vaekit.penalties.critic import frozen, judge, tell_apart
 from vaekit.penalties.penalty import Penalty, codes
 from vaekit.schedules.schedule import Schedule
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class Factor(Penalty):

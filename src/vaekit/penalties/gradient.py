@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from vaekit.penalties.penalty import Penalty
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class Gradient(Penalty):

@@ -10,7 +10,8 @@ from vaekit.networks.glorot import glorot
 from vaekit.penalties.critic import fool, frozen, tell_apart
 from vaekit.penalties.penalty import Penalty
 from vaekit.schedules.schedule import Schedule
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class Discriminator(nn.Module):

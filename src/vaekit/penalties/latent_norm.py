@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from vaekit.penalties.penalty import Penalty
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class LatentNorm(Penalty):

@@ -6,7 +6,8 @@ from torch import Tensor
 from vaekit.penalties.penalty import Penalty, codes, prior_codes
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import Schedule
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # those of the WAE's published code
 

@@ -6,7 +6,8 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import Schedule
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, finest scale first
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from vaekit.schedules.schedule import Schedule
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class Penalty(nn.Module):

@@ -12,7 +12,8 @@ from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import Schedule
 from vaekit.spaces import Real
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Tanh)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours

@@ -7,7 +7,8 @@ from torch.nn.functional import normalize
 from vaekit.penalties.penalty import Penalty, codes, prior_codes
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import Schedule
-from vaekit.vae import VAE, Terms
+from vaekit.terms import Terms
+from vaekit.vae import VAE
 
 
 class SlicedWasserstein(Penalty):

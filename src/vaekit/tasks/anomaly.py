@@ -31,11 +31,12 @@ TWO_SIDED = {"rate"}  # the code of an anomaly may cost more than others, or les
 
 @dataclass(frozen=True)
 class Measured:
-    """N rows x, `[N, *space.shape]`, and what a VAE makes of them: posterior means at the top level, `[N, D]`, and N
-    numbers by name.
+    """N rows x, `[N, *space.shape]`, and what a VAE makes of them: E[x | z] at the posterior's means z, like x, those
+    means at the top level, `[N, D]`, and N numbers by name.
     """
 
     x: np.ndarray
+    mean: np.ndarray
     codes: np.ndarray
     statistics: dict[str, np.ndarray]
 
@@ -50,9 +51,9 @@ class Measured:
 
 def join(parts: list[Measured]) -> Measured:
     """The rows of all parts, one after the other."""
-    x, codes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "codes"))
+    x, mean, codes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "mean", "codes"))
     names = parts[0].statistics
-    return Measured(x, codes, {name: np.concatenate([part.statistics[name] for part in parts]) for name in names})
+    return Measured(x, mean, codes, {name: np.concatenate([part.statistics[name] for part in parts]) for name in names})
 
 
 def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: int = 0) -> Measured:
@@ -67,7 +68,7 @@ def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: 
         with torch.no_grad():
             features = vae.encoder(batch.x)
             terms = vae.terms(batch, features, min(num_samples, AT_ONCE))
-            code, mean = _reconstruct(vae, features)
+            code, mean = _reconstruct(vae, features, vae.of(batch))
             errors = (mean - batch.x).square() * (1 if batch.mask is None else batch.mask)
             part = {"distortion": terms.distortion, "reconstruction": errors.flatten(1).sum(1)}
             if vae.has_density:
@@ -75,19 +76,21 @@ def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: 
                 part |= {"nll": nll, "elbo": -terms.elbo, "rate": terms.rate}
         if regret_steps:
             part["regret"] = regret(vae, batch, features, regret_steps)
-        parts.append({name: each.cpu() for name, each in {"x": batch.x, "code": code, **part}.items()})
+        part |= {"x": batch.x, "mean": mean, "code": code}
+        parts.append({name: each.cpu() for name, each in part.items()})
     arrays = {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
-    return Measured(arrays.pop("x"), arrays.pop("code"), arrays)
+    return Measured(arrays.pop("x"), arrays.pop("mean"), arrays.pop("code"), arrays)
 
 
-def _reconstruct(vae: VAE, features: Tensor) -> tuple[Tensor, Tensor]:
+def _reconstruct(vae: VAE, features: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
     """The posterior's mean at the top level, `[B, D]`, and E[x | z] at the means of all."""
 
     def pick(level: Any, state: Tensor | None, p: Distribution) -> Step:
         q = level.infer(features, state)
         return Step(posterior_mean(q), q, p)
 
-    steps, state = descend(vae.latents.levels, pick)
+    levels, start = vae.enter(condition)
+    steps, state = descend(levels, pick, start)
     return steps[0].z.flatten(1), vae.likelihood(state).mean
 
 
@@ -97,8 +100,9 @@ def regret(vae: VAE, batch: Batch, features: Tensor, steps: int, draws: int = 16
 
     Raises `Refusal` unless q is a diagonal Gaussian on one level, and for missing values.
     """
+    condition = vae.of(batch)
     with torch.no_grad():
-        first, *others = vae.infer(features).steps
+        first, *others = vae.infer(features, condition=condition).steps
     q = first.q
     if others or batch.mask is not None or not (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
         raise Refusal(
@@ -109,7 +113,7 @@ def regret(vae: VAE, batch: Batch, features: Tensor, steps: int, draws: int = 16
     def elbo(noise: Tensor) -> Tensor:
         z = loc + log_scale.exp() * noise
         now = Independent(Normal(loc, log_scale.exp(), validate_args=False), q.reinterpreted_batch_ndims)
-        return (vae.joint(batch.x, [z]) - now.log_prob(z)).mean(0)
+        return (vae.joint(batch.x, [z], condition) - now.log_prob(z)).mean(0)
 
     optimizer, noise = torch.optim.Adam([loc, log_scale], lr=0.05), torch.randn(draws, *loc.shape, device=loc.device)
     with torch.no_grad():

@@ -9,6 +9,7 @@ import json
 import lzma
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
+from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.coding.archive import Archive, fingerprint
@@ -37,6 +39,7 @@ def compress(
     output: str | Path | None = None,
     overwrite: bool = False,
     num_samples: int | None = None,
+    label: int | Sequence[int] | None = None,
 ) -> dict[str, float]:
     """Examples into one file, from which `decompress` gets them back bit for bit: compressed.vaekit.
 
@@ -47,6 +50,8 @@ def compress(
         None for the test examples, as whole numbers of grey levels.
     output: the file to write, in place of the task's own folder. overwrite: it may be there already.
     num_samples: importance samples of the nll; None for as many as after training.
+    label: of all examples, or one for each, where the model has labels; None for the test examples' own. What a model
+        needs to know of each example stands in the file.
     Writes compression.json, and returns it: bits per dimension of the file with all that is in it, of the model's
     bounds elbo and nll for these examples, and of other compressors (of the first 10,000; PNG, WebP: a file an image).
     Raises `Refusal` for examples that do not fit or would not come back exactly, and a model that cannot code them.
@@ -62,16 +67,24 @@ def compress(
         x, form = read(Path(input).expanduser(), space)
     else:
         x, form = _test_rows(context, space.levels)
+        label = context.condition(slice(None), label)
+    condition = context.vae.read(label, len(x))
+    context.vae.enter(None if condition is None else condition[:1])  # refuses where one is missing
     start = time.perf_counter()
     with Progress() as bar:
         task = bar.add_task("compressing", total=len(x))
-        stream = encode(context.vae, x, context.batch_size, lambda n: bar.advance(task, n))
+        stream = encode(context.vae, x, context.batch_size, lambda n: bar.advance(task, n), condition)
     seconds = time.perf_counter() - start
     run = "/".join(context.run.absolute().parts[-2:])
-    archive = Archive(fingerprint(context.vae), run, form, form.checksum(x, space.levels), stream).to_bytes()
+    known = None if condition is None else condition.tolist()
+    archive = Archive(fingerprint(context.vae), run, form, form.checksum(x, space.levels), stream, known).to_bytes()
     write(file, archive)
 
-    bits = {"vaekit": 8 * len(archive) / x.size, **_bounds(context, x, num_samples), **_others(x, space.levels)}
+    bits = {
+        "vaekit": 8 * len(archive) / x.size,
+        **_bounds(context, x, condition, num_samples),
+        **_others(x, space.levels),
+    }
     (context.out / "compression.json").write_text(json.dumps(bits, indent=2) + "\n")
     table = Table("", "bits per dimension", title=f"{len(x):,} examples", title_justify="left")
     for name, value in bits.items():
@@ -120,14 +133,17 @@ def _test_rows(context: Context, levels: int) -> tuple[np.ndarray, Form]:
 
 
 @torch.no_grad()
-def _bounds(context: Context, x: np.ndarray, num_samples: int) -> dict[str, float]:
+def _bounds(context: Context, x: np.ndarray, condition: Tensor | None, num_samples: int) -> dict[str, float]:
     """The model's bounds on what the examples cost, in bits per dimension."""
     vae, nats = context.vae, np.zeros(2)
     assert isinstance(vae.space, Image) and vae.space.levels is not None
     for start in track(range(0, len(x), context.batch_size), "evaluating"):
-        rows = torch.from_numpy(x[start : start + context.batch_size]).to(vae.device).float() / (vae.space.levels - 1)
-        log_px = vae.log_weights(Batch(rows), num_samples).double().logsumexp(0) - np.log(num_samples)
-        nats -= float(vae(Batch(rows)).elbo.double().sum()), float(log_px.sum())
+        part = slice(start, start + context.batch_size)
+        rows = torch.from_numpy(x[part]).to(vae.device).float() / (vae.space.levels - 1)
+        given = None if condition is None else condition[part]
+        log_px = vae.log_weights(Batch(rows), num_samples, given).double().logsumexp(0) - np.log(num_samples)
+        elbo = vae.terms(Batch(rows), vae.encoder(rows), 1, condition=given).elbo
+        nats -= float(elbo.double().sum()), float(log_px.sum())
     return dict(zip(("elbo", "nll"), map(float, nats / x.size / np.log(2)), strict=True))
 
 

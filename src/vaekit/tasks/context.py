@@ -18,10 +18,12 @@ from torch import Tensor
 
 from vaekit import runs
 from vaekit.batch import Batch
+from vaekit.data import table
 from vaekit.data.batches import Batches
 from vaekit.data.module import DataModule
 from vaekit.figures import save_grid
 from vaekit.refusal import Refusal
+from vaekit.spaces import Table
 from vaekit.summary import describe_space
 from vaekit.tasks.checks import within
 from vaekit.tasks.inputs import open_input
@@ -78,6 +80,10 @@ class Context:
 
     def read(self, path: str | Path) -> tuple[Sequence[Any], Iterator[Batch]]:
         """The names of the examples in a file or folder (see `open_input`), and batches of them, on the device."""
+        if isinstance(self.vae.space, Table):
+            rows = table.encode(table.read(path), self.vae.space)
+            batches = Batches(rows, torch.arange(len(rows)), self.batch_size)
+            return range(len(rows)), map(self.ready, batches)
         names, read = open_input(path, self.vae.space)
         starts = range(0, len(names), self.batch_size)
         return names, (Batch(read(slice(i, i + self.batch_size)).to(self.vae.device)) for i in starts)
@@ -89,6 +95,10 @@ class Context:
     def condition(self, numbers: slice, label: Any = None) -> Any:
         """What the VAE is to be given beside these test examples: `label` where it is said, else what it needs."""
         return self.vae.of(self.test.gather(self.test.indices[numbers]).to(self.vae.device)) if label is None else label
+
+    def encode(self, batch: Batch) -> list[Tensor]:
+        """The posterior's means of a batch that is `ready`, on the CPU: one `[B, ...]` per level, top first."""
+        return [z.cpu() for z in self.vae.encode(batch.x, condition=self.vae.of(batch))]
 
     def chunks(self, n: int) -> list[int]:
         """n in parts of at most batch_size, so that what is on the device does not grow with n."""
@@ -127,7 +137,10 @@ class Context:
             return {key: torch.from_numpy(np.load(file.name, mmap_mode="c")) for key, file in files.items()}
 
     def show(self, name: str, grid: Tensor, columns: int) -> None:
-        """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`."""
+        """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`; of a table NAME.csv, all."""
+        if isinstance(self.vae.space, Table):
+            table.write(self.out / f"{name}.csv", grid, self.vae.space)
+            return
         rows = max(1, SHOWN // columns)
         save_grid(self.out / f"{name}.png", grid[: rows * columns], self.vae.space, columns)
 

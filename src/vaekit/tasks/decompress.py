@@ -53,7 +53,8 @@ def decompress(
             raise Refusal(f"{file} would be replaced by an image of its own; name another task.output.")
     with Progress() as bar:
         task = bar.add_task("decompressing", total=sum(archive.stream.sizes))
-        x = decode(context.vae, archive.stream, lambda n: bar.advance(task, n))
+        condition = context.vae.read(archive.condition, sum(archive.stream.sizes))
+        x = decode(context.vae, archive.stream, lambda n: bar.advance(task, n), condition)
     if form.checksum(x, space.levels) != archive.checksum:
         raise Refusal(OTHERWISE)
     values = form.restore(x, space.levels)

@@ -80,6 +80,11 @@ def detect(
     names = _names(vae.has_density, scores)
     for name, value in (("num_samples", num_samples), ("steps", steps), ("n", n)):
         within(f"task.{name}", value, 1)
+    if other is not None and vae.needs_condition:
+        raise Refusal(
+            f"This model is of x given a condition of the run's own data, and rows of task.other={other} have others; "
+            "name labels of the run's data by task.normal=[0,1], so that the rest are anomalies."
+        )
     seed, regret_steps = int(torch.randint(2**31, ())), steps if "regret" in names else 0
     sets = list(_sets(context, input, anomalies, other, normal))
 
@@ -108,7 +113,7 @@ def detect(
     if isinstance(vae.space, Image):
         most = np.argsort(-found[names[0]], kind="stable")[:n]
         x = torch.from_numpy(measured.x[most])
-        mean = torch.cat([vae.reconstruct(part).cpu() for part in x.split(context.batch_size)])
+        mean = torch.from_numpy(measured.mean[most])
         grid = torch.stack([x, mean, (x - mean).abs()], 1).flatten(0, 1)
         context.save("maps", grid, columns=12, x=x, mean=mean, map=(x - mean).abs())
     return found | {f"p/{name}": each for name, each in p.items()}

@@ -41,7 +41,8 @@ def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
 
     codes = []
     for start in track(range(0, n, context.batch_size), "encoding"):
-        levels = context.vae.encode(context.examples(slice(start, min(n, start + context.batch_size))))
+        part = slice(start, min(n, start + context.batch_size))
+        levels = context.vae.encode(context.examples(part), condition=context.condition(part))
         codes.append(torch.cat([z.flatten(1) for z in levels], 1).cpu())
     seed = int(torch.randint(2**31, ()))
     figures, maps = disentanglement(torch.cat(codes).numpy(), factors[:, varied], seed)

@@ -48,7 +48,7 @@ def embed(
     codes = [torch.empty(len(part.indices), *level.space.shape) for level in context.vae.latents.levels]
     row = 0
     for batch in track(part, "encoding"):
-        for all_rows, found in zip(codes, context.vae.encode(context.ready(batch).x), strict=True):
+        for all_rows, found in zip(codes, context.encode(context.ready(batch)), strict=True):
             all_rows[row : row + len(batch)] = found
         row += len(batch)
     label = None if part.label is None else part.label[part.indices]
@@ -107,11 +107,12 @@ def _drawn(context: Context, part: Part, most: int) -> tuple[np.ndarray, np.ndar
     rows.indices = rows.indices[torch.randperm(len(rows.indices))[:most]]
     codes, x, label = [], [], []
     for batch in track(rows, f"encoding {part}"):
+        batch = context.ready(batch)
         assert batch.label is not None
-        x.append(context.ready(batch).x)
-        codes.append(torch.cat([z.flatten(1) for z in context.vae.encode(x[-1])], 1).cpu())
+        x.append(batch.x)
+        codes.append(torch.cat([z.flatten(1) for z in context.encode(batch)], 1))
         label.append(class_of(batch.label))
-    return torch.cat(codes).numpy(), torch.cat(x).flatten(1).cpu().numpy(), torch.cat(label).numpy()
+    return torch.cat(codes).numpy(), torch.cat(x).flatten(1).cpu().numpy(), torch.cat(label).cpu().numpy()
 
 
 def columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

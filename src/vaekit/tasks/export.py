@@ -70,6 +70,11 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         needed(package, "export")
+    if context.vae.needs_condition:
+        raise Refusal(
+            "task=export writes x to z and z to x, and this model reads a condition beside each; use vaekit.load, or "
+            "train one with condition=null."
+        )
     hub = None if push is None else needed("huggingface_hub", "hub")
 
     vae = copy.deepcopy(context.vae).cpu()
@@ -85,6 +90,9 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
     if not all("mean" in level.gives for level in vae.latents.levels):
         del modules["encoder"]
         Console().print("The posterior knows no mean, so that there is no encoder to export.")
+    if "autoregressive" in vae.likelihood.gives:
+        del modules["decoder"]
+        Console().print("The likelihood draws value by value, so that there is no decoder to export.")
     differences = dict[str, float]()
     for name, (module, inputs, given, made) in track(modules.items(), "exporting"):
         differences |= write(context.out / name, module.eval(), inputs, given, made)

@@ -46,9 +46,10 @@ def fit_prior(
     """
     within("task.epochs", epochs, 1)
     positive("task.lr", lr)
-    if context.vae.condition is not None:
+    if context.vae.latents.infers:
         raise Refusal(
-            "task=fit_prior reads no condition; train the prior with the model: train.py model=cvae prior=flow."
+            "task=fit_prior knows no class of rows without labels, which this model infers; train the prior with the "
+            "model: train.py model=m2_vae prior=flow."
         )
     config, folder = {**context.config, "prior": prior}, Path(folder)
     vae = compose({**config, "objective": PRIOR_ONLY}, context.vae.space)[0].to(context.vae.device).eval()
@@ -62,9 +63,9 @@ def fit_prior(
     new = replace(context, vae=vae, config=config)
     fit(new, epochs, lr)
 
-    num_samples, z = config["evaluation"]["num_samples"], draws(vae, encode(new, "test"))
+    num_samples, z = config["evaluation"]["num_samples"], draws(vae, *encode(new, "test"))
     before, after = (
-        measure(each, num_samples) | {"test/log_pz": mean_log_prob(each.vae, z)} for each in (context, new)
+        measure(each, num_samples) | {"test/log_pz": mean_log_prob(each.vae, *z)} for each in (context, new)
     )
     metrics = after | {name.replace("test/", "before/"): value for name, value in before.items()}
     origin = {"run": str(context.run), "epochs": epochs, "lr": lr}
@@ -85,13 +86,13 @@ def fit_prior(
 def fit(context: Context, epochs: int, lr: float) -> None:
     """Let the prior climb; everything else stands still."""
     vae, prior = context.vae, context.vae.latents.levels[0].prior
-    rows, held_out = encode(context, "train"), draws(vae, encode(context, "val"), 10)
+    (rows, condition), held_out = encode(context, "train"), draws(vae, *encode(context, "val"), 10)
     vae.requires_grad_(False)
     prior.requires_grad_(True)
     if hasattr(prior, "start_from"):
         prior.start_from(context.data)
     if hasattr(prior, "start_at"):
-        prior.start_at(draws(vae, rows))
+        prior.start_at(draws(vae, rows, condition)[0])
     optimizer = torch.optim.Adam(prior.parameters(), lr)
     steps = epochs * math.ceil(len(rows) / context.data.batch_size)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -99,10 +100,11 @@ def fit(context: Context, epochs: int, lr: float) -> None:
     for _ in track(range(epochs), "fitting"):
         for numbers in torch.randperm(len(rows)).split(context.data.batch_size):
             optimizer.zero_grad()
-            (-log_prob(vae, draws(vae, rows[numbers])).mean()).backward()
+            given = None if condition is None else condition[numbers]
+            (-log_prob(vae, *draws(vae, rows[numbers], given)).mean()).backward()
             optimizer.step()
             decay.step()
-        now = mean_log_prob(vae, held_out)
+        now = mean_log_prob(vae, *held_out)
         since += 1
         if now > best:
             best, kept, since = now, {name: weight.clone() for name, weight in prior.state_dict().items()}, 0
@@ -114,31 +116,37 @@ def fit(context: Context, epochs: int, lr: float) -> None:
 
 
 @torch.no_grad()
-def encode(context: Context, part: Part) -> Tensor:
+def encode(context: Context, part: Part) -> tuple[Tensor, Tensor | None]:
     """What z is drawn from, for each row of a part: features `[N, ...]`, or where x settles z the numbers of its codes,
-    `[N, *positions]`, which are a thousandth of that.
+    `[N, *positions]`, which are a thousandth of that. And the condition of each, `[N, ...]`, if the model has one.
     """
     data, vae = context.data, context.vae
-    kept = []
+    kept, conditions = [], []
     for batch in track(data.in_order(part), f"encoding {part}"):
-        features = vae.encoder(data.transform(batch.to(vae.device), training=False).x)
-        q: Any = vae.latents.levels[0].infer(features, None) if certain(vae) else None
+        batch = context.ready(batch)
+        features, condition = vae.encoder(batch.x), vae.of(batch)
+        q: Any = vae.latents.levels[0].infer(features, vae.enter(condition)[1]) if certain(vae) else None
         kept.append(features if q is None else q.indices.mode)
-    return torch.cat(kept)
+        conditions += [] if condition is None else [condition]
+    return torch.cat(kept), torch.cat(conditions) if conditions else None
 
 
 @torch.no_grad()
-def draws(vae: VAE, rows: Tensor, num_samples: int = 1) -> Tensor:
-    """What the prior scores, of what `encode` gives: draws `[num_samples * N, ...]`, or where z is settled the same."""
+def draws(vae: VAE, rows: Tensor, condition: Tensor | None, num_samples: int = 1) -> tuple[Tensor, Tensor | None]:
+    """What the prior scores, of what `encode` gives: draws `[num_samples * N, ...]`, or where z is settled the same.
+    And the condition of each.
+    """
     if certain(vae):
-        return rows
-    (step,) = vae.infer(rows, num_samples).steps
-    return step.z.flatten(0, 1)
+        return rows, condition
+    (step,) = vae.infer(rows, num_samples, condition=condition).steps
+    if condition is not None:
+        condition = condition.repeat(num_samples, *[1] * (condition.dim() - 1))
+    return step.z.flatten(0, 1), condition
 
 
-def log_prob(vae: VAE, z: Tensor) -> Tensor:
+def log_prob(vae: VAE, z: Tensor, condition: Tensor | None) -> Tensor:
     """log p(z) of `draws` `[N, ...]`, `[N]`, in nats."""
-    p = vae.latents.levels[0].generate(None)
+    p = vae.latents.levels[0].generate(vae.enter(condition)[1])
     return (p.indices if certain(vae) else p).log_prob(z)
 
 
@@ -148,6 +156,8 @@ def certain(vae: VAE) -> bool:
 
 
 @torch.no_grad()
-def mean_log_prob(vae: VAE, z: Tensor) -> float:
+def mean_log_prob(vae: VAE, z: Tensor, condition: Tensor | None) -> float:
     """The mean of `log_prob`."""
-    return float(torch.cat([log_prob(vae, part) for part in z.split(1024)]).mean())
+    parts = z.split(1024)
+    given = [None] * len(parts) if condition is None else condition.split(1024)
+    return float(torch.cat([log_prob(vae, *pair) for pair in zip(parts, given, strict=True)]).mean())

@@ -22,12 +22,13 @@ class Holed:
     """Rows with holes.
 
     x: `[N, *space.shape]`, 0 where nobody knows the value. observed: true where it may be looked at. hidden: true where
-    it is known, but not shown: there an imputation can be scored.
+    it is known, but not shown: there an imputation can be scored. condition: of each row, where the model needs one.
     """
 
     x: Tensor
     observed: Tensor
     hidden: Tensor
+    condition: Tensor | None = None
 
     @classmethod
     def whole(cls, x: Tensor, known: Tensor) -> Holed:
@@ -38,10 +39,18 @@ class Holed:
         return len(self.x)
 
     def __getitem__(self, rows: slice) -> Holed:
-        return Holed(self.x[rows], self.observed[rows], self.hidden[rows])
+        return self._each(lambda part: part[rows])
 
     def to(self, device: torch.device) -> Holed:
-        return Holed(self.x.to(device), self.observed.to(device), self.hidden.to(device))
+        return self._each(lambda part: part.to(device))
+
+    def repeat(self, times: int) -> Holed:
+        """All rows, so many times, one after the other."""
+        return self._each(lambda part: part.repeat(times, *[1] * (part.dim() - 1)))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Holed:
+        parts = (self.x, self.observed, self.hidden, self.condition)
+        return Holed(*(part if part is None else change(part) for part in parts))  # type: ignore[arg-type]
 
     def filled(self, fill: Tensor) -> Tensor:
         """x, with `fill` where it is not observed."""
@@ -74,7 +83,7 @@ def importance_weighted(vae: VAE, rows: Holed, fill: Tensor, num_samples: int, d
     mean, drawn = torch.zeros_like(x), x.expand(draws, *x.shape).clone()
     chunk = max(1, CHUNK_VALUES // (len(rows) * vae.likelihood.bias.numel()))
     for k in (min(chunk, num_samples - done) for done in range(0, num_samples, chunk)):
-        steps, state = vae.infer(features, k)
+        steps, state = vae.infer(features, k, condition=rows.condition)
         px = vae.likelihood(state)
         observed, hidden = log_probs(px, rows)
         log_w = observed + sum(step.p.log_prob(step.z) - step.q.log_prob(step.z) for step in steps if step.q)
@@ -97,9 +106,9 @@ def gibbs(vae: VAE, reader: VAE, rows: Holed, fill: Tensor, steps: int, draws: i
     A chain per multiple imputation, each begun by the z that `reader` draws for x with `fill` in its holes. Mean and
     nll are of the second half of the `steps`.
     """
-    chains = Holed(*(part.repeat(draws, *[1] * (part.dim() - 1)) for part in (rows.x, rows.observed, rows.hidden)))
+    chains = rows.repeat(draws)
     total, log_p = torch.zeros_like(chains.x), chains.x.new_full((len(chains),), -math.inf)
-    state = reader.infer(reader.encoder(chains.filled(fill))).state[0]
+    state = reader.infer(reader.encoder(chains.filled(fill)), condition=chains.condition).state[0]
     kept = range(steps // 2, steps)
     for step in range(steps):
         px = vae.likelihood(state)
@@ -107,7 +116,7 @@ def gibbs(vae: VAE, reader: VAE, rows: Holed, fill: Tensor, steps: int, draws: i
         if step in kept:
             total += px.mean
             log_p = log_p.logaddexp(log_probs(px, chains)[1])
-        state = vae.infer(vae.encoder(x)).state[0]
+        state = vae.infer(vae.encoder(x), condition=chains.condition).state[0]
     mean = (total / len(kept)).unflatten(0, (draws, -1)).mean(0)
     log_p = log_p.unflatten(0, (draws, -1)).logsumexp(0) - math.log(draws * len(kept))
     return Imputation(rows.filled(mean), x.unflatten(0, (draws, -1)), -log_p)
@@ -146,9 +155,10 @@ def learn_holes(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], fill:
         observed = draw(len(batch)).to(vae.device)
         if batch.mask is not None:
             observed = observed & batch.mask.bool()
+        condition = vae.of(batch)
         with torch.no_grad():
-            zs = [step.z[0] for step in vae.infer(vae.encoder(batch.x)).steps]
-        loss = -_log_posterior(reader, torch.where(observed, batch.x, fill), zs).mean()
+            zs = [step.z[0] for step in vae.infer(vae.encoder(batch.x), condition=condition).steps]
+        loss = -_log_posterior(reader, torch.where(observed, batch.x, fill), zs, condition).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -156,10 +166,11 @@ def learn_holes(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], fill:
     return reader.requires_grad_(False)
 
 
-def _log_posterior(vae: VAE, x: Tensor, zs: list[Tensor]) -> Tensor:
+def _log_posterior(vae: VAE, x: Tensor, zs: list[Tensor], condition: Tensor | None) -> Tensor:
     """log q(z | x) of the z given for each level, `[B]`."""
     features, given = vae.encoder(x), iter(zs)
-    walk = descend(vae.latents.levels, lambda level, state, p: Step(next(given), level.infer(features, state), p))
+    levels, start = vae.enter(condition)
+    walk = descend(levels, lambda level, state, p: Step(next(given), level.infer(features, state), p), start)
     return sum((step.q.log_prob(step.z) for step in walk.steps if step.q), x.new_zeros(len(x)))
 
 

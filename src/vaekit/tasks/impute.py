@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,12 @@ from rich.table import Table
 from torch import Tensor
 
 from vaekit import runs
+from vaekit.batch import Batch
+from vaekit.data import table
 from vaekit.data.module import Part
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
+from vaekit.spaces import Table as TableSpace
 from vaekit.tasks import imputers
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import SHOWN, Context
@@ -47,14 +51,15 @@ def impute(
     hole: hides values of whole rows, to be scored: `half` (the lower half of an image, the last half of a vector),
         `box` (a rectangle somewhere in an image), `random` (each value by itself); box and random hide this `fraction`.
         `none` fills what is missing already. None: none for an input, random for test rows.
-    input: rows in .npy or .npz, NaN where missing, an image, or a folder of images.
+    input: rows in .npy or .npz, NaN where missing, an image, or a folder of images; a .csv or .parquet file of a table.
     n: where there is no input, as many of the first test rows; None: 256, or all where there are fewer.
     mask: an image or an array of one row, 0 (black) where the values of every row of the input are missing.
     draws: multiple imputations a row. updates: in which the encoder learns to read such holes from training rows
         (`vaekit.tasks.imputation.learn_holes`); 0 keeps it as it is.
     In holes the encoder reads the training mean, or 0 where the training rows have missing values themselves, as there.
 
-    Writes imputed.npy (the rows, filled with means), imputed.npz (mean, draws, observed) and imputed.png. Where values
+    Writes imputed.npy (the rows, filled with means), imputed.npz (mean, draws, observed) and imputed.png; of a table
+    imputed.csv and draw_1.csv, ... in place of the picture, where cells of the input stay as they are. Where values
     were hidden, also metrics.json: their RMSE and their nll in nats a value, beside those of scikit-learn's imputers.
     Raises `Refusal` for settings and files that do not fit, where nothing is missing, and for likelihoods that score
     several values together.
@@ -71,8 +76,10 @@ def impute(
         n = min(256, there) if n is None else n
         within("task.n", n, 1, there)
         x, known = _rows(context, "test", n)
+        condition = context.condition(slice(n))
     else:
         x, known = _read(input, mask, space)
+        condition = vae.of(Batch(x))  # which a file does not bring
 
     def draw(count: int) -> Tensor:
         if hole == "none":
@@ -83,7 +90,7 @@ def impute(
         observed = known if hole == "none" else known & draw(len(x))
         return Holed(x, observed, known & ~observed)
 
-    rows = hide(x, known)
+    rows = replace(hide(x, known), condition=condition)
     if rows.observed.all():
         raise Refusal("No value is missing; hide some by task.hole=random, half or box.")
     masked = context.data.in_order("train").mask is not None
@@ -104,6 +111,10 @@ def impute(
         torch.cat([part.nll for part in parts]),
     )
     _save(context, rows, imputed)
+    if isinstance(space, TableSpace):
+        given = None if input is None else table.read(input)
+        for name, x in {"imputed": imputed.mean, **{f"draw_{i}": x for i, x in enumerate(imputed.draws, 1)}}.items():
+            table.write(context.out / f"{name}.csv", x, space, given)
     if rows.hidden.any():
         train = Holed.whole(*_rows(context, "train", 10 * imputers.TRAINING_ROWS))
         figures = imputers.classical(train, hide(*_rows(context, "val", len(rows))), rows, space)
@@ -115,15 +126,19 @@ def impute(
 def draw_observed(hole: str, fraction: float, space: Real, n: int) -> Tensor:
     """Which values of n rows a `hole` of half, box or random leaves: `[n, *space.shape]`, true or false.
 
-    The channels of a pixel are hidden together.
+    The channels of a pixel, and the numbers of a table's cell, are hidden together.
     """
     size = space.shape[1:] if isinstance(space, Image) else space.shape
+    if isinstance(space, TableSpace):
+        size = (len(space.columns),)
     observed = torch.rand(n, *size) >= fraction if hole == "random" else torch.ones(n, *size, dtype=torch.bool)
     if hole == "half":
         observed[:, size[0] // 2 :] = False
     if hole == "box":
         down, right = (_interval(side, max(1, round(math.sqrt(fraction) * side)), n) for side in size)
         observed = ~(down.unsqueeze(2) & right.unsqueeze(1))
+    if isinstance(space, TableSpace):
+        return space.spread(observed)
     return observed.unsqueeze(1).expand(n, *space.shape) if isinstance(space, Image) else observed
 
 
@@ -145,8 +160,8 @@ def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> 
         raise Refusal("task.hole=box is a rectangle of an image, but the data are vectors; use task.hole=random.")
     if "factorised" not in vae.likelihood.gives:
         raise Refusal(
-            "This model's likelihood scores the channels of a pixel together, so that none can be left out; "
-            "train with likelihood=discretized_logistic."
+            "This model's likelihood scores several values together, so that none can be left out; train with "
+            "likelihood=bernoulli or likelihood=discretized_logistic."
         )
     if method == "miwae" and not vae.has_density:
         raise Refusal("This model's posterior has no density to weight by; use task.method=gibbs task.updates=0.")
@@ -164,6 +179,10 @@ def _rows(context: Context, part: Part, n: int) -> tuple[Tensor, Tensor]:
 def _read(path: str | Path, mask: str | Path | None, space: Real) -> tuple[Tensor, Tensor]:
     """The rows of a file or folder, and which of their values are known."""
     path = Path(path).expanduser()
+    if isinstance(space, TableSpace):
+        given = table.encode(table.read(path), space)
+        x = torch.from_numpy(given.x)
+        return x, torch.ones_like(x).bool() if given.mask is None else torch.from_numpy(given.mask)
     names, read = open_input(path, space)
     if path.suffix in (".npy", ".npz"):
         rows = open_rows(path, space)
@@ -181,11 +200,15 @@ def _read(path: str | Path, mask: str | Path | None, space: Real) -> tuple[Tenso
 def _save(context: Context, rows: Holed, imputed: Imputation) -> None:
     np.save(context.out / "imputed.npy", imputed.mean.numpy())
     space = context.vae.space
+    arrays = {"mean": imputed.mean, "draws": imputed.draws, "observed": rows.observed}
+    if isinstance(space, TableSpace):
+        plain: dict[str, Any] = {name: each.numpy() for name, each in arrays.items()}
+        np.savez(context.out / "imputed.npz", **plain)
+        return
     empty = torch.tensor(0.5 if isinstance(space, Image) else math.nan)  # grey, or a gap in the line
     shown = [rows.filled(empty), imputed.mean, *imputed.draws[:5]] + [rows.x] * bool(rows.hidden.any())
     rows_shown = SHOWN // len(shown) if isinstance(space, Image) else LINES
     grid = torch.stack(shown, 1)[:rows_shown].flatten(0, 1)
-    arrays = {"mean": imputed.mean, "draws": imputed.draws, "observed": rows.observed}
     context.save("imputed", grid, columns=len(shown), **arrays)
 
 

@@ -19,11 +19,14 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.data.image_folder import ImageFolder
+from vaekit.data.table import Table as TableFile
+from vaekit.data.table import write
 from vaekit.latents import tower
 from vaekit.latents.tower import Step, descend
 from vaekit.metrics.quality import nearest
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
+from vaekit.spaces import Table as TableSpace
 from vaekit.tasks.checks import flag, one_of, within
 from vaekit.tasks.classifier import Examples, accuracy, class_of, fit, of_training_rows, real_rows
 from vaekit.tasks.context import Context
@@ -51,9 +54,11 @@ def synthesize(
         `components` Gaussians for each class, fitted to draws from q(z | x) of its training rows. posterior: q(z | x)
         of training rows, whose labels are kept: variants of what is there. None: mixture where the data have labels,
         the latent space has axes and the model no labels, else prior.
-    draw: x is drawn from p(x | z); without, it is the mean. Both are rounded to the grey levels of the raw data.
+    draw: x is drawn from p(x | z), as rows of a table always are; without, it is
+        the mean. Both are rounded to the grey levels of the raw data.
     format: arrays writes synthetic.npz (x, y), to train on by data=arrays; image_folder writes images/, a PNG each in
-        a folder a class, to train on by data=image_folder. None: what the run's own data are. n: None for as many rows
+        a folder a class, to train on by data=image_folder; table writes synthetic.csv, with the columns, order,
+        decimals and categories of the original. None: what the run's own data are. n: None for as many rows
         as there are training rows.
 
     accuracy: of a classifier trained on the synthetic rows, on the test rows; accuracy_real: of one trained on as many
@@ -69,13 +74,14 @@ def synthesize(
     if source is None:
         source = "mixture" if train.label is not None and has_axes else "prior"
     if format is None:
-        format = "image_folder" if isinstance(data.source, ImageFolder) else "arrays"
+        kinds = {ImageFolder: "image_folder", TableFile: "table"}
+        format = next((name for kind, name in kinds.items() if isinstance(data.source, kind)), "arrays")
     n = len(train.indices) if n is None else n
     within("task.n", n, 1)
     within("task.components", components, 1)
     flag("task.draw", draw)
     one_of("task.source", source, ("prior", "mixture", "posterior"))
-    one_of("task.format", format, ("arrays", "image_folder"))
+    one_of("task.format", format, ("arrays", "image_folder", "table"))
     if source == "mixture" and (train.label is None or not has_axes):
         raise Refusal(
             "task.source=mixture needs labels that the model does not have, and latents without curvature; "
@@ -83,6 +89,9 @@ def synthesize(
         )
     if format == "image_folder" and not (isinstance(space, Image) and space.shape[0] in (1, 3)):
         raise Refusal(f"Rows of shape {list(space.shape)} are no pictures; use task.format=arrays.")
+    if format == "table" and not isinstance(space, TableSpace):
+        raise Refusal("The run's data are no table of named columns; use task.format=arrays.")
+    draw = draw or isinstance(space, TableSpace)
     if source == "mixture":
         draw_z = mixture(context, components)
     else:
@@ -93,6 +102,8 @@ def synthesize(
     if format == "arrays":
         arrays: dict[str, Any] = {"x": x} if labels is None else {"x": x, "y": labels.numpy()}
         np.savez(context.out / "synthetic.npz", **arrays)
+    elif format == "table" and isinstance(space, TableSpace):
+        write(context.out / "synthetic.csv", torch.from_numpy(x), space)
     else:
         classes = data.source.classes() if isinstance(data.source, ImageFolder) else None
         write_images(context.out / "images", x, labels, classes)

@@ -1,0 +1,164 @@
+"""One column of a table: what its cells may be, and the numbers that stand for them.
+
+A cell is the text that the file holds, stripped, or None where it is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+
+from vaekit.refusal import Refusal
+
+KINDS = ("real", "positive", "date", "count", "binary", "ordinal", "categorical")
+GROUPS = ("numeric", "count", "binary", "one_hot")
+QUANTILES = 200
+END = 3.5  # the normal quantile that the smallest and largest training value stand at
+Z = np.clip(torch.special.ndtri(torch.linspace(0, 1, QUANTILES, dtype=torch.float64)).numpy(), -END, END)
+DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y%m%d")
+
+
+@dataclass(frozen=True)
+class Column:
+    """kind: `real`, `positive` and `date` are one number, the normal quantile of the cell's rank among those the file
+    holds (of `positive` by its logarithm, a date by its seconds), so that several modes become one bell. `count` is
+    log(1 + n). `binary` is 0 or 1. `ordinal` (numbers in order) and `categorical` are one-hot.
+
+    categories: the cells there may be, of the last three. quantiles: `QUANTILES` values at evenly spaced probabilities,
+    of the first three. decimals: behind the point; None for as many as the value needs. form: of dates, as strptime's.
+    Raises `ValueError` for what makes no column.
+    """
+
+    name: str
+    kind: str
+    categories: Sequence[str] = ()
+    quantiles: Sequence[float] = ()
+    decimals: int | None = 0
+    form: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "categories", tuple(self.categories))  # a run's configuration holds lists
+        object.__setattr__(self, "quantiles", tuple(map(float, self.quantiles)))
+        texts = (self.name, self.form, *self.categories)
+        if self.kind not in KINDS or not all(isinstance(each, str) for each in texts):
+            raise ValueError(f"no column: {self.name!r}, {self.kind!r}")
+        whole = len(self.quantiles) == (QUANTILES if self.group == "numeric" else 0)
+        ordered = np.isfinite(self.quantiles).all() and (np.diff(self.quantiles) >= 0).all()
+        least, most = {"binary": (2, 2), "ordinal": (1, math.inf), "categorical": (1, math.inf)}.get(self.kind, (0, 0))
+        named = least <= len(self.categories) <= most and len(set(self.categories)) == len(self.categories)
+        if not (whole and ordered and named) or not (self.decimals is None or isinstance(self.decimals, int)):
+            raise ValueError(f"the {self.kind} column {self.name!r} is not whole")
+
+    @property
+    def group(self) -> str:
+        """Which of `GROUPS` its numbers are."""
+        alike = {"count": "count", "binary": "binary", "ordinal": "one_hot", "categorical": "one_hot"}
+        return alike.get(self.kind, "numeric")
+
+    @property
+    def width(self) -> int:
+        """How many numbers stand for a cell."""
+        return len(self.categories) if self.group == "one_hot" else 1
+
+    def encode(self, cells: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of n cells `[n, width]`, 0 where they are missing, and which are there `[n]`.
+
+        Raises `Refusal`, with the number of the row, for a cell that this column cannot hold.
+        """
+        there = np.array([cell is not None for cell in cells], dtype=bool)
+        if self.categories:
+            number = {category: i for i, category in enumerate(self.categories)}
+            codes = np.array([0 if cell is None else number.get(cell, -1) for cell in cells], dtype=int)
+            if (codes < 0).any():
+                row = int((codes < 0).argmax())
+                known = ", ".join(self.categories[:8]) + (", ..." if len(self.categories) > 8 else "")
+                raise Refusal(
+                    f"Row {row + 1}, column {self.name!r}: {cells[row]!r} was not seen in training, expected one of "
+                    f"{known}; leave the cell empty."
+                )
+            x = np.eye(self.width)[codes] if self.kind != "binary" else codes[:, None].astype(float)
+        else:
+            values = numbers(cells, self.name, self.kind, self.form)
+            if self.kind == "count" and ((values < 0) | (values != np.floor(values)))[there].any():
+                row = int((there & ((values < 0) | (values != np.floor(values)))).argmax())
+                raise Refusal(
+                    f"Row {row + 1}, column {self.name!r}: {cells[row]!r} is no count (0, 1, 2, ...); "
+                    f"use data.types={{{self.name}: real}}."
+                )
+            x = (np.log1p(values) if self.kind == "count" else self._ranked(values))[:, None]
+        return np.where(there[:, None], x, 0).astype(np.float32), there
+
+    def _ranked(self, values: np.ndarray) -> np.ndarray:
+        """Normal quantiles of values; beyond those seen straight on, up to three times as far."""
+        seen = np.array(self.quantiles)
+        span = seen[-1] - seen[0] or 1.0
+        grid = np.concatenate([[-3 * END], Z, [3 * END]])
+        seen = np.concatenate([[seen[0] - span], seen, [seen[-1] + span]])
+        below, above = -np.interp(-values, -seen[::-1], -grid[::-1]), np.interp(values, seen, grid)
+        # a value that fills several quantiles stands at the middle of their probabilities
+        middle = (torch.special.ndtr(torch.from_numpy(below)) + torch.special.ndtr(torch.from_numpy(above))) / 2
+        return np.where(np.abs(above - below) < 1e-9, above, torch.special.ndtri(middle).numpy())
+
+    def decode(self, x: np.ndarray) -> list[str]:
+        """The cells of numbers `[n, width]`: the nearest, of probabilities the likeliest, of ordinal ones the median.
+
+        No number lies beyond those seen in training.
+        """
+        if self.kind == "ordinal":
+            middle = x.cumsum(1) >= 0.5 * x.sum(1, keepdims=True)
+            return [self.categories[i] for i in middle.argmax(1)]
+        if self.categories:
+            return [
+                self.categories[i]
+                for i in (x.argmax(1) if self.kind == "categorical" else (x[:, 0] >= 0.5).astype(int))
+            ]
+        if self.kind == "count":
+            return [str(int(n)) for n in np.rint(np.expm1(x[:, 0].astype(np.float64))).clip(0)]
+        values = np.interp(x[:, 0].astype(np.float64), Z, self.quantiles)
+        if self.kind == "date":
+            step = 1 if "%H" in self.form else 24 * 3600
+            return [datetime.fromtimestamp(step * n, UTC).strftime(self.form) for n in (values / step).round()]
+        values = np.exp(values) if self.kind == "positive" else values
+        if self.decimals is None:
+            return [f"{value:.7g}" for value in values]
+        return [f"{value:.{self.decimals}f}" for value in values.round(self.decimals) + 0.0]  # + 0: no minus before 0
+
+
+def numbers(cells: Sequence[str | None], name: str, kind: str, form: str) -> np.ndarray:
+    """A number for each cell, `[n]` in double precision, NaN where it is missing: its logarithm where the column is
+    positive, the seconds since 1970 where it is of dates. Raises `Refusal`, with the row, for what is none.
+    """
+
+    def number(cell: str) -> float:
+        if kind == "date":
+            return datetime.strptime(cell, form).replace(tzinfo=UTC).timestamp()
+        value = float(cell)
+        return math.log(value) if kind == "positive" else value
+
+    values = np.full(len(cells), math.nan)
+    for row, cell in enumerate(cells):
+        if cell is None:
+            continue
+        try:
+            values[row] = number(cell)
+        except ValueError:
+            expected = {"positive": "a number above 0", "date": f"a date like {form}"}.get(kind, "a number")
+            raise Refusal(
+                f"Row {row + 1}, column {name!r}: got {cell!r}, expected {expected}; "
+                f"correct it, or use data.types={{{name}: categorical}}."
+            ) from None
+        if not math.isfinite(values[row]):
+            raise Refusal(
+                f"Row {row + 1}, column {name!r}: got {cell!r}, expected a finite number; leave the cell empty."
+            )
+    return values
+
+
+def quantiles(values: np.ndarray) -> list[float]:
+    """What `Column` keeps of the values `[n]` of a column, NaN left out."""
+    return np.nanquantile(values, np.linspace(0, 1, QUANTILES)).tolist()

@@ -1,0 +1,227 @@
+"""Tables that somebody saved: .csv (and .tsv, .txt, .data), .parquet."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from vaekit.columns import DATES, KINDS, Column, numbers, quantiles
+from vaekit.data.source import Rows, Split
+from vaekit.refusal import Refusal
+from vaekit.spaces import Table as Space
+
+MISSING = {"", "?", "NA", "N/A", "NaN", "nan", "null"}
+FEW = 20  # distinct whole numbers up to which they are categories in order
+MOST = 1000  # categories up to which there is one number for each
+
+Cells = dict[str, list[str | None]]  # of each column, by name
+
+
+class Table:
+    """A table in one file, .csv (a first line of names; `,`, `;` or a tab between cells) or .parquet, or in two.
+
+    Empty cells, `?`, `NA` and `NaN` are missing: the row's mask is 0 there. Spaces around cells are dropped.
+
+    test_path: a file of test rows. columns: names, of a file without a line of them. types: of a column, by name, where
+    it is another than the cells suggest (`infer`): real, positive, date, count, binary, ordinal, categorical, or
+    `ignore`, which leaves it out.
+    Quantiles and categories are those of all rows of the file, validation and test among them where there is no
+    `test_path`: marginals alone.
+    Raises `Refusal`, naming row and column, for what cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None,
+        test_path: str | Path | None = None,
+        columns: Sequence[str] | None = None,
+        types: Mapping[str, str] | None = None,
+    ):
+        if path is None:
+            raise Refusal("data.path is not set; name a .csv or .parquet file, for example data.path=rows.csv.")
+        self.path, self.test_path = Path(path).expanduser(), test_path
+        self.columns, self.types = columns, dict(types or {})
+        self.name = self.path.stem
+
+    @cached_property
+    def space(self) -> Space:
+        if unknown := self.types.keys() - self._cells.keys():
+            raise Refusal(f"data.types names {unknown.pop()!r}, expected one of {', '.join(self._cells)}.")
+        if wrong := [each for each in self.types.values() if each not in (*KINDS, "ignore")]:
+            raise Refusal(f"Got data.types with {wrong[0]}, expected {', '.join(KINDS)} or ignore.")
+        kept = {name: cells for name, cells in self._cells.items() if self.types.get(name) != "ignore"}
+        if not kept:
+            raise Refusal("data.types ignores every column; leave some.")
+        return Space.of([infer(name, cells, self.types.get(name)) for name, cells in kept.items()])
+
+    def load(self, split: Split) -> Rows | None:
+        if split == "test":
+            return None if self.test_path is None else encode(read(self.test_path, self.columns), self.space)
+        return encode(self._cells, self.space)
+
+    @cached_property
+    def _cells(self) -> Cells:
+        return read(self.path, self.columns)
+
+
+def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
+    """The cells of a file, stripped, None where they are missing. columns: see `Table`. Raises `Refusal`."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise Refusal(f"There is no file {path.absolute()}; name a .csv or .parquet file by data.path=FILE.")
+    names, rows = _parquet(path) if path.suffix == ".parquet" else _csv(path, columns)
+    if len(set(names)) < len(names) or "" in names:
+        wrong = next((name for name in names if not name or names.count(name) > 1), "")
+        raise Refusal(
+            f"{path}: the column name {wrong!r} is empty or there twice; rename it, or use data.columns=[a,b]."
+        )
+    if not rows:
+        raise Refusal(f"{path} is empty: it holds no rows; name another by data.path=FILE.")
+    return {
+        name: [None if cell in MISSING else cell for cell in each]
+        for name, each in zip(names, zip(*rows, strict=True), strict=True)
+    }
+
+
+def _csv(path: Path, columns: Sequence[str] | None) -> tuple[list[str], list[list[str]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first = file.readline()
+            file.seek(0)
+            separator = max(",;\t", key=first.count)
+            reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+            lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Refusal(f"Cannot read {path} ({error}); save it as CSV in UTF-8.") from error
+    if not lines:
+        raise Refusal(f"{path} is empty; name another file by data.path=FILE.")
+    names = list(columns) if columns else lines.pop(0)[1]
+    for number, cells in lines:
+        if len(cells) != len(names):
+            raise Refusal(
+                f"{path}, line {number}: got {len(cells)} cells, expected {len(names)}, as many as there are columns; "
+                "correct it, or use data.columns=[a,b,...]."
+            )
+    if not columns and (found := [name for name in names if _is_number(name)]):
+        raise Refusal(
+            f"{path}: the first line holds the number {found[0]}, so that it is no line of names; give them by "
+            "data.columns=[a,b,...]."
+        )
+    return names, [cells for _, cells in lines]
+
+
+def _parquet(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise Refusal("A .parquet file needs the library pyarrow; type: pip install '.[table]'") from None
+    try:
+        table = parquet.read_table(path)
+    except Exception as error:  # pyarrow raises its own kinds
+        raise Refusal(f"Cannot read {path} as parquet ({error}); save it again, or as CSV.") from error
+    columns = [["" if cell is None else str(cell).strip() for cell in each.to_pylist()] for each in table.columns]
+    return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
+
+
+def _is_number(text: str) -> bool:
+    with suppress(ValueError):
+        float(text)
+        return True
+    return False
+
+
+def infer(name: str, cells: Sequence[str | None], kind: str | None = None) -> Column:
+    """The column that these cells are of.
+
+    kind: None for what they suggest. Two different cells are binary; up to `FEW` different whole numbers ordinal; more
+    of them count, where they go from 0 on and half of those up to the largest are there; other numbers positive, where
+    all are above 0, or real; dates in one of `DATES` date; all else is categorical.
+    Raises `Refusal` for a column without cells, or one of another kind than is asked for.
+    """
+    there = [cell for cell in cells if cell is not None]
+    distinct = sorted(set(there))
+    if not there:
+        raise Refusal(f"Column {name!r} has no cell that is not missing; use data.types={{{name}: ignore}}.")
+    if any("${" in text for text in (name, *distinct)):
+        raise Refusal(f"Column {name!r} holds '${{', which configurations read as a reference; replace it.")
+    kind = kind or _suggested(distinct)
+    if kind == "count":
+        Column(name, "count").encode(cells)
+        return Column(name, "count")
+    if kind in ("real", "positive", "date"):
+        form = next((form for form in DATES if _are_dates(distinct, form)), DATES[0])
+        return Column(name, kind, (), quantiles(numbers(cells, name, kind, form)), _decimals(distinct), form)
+    if kind == "binary" and len(distinct) != 2:
+        raise Refusal(f"Column {name!r} has {len(distinct)} different cells, not two; use data.types={{{name}: real}}.")
+    if len(distinct) > MOST:
+        raise Refusal(
+            f"Column {name!r} has {len(distinct):,} different cells, expected at most {MOST:,} categories; "
+            f"use data.types={{{name}: ignore}}."
+        )
+    if all(map(_is_number, distinct)):
+        distinct.sort(key=float)
+    elif kind == "ordinal":
+        wrong = next(cell for cell in distinct if not _is_number(cell))
+        raise Refusal(
+            f"Row {cells.index(wrong) + 1}, column {name!r}: got {wrong!r}, expected a number; "
+            f"use data.types={{{name}: categorical}}."
+        )
+    return Column(name, kind, distinct)
+
+
+def _suggested(distinct: Sequence[str]) -> str:
+    if len(distinct) < 3:
+        return "binary" if len(distinct) == 2 else "categorical"
+    if all(map(_is_number, distinct)):
+        values = np.array(distinct, dtype=float)
+        if not np.isfinite(values).all() or (values != np.floor(values)).any():
+            return "positive" if values.min() > 0 else "real"
+        if len(distinct) <= FEW:
+            return "ordinal"
+        if values.min() == 0 and len(distinct) > values.max() / 2:
+            return "count"
+        return "positive" if values.min() > 0 else "real"
+    return "date" if any(_are_dates(distinct, form) for form in DATES) else "categorical"
+
+
+def _are_dates(cells: Sequence[str], form: str) -> bool:
+    with suppress(ValueError):
+        return all(datetime.strptime(cell, form) for cell in cells)
+    return False
+
+
+def _decimals(cells: Sequence[str]) -> int | None:
+    """Digits behind the point, as many as any of these cells has; None where they are written with an exponent."""
+    if any("e" in cell.lower() for cell in cells):
+        return None
+    return max(len(cell.partition(".")[2]) for cell in cells)
+
+
+def encode(cells: Cells, space: Space) -> Rows:
+    """Rows of the space. Raises `Refusal` for other columns than its own, in any order, and cells that it lacks."""
+    if missing := [column.name for column in space.columns if column.name not in cells]:
+        raise Refusal(f"The file has no column {missing[0]!r}; it has {', '.join(cells)}. Add it, its cells empty.")
+    x, mask = space.encode([cells[column.name] for column in space.columns])
+    return Rows(x, mask=None if mask.all() else mask)
+
+
+def write(path: Path, x: Tensor, space: Space, given: Cells | None = None) -> None:
+    """Write rows x `[n, *space.shape]` as CSV, with the names, order, decimals and categories of the original.
+
+    given: cells that are kept as they are, where they are not missing.
+    """
+    columns = space.decode(x)
+    if given is not None:
+        for column, cells in zip(space.columns, columns, strict=True):
+            cells[:] = [new if old is None else old for new, old in zip(cells, given[column.name], strict=True)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([column.name for column in space.columns])
+        writer.writerows(zip(*columns, strict=True))

@@ -1,0 +1,224 @@
+"""Tables: kinds of columns, the way to numbers and back, and what is refused."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from helpers import TABLE, examples
+from vaekit import runs
+from vaekit.columns import QUANTILES, Column
+from vaekit.data.module import DataModule
+from vaekit.data.table import Table, encode, infer, read, write
+from vaekit.refusal import Refusal
+
+RNG = np.random.default_rng(0)
+N = 120
+PEOPLE = {
+    "town": [["Ulm", "Bonn", "Kiel, north"][i] for i in RNG.integers(3, size=N)],
+    "height": [f"{value:.2f}" for value in RNG.normal(1.7, 0.1, N)],
+    "balance": [f"{value:.1f}" for value in RNG.normal(0, 300, N)],
+    "visits": [str(n) for n in [*range(31), *RNG.poisson(9, N - 31)]],
+    "smokes": [["no", "yes"][i] for i in RNG.integers(2, size=N)],
+    "grade": [str(n) for n in RNG.integers(1, 7, N)],
+    "born": [f"19{year}-0{month}-1{month}" for year, month in RNG.integers((50, 1), (99, 9), (N, 2))],
+}
+KINDS = ["categorical", "positive", "real", "count", "binary", "ordinal", "date"]
+
+
+def save(folder, columns=PEOPLE, name="people.csv", delimiter=","):
+    path = folder / name
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerows([list(columns), *zip(*columns.values(), strict=True)])
+    return path
+
+
+def test_kinds_are_inferred_and_may_be_said(tmp_path):
+    space = Table(save(tmp_path)).space
+    assert [column.kind for column in space.columns] == KINDS
+    assert [column.name for column in space.columns] == list(PEOPLE)
+    other = Table(tmp_path / "people.csv", types={"visits": "real", "grade": "categorical", "born": "ignore"}).space
+    assert [column.kind for column in other.columns] == [*KINDS[:3], "real", "binary", "categorical"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_rows_come_back_as_they_were(tmp_path, delimiter):
+    source = Table(save(tmp_path, delimiter=delimiter))
+    x = torch.from_numpy(source.load("train").x)
+    source.space.check(x)
+    write(tmp_path / "again.csv", x, source.space)
+    assert read(tmp_path / "again.csv") == PEOPLE
+
+
+def test_parquet_is_read_as_csv_is(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {**PEOPLE, "balance": [None, *map(float, PEOPLE["balance"][1:])], "grade": [*map(int, PEOPLE["grade"])]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "people.parquet")
+    assert read(tmp_path / "people.parquet") == {**PEOPLE, "balance": [None, *PEOPLE["balance"][1:]]}
+
+
+def test_quantiles_make_a_bell_of_several_modes_and_spikes_stand_inside():
+    modes = np.concatenate([RNG.normal(-50, 1, 500), RNG.normal(50, 1, 500)])
+    x = infer("x", [f"{value:.6f}" for value in modes]).encode([f"{value:.6f}" for value in modes])[0]
+    assert abs(x.mean()) < 0.02 and abs(x.std() - 1) < 0.02
+    zeros = ["0.000"] * 900 + [f"{value:.3f}" for value in RNG.exponential(1000, 100)]
+    column = infer("gain", zeros)
+    x, _ = column.encode(zeros)
+    assert np.abs(x[:900]).max() < 0.2, "not at the edge"
+    assert column.decode(x)[:900] == ["0.000"] * 900
+    assert column.decode(np.array([[-9.0], [9.0]])) == [min(zeros, key=float), max(zeros, key=float)]
+
+
+def test_values_beyond_those_seen_lie_further_out():
+    column = infer("x", [f"{value:.3f}" for value in RNG.normal(size=300)])
+    x, _ = column.encode(["3", "5", "8"])
+    assert 3 < x[0, 0] < x[1, 0] < x[2, 0] < 11
+
+
+def test_missing_cells_are_the_mask(tmp_path):
+    people = {**PEOPLE, "town": ["?", *PEOPLE["town"][1:]], "height": ["", "NA", *PEOPLE["height"][2:]]}
+    source = Table(save(tmp_path, people))
+    rows = source.load("train")
+    widths = [column.width for column in source.space.ordered]
+    names = np.repeat([column.name for column in source.space.ordered], widths)
+    assert set(names[~rows.mask[0]]) == {"town", "height"} and set(names[~rows.mask[1]]) == {"height"}
+    assert (rows.x[~rows.mask] == 0).all() and rows.mask[2:].all()
+    data = DataModule(source)
+    data.setup()
+    assert torch.isfinite(data.mean()).all()
+
+
+def test_a_run_keeps_the_space_exactly(tmp_path):
+    for space in (TABLE, Table(save(tmp_path)).space):
+        text = runs.describe({}, space)
+        assert runs.read_space(yaml.load(text, runs._Loader)) == space
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "evil"},
+        {"kind": "count"},
+        {"categories": []},
+        {"categories": [1, 2, 3]},
+        {"categories": ["a", "a", "b"]},
+        {"quantiles": [1.0]},
+        {"decimals": "x"},
+        {"_target_": "os.system"},
+    ],
+)
+def test_a_run_with_no_such_column_is_refused(change):
+    config = yaml.safe_load(runs.describe({}, TABLE))
+    config["space"]["columns"][0].update(change)
+    with pytest.raises(Refusal, match=r"expected one of vaekit\.spaces"):
+        runs.read_space(config)
+
+
+def test_test_rows_have_a_file_of_their_own_in_any_order(tmp_path):
+    turned = dict(reversed([(name, cells[:9]) for name, cells in PEOPLE.items()]))
+    source = Table(save(tmp_path), test_path=save(tmp_path, turned, "test.csv"))
+    assert np.array_equal(source.load("test").x, source.load("train").x[:9])
+
+
+def test_a_file_without_a_line_of_names(tmp_path):
+    (tmp_path / "x.csv").write_text("1,2\n3,4\n5,6\n")
+    with pytest.raises(Refusal, match=r"holds the number 1.*data\.columns=\[a,b"):
+        Table(tmp_path / "x.csv").space  # noqa: B018
+    assert [column.name for column in Table(tmp_path / "x.csv", columns=["a", "b"]).space.columns] == ["a", "b"]
+
+
+def changed(name, row, cell):
+    return {**PEOPLE, name: [*PEOPLE[name][: row - 1], cell, *PEOPLE[name][row:]]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "types", "sentence"),
+    [
+        (PEOPLE, {"height": "evil"}, "Got data.types with evil, expected real, positive"),
+        (PEOPLE, {"heigth": "real"}, "names 'heigth', expected one of town, height"),
+        (PEOPLE, {"town": "count"}, "Row 1, column 'town': got '.*', expected a number"),
+        (PEOPLE, {"town": "ordinal"}, "column 'town': got '.*', expected a number"),
+        (PEOPLE, {"balance": "positive"}, r"Row \d+, column 'balance': got '-.*', expected a number above 0"),
+        (PEOPLE, {"height": "count"}, "Row 1, column 'height': '.*' is no count"),
+        (PEOPLE, {"town": "date"}, "Row 1, column 'town': got '.*', expected a date"),
+        (PEOPLE, {"town": "binary"}, "'town' has 3 different cells, not two"),
+        (changed("height", 7, "inf"), {}, "Row 7, column 'height': got 'inf', expected a finite number"),
+        ({**PEOPLE, "height": ["?"] * N}, {}, "'height' has no cell that is not missing; use data.types={height: ign"),
+        ({**PEOPLE, "town": [f"${{oc.env:{i}}}" for i in range(N)]}, {}, "'town' holds"),
+        ({**PEOPLE, "": PEOPLE["town"]}, {}, "the column name '' is empty or there twice"),
+    ],
+)
+def test_columns_that_are_none_are_refused(tmp_path, columns, types, sentence):
+    with pytest.raises(Refusal, match=sentence):
+        Table(save(tmp_path, columns), types=types).space  # noqa: B018
+
+
+def test_an_identifier_is_refused():
+    with pytest.raises(Refusal, match=r"2,000 different cells.*data\.types=\{id: ignore\}"):
+        infer("id", [f"id-{i}" for i in range(2000)])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "is empty"),
+        ("a,b\n", "is empty: it holds no rows"),
+        ("a,b\nx,1\ny,2,3\n", "line 3: got 3 cells, expected 2"),
+        ("a,a\nx,1\n", "the column name 'a' is empty or there twice"),
+        (b"a,b\n\xff\xfe,1\n", "Cannot read"),
+    ],
+)
+def test_files_that_are_no_table_are_refused(tmp_path, text, sentence):
+    (tmp_path / "x.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(Refusal, match=sentence):
+        Table(tmp_path / "x.csv").space  # noqa: B018
+
+
+def test_no_file_is_refused(tmp_path):
+    with pytest.raises(Refusal, match=r"data\.path is not set"):
+        Table(None)
+    with pytest.raises(Refusal, match="There is no file"):
+        Table(tmp_path / "none.csv").space  # noqa: B018
+
+
+def test_what_training_did_not_see_is_refused_with_its_row_and_column():
+    with pytest.raises(Refusal, match="Row 2, column 'town': 'Rome' was not seen in training, expected one of Ulm"):
+        encode(
+            {
+                "town": ["Ulm", "Rome"],
+                "height": ["1.5"] * 2,
+                "children": ["1"] * 2,
+                "smokes": ["no"] * 2,
+                "grade": ["1"] * 2,
+            },
+            TABLE,
+        )
+    with pytest.raises(Refusal, match="has no column 'height'"):
+        encode({"town": ["Ulm"]}, TABLE)
+
+
+def test_means_become_the_nearest_likeliest_and_median_cells():
+    grade = next(column for column in TABLE.columns if column.name == "grade")
+    assert grade.decode(np.array([[0.4, 0.0, 0.3, 0.3]])) == ["3"]
+    assert Column("c", "categorical", grade.categories).decode(np.array([[0.4, 0.0, 0.3, 0.3]])) == ["1"]
+    assert Column("n", "count").decode(np.log1p(np.array([[2.4], [0.6]]))) == ["2", "1"]
+    few = Column("x", "real", quantiles=np.linspace(-1, 1, QUANTILES), decimals=1)
+    assert few.decode(np.array([[0.0], [-0.001]])) == ["0.0", "0.0"], "no minus before a zero"
+    with pytest.raises(Refusal, match="means of categories"):
+        TABLE.check(examples(TABLE, 3).x * 0.5)
+
+
+@pytest.mark.skipif("VAEKIT_DATA" not in os.environ, reason="VAEKIT_DATA names no folder of real data")
+def test_the_wine_table():
+    path = Path(os.environ["VAEKIT_DATA"]) / "Tabular/uci/winequality-red.csv"
+    source = Table(path)
+    assert [column.kind for column in source.space.columns].count("ordinal") == 1
+    x = source.load("train").x
+    assert x.shape[0] == 1599 and np.abs(x[:, : source.space.sizes[0]].std(0) - 1).max() < 0.2

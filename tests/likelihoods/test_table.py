@@ -1,0 +1,61 @@
+"""A table's likelihood: a marginal for each kind of column."""
+
+import itertools
+from types import SimpleNamespace
+
+import torch
+
+from helpers import SMALL, TABLE, build, examples
+
+
+def likelihood():
+    return build(TABLE, "model=table_vae", "likelihood=table", *SMALL)[0].likelihood.double()
+
+
+def test_probabilities_of_all_cells_together_sum_to_one():
+    px = likelihood()(torch.randn(1, 3, dtype=torch.float64))
+    grid = torch.linspace(-20, 20, 4001, dtype=torch.float64)
+    cells = itertools.product(("Ulm", "Bonn", "Kiel"), map(str, range(60)), ("no", "yes"), ("1", "2", "3", "6"))
+    town, children, smokes, grade = zip(*cells, strict=True)
+    x = torch.from_numpy(TABLE.encode([town, ["1.5"] * len(town), children, smokes, grade])[0]).double()
+    of_real = px.base_dist.log_prob(grid[:, None, None].expand(-1, 1, TABLE.size))[..., 0].exp()
+    height = torch.trapezoid(of_real, grid, dim=0)
+    others = (px.log_prob(x[:, None]) - px.base_dist.log_prob(x[:, None])[..., 0]).exp().sum(0)
+    torch.testing.assert_close(height, torch.ones_like(height))
+    torch.testing.assert_close(others, torch.ones_like(others), atol=1e-4, rtol=0)
+
+
+def test_draws_are_as_frequent_as_their_probability_says():
+    px = likelihood()(torch.randn(1, 3, dtype=torch.float64))
+    torch.manual_seed(0)
+    x = px.sample((20_000,))[:, 0]
+    TABLE.check(x.float())
+    counts = TABLE.sizes[0]
+    expected = px.mean[0].clone()
+    expected[counts] = expected[counts].expm1()  # log(1 + the mean), not the mean of log(1 + n)
+    x[:, counts] = x[:, counts].expm1()
+    torch.testing.assert_close(x.mean(0), expected, atol=0.05, rtol=0.03)
+
+
+def test_starts_at_the_frequencies_of_the_data():
+    each = likelihood()
+    mean = examples(TABLE, 200, dtype=torch.float64).x.mean(0)
+    each.start_from(SimpleNamespace(mean=lambda: mean))
+    bias = each.bias
+    torch.testing.assert_close(each.distribution(*bias).mean, mean, atol=1e-6, rtol=0)
+
+
+def test_a_missing_cell_costs_nothing_and_carries_no_gradient():
+    vae, _ = build(TABLE, "model=table_vae", "likelihood=table", *SMALL)
+    batch = examples(TABLE, 4)
+    missing = TABLE.ordered.index(next(each for each in TABLE.columns if each.name == "town"))
+    there = torch.ones(4, len(TABLE.columns))
+    there[:, missing] = 0
+    batch.mask = TABLE.spread(there)
+    batch.x = batch.x * batch.mask
+    vae.zero_grad()
+    terms = vae(batch, 1)
+    terms.log_px.sum().backward()
+    hidden = vae.likelihood.bias.grad[0][~batch.mask[0].bool()]
+    assert len(hidden) == 3 and (hidden == 0).all()
+    assert (vae.likelihood.bias.grad[0][batch.mask[0].bool()] != 0).all()
