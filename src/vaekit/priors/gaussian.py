@@ -39,6 +39,10 @@ class Gaussian(nn.Module):
 
     @torch.no_grad()
     def start_at(self, z: Tensor) -> None:
-        """Start at the mean and the spread of codes z `[N, *space.shape]`."""
-        self.loc.copy_(z.mean(0))
-        self.log_scale.copy_(z.std(0).log())
+        """Start at the mean and the spread of codes z `[N, *space.shape]`; given a context, whatever it is."""
+        if hasattr(self, "head"):
+            values = z.transpose(0, 1).flatten(1)  # the places of a map share one
+            self.head.bias.copy_(torch.cat([values.mean(1), values.std(1).log()]))
+        else:
+            self.loc.copy_(z.mean(0))
+            self.log_scale.copy_(z.std(0).log())
