@@ -39,51 +39,23 @@ def normed(channels: int) -> tuple[nn.Module, nn.Module]:
     return nn.GroupNorm(channels // math.gcd(channels, 8), channels), nn.SiLU()
 
 
-class Encoder(nn.Module):
-    """x `[N, C, H, W]` -> features `[N, features]`; each of `channels` is a stage of `blocks` at half the size."""
+def down(colours: int, channels: Sequence[int], blocks: int) -> list[nn.Module]:
+    """`[N, colours, H, W]` -> `[N, channels[-1], h, w]`, normalised; each of `channels` is a stage at half the size."""
+    body: list[nn.Module] = []
+    for a, b in zip([colours, *channels[:-1]], channels, strict=True):
+        body += [nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1), *[Block(b) for _ in range(blocks)]]
+    return [*body, *normed(channels[-1])]
 
-    reads = Image
 
-    def __init__(self, space: Real, channels: Sequence[int], blocks: int = 1, features: int = 256):
+class Up(nn.Module):
+    """State -> `[N, params, C, H, W]`: `seed` makes a map of it, then come the stages of `down`, backwards."""
+
+    def __init__(self, seed: nn.Module, space: Real, params: int, channels: Sequence[int], blocks: int):
         super().__init__()
-        colours, *size = space.shape
-        height, width = halvings((size[0], size[1]), len(channels))[-1]
-        body: list[nn.Module] = []
-        for a, b in zip([colours, *channels[:-1]], channels, strict=True):
-            body += [nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1), *[Block(b) for _ in range(blocks)]]
-        body += [*normed(channels[-1]), nn.Flatten(), nn.Linear(channels[-1] * height * width, features), nn.SiLU()]
-        self.body = nn.Sequential(*body)
-        self.out_shape = (features,)
-        glorot(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
-
-
-class Decoder(nn.Module):
-    """Latent state `[N, *in_shape]` -> `[N, params, C, H, W]`: the encoder's stages, backwards."""
-
-    def __init__(
-        self,
-        in_shape: tuple[int, ...],
-        space: Real,
-        params: int,
-        channels: Sequence[int],
-        blocks: int = 1,
-        features: int = 256,
-    ):
-        super().__init__()
-        self.in_shape = in_shape
         self.out_shape = (params, *space.shape)
         colours, *size = space.shape
         self.sizes = halvings((size[0], size[1]), len(channels))[::-1]
-        self.seed = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(math.prod(in_shape), features),
-            nn.SiLU(),
-            nn.Linear(features, channels[-1] * math.prod(self.sizes[0])),
-            nn.Unflatten(1, (channels[-1], *self.sizes[0])),
-        )
+        self.seed = seed
         widths = [*reversed(channels), channels[0]]
         self.stages = nn.ModuleList(
             nn.Sequential(*[Block(a) for _ in range(blocks)], nn.Conv2d(a, b, kernel_size=3, padding=1))
@@ -99,3 +71,46 @@ class Decoder(nn.Module):
         for stage, size in zip(self.stages, self.sizes[1:], strict=True):
             h = functional.interpolate(stage(h), size=size, mode="nearest")
         return self.head(h).unflatten(1, self.out_shape[:2])
+
+
+class Encoder(nn.Module):
+    """x `[N, C, H, W]` -> features `[N, features]`; each of `channels` is a stage of `blocks` at half the size."""
+
+    reads = Image
+
+    def __init__(self, space: Real, channels: Sequence[int], blocks: int = 1, features: int = 256):
+        super().__init__()
+        colours, *size = space.shape
+        height, width = halvings((size[0], size[1]), len(channels))[-1]
+        flat = channels[-1] * height * width
+        self.body = nn.Sequential(*down(colours, channels, blocks), nn.Flatten(), nn.Linear(flat, features), nn.SiLU())
+        self.out_shape = (features,)
+        glorot(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class Decoder(Up):
+    """Latent state `[N, *in_shape]` -> `[N, params, C, H, W]`: the encoder's stages, backwards."""
+
+    def __init__(
+        self,
+        in_shape: tuple[int, ...],
+        space: Real,
+        params: int,
+        channels: Sequence[int],
+        blocks: int = 1,
+        features: int = 256,
+    ):
+        _, height, width = space.shape
+        shape = (channels[-1], *halvings((height, width), len(channels))[-1])
+        seed = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(math.prod(in_shape), features),
+            nn.SiLU(),
+            nn.Linear(features, math.prod(shape)),
+            nn.Unflatten(1, shape),
+        )
+        super().__init__(seed, space, params, channels, blocks)
+        self.in_shape = in_shape
