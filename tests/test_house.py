@@ -22,7 +22,8 @@ LEVELS = [
     ["terms"],
     ["vae"],
     ["objectives", "penalties", "metrics", "figures", "coding"],
-    ["compatibility", "optimizers"],
+    ["media"],
+    ["compatibility", "optimizers", "album"],
     ["compose", "summary"],
     ["training", "runs", "callbacks", "csv_logger", "processes"],
     ["tasks", "sweep_summary"],
@@ -42,7 +43,7 @@ GROUPS = {
     "objective": {"weights"},
     "penalty": {"penalty", "critic", "aggregate"},
     "schedule": {"schedule"},
-    "task": {"context", "inputs", "checks", "classifier", "quality", "model_card", "anomaly", "imputation", "imputers"},
+    "task": {"context", "checks", "classifier", "quality", "model_card", "anomaly", "imputation", "imputers"},
 }
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 

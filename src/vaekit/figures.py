@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit.batch import Batch
-from vaekit.spaces import Image, Real, Table
-from vaekit.vae import VAE
+from vaekit.spaces import Image
 
 
 def _pyplot():
@@ -26,19 +24,20 @@ def _pyplot():
     return pyplot
 
 
-def save_grid(path: Path, x: Tensor, space: Real, columns: int | None = None) -> None:
-    """Draw x `[N, *space.shape]` as a grid of pictures, or as one line each where the data are vectors."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    columns = columns or math.ceil(math.sqrt(len(x)))
-    if isinstance(space, Image):
-        _picture(x, space, columns).save(path)
-        return
+def save_lines(path: Path, x: Tensor, columns: int) -> None:
+    """Draw vectors x `[N, *shape]`, a panel with a line each."""
     pyplot = _pyplot()
     rows = math.ceil(len(x) / columns)
     figure, axes = pyplot.subplots(rows, columns, figsize=(1.6 * columns, 1.2 * rows), sharex=True, sharey=True)
     for axis, row in zip(np.ravel(axes), x.flatten(1).cpu(), strict=False):
         axis.plot(row, linewidth=1)
     _save(figure, path)
+
+
+def save_grid(path: Path, x: Tensor, space: Image, columns: int) -> None:
+    """Draw images x `[N, *space.shape]` as a grid."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _picture(x, space, columns).save(path)
 
 
 def _picture(x: Tensor, space: Image, columns: int) -> Any:
@@ -141,32 +140,3 @@ def _save(figure, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     _pyplot().close(figure)
-
-
-def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
-    """Everything in a run's figures/: samples, reconstructions, interpolations, latent map, learning curves; in a
-    taller tower the rate of each level. Samples of a model with classes are a row a class, of ten classes at most. Rows
-    of a table are no pictures, and left out.
-    """
-    figures, examples = folder / "figures", examples.to(vae.device)
-    x, known = examples.x, vae.of(examples)
-    if not isinstance(vae.space, Table):
-        _draw_examples(figures, vae, x, known)
-    save_latent_map(figures / "latent_map.png", vae.encode(x, condition=known)[0].flatten(1), examples.label)
-    if len(vae.latents.levels) > 1:
-        with torch.no_grad():
-            save_rates(figures / "rates.png", torch.stack(vae(examples).rates).mean(1))
-    if (metrics := folder / "metrics.csv").exists():
-        save_curves(figures / "learning_curves.png", metrics)
-
-
-def _draw_examples(figures: Path, vae: VAE, x: Tensor, known: Tensor | None) -> None:
-    """Samples, reconstructions and interpolations. known: the condition of each x."""
-    asked = None if vae.condition is None else vae.condition.rows(80)
-    samples = vae.sample(64 if asked is None else len(asked), condition=asked)
-    save_grid(figures / "samples.png", samples, vae.space, columns=8)
-    pairs = torch.stack([x[:32], vae.reconstruct(x[:32], condition=None if known is None else known[:32])], 1)
-    save_grid(figures / "reconstructions.png", pairs.flatten(0, 1), vae.space, columns=8)
-    n = min(8, len(x) // 2)
-    walks = vae.interpolate(x[:n], x[n : 2 * n], steps=10, condition=None if known is None else known[:n])
-    save_grid(figures / "interpolations.png", walks.flatten(0, 1), vae.space, columns=10)

@@ -37,6 +37,15 @@ class Real:
         """`binary`, `discrete`, `unit` (real, in [0, 1]), `continuous` or `table`: what a likelihood must score."""
         return "continuous"
 
+    @property
+    def places(self) -> tuple[int, ...]:
+        """What can be missing by itself, as a shape: a value, a pixel, a cell of a table."""
+        return self.shape
+
+    def spread(self, each: Tensor) -> Tensor:
+        """What is said of each place, `[..., *places]`, of each of its values, `[..., *shape]`."""
+        return each
+
     def path(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """The points at times `t` `[T]` of the straight line from `a` to `b` (`[..., *shape]`): `[T, ..., *shape]`."""
         return torch.lerp(a.unsqueeze(0), b.unsqueeze(0), t.reshape(-1, *[1] * a.dim()).to(a))
@@ -69,6 +78,13 @@ class Image(Real):
         if self.dequantized or self.levels is None:
             return "unit"
         return "binary" if self.levels == 2 else "discrete"
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        return self.shape[1:]
+
+    def spread(self, each: Tensor) -> Tensor:
+        return each.unsqueeze(-3).expand(*each.shape[:-2], *self.shape)
 
     def bits_per_dim(self, nll: Tensor | float) -> Tensor | float | None:
         """Bits per dimension of the discrete image.
@@ -131,8 +147,12 @@ class Table(Real):
         alone = [groups.count(group) for group in GROUPS[:-1]]
         return [*alone, *(column.width for column in self.ordered[sum(alone) :])]
 
+    @property
+    def places(self) -> tuple[int, ...]:
+        """`ordered`."""
+        return (len(self.columns),)
+
     def spread(self, each: Tensor) -> Tensor:
-        """What is said of each of `ordered`, `[..., columns]`, of each of its numbers, `[..., *shape]`."""
         return each.repeat_interleave(torch.tensor([column.width for column in self.ordered]), -1)
 
     def encode(self, cells: Sequence[Sequence[str | None]]) -> tuple[np.ndarray, np.ndarray]:

@@ -19,9 +19,9 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 from vaekit import compatibility, runs, shards
+from vaekit.album import draw_run
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.compose import compose
-from vaekit.figures import draw_run
 from vaekit.processes import one_job
 from vaekit.refusal import Refusal, building
 from vaekit.summary import composition, results

@@ -175,7 +175,7 @@ def test_a_refusal_ends_the_process_with_code_1(tmp_path):
         (["task=vary", "task.index=359"], "use task.index=358"),
         (["task=vary", "task.n=0"], "use task.n=1"),
         (["task=vary", "task.temperature=-1"], "use task.temperature=1"),
-        (["task=vary", "task.input=nowhere.png"], "name an image"),
+        (["task=vary", "task.input=nowhere.png"], "name one that is there"),
         (["task=sample", "task.quality=maybe"], "use task.quality=true"),
         (["task=evaluate", "task.rows=1"], "use task.rows=2"),
         (["task=traverse", "task.n=0"], "use task.n=1"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import json
 import lzma
 import os
 import time
@@ -85,7 +84,7 @@ def compress(
         **_bounds(context, x, condition, num_samples),
         **_others(x, space.levels),
     }
-    (context.out / "compression.json").write_text(json.dumps(bits, indent=2) + "\n")
+    context.write_json("compression.json", bits)
     table = Table("", "bits per dimension", title=f"{len(x):,} examples", title_justify="left")
     for name, value in bits.items():
         table.add_row(

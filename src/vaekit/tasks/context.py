@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,18 +19,13 @@ from torch import Tensor
 
 from vaekit import runs
 from vaekit.batch import Batch
-from vaekit.data import table
 from vaekit.data.batches import Batches
 from vaekit.data.module import DataModule
-from vaekit.figures import save_grid
+from vaekit.media.medium import Medium, medium
 from vaekit.refusal import Refusal
-from vaekit.spaces import Table
 from vaekit.summary import describe_space
 from vaekit.tasks.checks import within
-from vaekit.tasks.inputs import open_input
 from vaekit.vae import VAE
-
-SHOWN = 256  # pictures in a grid at most: more are too small to be looked at
 
 
 @dataclass
@@ -78,15 +74,20 @@ class Context:
         """A raw batch in the data space, on the device."""
         return self.data.transform(batch.to(self.vae.device), training=False)
 
+    @property
+    def medium(self) -> Medium:
+        """How examples are read from people's files, and written into files."""
+        return medium(self.vae.space)
+
     def read(self, path: str | Path) -> tuple[Sequence[Any], Iterator[Batch]]:
-        """The names of the examples in a file or folder (see `open_input`), and batches of them, on the device."""
-        if isinstance(self.vae.space, Table):
-            rows = table.encode(table.read(path), self.vae.space)
-            batches = Batches(rows, torch.arange(len(rows)), self.batch_size)
-            return range(len(rows)), map(self.ready, batches)
-        names, read = open_input(path, self.vae.space)
+        """The names of the examples in a file or folder (see `Medium.open`), and batches of them, on the device."""
+        names, read = self.medium.find(path)
         starts = range(0, len(names), self.batch_size)
-        return names, (Batch(read(slice(i, i + self.batch_size)).to(self.vae.device)) for i in starts)
+        return names, (read(slice(i, i + self.batch_size)).to(self.vae.device) for i in starts)
+
+    def read_one(self, path: str | Path) -> Tensor:
+        """The one example in a file, `[1, *space.shape]`, on the device."""
+        return self.medium.one(path).to(self.vae.device)
 
     def examples(self, numbers: slice) -> Tensor:
         """These of the test examples, `[n, *space.shape]`, in the data space."""
@@ -103,6 +104,10 @@ class Context:
     def chunks(self, n: int) -> list[int]:
         """n in parts of at most batch_size, so that what is on the device does not grow with n."""
         return [min(self.batch_size, n - done) for done in range(0, n, self.batch_size)]
+
+    def write_json(self, name: str, figures: Mapping[str, Any]) -> None:
+        """Write the file NAME, for programs."""
+        (self.out / name).write_text(json.dumps(figures, indent=2) + "\n")
 
     def save(self, name: str, grid: Tensor, columns: int, **arrays: Tensor) -> None:
         """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`, and NAME.npz, all of `arrays`."""
@@ -137,12 +142,8 @@ class Context:
             return {key: torch.from_numpy(np.load(file.name, mmap_mode="c")) for key, file in files.items()}
 
     def show(self, name: str, grid: Tensor, columns: int) -> None:
-        """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`; of a table NAME.csv, all."""
-        if isinstance(self.vae.space, Table):
-            table.write(self.out / f"{name}.csv", grid, self.vae.space)
-            return
-        rows = max(1, SHOWN // columns)
-        save_grid(self.out / f"{name}.png", grid[: rows * columns], self.vae.space, columns)
+        """Write examples `[N, *space.shape]` for people: NAME.png, the first of them in a grid; of a table NAME.csv."""
+        self.medium.write(self.out / name, grid, columns)
 
 
 def open_run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich.console import Console
@@ -26,6 +25,6 @@ def describe(context: Context) -> dict[str, Any]:
         "parameters": sum(weights.numel() for weights in vae.parameters()),
         "parts": [{**row._asdict(), "part": row.part.strip()} for row in parts(vae, objective, {}, data)],
     }
-    (context.out / "describe.json").write_text(json.dumps(found, indent=2) + "\n")
+    context.write_json("describe.json", found)
     Console().print(composition(vae, objective, {}, data))
     return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import torch
 from rich.console import Console
@@ -46,7 +44,7 @@ def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
         codes.append(torch.cat([z.flatten(1) for z in levels], 1).cpu())
     seed = int(torch.randint(2**31, ()))
     figures, maps = disentanglement(torch.cat(codes).numpy(), factors[:, varied], seed)
-    (context.out / "disentanglement.json").write_text(json.dumps(figures, indent=2) + "\n")
+    context.write_json("disentanglement.json", figures)
     save_heat_maps(context.out / "disentanglement.png", maps, [names[number] for number in varied])
     table = Table("metric", "", title="Disentanglement", title_justify="left")
     for name, value in figures.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 
 import numpy as np
 import torch
@@ -92,7 +91,7 @@ def judge(context: Context, rows: int) -> dict[str, dict[str, float]]:
         name: representation(learnt, label, tested, test_label, seed())
         for name, (learnt, tested) in track(pairs.items(), "judging")
     }
-    (context.out / "embed.json").write_text(json.dumps(found, indent=2) + "\n")
+    context.write_json("embed.json", found)
     title = f"What tells the label: {len(x):,} training rows, {len(test_x):,} test rows"
     table = Table("from", *found["codes"], title=title, title_justify="left")
     for name, figures in found.items():

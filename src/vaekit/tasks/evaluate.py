@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -48,7 +47,7 @@ def evaluate(context: Context, num_samples: int | None = None, rows: int = 1000)
     metrics = measure(context, num_samples)
     runs.write_metrics(context.out, metrics)
     details = look_closer(context, num_samples, rows)
-    (context.out / "evaluation.json").write_text(json.dumps({**metrics, **details}, indent=2) + "\n")
+    context.write_json("evaluation.json", {**metrics, **details})
     draw(context.out / "evaluation.png", details)
     Console().print(results(metrics))
     return metrics
@@ -62,7 +61,7 @@ def measure(context: Context, num_samples: int) -> dict[str, float]:
     with torch.no_grad():
         for index, batch in enumerate(track(context.test, "evaluating")):  # the very steps of the test after training
             training.on_test_batch_start(batch, index)
-            training.test_step(context.data.transform(batch.to(context.vae.device), training=False), index)
+            training.test_step(context.ready(batch), index)
     return {f"test/{name}": value for name, value in training.evaluation.compute().items()}
 
 
@@ -78,8 +77,7 @@ def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]
     """
     part = context.data.in_order("test")
     part.indices = part.indices[torch.randperm(len(part.indices))[:rows]]
-    vae, transform = context.vae, context.data.transform
-    batches = [transform(batch.to(context.vae.device), training=False) for batch in part]
+    vae, batches = context.vae, [context.ready(batch) for batch in part]
     features = [vae.encoder(batch.x) for batch in batches]
     found = dict[str, Any]()
     if vae.has_density:

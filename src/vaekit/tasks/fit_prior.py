@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vaekit import runs
+from vaekit.album import draw_run
 from vaekit.compose import compose
 from vaekit.data.module import Part
-from vaekit.figures import draw_run
 from vaekit.refusal import Refusal
 from vaekit.tasks.checks import positive, within
 from vaekit.tasks.context import Context

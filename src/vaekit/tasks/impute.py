@@ -16,19 +16,15 @@ from torch import Tensor
 
 from vaekit import runs
 from vaekit.batch import Batch
-from vaekit.data import table
 from vaekit.data.module import Part
+from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
-from vaekit.spaces import Table as TableSpace
 from vaekit.tasks import imputers
 from vaekit.tasks.checks import one_of, within
-from vaekit.tasks.context import SHOWN, Context
+from vaekit.tasks.context import Context
 from vaekit.tasks.imputation import Holed, Imputation, gibbs, importance_weighted, learn_holes
-from vaekit.tasks.inputs import open_input, open_rows, read_one, to_space
 from vaekit.vae import VAE
-
-LINES = 8  # vectors drawn: a panel each takes time
 
 
 def impute(
@@ -78,7 +74,7 @@ def impute(
         x, known = _rows(context, "test", n)
         condition = context.condition(slice(n))
     else:
-        x, known = _read(input, mask, space)
+        x, known = _read(context, input, mask)
         condition = vae.of(Batch(x))  # which a file does not bring
 
     def draw(count: int) -> Tensor:
@@ -110,11 +106,7 @@ def impute(
         torch.cat([part.draws for part in parts], 1),
         torch.cat([part.nll for part in parts]),
     )
-    _save(context, rows, imputed)
-    if isinstance(space, TableSpace):
-        given = None if input is None else table.read(input)
-        for name, x in {"imputed": imputed.mean, **{f"draw_{i}": x for i, x in enumerate(imputed.draws, 1)}}.items():
-            table.write(context.out / f"{name}.csv", x, space, given)
+    _save(context, rows, imputed, input)
     if rows.hidden.any():
         train = Holed.whole(*_rows(context, "train", 10 * imputers.TRAINING_ROWS))
         figures = imputers.classical(train, hide(*_rows(context, "val", len(rows))), rows, space)
@@ -126,20 +118,16 @@ def impute(
 def draw_observed(hole: str, fraction: float, space: Real, n: int) -> Tensor:
     """Which values of n rows a `hole` of half, box or random leaves: `[n, *space.shape]`, true or false.
 
-    The channels of a pixel, and the numbers of a table's cell, are hidden together.
+    The values of a place (`Real.places`) are hidden together.
     """
-    size = space.shape[1:] if isinstance(space, Image) else space.shape
-    if isinstance(space, TableSpace):
-        size = (len(space.columns),)
+    size = space.places
     observed = torch.rand(n, *size) >= fraction if hole == "random" else torch.ones(n, *size, dtype=torch.bool)
     if hole == "half":
         observed[:, size[0] // 2 :] = False
     if hole == "box":
         down, right = (_interval(side, max(1, round(math.sqrt(fraction) * side)), n) for side in size)
         observed = ~(down.unsqueeze(2) & right.unsqueeze(1))
-    if isinstance(space, TableSpace):
-        return space.spread(observed)
-    return observed.unsqueeze(1).expand(n, *space.shape) if isinstance(space, Image) else observed
+    return space.spread(observed)
 
 
 def _interval(side: int, length: int, n: int) -> Tensor:
@@ -176,40 +164,24 @@ def _rows(context: Context, part: Part, n: int) -> tuple[Tensor, Tensor]:
     return batch.x, known.bool()
 
 
-def _read(path: str | Path, mask: str | Path | None, space: Real) -> tuple[Tensor, Tensor]:
+def _read(context: Context, path: str | Path, mask: str | Path | None) -> tuple[Tensor, Tensor]:
     """The rows of a file or folder, and which of their values are known."""
-    path = Path(path).expanduser()
-    if isinstance(space, TableSpace):
-        given = table.encode(table.read(path), space)
-        x = torch.from_numpy(given.x)
-        return x, torch.ones_like(x).bool() if given.mask is None else torch.from_numpy(given.mask)
-    names, read = open_input(path, space)
-    if path.suffix in (".npy", ".npz"):
-        rows = open_rows(path, space)
-        known = ~np.isnan(rows)
-        x = to_space(np.where(known, rows, rows.dtype.type(0)), space, path)
-    else:
-        x, known = read(slice(None)), np.ones((len(names), *space.shape), dtype=bool)
+    x, known = context.medium.holed(path)
     if mask is not None:
+        space = context.vae.space
         grey = replace(space, levels=None) if isinstance(space, Image) else space
-        known = known & (read_one(mask, grey) >= 0.5).numpy()
-    known = torch.from_numpy(known)
+        known = known & (medium(grey).one(mask) >= 0.5)
     return x * known, known
 
 
-def _save(context: Context, rows: Holed, imputed: Imputation) -> None:
+def _save(context: Context, rows: Holed, imputed: Imputation, source: str | Path | None) -> None:
     np.save(context.out / "imputed.npy", imputed.mean.numpy())
-    space = context.vae.space
     arrays = {"mean": imputed.mean, "draws": imputed.draws, "observed": rows.observed}
-    if isinstance(space, TableSpace):
-        plain: dict[str, Any] = {name: each.numpy() for name, each in arrays.items()}
-        np.savez(context.out / "imputed.npz", **plain)
-        return
-    empty = torch.tensor(0.5 if isinstance(space, Image) else math.nan)  # grey, or a gap in the line
-    shown = [rows.filled(empty), imputed.mean, *imputed.draws[:5]] + [rows.x] * bool(rows.hidden.any())
-    rows_shown = SHOWN // len(shown) if isinstance(space, Image) else LINES
-    grid = torch.stack(shown, 1)[:rows_shown].flatten(0, 1)
-    context.save("imputed", grid, columns=len(shown), **arrays)
+    plain: dict[str, Any] = {name: each.numpy() for name, each in arrays.items()}
+    np.savez(context.out / "imputed.npz", **plain)
+    truth = rows.x if rows.hidden.any() else None
+    holed = rows.filled(torch.tensor(math.nan))
+    context.medium.write_imputed(context.out, holed, imputed.mean, imputed.draws, truth, source)
 
 
 def _report(context: Context, figures: dict[str, tuple[float, float]], rows: Holed) -> None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from vaekit.figures import save_walk
+from vaekit.media.medium import SHOWN
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.tasks.checks import within
-from vaekit.tasks.context import SHOWN, Context
-from vaekit.tasks.inputs import read_one
+from vaekit.tasks.context import Context
 
 
 def interpolate(
@@ -38,7 +38,7 @@ def interpolate(
         raise Refusal("Got one of task.a and task.b, expected both or neither; use task.a=FILE task.b=FILE.")
     pairs: Iterable[tuple[Tensor, Tensor, Any]]
     if a is not None and b is not None:
-        start, end = (read_one(file, context.vae.space).to(context.vae.device) for file in (a, b))
+        start, end = (context.read_one(file) for file in (a, b))
         n, pairs = 1, [(start, end, label)]
     else:
         within("task.n", n, 1, len(context.test.indices) // 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import torch
@@ -31,7 +30,7 @@ def judge(context: Context, temperature: float | Sequence[float] = 1.0) -> dict[
     made = torch.cat([features(classifier, context.vae.sample(chunk, temperature)) for chunk in chunks])
     seen, others = (features(classifier, rows.some(n)) for rows in (test, train))
     found = {"samples": quality(seen, made), "real": quality(seen, others)}
-    (context.out / "quality.json").write_text(json.dumps(found, indent=2) + "\n")
+    context.write_json("quality.json", found)
     table = Table("", *found["samples"], title=f"Quality, {n:,} examples each", title_justify="left")
     for name, figures in found.items():
         table.add_row(name, *(f"{value:.4g}" for value in figures.values()))

@@ -6,8 +6,9 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from vaekit.media.medium import SHOWN
 from vaekit.tasks.checks import within
-from vaekit.tasks.context import SHOWN, Context
+from vaekit.tasks.context import Context
 
 
 def reconstruct(context: Context, n: int = 32, levels: int | None = None) -> Tensor:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from rich.progress import track
 from torch import Tensor
 
-from vaekit.spaces import Table
 from vaekit.tasks.checks import flag, positive, within
 from vaekit.tasks.context import Context
 from vaekit.tasks.quality import judge
@@ -36,7 +35,7 @@ def sample(
         positive("task.temperature", each)
     flag("task.draw", draw)
     flag("task.quality", quality)
-    draw = draw or isinstance(context.vae.space, Table)
+    draw = draw or context.medium.drawn
     chunks = track(context.chunks(n), "sampling")
     batches = ({"x": context.vae.sample(chunk, temperature, draw, label)} for chunk in chunks)
     x = context.stream("samples", n, batches)["x"]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 import torch
 from numpy.lib.format import open_memmap
 from rich.console import Console
@@ -19,14 +17,11 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.data.image_folder import ImageFolder
-from vaekit.data.table import Table as TableFile
-from vaekit.data.table import write
 from vaekit.latents import tower
 from vaekit.latents.tower import Step, descend
 from vaekit.metrics.quality import nearest
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
-from vaekit.spaces import Table as TableSpace
 from vaekit.tasks.checks import flag, one_of, within
 from vaekit.tasks.classifier import Examples, accuracy, class_of, fit, of_training_rows, real_rows
 from vaekit.tasks.context import Context
@@ -56,10 +51,8 @@ def synthesize(
         the latent space has axes and the model no labels, else prior.
     draw: x is drawn from p(x | z), as rows of a table always are; without, it is
         the mean. Both are rounded to the grey levels of the raw data.
-    format: arrays writes synthetic.npz (x, y), to train on by data=arrays; image_folder writes images/, a PNG each in
-        a folder a class, to train on by data=image_folder; table writes synthetic.csv, with the columns, order,
-        decimals and categories of the original. None: what the run's own data are. n: None for as many rows
-        as there are training rows.
+    format: of the files, which data=FORMAT reads: arrays (synthetic.npz), image_folder (images/), table
+        (synthetic.csv), ...; None: that of the run's own data. n: None for as many rows as there are training rows.
 
     accuracy: of a classifier trained on the synthetic rows, on the test rows; accuracy_real: of one trained on as many
         steps of the training rows.
@@ -68,30 +61,27 @@ def synthesize(
         training rows among these, which it is by chance.
     Raises `Refusal` for another choice than these, and for labels or images that the data do not have.
     """
-    data, space = context.data, context.vae.space
+    data = context.data
     train = data.in_order("train")
     has_axes = type(context.vae.latents.levels[0].space) is Real and context.vae.condition is None
     if source is None:
         source = "mixture" if train.label is not None and has_axes else "prior"
+    sets = context.medium.sets
     if format is None:
-        kinds = {ImageFolder: "image_folder", TableFile: "table"}
-        format = next((name for kind, name in kinds.items() if isinstance(data.source, kind)), "arrays")
+        name = context.config["data"]["name"]
+        format = name if name in sets else "arrays"
     n = len(train.indices) if n is None else n
     within("task.n", n, 1)
     within("task.components", components, 1)
     flag("task.draw", draw)
     one_of("task.source", source, ("prior", "mixture", "posterior"))
-    one_of("task.format", format, ("arrays", "image_folder", "table"))
+    one_of("task.format", format, list(sets))
     if source == "mixture" and (train.label is None or not has_axes):
         raise Refusal(
             "task.source=mixture needs labels that the model does not have, and latents without curvature; "
             "use task.source=posterior."
         )
-    if format == "image_folder" and not (isinstance(space, Image) and space.shape[0] in (1, 3)):
-        raise Refusal(f"Rows of shape {list(space.shape)} are no pictures; use task.format=arrays.")
-    if format == "table" and not isinstance(space, TableSpace):
-        raise Refusal("The run's data are no table of named columns; use task.format=arrays.")
-    draw = draw or isinstance(space, TableSpace)
+    draw = draw or context.medium.drawn
     if source == "mixture":
         draw_z = mixture(context, components)
     else:
@@ -99,17 +89,11 @@ def synthesize(
 
     path = context.out / "rows.npy"
     x, labels = write_rows(context, path, n, draw_z, draw)
-    if format == "arrays":
-        arrays: dict[str, Any] = {"x": x} if labels is None else {"x": x, "y": labels.numpy()}
-        np.savez(context.out / "synthetic.npz", **arrays)
-    elif format == "table" and isinstance(space, TableSpace):
-        write(context.out / "synthetic.csv", torch.from_numpy(x), space)
-    else:
-        classes = data.source.classes() if isinstance(data.source, ImageFolder) else None
-        write_images(context.out / "images", x, labels, classes)
+    classes = data.source.classes() if isinstance(data.source, ImageFolder) else None
+    sets[format](context.out, x, labels, {number: name for name, number in (classes or {}).items()})
     found = measure(context, x, labels)
     path.unlink()
-    (context.out / "synthesize.json").write_text(json.dumps({"rows": n, "source": source} | found, indent=2) + "\n")
+    context.write_json("synthesize.json", {"rows": n, "source": source} | found)
     table = Table("", "synthetic", "real", title=f"{n:,} rows from the {source}", title_justify="left")
     for name in ("accuracy", "distance", "copied"):
         if name in found:
@@ -177,7 +161,7 @@ def mixture(context: Context, components: int) -> Draw:
 @torch.no_grad()
 def infer(context: Context, batch: Batch) -> tower.Draw:
     """A draw from q(z | x) for each row of a raw batch."""
-    batch = context.data.transform(batch.to(context.vae.device), training=False)
+    batch = context.ready(batch)
     return context.vae.infer(context.vae.encoder(batch.x), condition=context.vae.of(batch))
 
 
@@ -210,19 +194,6 @@ def to_raw(x: Tensor, space: Real, raw: Real) -> Tensor:
     most = raw.levels - 1
     level = (x * raw.levels).floor().clamp(0, most) if dequantized else (x * most).round()
     return level > 0 if most == 1 else (level * (255 / most)).round().byte()
-
-
-def write_images(folder: Path, x: np.ndarray, label: Tensor | None, classes: dict[str, int] | None) -> None:
-    """A PNG for each row `[C, H, W]`, in a folder for each label: of its class, or else its number."""
-    names = {number: name for name, number in (classes or {}).items()}
-    width = 1 if label is None else len(str(int(label.max())))
-    for row in track(range(len(x)), "writing images"):
-        value = None if label is None else int(label[row])
-        of_class = folder if value is None else folder / names.get(value, f"{value:0{width}}")
-        of_class.mkdir(parents=True, exist_ok=True)
-        pixels = x[row] if x.dtype == np.uint8 else (x[row] * 255.0).round().astype(np.uint8)
-        picture = PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-        picture.save(of_class / f"{row:0{len(str(len(x)))}}.png")
 
 
 def measure(context: Context, x: np.ndarray, label: Tensor | None) -> dict[str, float]:

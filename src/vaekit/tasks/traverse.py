@@ -18,7 +18,6 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 from vaekit.tasks.checks import positive, within
 from vaekit.tasks.context import Context
-from vaekit.tasks.inputs import read_one
 from vaekit.vae import posterior_mean
 
 ROWS, DRAWS = 1000, 16  # test examples that the variables are ordered by, and draws of the codes of each
@@ -107,7 +106,7 @@ def _seen(context: Context, numbers: slice, label: Any) -> Tensor | None:
 
 def _example(context: Context, input: str | Path | None, index: int | None) -> Tensor:
     if input is not None:
-        return read_one(input, context.vae.space).to(context.vae.device)
+        return context.read_one(input)
     within("task.index", index, 0, len(context.test.indices) - 1)
     assert index is not None
     return context.examples(slice(index, index + 1))

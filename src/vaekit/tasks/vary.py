@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vaekit.media.medium import SHOWN
 from vaekit.tasks.checks import positive, within
-from vaekit.tasks.context import SHOWN, Context
-from vaekit.tasks.inputs import read_one
+from vaekit.tasks.context import Context
 
 
 def vary(
@@ -37,7 +37,7 @@ def vary(
         original = context.examples(slice(index, index + 1))
         label = context.condition(slice(index, index + 1), label)
     else:
-        original = read_one(input, context.vae.space).to(context.vae.device)
+        original = context.read_one(input)
     batches = ({"x": context.vae.vary(original, chunk, temperature, label)[0]} for chunk in context.chunks(n))
     x = context.stream("variants", n, batches, original=original)["x"]
     context.show("variants", torch.cat([original.cpu(), x[:SHOWN]]), columns=min(16, math.ceil(math.sqrt(n + 1))))

@@ -5,11 +5,15 @@ import PIL.Image
 import pytest
 import torch
 
+from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
-from vaekit.tasks.inputs import open_input, read_one
 
 GREY = Image((1, 4, 6))
+
+
+def read_one(path, space):
+    return medium(space).one(path)
 
 
 @pytest.fixture
@@ -75,17 +79,17 @@ def test_a_folder_is_read_in_order_with_its_sub_folders(file, tmp_path):
     for level, name in enumerate(["a.png", "b/c.PNG", "d.bmp"]):
         file(name, np.full((4, 6), level))
     (tmp_path / "notes.txt").write_text("no image")
-    names, read = open_input(tmp_path, GREY)
+    names, read = medium(GREY).find(tmp_path)
     assert names == ["a.png", "b/c.PNG", "d.bmp"]
-    assert (read(slice(1, 3))[:, 0, 0, 0] * 255).tolist() == [1, 2]
+    assert (read(slice(1, 3)).x[:, 0, 0, 0] * 255).tolist() == [1, 2]
 
 
 def test_arrays_by_name(file):
     x = np.zeros((2, 3))
     for arrays in ({"anything": x}, {"x": x, "label": np.zeros(2)}):
-        names, read = open_input(file("rows.npz", arrays), Real((3,)))
+        names, read = medium(Real((3,))).find(file("rows.npz", arrays))
         assert list(names) == [0, 1]
-        assert read(slice(None)).dtype == torch.float32
+        assert read(slice(None)).x.dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -105,7 +109,7 @@ def test_arrays_by_name(file):
 def test_arrays_that_do_not_fit_are_refused(file, name, x, says):
     path = file(name, x)
     with pytest.raises(Refusal, match=says):
-        open_input(path, GREY)[1](slice(None))
+        medium(GREY).find(path)[1](slice(None))
 
 
 @pytest.mark.parametrize("name", ["torn.png", "torn.npy", "torn.npz", "notes.txt"])
@@ -118,19 +122,19 @@ def test_files_that_cannot_be_read_are_refused_by_name(tmp_path, name):
 def test_a_torn_image_in_a_folder_is_refused_by_name(file, tmp_path):
     whole = file("a.png", np.random.default_rng(0).integers(0, 256, (4, 6)))
     (tmp_path / "b.png").write_bytes(whole.read_bytes()[:60])
-    names, read = open_input(tmp_path, GREY)
+    names, read = medium(GREY).find(tmp_path)
     assert len(names) == 2
     with pytest.raises(Refusal, match=r"b.png as an image .* remove it"):
         read(slice(None))
 
 
 def test_nothing_to_read_is_refused(tmp_path):
-    with pytest.raises(Refusal, match=r"no file or folder .*name an image"):
-        open_input(tmp_path / "nowhere.png", GREY)
+    with pytest.raises(Refusal, match=r"no file or folder .*; name one"):
+        medium(GREY).find(tmp_path / "nowhere.png")
     with pytest.raises(Refusal, match=r"no images .* name a folder that has some"):
-        open_input(tmp_path, GREY)
+        medium(GREY).find(tmp_path)
 
 
 def test_more_than_one_example_is_refused_where_one_is_meant(file):
-    with pytest.raises(Refusal, match="holds 2 examples, expected one; name an image file"):
+    with pytest.raises(Refusal, match="holds 2 examples, expected one; save the one alone"):
         read_one(file("rows.npy", np.zeros((2, 1, 4, 6))), GREY)

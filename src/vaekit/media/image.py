@@ -1,0 +1,80 @@
+"""Images: files of them, folders, and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.data.decode import read_image
+from vaekit.data.image_folder import SUFFIXES
+from vaekit.figures import save_grid
+from vaekit.media.medium import Names, Read, Write
+from vaekit.media.real import Real, check, first
+from vaekit.refusal import Refusal
+
+
+class Image(Real):
+    """An image file, a folder of them (also in sub-folders), named by their path there, or rows as of vectors.
+
+    Grey values of files and of uint8 arrays go up to 255, all else lies in the data space already.
+    """
+
+    gap = 0.5  # grey
+    filled = 128
+
+    def open(self, path: Path) -> tuple[Names, Read]:
+        if path.suffix in (".npy", ".npz") or self.space.shape[0] not in (1, 3):
+            return super().open(path)
+        if path.is_file():
+            return [path.name], lambda part: Batch(self.fit(self._pixels(path)[None], path))
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        if not files:
+            raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {path}; name a folder that has some.")
+        names = [str(file.relative_to(path)) for file in files]
+        return names, lambda part: Batch(self.fit(np.stack([self._pixels(file) for file in files[part]]), path))
+
+    def fit(self, x: np.ndarray, path: Path) -> Tensor:
+        """What lies between the levels is rounded, in binary spaces to 1 from one half up; dequantised spaces take a
+        grey value at the middle of its level.
+        """
+        space, values, grey = self.space, torch.from_numpy(x.astype(np.float32)), x.dtype == np.uint8
+        if grey:
+            values /= 255
+        check(values, replace(space, levels=None), path)
+        if space.levels is not None and (grey or not space.dequantized):
+            level = (values * (space.levels - 1) + 0.5).floor()
+            return (level + 0.5) / space.levels if space.dequantized else level / (space.levels - 1)
+        return values
+
+    def _pixels(self, file: Path) -> np.ndarray:
+        channels, height, width = self.space.shape
+        try:
+            return read_image(file, channels, (height, width))
+        except Exception as error:
+            raise Refusal(f"Cannot read {file} as an image ({error}); remove it, or save it again as PNG.") from error
+
+    def write(self, path: Path, x: Tensor, columns: int) -> None:
+        save_grid(path.with_suffix(".png"), first(x, columns), self.space, columns)
+
+    @property
+    def sets(self) -> dict[str, Write]:
+        return super().sets | ({"image_folder": self._write_folder} if self.space.shape[0] in (1, 3) else {})
+
+    def _write_folder(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
+        """images/: a PNG for each row, in a folder for each label: of its class, or else its number."""
+        width = 1 if label is None else len(str(int(label.max())))
+        for row in track(range(len(x)), "writing images"):
+            value = None if label is None else int(label[row])
+            of_class = folder / "images" / ("" if value is None else classes.get(value, f"{value:0{width}}"))
+            of_class.mkdir(parents=True, exist_ok=True)
+            pixels = x[row] if x.dtype == np.uint8 else (x[row] * 255.0).round().astype(np.uint8)
+            picture = PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+            picture.save(of_class / f"{row:0{len(str(len(x)))}}.png")

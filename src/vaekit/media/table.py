@@ -1,0 +1,45 @@
+"""Tables: CSV and parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.data import table
+from vaekit.media.medium import Medium, Names, Read, Write
+
+
+class Table(Medium):
+    """Rows of a .csv or .parquet file with the run's columns, named by their number; written as CSV."""
+
+    drawn = True
+
+    def open(self, path: Path) -> tuple[Names, Read]:
+        rows = table.encode(table.read(path), self.space)
+        x = torch.from_numpy(np.asarray(rows.x))
+        mask = None if rows.mask is None else torch.from_numpy(rows.mask).float()
+        return range(len(x)), lambda part: Batch(x[part], None if mask is None else mask[part])
+
+    def write(self, path: Path, x: Tensor, columns: int) -> None:
+        table.write(path.with_suffix(".csv"), x, self.space)
+
+    @property
+    def sets(self) -> dict[str, Write]:
+        return super().sets | {"table": self._write_set}
+
+    def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
+        """synthetic.csv: with the columns, order, decimals and categories of the original."""
+        self.write(folder / "synthetic", torch.from_numpy(x), 1)
+
+    def write_imputed(
+        self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
+    ) -> None:
+        """imputed.csv and draw_1.csv, ...; cells of the source stay as they are."""
+        given = None if source is None else table.read(source)
+        for name, each in {"imputed": mean, **{f"draw_{i}": each for i, each in enumerate(draws, 1)}}.items():
+            table.write(folder / f"{name}.csv", each, self.space, given)
