@@ -8,8 +8,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from helpers import BINARY, SMALL, build, config, examples, step
+from vaekit.batch import Batch
 from vaekit.compose import compose
 from vaekit.conditions.attributes import Attributes
+from vaekit.conditions.image import Image
 from vaekit.conditions.label import Label
 from vaekit.data.digits import Digits
 from vaekit.data.module import DataModule
@@ -111,6 +113,41 @@ def test_attributes_are_read_as_they_are():
         torch.testing.assert_close(whole[:1], vae.reconstruct(batch.x[:1], condition=batch.condition[0]))
 
 
+IMAGE = ("condition=image", "condition.shape=[1,8,8]", "condition.channels=[4]", "condition.features=6")
+
+
+def test_another_image_is_read_through_a_network_that_learns():
+    torch.manual_seed(0)
+    vae, objective = build(BINARY, *MLP, BERNOULLI, *IMAGE)
+    batch = replace(examples(BINARY, 4), condition=torch.rand(4, 64))
+    before = {name: weight.clone() for name, weight in vae.condition.network.state_dict().items()}
+    step(vae, objective, batch)
+    assert all((before[name] != weight).any() for name, weight in vae.condition.network.state_dict().items())
+    with torch.no_grad():
+        whole = vae.reconstruct(batch.x, condition=batch.condition)
+        torch.testing.assert_close(whole[:1], vae.reconstruct(batch.x[:1], condition=batch.condition[:1]))
+        assert (whole - vae.reconstruct(batch.x, condition=batch.condition.flip(0))).abs().max() > 1e-4
+    assert vae.sample(3, condition=batch.condition[0]).shape == (3, 1, 8, 8)
+
+
+def test_an_image_tells_what_x_is():
+    """x is its condition upside down: given it, little is left to be said."""
+    torch.manual_seed(0)
+    space, noise = replace(BINARY, shape=(1, 4, 4)), (torch.rand(512, 16) < 0.5).float()
+    batch = Batch(noise.reshape(-1, 1, 4, 4).flip(2), condition=noise)
+    shaped = ("condition=image", "condition.shape=[1,4,4]", "condition.channels=[32]")
+    distortion = []
+    for words in (shaped, ()):
+        vae, objective = build(space, "network=mlp", "network.hidden=[64]", "latents.dim=2", BERNOULLI, *words)
+        optimizer = torch.optim.Adam(vae.parameters(), 0.01)
+        for _ in range(150):
+            optimizer.zero_grad()
+            objective(vae(batch, 1), 0.0).mean().backward()
+            optimizer.step()
+        distortion.append(vae(batch, 1).distortion.mean().item())
+    assert distortion[0] < 0.3 * distortion[1]
+
+
 def rows(**columns):
     return SimpleNamespace(in_order=lambda part: SimpleNamespace(**{"label": None, "condition": None, **columns}))
 
@@ -122,6 +159,11 @@ def rows(**columns):
         (Label(10), rows(label=torch.tensor([0, 1, 12]), indices=torch.arange(3)), "condition.classes=13"),
         (Label(10), rows(label=torch.tensor([0, 1, -1]), indices=torch.arange(3)), "model=m2_vae"),
         (Label(10), rows(label=torch.tensor([[0, 5], [1, 3]]), indices=torch.arange(2)), r"condition.classes=\[2,6\]"),
+        (
+            Image([1, 2, 2], [3]),
+            rows(condition=torch.randn(4, 3), indices=torch.arange(4)),
+            "of its 3 values",
+        ),
         (Attributes(2), rows(condition=torch.randn(4, 3), indices=torch.arange(4)), "condition.features=3"),
         (Attributes(2), rows(condition=torch.full((4, 2), torch.nan), indices=torch.arange(4)), "NaN"),
     ],
@@ -137,6 +179,7 @@ REFUSED = {
     "posterior=hamiltonian": "posterior=gaussian",
     "condition.classes=null": "condition.classes=10",
     "condition.classes=0": "condition.classes=10",
+    "condition=image": "condition.shape=",
     "latents=labelled objective=elbo": "objective=semi_supervised",
     "latents=labelled condition.classes=[2,3] latents.classifier.codes=5 objective=semi_supervised": "condition=label",
     "objective=semi_supervised": "model=m2_vae",
