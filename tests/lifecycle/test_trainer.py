@@ -46,6 +46,44 @@ def test_trains(train, words):
     assert done.err == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        (["model=conv_vae"], True),
+        (["model=conv_vae", "trainer.precision=bf16-mixed"], True),
+        (["model=resnet_vae"], True),
+        (["model=resnet_vae", "trainer.precision=bf16-mixed"], False),
+        (["model=mlp_vae"], False),
+    ],
+    ids=str,
+)
+def test_convolutions_train_in_the_layout_that_is_faster(train, monkeypatch, words, last):
+    seen = set()
+
+    def watched(self, terms, epoch, call=ELBO.__call__):
+        seen.update(
+            part.weight.is_contiguous(memory_format=torch.channels_last)
+            for name, part in encoders[0].named_modules()
+            if isinstance(part, torch.nn.Conv2d) and part.in_channels > 1 and torch.is_grad_enabled()
+        )
+        return call(self, terms, epoch)
+
+    encoders = []
+    monkeypatch.setattr(
+        VAE,
+        "__init__",
+        lambda self, encoder, *rest, call=VAE.__init__: (encoders.append(encoder), call(self, encoder, *rest))[1],
+    )
+    monkeypatch.setattr(ELBO, "__call__", watched)
+    done = train(folder="run", tiny=["trainer=cpu", "evaluation.num_samples=2", *words])
+    assert done.code == 0, done.err
+    assert ("channels last" in done.out) == last
+    assert seen == ({last} if words != ["model=mlp_vae"] else set())
+    saved = checkpoint("run", "best")["state_dict"]
+    weights = load_file("run/model.safetensors")
+    assert all(torch.equal(weights[name], saved[f"vae.{name}"]) for name in weights)
+
+
 def test_no_epochs_gives_an_untrained_model(train):
     done = train(folder="run", epochs=0)
     assert done.code == 0, done.err

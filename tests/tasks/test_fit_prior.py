@@ -13,6 +13,7 @@ import vaekit
 from helpers import config
 from vaekit import runs
 from vaekit.refusal import Refusal
+from vaekit.tasks import fit_prior as fit_prior_module
 from vaekit.tasks.context import open_run
 from vaekit.tasks.fit_prior import fit_prior
 
@@ -63,6 +64,25 @@ def test_priors_that_start_from_rows(digits_run, tmp_path, name):
     rows = open_run(digits_run, tmp_path).data.examples("train", 50).x
     start = prior.rows if name == "exemplar" else prior.pseudo.sigmoid()
     assert (start - rows).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_prior_is_fitted_in_the_precision_of_its_run(digits_run, tmp_path, monkeypatch, precision):
+    shutil.copytree(digits_run, tmp_path / "run")
+    path, seen = tmp_path / "run" / "config.yaml", set()
+    whole = yaml.safe_load(path.read_text())
+    whole["trainer"]["precision"] = precision
+    path.write_text(yaml.safe_dump(whole))
+
+    def watched(vae, z, condition, call=fit_prior_module.log_prob):
+        found = call(vae, z, condition)
+        if torch.is_grad_enabled():
+            seen.add((torch.is_autocast_enabled("cpu"), found.dtype))
+        return found
+
+    monkeypatch.setattr(fit_prior_module, "log_prob", watched)
+    fitted(tmp_path / "run", tmp_path, "flow", epochs=1)
+    assert seen == {(precision == "bf16-mixed", torch.float32)}
 
 
 def test_everything_but_the_prior_stays(digits_run, mixture):

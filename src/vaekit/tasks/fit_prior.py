@@ -37,7 +37,7 @@ def fit_prior(
 
     Encoder, posterior and likelihood stay as they are; the prior climbs the mean of log p(z) over draws z from q(z | x)
     of the training rows, by Adam, its learning rate falling to 0 along a cosine, and the epoch that is best on the
-    validation rows is kept.
+    validation rows is kept. Networks run in bfloat16 where those of the run did.
 
     prior: its configuration, as in conf/prior. folder: of the new run, which must not be there yet. It gets
         config.yaml, model.safetensors, metrics.json and figures/, as any run's.
@@ -60,8 +60,8 @@ def fit_prior(
 
     kept = {name: weight for name, weight in context.vae.state_dict().items() if ".prior." not in name}
     vae.load_state_dict(kept, strict=False)
-    new = replace(context, vae=vae, config=config)
-    fit(new, epochs, lr)
+    new, whole = replace(context, vae=vae, config=config), runs.read_whole_config(context.run)
+    fit(new, epochs, lr, str(whole["trainer"]["precision"]).startswith("bf16"))
 
     num_samples, z = config["evaluation"]["num_samples"], draws(vae, *encode(new, "test"))
     before, after = (
@@ -69,7 +69,7 @@ def fit_prior(
     )
     metrics = after | {name.replace("test/", "before/"): value for name, value in before.items()}
     origin = {"run": str(context.run), "epochs": epochs, "lr": lr}
-    runs.write_config(folder, {**runs.read_whole_config(context.run), "prior": prior, "fit_prior": origin}, vae.space)
+    runs.write_config(folder, {**whole, "prior": prior, "fit_prior": origin}, vae.space)
     runs.write_metrics(folder, metrics)
     save_file(vae.state_dict(), folder / "model.safetensors")
     draw_run(folder, vae, new.data.examples("test", 1000))
@@ -83,7 +83,7 @@ def fit_prior(
     return metrics
 
 
-def fit(context: Context, epochs: int, lr: float) -> None:
+def fit(context: Context, epochs: int, lr: float, bf16: bool = False) -> None:
     """Let the prior climb; everything else stands still."""
     vae, prior = context.vae, context.vae.latents.levels[0].prior
     (rows, condition), held_out = encode(context, "train"), draws(vae, *encode(context, "val"), 10)
@@ -101,7 +101,9 @@ def fit(context: Context, epochs: int, lr: float) -> None:
         for numbers in torch.randperm(len(rows)).split(context.data.batch_size):
             optimizer.zero_grad()
             given = None if condition is None else condition[numbers]
-            (-log_prob(vae, *draws(vae, rows[numbers], given)).mean()).backward()
+            with torch.autocast(vae.device.type, torch.bfloat16, enabled=bf16):
+                loss = -log_prob(vae, *draws(vae, rows[numbers], given)).mean()
+            loss.backward()
             optimizer.step()
             decay.step()
         now = mean_log_prob(vae, *held_out)
