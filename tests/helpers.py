@@ -6,19 +6,28 @@ import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import DictConfig
+from torch.nn.functional import one_hot
 
 from vaekit import commands  # noqa: F401  (registers the resolver that conf/train.yaml uses)
 from vaekit.batch import Batch
 from vaekit.columns import QUANTILES, Column
 from vaekit.compose import compose
 from vaekit.configs import CONF
-from vaekit.spaces import Image, Real, Table
+from vaekit.data.text import learn
+from vaekit.spaces import UNKNOWN, Audio, Image, Levels, Pairs, Real, Series, Table, Text
 
 SMALL = ("network.hidden=[16]", "latents.dim=3")
 BINARY = Image((1, 8, 8), levels=2)
 GREY = Image((1, 8, 8), levels=17)
 DEQUANTIZED = Image((1, 8, 8), levels=17, dequantized=True)
 VECTORS = Real((6,))
+LEVELS = Levels(
+    (4, 8, 8), tiles={"b": ["solid", "diggable"], ".": ["passable"], "G": ["pickupable"], "M": ["passable", "spawn"]}
+)
+SERIES = Series((2, 10), ["a", "b"], [0.0, 0.01], [0.01, 0.02])
+SOUND = Audio((1, 1, 64), levels=256)
+TEXT = Text((6,), learn(["A man, a hat.", "Two men in hats?", "A man runs!"]))
+PAIRS = Pairs.of(BINARY, 10)
 TABLE = Table.of(
     [
         Column("town", "categorical", ["Ulm", "Bonn", "Kiel"]),
@@ -56,6 +65,18 @@ def examples(space: Real, n: int, seed: int = 0, dtype: torch.dtype = torch.floa
         picked = [torch.randint(size, (n,), generator=generator).tolist() for size in sizes]
         cells = [[(c.categories or "012")[i] for i in each] for c, each in zip(space.columns, picked, strict=True)]
         return Batch(torch.from_numpy(space.encode(cells)[0]).to(dtype))
+    if isinstance(space, Text):
+        lengths = torch.randint(space.size + 1, (n,), generator=generator).tolist()
+        tokens = torch.randint(UNKNOWN, space.vocabulary, (n, space.size), generator=generator).tolist()
+        return Batch(torch.from_numpy(space.pad([row[:k] for row, k in zip(tokens, lengths, strict=True)])).to(dtype))
+    if isinstance(space, Pairs):  # the last lacks its image, the one before it its label
+        image, label = examples(space.image, n, seed).x, torch.randint(space.classes, (n,), generator=generator)
+        x = space.pair(image, label)
+        x[-2:] = torch.stack([space.alone(row, modality) for modality, row in enumerate(x[-2:])])
+        return Batch(x.to(dtype))
+    if isinstance(space, Levels):
+        tiles = torch.randint(len(space.tiles), (n, *space.places), generator=generator)
+        return Batch(one_hot(tiles, len(space.tiles)).movedim(-1, 1).to(dtype))
     if space.values in ("unit", "continuous"):
         x = torch.rand(n, *space.shape, generator=generator, dtype=dtype)
     else:

@@ -5,7 +5,7 @@ import math
 import torch
 from hydra.utils import get_class
 
-from helpers import BINARY, build
+from helpers import BINARY, PAIRS, build
 from vaekit.configs import options
 from vaekit.spaces import Ball, Codes, Real, Sphere
 
@@ -41,7 +41,12 @@ def small_vae(group, name, *overrides):
     if name in ("vamp", "exemplar", "mixture") and not overrides:
         overrides = ("prior.components=5",)
     small = ("model=mlp_vae", "likelihood=bernoulli", "network.hidden=[16]", f"latents.dim={DIM[latent]}")
-    vae, _ = build(BINARY, *small, f"{group}={name}", beside, f"objective={objective}", *overrides)
+    experts = group == "posterior" and "modalities" in part(group, name).needs
+    if experts:
+        small = ("model=mvae", "likelihood=paired", "network.image.hidden=[16]", "penalty=[]", small[-1])
+    vae, _ = build(
+        PAIRS if experts else BINARY, *small, f"{group}={name}", beside, f"objective={objective}", *overrides
+    )
     return vae.double()
 
 

@@ -34,8 +34,8 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them
 GROUPS = {
-    "network": {"activation", "beside", "climb", "glorot", "linear", "pixelcnn"},
-    "posterior": {"directional"},
+    "network": {"activation", "beside", "climb", "glorot", "linear", "pixelcnn", "recurrent"},
+    "posterior": {"directional", "experts"},
     "prior": set(),
     "condition": {"condition"},
     "latents": {"tower"},
@@ -43,7 +43,7 @@ GROUPS = {
     "objective": {"weights"},
     "penalty": {"penalty", "critic", "aggregate"},
     "schedule": {"schedule"},
-    "task": {"context", "checks", "classifier", "quality", "model_card", "anomaly", "imputation", "imputers"},
+    "task": {"context", "checks", "given", "classifier", "quality", "model_card", "anomaly", "imputation", "imputers"},
 }
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from helpers import GREY, build_all, config, examples
+from helpers import GREY, PAIRS, SERIES, SOUND, TEXT, build_all, config, examples
 from vaekit.configs import options
 from vaekit.spaces import Image
 
@@ -15,8 +15,14 @@ SMALL = {
     "conv": ("network.channels=[4]", "network.features=8"),
     "resnet": ("network.channels=[4]", "network.features=8"),
     "resnet_map": ("network.channels=[4]",),
+    "gru": ("network.width=4", "network.embedding=4", "likelihood.width=4", "likelihood.embedding=4"),
+    "sequence": ("network.width=4", "network.features=8", "likelihood=multivariate_student"),
+    "wave": ("network.channels=[4]", "network.blocks=1", "network.features=8"),
+    "paired": ("network.image.hidden=[16]", "network.label=8", "likelihood=paired"),
     "pyramid": ("network.channels=4", "latents.blocks=[4x2,1x1]"),
 }
+
+SPACES = {"gru": TEXT, "sequence": SERIES, "wave": SOUND, "paired": PAIRS}  # of networks that read no images
 
 
 class Data:
@@ -24,11 +30,14 @@ class Data:
 
     num_train = 100
 
+    def __init__(self, space):
+        self.space = space
+
     def mean(self):
-        return torch.full((1, 8, 8), 0.3)
+        return torch.full(self.space.shape, 0.3)
 
     def examples(self, part, n):
-        return examples(GREY, n)
+        return examples(self.space, n)
 
     def in_order(self, part):
         return SimpleNamespace(label=torch.arange(100) % 10, indices=torch.arange(100))
@@ -36,12 +45,13 @@ class Data:
 
 @pytest.mark.parametrize("name", sorted(options("model")))
 def test_trains_and_answers(name):
-    small = SMALL[config(f"model={name}").network.encoder._target_.split(".")[-2]]
-    vae, objective, penalties = build_all(GREY, f"model={name}", *small)
+    network = config(f"model={name}").network.encoder._target_.split(".")[-2]
+    space, small = SPACES.get(network, GREY), SMALL[network]
+    vae, objective, penalties = build_all(space, f"model={name}", *small)
     for whole in [vae, *penalties.values()]:
         if hasattr(whole, "start_from"):
-            whole.start_from(Data())
-    batch = replace(examples(GREY, 6), label=torch.arange(6))
+            whole.start_from(Data(space))
+    batch = replace(examples(space, 6), label=torch.arange(6))
     parameters = [*vae.parameters(), *penalties.parameters()]
     optimizer = torch.optim.Adam(parameters, 1e-3)
     for _ in range(2):
@@ -51,7 +61,7 @@ def test_trains_and_answers(name):
         loss.backward()
         optimizer.step()
     assert torch.isfinite(loss)
-    GREY.check(vae.sample(3, draw=True))
+    space.check(vae.sample(3, draw=True))
     given = vae.of(batch)
     assert vae.reconstruct(batch.x, condition=given).shape == batch.x.shape
     if vae.has_density:

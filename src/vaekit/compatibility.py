@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaekit.configs import options
 from vaekit.refusal import Refusal
-from vaekit.spaces import Codes, Image, Real
+from vaekit.spaces import Codes, Image, Pairs, Real, Text
 from vaekit.vae import VAE
 
 
@@ -33,14 +33,22 @@ def choices(group: str, fits: Any) -> str:
 def check_space(space: Real, encoder: Any, likelihood: Any) -> None:
     """Raise `Refusal` unless the network reads this data space and the likelihood scores its values."""
     if not isinstance(space, encoder.reads):
+        kind = encoder.reads.__name__.lower().removesuffix("s") + "s"
+        given = "vectors" if type(space) is Real else type(space).__name__.lower()
         raise Refusal(
-            f"network={name(encoder)} reads images, but the data are vectors of shape {list(space.shape)}; "
-            "use network=mlp."
+            f"network={name(encoder)} reads {kind}, but the data are {given} of shape {list(space.shape)}; "
+            f"use network={'gru' if isinstance(space, Text) else 'mlp'}."
         )
+    if isinstance(space, Text) and encoder.reads is Real:
+        raise Refusal(f"network={name(encoder)} reads quantities, and the numbers of tokens are none; use network=gru.")
     if isinstance(space, Image) and min(space.shape[1:]) < 8 and encoder.reads is Image:
         raise Refusal(f"network={name(encoder)} reads images from 8x8 up, got {list(space.shape)}; use network=mlp.")
-    if space.values not in likelihood.values:
-        others = choices("likelihood", lambda part: space.values in part.values)
+    if isinstance(space, Pairs) and space.image.values != "binary":
+        raise Refusal(
+            "The images of pairs are scored in black and white; use data.binarize=dynamic data.dequantize=false."
+        )
+    if space.values not in likelihood.values or not isinstance(space, likelihood.reads):
+        others = choices("likelihood", lambda part: space.values in part.values and isinstance(space, part.reads))
         change_data = ""
         if isinstance(space, Image) and space.values == "discrete":
             fixes = {"binary": "data.binarize=dynamic", "unit": "data.dequantize=true"}
@@ -48,6 +56,27 @@ def check_space(space: Real, encoder: Any, likelihood: Any) -> None:
         raise Refusal(
             f"likelihood={name(likelihood)} scores {' or '.join(sorted(likelihood.values))} values, "
             f"but the data are {space.values}; use {others}{change_data}."
+        )
+
+
+def check_inputs(space: Real, posterior: Any, prior: Any) -> None:
+    """Raise `Refusal` for a posterior or a prior that takes the numbers of tokens for quantities."""
+    if isinstance(space, Text) and "joint" in posterior.needs:
+        raise Refusal(
+            f"posterior={name(posterior)} reads x as quantities, and tokens are none; use posterior=gaussian."
+        )
+    if isinstance(space, Pairs) and getattr(prior, "learns_inputs", False):
+        raise Refusal(f"prior={name(prior)} learns inputs, and a label is none or whole; use prior=exemplar.")
+    if isinstance(space, Text) and getattr(prior, "learns_inputs", False):
+        raise Refusal(f"prior={name(prior)} learns inputs by their gradient, and tokens have none; use prior=exemplar.")
+
+
+def check_experts(posterior: Any, encoder: Any) -> None:
+    """Raise `Refusal` for experts of modalities that the network does not tell apart."""
+    if "modalities" in posterior.needs and "modalities" not in getattr(encoder, "gives", ()):
+        raise Refusal(
+            f"posterior={name(posterior)} has an expert for each modality, and network={name(encoder)} gives features "
+            "of all of x; use network=paired data=paired likelihood=paired, or posterior=gaussian."
         )
 
 
@@ -74,6 +103,11 @@ def check_tower(tower: Any, posterior: Any, encoder: Any) -> None:
     what, asks = f"latents={name(tower.func)}", tower.func.asks
     if not asks or tower.keywords.get("levels") == 1:
         return
+    if "modalities" in posterior.needs:
+        raise Refusal(
+            f"posterior={name(posterior)} reads the features of each modality as the network gives them, and {what} "
+            "mixes them; use latents=single, or posterior=gaussian."
+        )
     if "maps" in asks and "maps" not in getattr(encoder, "gives", ()):
         raise Refusal(
             f"{what} reads maps, and network={name(encoder)} gives vectors; "
@@ -103,7 +137,7 @@ def check_condition(condition: Any, tower: Any, posterior: Any, prior: Any) -> N
         if tower.infers:
             raise Refusal(f"latents={name(tower)} is over the classes of a condition; use condition=label.")
         return
-    if "joint" in posterior.needs:
+    if posterior.needs & {"joint", "modalities"}:
         raise Refusal(f"posterior={name(posterior)} reads no condition; use posterior=gaussian, or condition=null.")
     if "infer" in prior.needs:
         raise Refusal(f"prior={name(prior)} is of q(z | x), which reads a condition; use prior=gaussian.")
@@ -120,6 +154,10 @@ def check_objective(objective: Any, vae: VAE, penalties: Collection[str]) -> Non
         "learned_prior": (learned, "prior=autoregressive" if coded else "prior=flow"),
         "continuous": (not coded, f"objective={'elbo' if gradient else 'vimco'}"),
         "no_penalty": (not penalties, "penalty=[]"),
+        "independent_draws": (
+            not any("stratified" in level.gives for level in vae.latents.levels),
+            "objective=miwae objective.outer=2",
+        ),
     }
     if vae.latents.infers and "labelled" not in objective.needs:
         raise Refusal(
@@ -147,7 +185,9 @@ def check_penalty(choice: str, penalty: Any, vae: VAE, compiled: bool = False) -
     elsewhere = {
         "image": (isinstance(vae.space, Image), "data=mnist or another data set of images"),
         "euclidean": (flat, euclidean),
+        "pairs": (isinstance(vae.space, Pairs), "data=paired"),
         "double_backward": (not compiled, "compile=false"),
+        "quantities": (not isinstance(vae.space, Text), "penalty=decoder_weights"),
         "continuous": (not any(isinstance(level.space, Codes) for level in vae.latents.levels), euclidean),
         "quantized": (all("quantized" in each.gives for each in vae.latents.levels), "posterior=vq prior=code_uniform"),
     }

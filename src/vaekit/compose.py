@@ -27,6 +27,8 @@ def compose_vae(config: Mapping, space: Real) -> VAE:
     posterior, prior, likelihood = (part(config[group]) for group in ("posterior", "prior", "likelihood"))
     tower = part(config["latents"])
     compatibility.check_space(space, encoder.func, likelihood.func)
+    compatibility.check_inputs(space, posterior.func, prior.func)
+    compatibility.check_experts(posterior.func, encoder.func)
     compatibility.check_latents(posterior.func, prior.func, compiled=config.get("compile", False))
     for each in (tower, tower.keywords.get("given", tower)):  # the one below a class as well
         compatibility.check_tower(each, posterior.func, encoder.func)
@@ -38,6 +40,7 @@ def compose_vae(config: Mapping, space: Real) -> VAE:
     vae: VAE  # there by the time that a part calls what it asked for
     there: dict[str, Any] = {
         "data_space": space,
+        "modalities": space.modalities,
         "compose": compose_vae,
         "infer": lambda x: vae.latents.levels[0].infer(vae.encoder(x), None),
         "joint": lambda x, z: vae.joint(x, [z]),

@@ -45,7 +45,7 @@ def _picture(x: Tensor, space: Image, columns: int) -> Any:
     from PIL import Image as Picture
     from torchvision.utils import make_grid
 
-    zoom = max(1, 56 // min(space.shape[1:]))
+    zoom = max(1, min(56 // min(space.shape[1:]), 512 // max(space.shape[1:])))
     x = x.float().clamp(0, 1).cpu().repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
     if space.shape[0] not in (1, 3):
         x = x.mean(1, keepdim=True)
@@ -88,7 +88,7 @@ def save_latent_map(
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(figsize=(6, 5))
     colours = None if label is None else label.cpu().reshape(len(label), -1)[:, 0]
-    points = axis.scatter(*centred.T, c=colours, cmap=None if label is None else "tab10", s=6)
+    points = axis.scatter(*centred.float().T, c=colours, cmap=None if label is None else "tab10", s=6)
     if label is not None:
         figure.colorbar(points, label="label")
     axis.set(title="Posterior means", xlabel=axes[0], ylabel=axes[1])

@@ -13,9 +13,22 @@ CONF = Path(__file__).parents[2] / "conf"
 LIKELIHOODS = {
     "bernoulli": ["mnist", "fashion_mnist", "kmnist", "emnist", "omniglot", "sprites"],
     "discretized_logistic": ["digits", "cifar10", "svhn", "image_folder"],
-    "gaussian": ["arrays"],
+    "gaussian": ["arrays", "audio"],
+    "multivariate_student": ["series"],
     "table": ["table"],
+    "tiles": ["levels"],
+    "tokens": ["text"],
+    "paired": ["paired"],
 }
+VALUES = {
+    "bernoulli": "binary",
+    "gaussian": "continuous",
+    "table": "table",
+    "tiles": "tiles",
+    "tokens": "tokens",
+    "series": "continuous",
+    "audio": "unit",
+} | {"paired": "pairs"}
 NAMES = {name: likelihood for likelihood, names in LIKELIHOODS.items() for name in names}
 
 
@@ -43,17 +56,20 @@ def test_every_data_set_is_here():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_data_set_picks_its_likelihood_and_builds(composed, name, tmp_path):
-    (tmp_path / "x.csv").write_text("a,b\n" + "1,2\n" * 20)
+    (tmp_path / "x.csv").write_text("a,b\n" + "1,2\n2,4\n" * 20)
     files = {"arrays": [f"data.path={tmp_path}/x.npy"], "table": [f"data.path={tmp_path}/x.csv"]}
+    files |= {"series": [f"data.path={tmp_path}/x.csv", "data.window=3"], "audio": [f"data.path={tmp_path}"]}
+    (tmp_path / "levels").mkdir()
+    (tmp_path / "levels" / "1.txt").write_text("X-\n")
+    (tmp_path / "levels" / "tiles.json").write_text('{"tiles": {"X": ["solid"], "-": ["passable"]}}')
+    files |= {"levels": [f"data.path={tmp_path}/levels"], "text": [f"data.path={tmp_path}/x.csv"]}
     needed = {**files, "image_folder": [f"data.root={tmp_path}"]}.get(name, [])
     np.save(tmp_path / "x.npy", np.zeros((20, 3)))
     config = composed(f"data={name}", *needed)
     assert config.data.name == name and config.likelihood.name == NAMES[name]
     data = instantiate(config.data.module)
     assert isinstance(data, DataModule)
-    assert data.space.values == {"bernoulli": "binary", "gaussian": "continuous", "table": "table"}.get(
-        NAMES[name], "discrete"
-    )
+    assert data.space.values == VALUES.get(name, VALUES.get(NAMES[name], "discrete"))
     if NAMES[name] == "bernoulli" and name != "sprites":
         assert data.space.shape == (1, 28, 28) and data.transform.binarize == "dynamic"
         assert data.validation == (0.1 if name == "omniglot" else 5000)

@@ -89,6 +89,7 @@ def test_conversions(tmp_path):
         "alpha": (paint(tmp_path / "alpha" / "x.png", (100, 0, 200, 0), mode="RGBA"), [255, 255, 255]),
         "half": (paint(tmp_path / "half" / "x.png", (100, 0, 200, 51), mode="RGBA"), [224, 204, 244]),
         "cmyk": (paint(tmp_path / "cmyk" / "x.tif", (255, 0, 0, 0), mode="CMYK"), [0, 255, 255]),
+        "jpeg": (paint(tmp_path / "jpeg" / "x.jpg", (255, 0, 0, 0), mode="CMYK"), [0, 255, 255]),
         "bits": (paint(tmp_path / "bits" / "x.png", 1, mode="1"), [255, 255, 255]),
     }
     for name, (_, color) in cases.items():

@@ -11,7 +11,8 @@ def test_a_run_prints_its_parts_its_progress_and_its_figures_and_nothing_else(tr
     parts, _, rest = done.out.partition("└")
     progress, _, figures = rest.partition("Test")
     assert parts.startswith("vaekit") and "discretized_logistic" in parts
-    lines = progress.splitlines()[1:]
+    machine, *lines = progress.splitlines()[1:]
+    assert machine.startswith("trainer: cpu, OMP_NUM_THREADS=") and machine.endswith(", 32-true")
     assert 2 <= len(lines) <= 6 and all(line.startswith("epoch ") for line in lines), "a line every five seconds"
     assert lines[-1].startswith("epoch 29: loss=") and "examples/s" in lines[-1] and "val=" in lines[-1]
     assert "test/nll" in figures and "metrics.json" in figures.splitlines()[-1]

@@ -6,14 +6,34 @@ import pytest
 import torch
 from hydra.utils import get_class
 
-from helpers import BINARY, DEQUANTIZED, GREY, SMALL, TABLE, VECTORS, build, examples
+from helpers import (
+    BINARY,
+    DEQUANTIZED,
+    GREY,
+    LEVELS,
+    PAIRS,
+    SERIES,
+    SMALL,
+    TABLE,
+    TEXT,
+    VECTORS,
+    build,
+    examples,
+)
 from vaekit.configs import options
 from vaekit.likelihoods.gaussian import Gaussian
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 
 LIKELIHOODS = sorted(options("likelihood"))
-SPACES = {"discrete": GREY, "binary": BINARY, "unit": DEQUANTIZED, "continuous": VECTORS, "table": TABLE}
+SPACES = [GREY, BINARY, DEQUANTIZED, VECTORS, TABLE, SERIES, LEVELS, TEXT, PAIRS]
+NETWORKS = {
+    "tokens": ("network=gru", "network.width=4", "network.embedding=4", "latents.dim=3"),
+    "paired": ("network=paired", "network.image.hidden=[16]", "latents.dim=3"),
+}
+
+
+BLOCKS = ("table", "tiles", "paired")  # score several numbers together: test_table.py, test_tiles.py, ...
 
 
 def part(name):
@@ -22,8 +42,8 @@ def part(name):
 
 def of(name, *overrides):
     """A likelihood over the first space that it scores."""
-    space = next(space for kind, space in SPACES.items() if kind in part(name).values)
-    vae, _ = build(space, "model=mlp_vae", *SMALL, f"likelihood={name}", *overrides)
+    space = next(each for each in SPACES if each.values in part(name).values and isinstance(each, part(name).reads))
+    vae, _ = build(space, *NETWORKS.get(name, ("model=mlp_vae", *SMALL)), f"likelihood={name}", *overrides)
     return vae.likelihood.double()
 
 
@@ -38,7 +58,9 @@ def test_shapes_with_any_leading_dimensions(name):
         assert px.log_prob(examples(likelihood.space, 4, dtype=torch.float64).x).shape == lead
 
 
-@pytest.mark.parametrize("name", [name for name in LIKELIHOODS if "factorised" in part(name).gives and name != "table"])
+@pytest.mark.parametrize(
+    "name", [name for name in LIKELIHOODS if "factorised" in part(name).gives and name not in BLOCKS]
+)
 def test_each_value_sums_or_integrates_to_one(name):
     likelihood = of(name)
     px = likelihood(torch.randn(2, 3, dtype=torch.float64)).base_dist
@@ -66,7 +88,7 @@ def test_draws_lie_in_the_space(name):
 
 
 # the edge bins of a discretised logistic gather its tails, which moves its mean towards the middle
-NO_MEAN = ("categorical", "pixel_autoregressive", "table")  # or not any mean: test_table.py
+NO_MEAN = ("categorical", "pixel_autoregressive", "tokens", *BLOCKS)
 TOLERANCE = {"discretized_logistic": 0.06, "logistic_mixture": 0.12, "beta": 1e-3}
 
 
@@ -74,7 +96,7 @@ TOLERANCE = {"discretized_logistic": 0.06, "logistic_mixture": 0.12, "beta": 1e-
 def test_starts_at_the_mean_of_the_data(name):
     likelihood = of(name)
     mean = torch.linspace(0.1, 0.9, likelihood.space.size, dtype=torch.float64).reshape(likelihood.space.shape)
-    likelihood.start_from(SimpleNamespace(mean=lambda: mean))
+    likelihood.start_from(SimpleNamespace(mean=lambda: mean, examples=lambda part, n: examples(likelihood.space, n)))
     likelihood.network = torch.nn.Module()  # a silent one
     likelihood.network.in_shape = (3,)
     likelihood.network.forward = lambda z: torch.zeros(len(z), *likelihood.bias.shape, dtype=z.dtype)

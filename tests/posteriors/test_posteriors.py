@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from helpers import BINARY, examples
+from helpers import examples
 from spaces_of_z import grid, part, small_vae
 from vaekit.configs import options
 from vaekit.spaces import Codes
@@ -22,7 +22,7 @@ def level_and_features(name):
     with torch.no_grad():  # scales start alike for every x: move on from there
         for p in level.posterior.parameters():
             p.add_(0.1 * torch.randn_like(p))
-    return level, vae.encoder(examples(BINARY, 3, dtype=torch.float64).x).detach()
+    return level, vae.encoder(examples(vae.space, 3, dtype=torch.float64).x).detach()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,7 +17,9 @@ from vaekit.configs import options
 from .conftest import ROOT
 
 # all, but those that need another run, labels of several factors, or a folder of their own: they have their own tests
-TASKS = sorted(options("task").keys() - {"compare", "disentangle", "fit_prior"})
+TASKS = sorted(
+    options("task").keys() - {"compare", "disentangle", "fit_prior", "coherence", "play", "stress"}
+)  # of other data
 
 
 def files(folder):

@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from safetensors import safe_open
 
 from vaekit.refusal import Refusal
 from vaekit.tasks.context import open_run
@@ -43,6 +44,15 @@ def test_parquet(digits):
     table = pyarrow.read_table(digits.out / "codes.parquet")
     assert table.column_names == ["row", "label", "z_0", "z_1", "z_2"]
     assert np.array_equal(table["z_1"], codes[:, 1])
+
+
+def test_safetensors_hold_codes_of_standard_deviation_one(digits):
+    (codes,) = embed(digits, format="safetensors")
+    with safe_open(digits.out / "codes.safetensors", "pt") as held:
+        z, factor = held.get_tensor("z"), float(held.metadata()["scaling_factor"])
+        assert torch.equal(held.get_tensor("row"), digits.test.indices)
+    assert float(z.std()) == pytest.approx(1, rel=1e-4) and float(codes.std()) != pytest.approx(1, rel=1e-2)
+    assert torch.allclose(z / factor, codes, rtol=1e-4, atol=1e-5)
 
 
 def test_umap(digits):

@@ -7,9 +7,10 @@ import PIL.Image
 import pytest
 import torch
 
+from vaekit.batch import Batch
 from vaekit.spaces import Image
 from vaekit.tasks.context import open_run
-from vaekit.tasks.evaluate import calibration, evaluate, look_closer
+from vaekit.tasks.evaluate import calibration, evaluate, fidelity, look_closer
 
 ALL = {"nll_of_class", "rate_distortion", "mutual_information", "calibration", "calibration_error"}
 
@@ -112,3 +113,17 @@ def test_a_binary_threshold_is_passed_by_half_of_an_even_number_of_levels(untrai
     found = calibration(vae, [batch], [vae.encoder(batch.x)])["calibration"]
     assert found["predicted"] == pytest.approx([8 / 17])
     assert found["happened"] == pytest.approx([(batch.x > 0.5).float().mean().item()])
+
+
+def test_fidelity_of_images_is_that_of_each_image(untrained, tmp_path):
+    context = open_run(untrained("likelihood=discretized_logistic", space=Image((3, 12, 14))), tmp_path, device="cpu")
+    vae = context.vae
+    with torch.no_grad():
+        silence(vae)
+    x = torch.rand(5, 3, 12, 14).mul(255).round() / 255
+    mean = vae.likelihood(torch.zeros(1, 3)).mean[0].detach()
+    batches = [Batch(x[:3]), Batch(x[3:])]
+    found = fidelity(vae, batches, [vae.encoder(batch.x) for batch in batches])
+    expected = -10 * (x - mean).square().mean((1, 2, 3)).log10()
+    assert found["psnr"] == pytest.approx(float(expected.mean()), rel=1e-4)
+    assert 0 < found["ssim"] < 0.5

@@ -145,3 +145,35 @@ def test_tables_with_half_of_the_values_missing_are_filled_better_than_by_scikit
     found = use(run, "impute", f"task.n={len(x) - len(seen)}")
     assert found["rmse/miwae"] < found["rmse/iterative"]
     assert found["nll/miwae"] < min(found["nll/iterative"], found["nll/mean"])
+
+
+def test_levels_of_lode_runner_can_be_played(tmp_path):
+    """2 minutes."""
+    path = f"data.path={os.environ['VAEKIT_DATA']}/VGLC/lode_runner"
+    run = train(tmp_path / "run", "experiment=lode_runner", path, small=())
+    found = use(run, "play", "task.source=posterior", "task.temperature=4", "task.tries=20")
+    assert found["real"] == pytest.approx(141 / 150)
+    assert found["kept"] > 0.8 and found["first"] > 0.05 > found["frequencies"]
+    assert found["differs"] > 0.05
+
+
+def test_malignant_tissue_is_reconstructed_worse_than_by_principal_components(tmp_path):
+    """2 minutes. 42 malignant test images: a standard error of .05."""
+    path = f"data.path={os.environ['VAEKIT_DATA']}/MedMNIST/breastmnist.npz"
+    run = train(tmp_path / "run", "experiment=breast_detect", path, small=())
+    found = use(run, "detect")
+    assert found["auroc/reconstruction"] > max(found["auroc/isolation forest"], found["auroc/PCA"])
+
+
+def test_photographs_become_latents_for_a_diffusion_model(tmp_path):
+    """5 minutes."""
+    from safetensors import safe_open
+
+    root = f"data.root={os.environ['VAEKIT_DATA']}/Caltech101_subset64"
+    run = train(tmp_path / "run", "experiment=photographs", root, "trainer.max_epochs=10", small=())
+    found = use(run, "evaluate")
+    assert found["psnr"] > 15 and found["ssim"] > 0.2
+    use(run, "embed", "task.split=train", "task.format=safetensors", "task.rows=20")
+    with safe_open(run / "tasks/embed/codes.safetensors", "pt") as held:
+        assert held.get_tensor("z").shape == (234, 4, 16, 16)
+        assert float(held.get_tensor("z").std()) == pytest.approx(1, rel=1e-3)

@@ -47,4 +47,4 @@ def lay(vae: nn.Module, layout: torch.memory_format) -> None:
     """Put the weights of all convolutions into this layout."""
     for part in vae.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            part.to(memory_format=layout)
+            part.weight.data = part.weight.data.contiguous(memory_format=layout)

@@ -27,7 +27,7 @@ class Pictures(L.Callback):
 
     def _log(self, trainer: Any, pl_module: Any) -> None:
         loggers = [each for each in trainer.loggers if isinstance(each, WandbLogger | TensorBoardLogger)]
-        if loggers and isinstance(pl_module.vae.space, Image):
+        if loggers and type(pl_module.vae.space) is Image:
             with whole(trainer):
                 self._draw(trainer, pl_module, loggers)
 

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -27,9 +28,7 @@ def fingerprint(files: Iterable[str | Path]) -> str:
     return stamp.hexdigest()[:16]
 
 
-def cached(
-    folder: str | Path | None, key: str, fingerprint: str, build: Callable[[Path], None]
-) -> dict[str, np.ndarray]:
+def cached(folder: str | Path | None, key: str, fingerprint: str, build: Callable[[Path], None]) -> dict[str, Any]:
     """The arrays that `build` writes as `NAME.npy` into the folder it is given, by name, memory-mapped.
 
     They are built again only when `fingerprint` has changed. A finished build appears under its final name by one

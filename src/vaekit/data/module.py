@@ -18,7 +18,7 @@ from vaekit.data.noise import row_noise
 from vaekit.data.source import Rows, Source
 from vaekit.data.transform import BINARIZE, Transform
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Image, Pairs, Real
 
 Part = Literal["train", "val", "test"]
 LABELLED = 0.25  # labelled rows in an epoch, to those of the training split, where data.labels are few
@@ -59,7 +59,8 @@ class DataModule(LightningDataModule):
         self.source, self.batch_size, self.seed, self.shuffle_seed = source, batch_size, seed, seed
         self.eval_batch_size = 4 * batch_size if eval_batch_size is None else eval_batch_size
         self.validation, self.test, self.classes, self.labels = validation, test, classes, labels
-        levels = source.space.levels if isinstance(source.space, Image) else None
+        images = source.space.image if isinstance(source.space, Pairs) else source.space
+        levels = images.levels if isinstance(images, Image) else None
         self.transform = Transform(levels, binarize, dequantize, flip, shift)
         self._refuse()
 
@@ -78,6 +79,11 @@ class DataModule(LightningDataModule):
         if transform.binarize not in BINARIZE:
             raise Refusal(
                 f"Got data.binarize={transform.binarize}, expected one of {', '.join(BINARIZE)}: data.binarize=none."
+            )
+        if space.values == "tiles" and (transform.binarize != "none" or transform.dequantize or transform.shift):
+            raise Refusal(
+                "The tiles of a level are not grey, and have nothing beyond their edge to be shifted; use "
+                "data.binarize=none data.dequantize=false data.shift=0."
             )
         if transform.binarize != "none" and transform.levels is None:
             raise Refusal(
@@ -100,8 +106,11 @@ class DataModule(LightningDataModule):
     def space(self) -> Real:
         """Where the batches live. Reads no more than the source's own `space` does."""
         space = self.source.space
-        if not isinstance(space, Image):
-            return space
+        if isinstance(space, Pairs):
+            return replace(space, image=self._transformed(space.image))
+        return self._transformed(space) if isinstance(space, Image) else space
+
+    def _transformed(self, space: Image) -> Image:
         levels = space.levels if self.transform.binarize == "none" else 2
         return replace(space, levels=levels, dequantized=self.transform.dequantize)
 
@@ -127,7 +136,11 @@ class DataModule(LightningDataModule):
                 raise Refusal(
                     f"data.classes={list(self.classes)} is the label of no training row; use data.classes=[0,1,2]."
                 )
-        val, rest = np.split(rest, [self._count("validation", len(rest))])
+        if train.validation is None:
+            val, rest = np.split(rest, [self._count("validation", len(rest))])
+        else:
+            first = len(train) - train.validation
+            val, rest = rest[rest >= first], rest[rest < first]
         few = train
         if self.labels is not None:
             few, again = self._few_labels(train, rest)

@@ -29,12 +29,14 @@ class Rows:
     x: `[N, *space.shape]`: uint8 for grey levels 0 .. levels - 1, float32 for continuous values.
     label: `[N]`, or `[N, F]` where there are F factors, integers. mask: bool, like `x`, true where observed.
     condition: `[N, ...]`, float32, what else is known of a row.
+    validation: how many, the last, are the validation split, where the data set has its own, as rows that overlap must.
     """
 
     x: np.ndarray | Made
     label: np.ndarray | None = None
     mask: np.ndarray | None = None
     condition: np.ndarray | None = None
+    validation: int | None = None
 
     def __len__(self) -> int:
         return len(self.x)

@@ -5,6 +5,7 @@ from functools import singledispatch
 from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal
 
 from vaekit.distributions.flow import Flow, zuko
+from vaekit.distributions.mixture import EvenMixture
 from vaekit.distributions.wrapped_normal import WrappedNormal
 from vaekit.refusal import Refusal
 
@@ -30,6 +31,12 @@ def _(d: MixtureSameFamily, temperature: float) -> Distribution:
     """Each component about its own mean."""
     components = tempered(d.component_distribution, temperature)
     return MixtureSameFamily(d.mixture_distribution, components, validate_args=False)
+
+
+@tempered.register
+def _(d: EvenMixture, temperature: float) -> Distribution:
+    """Each component about its own mean."""
+    return EvenMixture(d.loc, d.scale * temperature, d.there)
 
 
 @tempered.register

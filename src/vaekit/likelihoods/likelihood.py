@@ -16,12 +16,14 @@ from vaekit.spaces import Real
 class Likelihood(nn.Module):
     """p(x | z): a network gives `params` numbers per value of x, `distribution` says what they mean.
 
-    A likelihood states which `values` it scores, how many `params` it reads, `distribution` and `bias_at`.
+    A likelihood states which `values` it scores, of which spaces it `reads` them, how many `params` it takes,
+    `distribution` and `bias_at`.
     network(params) builds the network, `[N, *in_shape]` -> `[N, params, *space.shape]`; it has no output bias of its
     own, because the bias is a parameter here, one per value, so that it can start at the data's mean.
     """
 
     values: frozenset[str]
+    reads: type[Real] = Real
     gives = frozenset({"factorised"})
 
     def __init__(self, space: Real, network: Callable[[int], Any], params: int):

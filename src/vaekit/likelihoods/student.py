@@ -8,15 +8,17 @@ from torch.distributions import Distribution, StudentT
 from torch.nn.functional import softplus
 
 from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 
 FLOOR = 1e-3  # below it a density can grow without bound
+START = -1.0  # of the scale's logarithm
 
 
 class Student(Likelihood):
-    """p(x | z): Student's t around mu(z), with a scale and degrees of freedom (above 2) learned for each value.
+    """p(x | z): Student's t around mu(z), with degrees of freedom (above 2) learned for each value.
 
-    Takahashi et al. 2018.
+    scale: `value` (one learned for each value) or `pixel` (one per value, from the network). Takahashi et al. 2018.
 
     Cite: Hiroshi Takahashi et al. Student-t Variational Autoencoder for Robust Density Estimation. In IJCAI 2018.
         https://www.ijcai.org/proceedings/2018/374
@@ -24,14 +26,17 @@ class Student(Likelihood):
 
     values = frozenset({"unit", "continuous"})
 
-    def __init__(self, space: Real, network: Callable):
-        super().__init__(space, network, params=1)
-        self.log_scale = torch.nn.Parameter(torch.full(space.shape, -1.0))
+    def __init__(self, space: Real, network: Callable, scale: str = "value"):
+        if scale not in ("value", "pixel"):
+            raise Refusal(f"likelihood.scale={scale} is unknown; use likelihood.scale=value or likelihood.scale=pixel.")
+        super().__init__(space, network, params=2 if scale == "pixel" else 1)
+        self.log_scale = torch.nn.Parameter(torch.full(space.shape, START)) if scale == "value" else None
         self.raw_freedom = torch.nn.Parameter(torch.full(space.shape, 3.0))
 
     def distribution(self, *params: Tensor) -> Distribution:
-        scale, freedom = self.log_scale.exp() + FLOOR, 2 + softplus(self.raw_freedom)
-        return StudentT(freedom.expand_as(params[0]), params[0], scale.expand_as(params[0]), validate_args=False)
+        loc, log_scale = params[0], params[1] if self.log_scale is None else self.log_scale
+        scale, freedom = log_scale.exp() + FLOOR, 2 + softplus(self.raw_freedom)
+        return StudentT(freedom.expand_as(loc), loc, scale.expand_as(loc), validate_args=False)
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        return mean.unsqueeze(0)
+        return mean.unsqueeze(0) if self.log_scale is not None else torch.stack([mean, torch.full_like(mean, START)])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vaekit.distributions.coded import Coded
-from vaekit.spaces import Real
+from vaekit.spaces import Real, Text, spoken
 from vaekit.terms import Terms
 from vaekit.vae import posterior_mean
 
@@ -26,7 +26,8 @@ class Evaluation(Metric):
     of which distortion and active units are all there is. atoms: of how many each level's positions choose, 0 where
     they are not discrete. Of those, over all positions, `code_usage` is the share that was chosen at all, and
     `perplexity` exp(entropy) of how often each was: `atoms` at most. classifies: whether the top level is a class,
-    whose `accuracy` on labelled rows is then among the figures.
+    whose `accuracy` on labelled rows is then among the figures. Of text `token_perplexity` is exp(nll per token), <eos>
+    among them.
     """
 
     full_state_update = False
@@ -37,6 +38,7 @@ class Evaluation(Metric):
     nll: Tensor
     right: Tensor
     labelled: Tensor
+    tokens: Tensor
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class Evaluation(Metric):
         super().__init__()
         self.classifies = classifies
         self.space, self.num_levels, self.has_density = space, levels, has_density
-        for name in ("count", "loss", "distortion", "nll", "right", "labelled"):
+        for name in ("count", "loss", "distortion", "nll", "right", "labelled", "tokens"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("rates", torch.zeros(levels, dtype=torch.float64), dist_reduce_fx="sum")
         for level in range(levels):
@@ -80,6 +82,8 @@ class Evaluation(Metric):
             uses += step.p.index(step.z).flatten().bincount(minlength=len(uses))
         if log_w is not None:
             self.nll += (math.log(len(log_w)) - log_w.double().logsumexp(0)).sum()
+            if isinstance(self.space, Text):
+                self.tokens += spoken(terms.batch.x).sum()
 
     def compute(self) -> dict[str, float]:
         """The figures by name; `nll` and `bits_per_dim` only if weights were given."""
@@ -105,6 +109,8 @@ class Evaluation(Metric):
             named["nll"] = float(self.nll / self.count)
             if (bits := self.space.bits_per_dim(named["nll"])) is not None:
                 named["bits_per_dim"] = float(bits)
+            if self.tokens != 0:
+                named["token_perplexity"] = float((self.nll / self.tokens).exp())
         return named
 
 

@@ -13,7 +13,7 @@ def glorot(module: M) -> M:
     torch's own start is narrower, which costs a convolutional VAE 6 nats after 3 epochs of 20,000 MNIST images.
     """
     for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -15,7 +15,8 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         by_torch = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
         if not by_torch and mkl_is_slow() and self._is_large_product_in_float32(x):
-            return OneDNN.apply(x, self.weight, self.bias)
+            # rows with gaps between them, a slice, would take hundreds of times as long in its backward pass
+            return OneDNN.apply(x.contiguous(), self.weight, self.bias)
         return super().forward(x)
 
     def _is_large_product_in_float32(self, x: Tensor) -> bool:

@@ -29,7 +29,7 @@ class IWAE:
         self.num_samples, self.gradient = num_samples, gradient
         self.needs = frozenset({"rsample", "log_prob", "continuous"})  # weights have a gradient along z
         if gradient != "standard":  # drops the score at a fixed z: not what is left in a tower when upper levels move
-            self.needs |= {"single_level", "density"}
+            self.needs |= {"single_level", "density", "independent_draws"}
         if gradient == "dreg":  # rescales the gradient that reaches the posterior through z, whoever sends it
             self.needs |= {"no_penalty"}
 

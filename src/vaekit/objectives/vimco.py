@@ -20,7 +20,8 @@ class VIMCO:
         https://arxiv.org/abs/1602.06725
     """
 
-    needs = frozenset({"log_prob", "density", "single_level", "no_penalty"})  # no gradient passes through z
+    # no gradient passes through z
+    needs = frozenset({"log_prob", "density", "single_level", "no_penalty", "independent_draws"})
 
     def __init__(self, num_samples: int = 10):
         refuse_below_one(num_samples=num_samples)

@@ -18,7 +18,7 @@ class Gradient(Penalty):
         https://arxiv.org/abs/1903.12436
     """
 
-    needs = frozenset({"rsample", "double_backward"})
+    needs = frozenset({"rsample", "double_backward", "quantities"})
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad():  # in validation too

@@ -23,6 +23,7 @@ class Vamp(nn.Module):
     latent = Real
     needs = frozenset({"infer", "data_space"})
     asks = frozenset({"density"})
+    learns_inputs = True
 
     def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 500):
         super().__init__()

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.module import Part
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Image, Pairs, Real
 from vaekit.tasks.context import Context
 
 STEPS, BATCH, CHUNK = 1500, 128, 1024
@@ -37,19 +37,35 @@ class Examples:
         return self.read(torch.randperm(self.count)[:n])
 
 
+class Images(nn.Module):
+    """Of pairs the images, `[B, C, H, W]`."""
+
+    def __init__(self, space: Pairs):
+        super().__init__()
+        self.space = space
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.space.split(x)[0]
+
+
 class Classifier(nn.Module):
-    """x `[B, *space.shape]` -> a logit for each of `classes` `[K]`. features: what the last layer reads, `[B, 128]`."""
+    """x `[B, *space.shape]` -> a logit for each of `classes` `[K]`. features: what the last layer reads, `[B, 128]`.
+
+    Of an image and its label it sees the image alone.
+    """
 
     classes: Tensor
 
     def __init__(self, space: Real, classes: Tensor):
         super().__init__()
-        if isinstance(space, Image):
-            body = [nn.Conv2d(space.shape[0], 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU()]
+        body: list[nn.Module] = [Images(space)] if isinstance(space, Pairs) else []
+        seen = space.image if isinstance(space, Pairs) else space
+        if isinstance(seen, Image):
+            body += [nn.Conv2d(seen.shape[0], 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU()]
             body += [nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.BatchNorm2d(64), nn.ReLU()]
-            body += [nn.AdaptiveAvgPool2d(7)] if min(space.shape[1:]) > 28 else []
+            body += [nn.AdaptiveAvgPool2d(7)] if min(seen.shape[1:]) > 28 else []
         else:
-            body = [nn.BatchNorm1d(space.size), nn.Linear(space.size, 256), nn.ReLU()]
+            body += [nn.BatchNorm1d(space.size), nn.Linear(space.size, 256), nn.ReLU()]
         self.features = nn.Sequential(*body, nn.Flatten(), nn.LazyLinear(128), nn.ReLU())
         self.head = nn.Linear(128, len(classes))
         self.register_buffer("classes", classes)

@@ -110,7 +110,7 @@ def detect(
         _report(context, truth, found, p, baseline)
     alarms = p[names[0]] <= ALPHA
     Console().print(f"{names[0]}: {alarms.sum():,} of {len(alarms):,} rows have a p-value of at most {ALPHA}")
-    if isinstance(vae.space, Image):
+    if type(vae.space) is Image:
         most = np.argsort(-found[names[0]], kind="stable")[:n]
         x = torch.from_numpy(measured.x[most])
         mean = torch.from_numpy(measured.mean[most])

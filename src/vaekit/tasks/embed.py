@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from safetensors.torch import save_file
 from sklearn.decomposition import PCA
 from torch import Tensor
 
@@ -25,10 +27,14 @@ MAPPED = 10_000  # codes in the map, at most: more only hide each other
 def embed(
     context: Context, split: Part = "test", format: str = "npz", projection: str = "pca", rows: int = 5000
 ) -> list[Tensor]:
-    """The posterior's means of a split, one `[N, *shape]` per latent level, top first: codes.npz, .csv or .parquet.
+    """The posterior's means of a split, one `[N, *shape]` per latent level, top first: codes.npz, .csv, .parquet or
+    .safetensors.
 
     The file holds row (the number in the data's own order), label where there is one, and z (z_0, z_1, ... in a taller
-    tower); .csv and .parquet have a column for each number. latent_map.png: the codes, 10,000 of them at most, in two
+    tower); .csv and .parquet have a column for each number. In .safetensors, for a diffusion model to be trained on, z
+    is divided by its standard deviation (Rombach et al. 2022, https://arxiv.org/abs/2112.10752, appendix G), one number
+    a level, whose inverse is scaling_factor (scaling_factor_0, ...) in the file's metadata: z = latents /
+    scaling_factor is what the model decodes. latent_map.png: the codes, 10,000 of them at most, in two
     dimensions by `projection` (pca or umap), coloured by label.
 
     Data with labels also give embed.json, from `rows` training and test rows at most: how well a linear probe and the
@@ -37,7 +43,7 @@ def embed(
     Raises `Refusal` for another choice than these, and where a package for it is not installed.
     """
     one_of("task.split", split, ("train", "val", "test"))
-    one_of("task.format", format, ("npz", "csv", "parquet"))
+    one_of("task.format", format, ("npz", "csv", "parquet", "safetensors"))
     one_of("task.projection", projection, ("pca", "umap"))
     within("task.rows", rows, 10)
     pyarrow = needed("pyarrow", "embed") if format == "parquet" else None
@@ -55,6 +61,8 @@ def embed(
     arrays |= {"z" if len(codes) == 1 else f"z_{level}": z.numpy() for level, z in enumerate(codes)}
     if format == "npz":
         np.savez(context.out / "codes.npz", **arrays)  # type: ignore[arg-type]
+    elif format == "safetensors":
+        save_scaled(context.out / "codes.safetensors", arrays)
     elif format == "csv":
         with (context.out / "codes.csv").open("w", newline="") as file:
             writer = csv.writer(file)
@@ -76,6 +84,16 @@ def embed(
     if all(each is not None and len(class_of(each).unique()) > 1 for each in known):
         judge(context, rows)
     return codes
+
+
+def save_scaled(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Arrays as safetensors, those of z times the scaling factor that the metadata hold."""
+    tensors, metadata = {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
+    for name in [name for name in tensors if name.startswith("z")]:
+        factor = 1 / tensors[name].std()
+        tensors[name] = tensors[name] * factor
+        metadata[f"scaling_factor{name[1:]}"] = f"{factor:.6g}"
+    save_file(tensors, path, metadata)
 
 
 def judge(context: Context, rows: int) -> dict[str, dict[str, float]]:

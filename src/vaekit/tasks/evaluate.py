@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
+from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 from vaekit import runs
 from vaekit.batch import Batch
@@ -27,6 +28,7 @@ from vaekit.tasks.context import Context
 from vaekit.training import Training
 from vaekit.vae import VAE
 
+WINDOW = 11  # pixels that structural similarity compares at once
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
@@ -71,9 +73,10 @@ def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]
 
     nll_of_class: by label. rate_distortion: of draws from q(z | x) whose standard deviation is multiplied by each of
     some temperatures. mutual_information: I(x; z) = E log q(z | x) - log q(z), with q(z) the mean of q(z | x) over
-    these rows: the log of their number at most, so that a figure near it says that there is more. calibration: how
-    often pixels are bright (x > 1/2) to which p(x | z), at a draw from q(z | x), gives such a probability, in bins;
-    calibration_error is the mean distance of the two.
+    these rows: the log of their number at most, so that a figure near it says that there is more. psnr (in dB),
+    ssim: of images' reconstructions, the means of p(x | z) at a draw from q(z | x). calibration: how often pixels are
+    bright (x > 1/2) to which p(x | z), at a draw from q(z | x), gives such a probability, in bins; calibration_error is
+    the mean distance of the two.
     """
     part = context.data.in_order("test")
     part.indices = part.indices[torch.randperm(len(part.indices))[:rows]]
@@ -87,6 +90,9 @@ def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]
             found["rate_distortion"] = curve
         if vae.condition is None:
             found |= information(vae, torch.cat(features))
+    pictures = type(vae.space) is Image and min(vae.space.shape[1:]) >= WINDOW
+    if pictures and "autoregressive" not in vae.likelihood.gives:  # whose mean takes long
+        found |= fidelity(vae, batches, features)
     if vae.space.values in ("binary", "discrete") and "factorised" in vae.likelihood.gives:
         found |= calibration(vae, batches, features)
     return found
@@ -119,6 +125,17 @@ def information(vae: VAE, features: Tensor) -> dict[str, float]:
     (step,) = vae.infer(features).steps
     assert step.q is not None
     return {"mutual_information": mutual_information(step.q, step.z[0])}
+
+
+def fidelity(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str, float]:
+    """The mean over images of peak signal-to-noise ratio, and of structural similarity (Wang et al. 2004)."""
+    psnr: Any = PeakSignalNoiseRatio(1.0, dim=(1, 2, 3)).to(vae.device)
+    ssim: Any = StructuralSimilarityIndexMeasure(data_range=1.0).to(vae.device)
+    for batch, feature in zip(track(batches, "reconstructing"), features, strict=True):
+        mean = vae.likelihood(vae.infer(feature, condition=vae.of(batch)).state).mean[0]
+        for metric in (psnr, ssim):
+            metric.update(mean, batch.x)
+    return {"psnr": float(psnr.compute()), "ssim": float(ssim.compute())}
 
 
 def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def fit_prior(
     kept = {name: weight for name, weight in context.vae.state_dict().items() if ".prior." not in name}
     vae.load_state_dict(kept, strict=False)
     new, whole = replace(context, vae=vae, config=config), runs.read_whole_config(context.run)
-    fit(new, epochs, lr, str(whole["trainer"]["precision"]).startswith("bf16"))
+    fit(new, epochs, lr, str(whole.get("trainer", {}).get("precision")).startswith("bf16"))
 
     num_samples, z = config["evaluation"]["num_samples"], draws(vae, *encode(new, "test"))
     before, after = (

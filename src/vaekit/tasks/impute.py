@@ -16,10 +16,11 @@ from torch import Tensor
 
 from vaekit import runs
 from vaekit.batch import Batch
+from vaekit.compatibility import choices
 from vaekit.data.module import Part
 from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Image, Pairs, Real
 from vaekit.tasks import imputers
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
@@ -89,7 +90,7 @@ def impute(
     rows = replace(hide(x, known), condition=condition)
     if rows.observed.all():
         raise Refusal("No value is missing; hide some by task.hole=random, half or box.")
-    masked = context.data.in_order("train").mask is not None
+    masked = isinstance(space, Pairs) or context.data.in_order("train").mask is not None
     fill = torch.zeros(space.shape, device=vae.device) if masked else context.data.mean().to(vae.device)
     reader = learn_holes(vae, context.data, draw, fill, updates) if updates else vae
 
@@ -147,9 +148,13 @@ def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> 
     if hole == "box" and not isinstance(vae.space, Image):
         raise Refusal("task.hole=box is a rectangle of an image, but the data are vectors; use task.hole=random.")
     if "factorised" not in vae.likelihood.gives:
+        space = vae.space
+        fits = choices(
+            "likelihood",
+            lambda part: "factorised" in part.gives and space.values in part.values and isinstance(space, part.reads),
+        )
         raise Refusal(
-            "This model's likelihood scores several values together, so that none can be left out; train with "
-            "likelihood=bernoulli or likelihood=discretized_logistic."
+            f"This model's likelihood scores several values together, so that none can be left out; train with {fits}."
         )
     if method == "miwae" and not vae.has_density:
         raise Refusal("This model's posterior has no density to weight by; use task.method=gibbs task.updates=0.")

@@ -57,6 +57,6 @@ def interpolate(
     starts, ends, x = (array[:SHOWN] for array in arrays.values())
     rows = torch.cat([starts.unsqueeze(1), x, ends.unsqueeze(1)], 1)
     context.show("interpolations", rows.flatten(0, 1), columns=steps + 2)
-    if isinstance(context.vae.space, Image):
+    if type(context.vae.space) is Image:
         save_walk(context.out / "walk.gif", x, context.vae.space)
     return arrays["x"]

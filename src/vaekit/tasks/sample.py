@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from rich.progress import track
 from torch import Tensor
 
+from vaekit.distributions.temperature import tempered
+from vaekit.distributions.tokens import Tokens
+from vaekit.refusal import Refusal
 from vaekit.tasks.checks import flag, positive, within
 from vaekit.tasks.context import Context
+from vaekit.tasks.given import draw as draw_given
 from vaekit.tasks.quality import judge
 
 
@@ -20,13 +26,21 @@ def sample(
     draw: bool = False,
     quality: bool = False,
     label: int | Sequence[int] | None = None,
+    given: str | Sequence[str] | Mapping[str, Any] | None = None,
+    x_temperature: float = 1.0,
+    top_p: float = 1.0,
+    beam: int = 1,
 ) -> Tensor:
     """n new examples x `[n, *space.shape]`: samples.png, of a table samples.csv, and samples.npz.
 
     temperature multiplies the prior's standard deviation, of every level or one for each, top first. draw: x is drawn
     from p(x | z), as rows of a table always are; without, it is its mean. quality: also judge as many means as there
     are test rows, in the features of a classifier of the training rows: quality.json (`vaekit.tasks.quality.judge`).
-    label: of all of them, where the model has labels; None as frequent as in training.
+    label: of all of them, where the model has labels; None as frequent as in training. given: cells of all of them, of
+    a table, e.g. "income=>50K" (`vaekit.tasks.given`).
+    x_temperature: of draws of x, of text by which its logits are divided. Of text alone: top_p, to draw each token from
+    the likeliest that have this probability together; beam, the likeliest sentence by a search of this width, which is
+    no draw.
     Raises `Refusal` for n < 1, a label that the model does not know, a temperature that is not above 0, a prior that
     has no standard deviation, or the quality of data without labels.
     """
@@ -35,11 +49,30 @@ def sample(
         positive("task.temperature", each)
     flag("task.draw", draw)
     flag("task.quality", quality)
-    draw = draw or context.medium.drawn
+    positive("task.x_temperature", x_temperature)
+    within("task.beam", beam, 1)
+    if not 0 < top_p <= 1:
+        raise Refusal(f"task.top_p={top_p} must be above 0 and at most 1; use task.top_p=0.9.")
+    pick = partial(_pick, draw=draw or context.medium.drawn, temperature=x_temperature, top_p=top_p, beam=beam)
+    if given is not None:
+        x = draw_given(context, given, n)
+        context.save("samples", x, columns=1, x=x)
+        return x
     chunks = track(context.chunks(n), "sampling")
-    batches = ({"x": context.vae.sample(chunk, temperature, draw, label)} for chunk in chunks)
+    batches = ({"x": context.vae.sample(chunk, temperature, pick, label)} for chunk in chunks)
     x = context.stream("samples", n, batches)["x"]
     context.show("samples", x, columns=min(16, math.ceil(math.sqrt(n))))
     if quality:
         judge(context, temperature)
     return x
+
+
+def _pick(px: Any, draw: bool, temperature: float, top_p: float, beam: int) -> Tensor:
+    if temperature != 1:
+        px = tempered(px, temperature)
+    if top_p == beam == 1:
+        return px.sample() if draw or temperature != 1 else px.mean
+    if not isinstance(px.base_dist, Tokens):
+        raise Refusal("task.top_p and task.beam are of text, and these data are none; use task.top_p=1 task.beam=1.")
+    likeliest = px.base_dist.nucleus(top_p)
+    return likeliest.beam(beam) if beam > 1 else likeliest.sample()

@@ -14,6 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from vaekit.data.module import Part
+from vaekit.spaces import Text, spoken
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
 
@@ -23,7 +24,8 @@ def score(context: Context, split: Part = "test", input: str | Path | None = Non
 
     split: train, val or test of the run's data. input: in its place an image file, a folder of images, or rows in .npy
         or .npz.
-    Writes scores.csv: row (its number in the data's own order) or file, log_px, and bits_per_dim where it is defined.
+    Writes scores.csv: row (its number in the data's own order) or file, log_px, bits_per_dim where it is defined, and
+    of text token_perplexity, exp(-log_px per token), <eos> among them.
     Where values are missing, log_px is of those observed.
     Raises `Refusal` for an unknown split, num_samples < 1, and inputs that cannot be read or do not fit.
     """
@@ -40,12 +42,15 @@ def score(context: Context, split: Part = "test", input: str | Path | None = Non
     with (context.out / "scores.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         first = "file" if isinstance(names[0], str) else "row"
-        writer.writerow([first, "log_px", "bits_per_dim"] if bits else [first, "log_px"])
+        text = ["token_perplexity"] if isinstance(vae.space, Text) else []
+        writer.writerow([first, "log_px", "bits_per_dim"] if bits else [first, "log_px", *text])
         row = iter(names)
         parts = scores.split(context.batch_size)
         for log_px, batch in zip(parts, track(batches, "scoring", total=len(parts)), strict=True):
             log_px.copy_(vae.log_weights(batch, num_samples).logsumexp(0) - math.log(num_samples))
             columns: list[Any] = [log_px, vae.space.bits_per_dim(-log_px)] if bits else [log_px]
+            if text:
+                columns.append((-log_px / spoken(batch.x).sum(1).cpu()).exp())
             for figures in zip(*(column.tolist() for column in columns), strict=True):
                 writer.writerow([next(row), *(f"{each:.6f}" for each in figures)])
     Console().print(f"log p(x): {scores.mean():.2f} nats on average over {len(scores)} examples")

@@ -16,6 +16,7 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from vaekit.batch import Batch
+from vaekit.data.audio import Audio
 from vaekit.data.image_folder import ImageFolder
 from vaekit.latents import tower
 from vaekit.latents.tower import Step, descend
@@ -89,7 +90,7 @@ def synthesize(
 
     path = context.out / "rows.npy"
     x, labels = write_rows(context, path, n, draw_z, draw)
-    classes = data.source.classes() if isinstance(data.source, ImageFolder) else None
+    classes = data.source.classes() if isinstance(data.source, ImageFolder | Audio) else None
     sets[format](context.out, x, labels, {number: name for name, number in (classes or {}).items()})
     found = measure(context, x, labels)
     path.unlink()

@@ -1,0 +1,192 @@
+"""A folder of sound files."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from functools import cached_property
+from math import gcd
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from vaekit.data import sound
+from vaekit.data.cache import cached, fingerprint
+from vaekit.data.source import Rows, Split
+from vaekit.refusal import Refusal
+from vaekit.spaces import Audio as Space
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
+REPRESENTATIONS = ("mel", "wave")
+EXAMPLE = """'data.pattern="([^_]+)_.*"'"""
+
+
+class Audio:
+    """The sound files below `path`, each a clip of `seconds`: what is longer is cut, what is shorter ends in silence.
+
+    pattern: a regular expression whose first group is the class in a file's name, without its suffix; None for no
+        classes. Labels are their places in sorted order.
+    rate: samples a second; files of another rate are resampled, and channels are mixed to one, which is said.
+    representation: mel, a spectrogram of `mels` bands and a frame each `hop` samples, or wave, 256 mu-law levels.
+    Raises `Refusal`, naming the file, for one that is no sound, is cut off, empty or silent, or does not match.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None,
+        representation: str = "mel",
+        pattern: str | None = None,
+        seconds: float = 0.64,
+        rate: int = 8000,
+        mels: int = 40,
+        hop: int = 128,
+        cache: str | Path | None = None,
+    ):
+        if path is None:
+            raise Refusal("data.path is not set; name the folder with your sounds, for example data.path=recordings.")
+        if representation not in REPRESENTATIONS:
+            raise Refusal(
+                f"Got data.representation={representation}, expected mel or wave; use data.representation=mel."
+            )
+        frames = round(seconds * rate / hop) if min(rate, hop) > 0 else 0
+        if frames < 1 or not 0 < mels <= rate // 100:
+            raise Refusal(
+                f"Got data.seconds={seconds} data.rate={rate} data.mels={mels} data.hop={hop}, expected at least a "
+                "frame of hop / rate seconds, and 1 to rate / 100 mels; use data.seconds=0.64 data.rate=8000 "
+                "data.mels=40 data.hop=128."
+            )
+        try:
+            self.pattern = None if pattern is None else re.compile(pattern)
+        except re.error as error:
+            raise Refusal(f"data.pattern={pattern} is no regular expression ({error}); use {EXAMPLE}.") from None
+        if self.pattern and not self.pattern.groups:
+            raise Refusal(f"data.pattern={pattern} has no group, which is the class; use {EXAMPLE}.")
+        self.path, self.cache = Path(path).expanduser(), cache
+        self.name = self.path.absolute().name
+        shape, levels = ((1, mels, frames), None) if representation == "mel" else ((1, 1, round(seconds * rate)), 256)
+        self.space = Space(shape, levels, rate=rate, hop=hop)
+
+    @cached_property
+    def files(self) -> list[Path]:
+        return sound_files(self.path)
+
+    @cached_property
+    def _class(self) -> list[str] | None:
+        """That of each file."""
+        if self.pattern is None:
+            return None
+        found = []
+        for file in self.files:
+            if (match := self.pattern.fullmatch(file.stem)) is None or match[1] is None:
+                raise Refusal(
+                    f"The name of {file} does not match data.pattern={self.pattern.pattern}; rename it, or use another "
+                    "pattern, or data.pattern=null for no classes."
+                )
+            found.append(match[1])
+        return found
+
+    def classes(self) -> dict[str, int] | None:
+        """The label of each class."""
+        return None if self._class is None else {name: label for label, name in enumerate(sorted(set(self._class)))}
+
+    def load(self, split: Split) -> Rows | None:
+        if split == "test":
+            return None
+        numbers = self.classes()
+        options = f"{self.path.absolute()} {self.space} {self.pattern and self.pattern.pattern}"
+        key = f"{self.name}-{hashlib.sha256(options.encode()).hexdigest()[:8]}"
+
+        def build(folder: Path) -> None:
+            if numbers is not None and self._class is not None:
+                np.save(folder / "label.npy", np.array([numbers[each] for each in self._class]))
+            files = track(self.files, "reading sounds")
+            np.save(folder / "x.npy", np.concatenate([read(file, self.space).numpy() for file in files]))
+
+        return Rows(**cached(self.cache, key, fingerprint(self.files), build))
+
+
+def sound_files(path: Path) -> list[Path]:
+    """A sound file, or those below a folder, sorted, without hidden ones. Raises `Refusal` where there is none."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise Refusal(f"There is no folder {path.absolute()}; name the one with your sounds by data.path=FOLDER.")
+    found = []
+    for folder, below, names in os.walk(path, followlinks=True):
+        below[:] = [name for name in below if not name.startswith(".")]
+        sounds = (name for name in names if Path(name).suffix.lower() in SUFFIXES)
+        found += [Path(folder, name) for name in sounds if not name.startswith(".")]
+    if not found:
+        raise Refusal(
+            f"There are no sounds ({' '.join(sorted(SUFFIXES))}) in {path}; name another folder, data.path=FOLDER."
+        )
+    return sorted(found)
+
+
+def read(file: Path, space: Space) -> Tensor:
+    """A file's clip, as a data set holds it: `[1, *space.shape]`, float32 or uint8. Raises `Refusal` as `Audio`."""
+    wave = torch.from_numpy(_wave(file, space.rate))
+    samples = space.hop * space.shape[2] if space.levels is None else space.shape[2]
+    clip = torch.nn.functional.pad(wave[:samples], (0, max(0, samples - len(wave))))[None]
+    if not clip.any():
+        raise Refusal(
+            f"{file} is silent for the {samples / space.rate:g} s of a clip; remove it, or use longer clips, "
+            "data.seconds=2."
+        )
+    if space.levels is None:
+        return sound.to_mel(clip, space.rate, space.hop, space.shape[1])
+    return sound.to_levels(clip / clip.abs().max())[:, None, None]
+
+
+def _wave(file: Path, rate: int) -> np.ndarray:
+    """All samples of a file, mixed to one channel, at this rate."""
+    if (missing := _cut_off(file)) > 0:
+        raise Refusal(f"{file} is cut off: {missing} of its bytes are missing; copy it again, or remove it.")
+    try:
+        wave, own = soundfile().read(file, dtype="float32", always_2d=True)
+    except RuntimeError as error:  # soundfile's own are derived from it
+        raise Refusal(f"Cannot read {file} as sound ({error}); save it again as WAV, or remove it.") from error
+    if not len(wave):
+        raise Refusal(f"{file} is empty: it holds no samples; remove it.")
+    if not np.isfinite(wave).all():
+        raise Refusal(f"{file} holds NaN or infinite samples; save it again as WAV, or remove it.")
+    if wave.shape[1] > 1:
+        log.warning("%s has %d channels, which are mixed to one.", file, wave.shape[1])
+    mixed = wave.mean(1)
+    if own == rate:
+        return mixed
+    from scipy.signal import resample_poly
+
+    shared = gcd(own, rate)
+    return resample_poly(mixed, rate // shared, own // shared).astype(np.float32)
+
+
+def _cut_off(file: Path) -> int:
+    """How many bytes a WAV file has fewer than it says at its beginning."""
+    with file.open("rb") as opened:
+        head = opened.read(12)
+    said = int.from_bytes(head[4:8], "little") + 8
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE" or said >= 2**32:  # a stream does not know its length
+        return 0
+    return said - file.stat().st_size
+
+
+def soundfile() -> ModuleType:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: without its library
+        raise Refusal(f"Sound files need the library soundfile ({error}); type: pip install '.[audio]'") from None
+    return soundfile
+
+
+def write(file: Path, wave: Tensor, rate: int) -> None:
+    """A wave `[samples]` in [-1, 1] as WAV of 16 bits."""
+    soundfile().write(file, wave.clamp(-1, 1).cpu().numpy(), rate, subtype="PCM_16")

@@ -1,0 +1,70 @@
+"""Images and their labels as one example."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from vaekit.data.digits import Digits
+from vaekit.data.source import Rows, Source, Split
+from vaekit.data.torchvision_set import TorchvisionSet
+from vaekit.refusal import Refusal
+from vaekit.spaces import Pairs
+
+
+class Paired:
+    """The images and labels of another data set in one array, uint8, in which the largest grey level is 1.
+
+    of: digits, or the name of a `TorchvisionSet`; root, cache, image_size: as that takes them.
+    missing: of the rows that are not official test rows, the share that lacks the image or else the label, by the toss
+        of a coin that depends on `seed`; test rows have both, where they are official.
+    Raises `Refusal` for another name or share, and on loading for labels that are not below num_classes.
+    """
+
+    name = "paired"
+
+    def __init__(
+        self,
+        of: str = "mnist",
+        num_classes: int = 10,
+        root: str | Path = "data",
+        cache: str | Path | None = None,
+        image_size: int | None = None,
+        missing: float = 0.0,
+        seed: int = 0,
+    ):
+        if not 0 <= missing <= 1:
+            raise Refusal(f"Got data.missing={missing}, expected a share from 0 to 1, for example data.missing=0.3.")
+        if num_classes < 1:
+            raise Refusal(f"Got data.num_classes={num_classes}, expected at least 1, for example data.num_classes=10.")
+        self.of: Source = Digits() if of == "digits" else TorchvisionSet(of, root, cache, image_size)
+        self.num_classes, self.cache, self.missing, self.seed = num_classes, cache, missing, seed
+
+    @cached_property
+    def space(self) -> Pairs:
+        return Pairs.of(self.of.space, self.num_classes)  # type: ignore[arg-type]
+
+    def load(self, split: Split) -> Rows | None:
+        rows = self.of.load(split)
+        if rows is None:
+            return None
+        assert isinstance(rows.x, np.ndarray) and rows.label is not None
+        if rows.label.max() >= self.num_classes:
+            raise Refusal(
+                f"data.of={self.of.name} has labels up to {rows.label.max()}, expected below {self.num_classes}; "
+                f"use data.num_classes={rows.label.max() + 1}."
+            )
+        image, n = rows.x.reshape(len(rows), -1), len(rows)
+        most = (self.space.image.levels or 2) - 1
+        label = np.eye(self.num_classes, dtype=image.dtype)[rows.label] * most
+        whole = np.concatenate([image, label, np.full((n, self.space.modalities), most, image.dtype)], 1)
+        if split == "test" or not self.missing:
+            return Rows(whole, rows.label)
+        random = np.random.default_rng(self.seed)
+        lost = random.permutation(n)[: round(self.missing * n)]
+        there = np.ones((n, self.space.modalities), dtype=bool)
+        there[lost, random.integers(self.space.modalities, size=len(lost))] = False
+        mask = np.concatenate([there.repeat(self.space.sizes[:-1], 1), there], 1)
+        return Rows(whole * mask, rows.label, mask)

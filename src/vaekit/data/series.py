@@ -1,0 +1,225 @@
+"""Series of numbers side by side in a file, cut into windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaekit.columns import DATES
+from vaekit.data.source import Rows, Split
+from vaekit.data.table import read
+from vaekit.refusal import Refusal
+from vaekit.spaces import Series as Space
+
+VALUES = ("returns", "levels")
+
+
+class Table(NamedTuple):
+    """times: of each row, the file's own words or its number. values: `[series, rows]`, NaN where they are missing."""
+
+    times: list[str]
+    names: list[str]
+    values: np.ndarray
+
+
+class Windows:
+    """Windows `[B, series, window]` of series `[series, T]`, from `starts` `[N]` on, made when they are asked for."""
+
+    def __init__(self, series: Tensor, starts: np.ndarray, window: int):
+        self.series, self.starts, self.steps = series, torch.from_numpy(starts), torch.arange(window)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        return self.series[:, self.starts[rows, None] + self.steps].transpose(0, 1)
+
+
+class Series:
+    """The columns of numbers of a .csv or .parquet file, a row a step in time, in windows.
+
+    Split by time: the last steps are the test, those before them the validation, and no window reaches over an edge.
+    Mean and deviation, by which each series is standardised, are those of the steps before the validation.
+
+    window: steps. stride: from the start of one window to that of the next. values: returns (log-returns, of prices) or
+    levels. columns: names of the series; None for all columns of numbers. time: the column that says when; None for the
+    first one of dates. validation, test: number (int) or fraction (float) of the steps.
+    Empty cells, `?`, `NA` and `NaN` are missing: the mask is 0 there, and in the two returns beside a missing price.
+    Raises `Refusal`, naming file, row and column, for what cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None,
+        window: int = 30,
+        stride: int = 1,
+        values: str = "returns",
+        columns: Sequence[str] | None = None,
+        time: str | None = None,
+        validation: int | float = 0.1,
+        test: int | float = 0.2,
+    ):
+        if path is None:
+            raise Refusal("data.path is not set; name a .csv or .parquet file, for example data.path=prices.csv.")
+        if values not in VALUES:
+            raise Refusal(f"Got data.values={values}, expected returns or levels; use data.values=returns.")
+        if window < 2 or stride < 1:
+            raise Refusal(
+                f"Got data.window={window} data.stride={stride}, expected a window of at least 2 steps and a stride "
+                "of at least 1; use data.window=30 data.stride=1."
+            )
+        self.path, self.window, self.stride, self.values = Path(path).expanduser(), window, stride, values
+        self.columns, self.time, self.validation, self.test = columns, time, validation, test
+        self.name = self.path.stem
+
+    @cached_property
+    def table(self) -> Table:
+        return read_series(self.path, self.values == "returns", self.columns, self.time)
+
+    @cached_property
+    def space(self) -> Space:
+        _, names, values = self.table
+        training = values[:, : self._edges[0]]
+        if (there := (~np.isnan(training)).sum(1)).min() < 2:
+            raise Refusal(
+                f"{self.path}: column {names[there.argmin()]!r} has no two values before the validation begins, at row "
+                f"{self._edges[0] + 1}; leave it out, by data.columns=[a,b]."
+            )
+        mean, deviation = np.nanmean(training, 1), np.nanstd(training, 1)
+        if deviation.min() < 1e-12 * (1 + np.abs(mean).max()):
+            raise Refusal(
+                f"{self.path}: column {names[deviation.argmin()]!r} never changes before the validation begins, at row "
+                f"{self._edges[0] + 1}; leave it out, by data.columns=[a,b]."
+            )
+        shape = (len(names), self.window)
+        return Space(shape, names, mean.tolist(), deviation.tolist(), self.values == "returns")
+
+    @property
+    def _edges(self) -> tuple[int, int, int]:
+        """Where the steps of training, validation and test end."""
+        steps = self.table.values.shape[1]
+        test, validation = (
+            each if isinstance(each, int) else round(each * steps) for each in (self.test, self.validation)
+        )
+        edges = (steps - test - validation, steps - test, steps)
+        for name, count in zip(("training", "validation", "test"), np.diff((0, *edges)), strict=True):
+            if count < self.window:
+                raise Refusal(
+                    f"{self.path} has {steps} {self.values}, of which the {name} gets {count}: fewer than "
+                    f"data.window={self.window}; use a shorter window, such as data.window={max(2, steps // 20)}, a "
+                    "longer file, or other shares, data.validation=0.2 data.test=0.2."
+                )
+        return edges
+
+    def load(self, split: Split) -> Rows:
+        series = self.space.standardise(self.table.values)
+        there, x = ~np.isnan(series), torch.from_numpy(np.nan_to_num(series).astype(np.float32))
+        first, second, last = self._edges
+        parts = [(0, first), (first, second)] if split == "train" else [(second, last)]
+        starts = [np.arange(low, high - self.window + 1, self.stride) for low, high in parts]
+        begin = np.concatenate(starts)
+        mask = None if there.all() else Windows(torch.from_numpy(there), begin, self.window)[torch.arange(len(begin))]
+        return Rows(
+            Windows(x, begin, self.window),
+            mask=None if mask is None else mask.numpy(),
+            validation=len(starts[-1]) if split == "train" else None,
+        )
+
+
+def read_series(
+    path: str | Path, returns: bool, columns: Sequence[str] | None = None, time: str | None = None
+) -> Table:
+    """The series of a file, and their log-returns if `returns`, of a row to the next. Raises `Refusal` as `Series`."""
+    path = Path(path).expanduser()
+    cells = read(path)
+    for name in (*(columns or ()), *([time] if time else ())):
+        if name not in cells:
+            raise Refusal(f"{path} has no column {name!r}; it has {', '.join(cells)}.")
+    if time is None:
+        time = next((name for name, column in cells.items() if form_of(column)), None)
+    times = [str(row) for row in range(1, 1 + len(next(iter(cells.values()))))]
+    if time is not None:
+        times = in_order(path, time, cells[time])
+    asked = [name for name in columns or cells if name != time]
+    numbers = {name: to_numbers(path, name, cells[name], required=columns is not None) for name in asked}
+    series = {name: column for name, column in numbers.items() if column is not None}
+    if not series:
+        raise Refusal(
+            f"{path} has no column of numbers; its columns are {', '.join(cells)}. Name another by data.path=."
+        )
+    values = np.stack(list(series.values()))
+    if not returns:
+        return Table(times, list(series), values)
+    for name, column in series.items():
+        if (wrong := np.flatnonzero(column <= 0)).size:
+            raise Refusal(
+                f"{path}, row {wrong[0] + 1}, column {name!r}: got the price {column[wrong[0]]:g}, which has no "
+                "log-return; correct it, use data.values=levels, or choose others by data.columns=[a,b]."
+            )
+    return Table(times[1:], list(series), np.diff(np.log(values)))
+
+
+def to_numbers(path: Path, name: str, cells: Sequence[str | None], required: bool) -> np.ndarray | None:
+    """The numbers of a column, NaN where missing; None for one without any that is not `required`."""
+    values = np.full(len(cells), np.nan)
+    wrong = None
+    for row, cell in enumerate(cells):
+        if cell is not None:
+            try:
+                values[row] = float(cell)
+            except ValueError:
+                wrong = row if wrong is None else wrong
+    none = np.isnan(values).all()
+    if none and not required:
+        return None
+    if wrong is not None or none:
+        row, got = (wrong, repr(cells[wrong])) if wrong is not None else (0, "no number")
+        raise Refusal(
+            f"{path}, row {row + 1}, column {name!r}: got {got}, expected a number; correct it, leave the cell empty, "
+            "or choose other columns by data.columns=[a,b]."
+        )
+    if (infinite := np.flatnonzero(np.isinf(values))).size:
+        row = infinite[0]
+        raise Refusal(
+            f"{path}, row {row + 1}, column {name!r}: got {cells[row]}, expected a finite number; correct it, or leave "
+            "the cell empty."
+        )
+    return values
+
+
+def in_order(path: Path, name: str, cells: Sequence[str | None]) -> list[str]:
+    """The cells of a column of times, dates or numbers. Raises `Refusal` unless each is later than the one before."""
+    form, before = form_of(cells), None
+    for row, cell in enumerate(cells):
+        try:
+            now = datetime.strptime(cell or "", form).replace(tzinfo=UTC).timestamp() if form else float(cell or "")
+        except ValueError:
+            raise Refusal(
+                f"{path}, row {row + 1}, column {name!r}: got {cell!r}, expected a date like 2024-12-31, or a number, "
+                "as in the other rows; correct it."
+            ) from None
+        if before is not None and now <= before:
+            raise Refusal(
+                f"{path}, row {row + 1}, column {name!r}: {cell} comes after {cells[row - 1]}, expected a later time "
+                "in each row; sort the file by time, and drop what is there twice."
+            )
+        before = now
+    return [str(cell) for cell in cells]
+
+
+def form_of(cells: Sequence[str | None]) -> str | None:
+    """How the dates of a column are written, going by the first that is there; None where that is no date."""
+    first = next((cell for cell in cells if cell is not None), "")
+    for form in DATES[:-1]:  # 20241231 may be a number as well
+        with suppress(ValueError):
+            datetime.strptime(first, form)
+            return form
+    return None

@@ -1,0 +1,86 @@
+"""Between sound and the images that stand for it: mel spectrograms and mu-law."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+RANGE = 80.0  # decibels below the loudest place of a clip that are kept
+WINDOW = 0.032  # seconds that a spectrum looks at
+MU = 255.0
+ROUNDS, MOMENTUM = 60, 0.99  # of Griffin and Lim
+
+
+def _sizes(rate: int) -> tuple[int, int]:
+    """Samples in a window, and in the Fourier transform, twice as fine."""
+    window = round(WINDOW * rate)
+    return window, 2 ** math.ceil(math.log2(2 * window))
+
+
+@cache
+def filters(rate: int, mels: int) -> Tensor:
+    """Triangles evenly spaced in mel, O'Shaughnessy's, from 0 to half the rate: `[mels, frequencies]`."""
+
+    def mel(hertz: float) -> float:
+        return 2595 * math.log10(1 + hertz / 700)
+
+    edges = 700 * (10 ** (torch.linspace(0, mel(rate / 2), mels + 2, dtype=torch.float64) / 2595) - 1)
+    at = torch.linspace(0, rate / 2, _sizes(rate)[1] // 2 + 1, dtype=torch.float64)
+    low, top, high = (edges[i : mels + i, None] for i in range(3))
+    return torch.minimum((at - low) / (top - low), (high - at) / (high - top)).clamp(min=0).float()
+
+
+def spectrum(wave: Tensor, rate: int, hop: int) -> Tensor:
+    """Complex, of each frame of waves `[n, samples]`: `[n, frequencies, 1 + samples // hop]`."""
+    window, size = _sizes(rate)
+    hann = torch.hann_window(window, device=wave.device)
+    return torch.stft(wave, size, hop, window, hann, center=True, pad_mode="constant", return_complex=True)
+
+
+def to_mel(wave: Tensor, rate: int, hop: int, mels: int) -> Tensor:
+    """Waves `[n, hop * frames]` -> `[n, 1, mels, frames]`: decibels below the loudest place, from 0 (`RANGE` below, or
+    more) to 1; high notes first. A wave is nowhere louder than another: its loudest place is 1.
+    """
+    power = filters(rate, mels).to(wave) @ spectrum(wave, rate, hop)[..., :-1].abs().square()
+    decibels = 10 * power.clamp(min=1e-10).log10()
+    below = decibels - decibels.amax((1, 2), keepdim=True)
+    return (1 + below / RANGE).clamp(min=0).flip(1).unsqueeze(1)
+
+
+def from_mel(x: Tensor, rate: int, hop: int) -> Tensor:
+    """Waves `[n, hop * frames]`, loudest at 0.9, whose spectrogram is near x `[n, 1, mels, frames]`.
+
+    Phases by Griffin and Lim 1984, with momentum (Perraudin et al. 2013, https://doi.org/10.1109/WASPAA.2013.6701851).
+    """
+    power = 10 ** ((x.squeeze(1).flip(1).clamp(0, 1) - 1) * RANGE / 10)
+    back = torch.linalg.pinv(filters(rate, x.shape[2])).to(power)
+    size = pad((back @ power).clamp(min=0).sqrt(), (0, 1))  # the last frame is silent
+    window, fft = _sizes(rate)
+    hann, samples = torch.hann_window(window, device=x.device), hop * x.shape[3]
+
+    def heard(spectra: Tensor) -> Tensor:
+        return torch.istft(spectra, fft, hop, window, hann, center=True, length=samples)
+
+    phase, before = torch.polar(torch.ones_like(size), 2 * math.pi * torch.rand_like(size)), torch.zeros_like(size)
+    for _ in range(ROUNDS):
+        now = spectrum(heard(size * phase), rate, hop)
+        ahead = now + MOMENTUM * (now - before)
+        phase, before = ahead / ahead.abs().clamp(min=1e-8), now
+    wave = heard(size * phase)
+    return 0.9 * wave / wave.abs().amax(1, keepdim=True).clamp(min=1e-8)
+
+
+def to_levels(wave: Tensor) -> Tensor:
+    """Waves in [-1, 1] -> mu-law levels 0 .. 255, uint8 (ITU-T G.711)."""
+    squeezed = wave.sign() * (MU * wave.abs().clamp(max=1)).log1p() / math.log1p(MU)
+    return ((squeezed + 1) / 2 * MU).round().byte()
+
+
+def from_levels(x: Tensor) -> Tensor:
+    """Levels as they stand in the data space, k / 255 -> waves in [-1, 1]."""
+    squeezed = 2 * x.clamp(0, 1) - 1
+    return squeezed.sign() * ((squeezed.abs() * math.log1p(MU)).expm1()) / MU

@@ -1,0 +1,148 @@
+"""Sentences that somebody saved: a text file, one a line."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vaekit.data.source import Rows, Split
+from vaekit.refusal import Refusal
+from vaekit.spaces import UNKNOWN
+from vaekit.spaces import Text as Space
+
+log = logging.getLogger(__name__)
+
+UNITS = {"word": "word", "bpe": "token", "char": "character"}
+WORDS = r" ?<unk>| ?\w+| ?[^\w\s]|\s"  # a word or a mark, with the space before it, so that sentences come back whole
+
+
+class Text:
+    """A text file in UTF-8, one sentence a line, and maybe another one of test sentences.
+
+    unit: word, of words and marks; bpe, of parts of words, by byte-pair encoding, which knows every word; or char. The
+    tokenizer is learned from all lines of `path`: the `vocabulary` most frequent ones that occur `min_count` times; a
+    word or character that it lacks becomes <unk>, which is said, and so is what goes beyond `length` tokens, <eos>
+    among them, and is cut.
+    Raises `Refusal`, naming file and line, for what cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None,
+        test_path: str | Path | None = None,
+        unit: str = "word",
+        length: int = 64,
+        vocabulary: int = 10_000,
+        min_count: int = 3,
+    ):
+        if path is None:
+            raise Refusal("data.path is not set; name a text file with a sentence a line: data.path=sentences.txt.")
+        if unit not in UNITS:
+            raise Refusal(f"Got data.unit={unit}, expected one of {', '.join(UNITS)}: data.unit=word.")
+        least = 300 if unit == "bpe" else 4  # every byte is a token of byte-pair encoding
+        settings = {"length": (length, 2), "vocabulary": (vocabulary, least), "min_count": (min_count, 1)}
+        for name, (value, lowest) in settings.items():
+            if value < lowest:
+                raise Refusal(f"Got data.{name}={value}, expected at least {lowest}: data.{name}={lowest}.")
+        self.path, self.test_path = Path(path).expanduser(), test_path
+        self.unit, self.length, self.vocabulary, self.min_count = unit, length, vocabulary, min_count
+        self.name = self.path.stem
+
+    @cached_property
+    def space(self) -> Space:
+        space = Space((self.length,), learn(self._lines, self.unit, self.vocabulary, self.min_count))
+        longest = max(map(len, space.encode(self._lines)))
+        return Space((min(self.length, longest + 1),), space.tokenizer)
+
+    def load(self, split: Split) -> Rows | None:
+        return self._train if split == "train" else self._test
+
+    @cached_property
+    def _train(self) -> Rows:
+        return self._rows(self.path, self._lines)
+
+    @cached_property
+    def _test(self) -> Rows | None:
+        return None if self.test_path is None else self._rows(Path(self.test_path).expanduser(), read(self.test_path))
+
+    def _rows(self, path: Path, lines: list[str]) -> Rows:
+        sentences = self.space.encode(lines)
+        refuse_unknown(path, sentences)
+        unknown, tokens = sum(each.count(UNKNOWN) for each in sentences), sum(map(len, sentences))
+        if unknown:
+            log.info(f"{path}: {unknown:,} of {tokens:,} {UNITS[self.unit]}s are not in the vocabulary: <unk>.")
+        cut = sum(len(each) >= self.space.size for each in sentences)
+        if cut:
+            log.info(
+                f"{path}: {cut:,} of {len(lines):,} lines are longer than data.length={self.space.size} and cut; "
+                f"the longest would fit in data.length={max(map(len, sentences)) + 1}."
+            )
+        return Rows(self.space.pad(sentences))
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return read(self.path)
+
+
+def read(path: str | Path) -> list[str]:
+    """The lines of a file, stripped. Raises `Refusal` for an empty one, and one that is not UTF-8."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise Refusal(f"There is no file {path.absolute()}; name a text file with a sentence a line by data.path=FILE.")
+    raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if not raw[-1]:
+        raw.pop()
+    if not raw:
+        raise Refusal(f"{path} is empty; name another file by data.path=FILE.")
+    lines = []
+    for number, line in enumerate(raw, 1):
+        try:
+            lines.append(line.decode().strip())
+        except UnicodeDecodeError as error:
+            raise Refusal(
+                f"{path}, line {number}: byte {error.start + 1}, {line[error.start : error.start + 1]!r}, is not "
+                f"UTF-8; convert the file, if it is Latin-1 by: iconv -f latin1 -t utf8 {path.name} > utf8.txt"
+            ) from None
+        if not lines[-1]:
+            raise Refusal(
+                f"{path}, line {number} is empty, expected a sentence; leave such lines out by: "
+                f"grep '[^[:space:]]' {path.name} > sentences.txt"
+            )
+    return lines
+
+
+def refuse_unknown(path: Path, sentences: list[list[int]]) -> None:
+    if all(number == UNKNOWN for each in sentences for number in each):
+        raise Refusal(
+            f"{path}: no word of it is in the vocabulary; name a file of the same language, or for a small one use "
+            "data.min_count=1."
+        )
+
+
+def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_count: int = 1) -> str:
+    """The tokenizer of `vaekit.spaces.Text` that these lines make, as JSON."""
+    try:
+        from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    except ImportError:
+        raise Refusal("Text needs the library tokenizers; type: pip install '.[text]'") from None
+    special = ["<pad>", "<eos>", {"word": " <unk>", "bpe": "<unk>", "char": "\N{REPLACEMENT CHARACTER}"}[unit]]
+    settings: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": special, "show_progress": False}
+    trainer: Any
+    if unit == "bpe":
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), **settings)
+    else:
+        tokenizer = Tokenizer(models.WordLevel(unk_token=special[UNKNOWN]))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS if unit == "word" else "."), "isolated")
+        tokenizer.decoder = decoders.Fuse()
+        if unit == "word":
+            tokenizer.normalizer = normalizers.Prepend(" ")
+        trainer = trainers.WordLevelTrainer(min_frequency=min_count, **settings)
+    tokenizer.train_from_iterator(lines, trainer)
+    # "<eos>" in a sentence is no end of it, and "${" no reference of a configuration
+    return json.dumps({**json.loads(tokenizer.to_str()), "added_tokens": []}).replace("$", "\\u0024")

@@ -1,0 +1,49 @@
+"""Even mixtures of Gaussians, whose draws carry a gradient to every component."""
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+
+class EvenMixture(Distribution):
+    """1/C sum_c N(loc_c, diag(scale_c^2)) over those C of the components that are `there`, at least one.
+
+    loc, scale: `[B, components, D]`; there: `[B, components]`, true or false. Draws `[K, B, D]` are stratified (Shi et
+    al. 2019, section 3.1): they take the components in turn, from one at random on, so that each draw is one of the
+    mixture, and C times as many draws have all components equally often: draws c, c + C, c + 2 C, ... the same.
+    """
+
+    arg_constraints = {}
+    support = constraints.real_vector
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, there: Tensor):
+        self.loc, self.scale, self.there = loc, scale, there
+        self.count = there.sum(-1)
+        super().__init__(loc.shape[:-2], loc.shape[-1:], validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        normals = torch.distributions.Normal(self.loc, self.scale, validate_args=False)
+        each = normals.log_prob(value.unsqueeze(-2)).sum(-1)
+        return each.masked_fill(~self.there, -torch.inf).logsumexp(-1) - self.count.log()
+
+    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+        shape = torch.Size(sample_shape)
+        first = (torch.rand_like(self.loc[..., 0, 0]) * self.count).long().clamp(max=self.count - 1)
+        turns = torch.arange(shape.numel(), device=self.loc.device).reshape(-1, *[1] * len(self.batch_shape))
+        order = self.there.int().sort(dim=-1, descending=True, stable=True).indices  # those that are there first
+        chosen = torch.take_along_dim(order.unsqueeze(0), ((first + turns) % self.count).unsqueeze(-1), -1).unsqueeze(
+            -1
+        )
+        loc, scale = (
+            torch.take_along_dim(each.unsqueeze(0), chosen, -2).squeeze(-2) for each in (self.loc, self.scale)
+        )
+        return (loc + scale * torch.randn_like(loc)).reshape(*shape, *self.batch_shape, *self.event_shape)
+
+    def sample(self, sample_shape=torch.Size()) -> Tensor:
+        with torch.no_grad():
+            return self.rsample(sample_shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return (self.loc * self.there.unsqueeze(-1)).sum(-2) / self.count.unsqueeze(-1)

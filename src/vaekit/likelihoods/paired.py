@@ -1,0 +1,36 @@
+"""Binary images and their labels."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaekit.distributions.pairs import Pairs
+from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.spaces import Pairs as PairsSpace
+from vaekit.spaces import Real
+
+
+class Paired(Likelihood):
+    """p(x | z) = p(image | z) p(label | z): Bernoulli pixels, and a softmax over the classes. Only what is there is
+    scored; nats of both count alike.
+
+    Cite: Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
+        https://arxiv.org/abs/1802.05335
+    """
+
+    values = frozenset({"pairs"})
+
+    def __init__(self, space: Real, network: Callable):
+        assert isinstance(space, PairsSpace)
+        super().__init__(space, network, params=1)
+        self.sizes = space.sizes
+
+    def distribution(self, *params: Tensor) -> Distribution:
+        image, label, _ = params[0].split(self.sizes, -1)
+        return Pairs(image, label)
+
+    def bias_at(self, mean: Tensor) -> Tensor:
+        image, label, there = mean.split(self.sizes)
+        return torch.cat([image.clamp(0.001, 0.999).logit(), label.clamp(min=1e-4).log(), 0 * there]).unsqueeze(0)

@@ -1,0 +1,56 @@
+"""Tokens of a sentence that see z and the tokens before them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaekit.distributions.tokens import Tokens as Sentence
+from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.networks.recurrent import Recurrent
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real, Text
+
+
+class Tokens(Likelihood):
+    """p(x | z) = prod_t p(x_t | x_1 ... x_t-1, z), a softmax over the vocabulary, by a GRU told of z at every step.
+
+    The network makes `told` numbers of z, which the GRU of `width` units reads beside an embedding of the token before,
+    and so does the layer that chooses the next one. dropout, word_dropout: see `vaekit.networks.recurrent.Recurrent`.
+    Where the tokens before say enough, the rate falls to 0; free bits (objective.free_bits.value=5) keep it, and so do
+    a warm-up and word dropout. The mean of a sentence is a greedy one (`vaekit.distributions.tokens.Tokens`).
+
+    Cite: Samuel Bowman et al. Generating Sentences from a Continuous Space. In CoNLL 2016.
+        https://arxiv.org/abs/1511.06349
+    """
+
+    values = frozenset({"tokens"})
+    gives = frozenset({"autoregressive"})
+
+    def __init__(
+        self,
+        space: Real,
+        network: Callable,
+        told: int = 64,
+        width: int = 256,
+        embedding: int = 128,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+    ):
+        for name, count, usual in (("told", told, 64), ("width", width, 256), ("embedding", embedding, 128)):
+            if count < 1:
+                raise Refusal(f"likelihood.{name}={count} must be at least 1; use likelihood.{name}={usual}.")
+        for name, share in (("dropout", dropout), ("word_dropout", word_dropout)):
+            if not 0 <= share < 1:
+                raise Refusal(f"likelihood.{name}={share} must be from 0 to below 1; use likelihood.{name}=0.3.")
+        assert isinstance(space, Text)
+        super().__init__(space, network, params=told)
+        self.writer = Recurrent(space.vocabulary, told, width, embedding, dropout, word_dropout)
+
+    def distribution(self, *params: Tensor) -> Distribution:
+        return Sentence(self.writer, torch.stack(params, -1))
+
+    def bias_at(self, mean: Tensor) -> Tensor:
+        """Zero: the mean of token numbers says nothing."""
+        return torch.zeros_like(self.bias)

@@ -1,0 +1,66 @@
+"""Sound: files of it, folders, and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.data import audio, sound
+from vaekit.figures import save_grid, save_lines
+from vaekit.media.image import Image
+from vaekit.media.medium import Names, Read, Write, write_arrays
+from vaekit.media.real import Real, first
+
+
+class Audio(Image):
+    """A sound file, a folder of them, named by their path there, or rows as of images.
+
+    Written as a folder of WAV files, from spectrograms by Griffin and Lim's phases, and as a picture.
+    """
+
+    def open(self, path: Path) -> tuple[Names, Read]:
+        if path.suffix in (".npy", ".npz"):
+            return Real.open(self, path)
+        files = audio.sound_files(path)
+        names = [path.name] if path.is_file() else [str(file.relative_to(path)) for file in files]
+
+        def read(part: slice) -> Batch:
+            x = torch.cat([audio.read(file, self.space) for file in files[part]])
+            return Batch(x.float() / 255 if self.space.levels else x)
+
+        return names, read
+
+    def waves(self, x: Tensor) -> Tensor:
+        """Waves `[n, samples]` in [-1, 1] of x `[n, *space.shape]`."""
+        x = x.float().cpu()
+        if self.space.levels:
+            return sound.from_levels(x.flatten(1))
+        return sound.from_mel(x, self.space.rate, self.space.hop)
+
+    def write(self, path: Path, x: Tensor, columns: int) -> None:
+        shown = first(x, columns)
+        path.mkdir(parents=True, exist_ok=True)
+        for number, wave in enumerate(self.waves(shown), 1):
+            audio.write(path / f"{number:0{len(str(len(shown)))}}.wav", wave, self.space.rate)
+        if self.space.levels:
+            save_lines(path.with_suffix(".png"), shown.flatten(1), columns)
+        else:
+            save_grid(path.with_suffix(".png"), shown, self.space, columns)
+
+    @property
+    def sets(self) -> dict[str, Write]:
+        return {"arrays": write_arrays, "audio": self._write_set}
+
+    def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
+        """synthetic/: a WAV file for each row, CLASS_NUMBER.wav; 'data.pattern="([^_]+)_.*"' finds the class."""
+        (folder / "synthetic").mkdir()
+        rows = torch.from_numpy(x).float() / (255 if self.space.levels else 1)
+        waves = (wave for part in rows.split(256) for wave in self.waves(part))
+        values = ["clip"] * len(x) if label is None else [classes.get(each, str(each)) for each in label.tolist()]
+        for number, (wave, value) in enumerate(zip(waves, values, strict=True)):
+            audio.write(folder / "synthetic" / f"{value}_{number:0{len(str(len(x)))}}.wav", wave, self.space.rate)

@@ -1,0 +1,145 @@
+"""Levels of games: text, a character a tile, and pictures of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.data.levels import TILES, level_files, one_hot, read_level
+from vaekit.media.medium import SHOWN, Medium, Names, Read, Write
+from vaekit.media.real import Real
+from vaekit.refusal import Refusal
+
+UNKNOWN = "?_~"  # the first of these that is no tile stands for any tile
+SIDE = 6  # pixels of a tile
+# of the first property that a tile has; red, green, blue
+COLOURS = {
+    "spawn": (90, 200, 250),
+    "enemy": (220, 60, 50),
+    "pickupable": (250, 210, 60),
+    "collectable": (250, 210, 60),
+    "rope": (220, 220, 220),
+    "ladder": (150, 150, 220),
+    "pipe": (70, 170, 80),
+    "cannon": (100, 110, 130),
+    "question block": (240, 150, 50),
+    "diggable": (170, 85, 55),
+    "breakable": (190, 110, 70),
+    "solid": (110, 100, 95),
+    "passable": (25, 25, 35),
+}
+OTHER, HOLE = (200, 80, 200), (70, 70, 70)
+
+
+class Levels(Real):
+    """A text file, a folder of them, or rows as of vectors; `?` is a cell that is not known (`_`, where `?` is a tile).
+
+    Written as text, NAME/1.txt, ..., and as a picture of all.
+    """
+
+    @property
+    def unknown(self) -> str:
+        return next(each for each in UNKNOWN if each not in self.space.tiles)
+
+    def open(self, path: Path) -> tuple[Names, Read]:
+        if path.suffix in (".npy", ".npz"):
+            return super().open(path)
+        files = [path] if path.is_file() else level_files(path)
+        return [file.name for file in files], lambda part: self._batch(files[part])
+
+    def _batch(self, files: Sequence[Path]) -> Batch:
+        x, known = zip(*(one_hot(self._level(file), self.space) for file in files), strict=True)
+        there = torch.from_numpy(np.stack(known))
+        mask = None if there.all() else self.space.spread(there.float())
+        return Batch(torch.from_numpy(np.stack(x)).float(), mask=mask)
+
+    def _level(self, file: Path) -> list[str]:
+        level, (_, height, width) = read_level(file, self.space.tiles, self.unknown), self.space.shape
+        if (len(level), len(level[0])) != (height, width):
+            raise Refusal(
+                f"{file} is {len(level)}x{len(level[0])}, but the model's levels are {height}x{width}; cut it, or fill "
+                f"it up with {self.unknown!r}."
+            )
+        return level
+
+    def holed(self, path: str | Path) -> tuple[Tensor, Tensor]:
+        return super().holed(path) if Path(path).suffix in (".npy", ".npz") else Medium.holed(self, path)
+
+    def write(self, path: Path, x: Tensor, columns: int) -> None:
+        levels = [self.text(each) for each in x]
+        path.mkdir(parents=True, exist_ok=True)
+        for number, level in enumerate(levels, 1):
+            self._write_text(path / f"{number}.txt", level)
+        self.draw(path, levels, columns)
+
+    def draw(self, path: Path, levels: Sequence[Sequence[str]], columns: int) -> None:
+        """A picture of levels, so many in a row."""
+        shown = levels[: max(1, SHOWN // columns) * columns]
+        _, height, width = self.space.shape
+        rows = -(-len(shown) // columns)
+        cells = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), 255, np.uint8)
+        for number, level in enumerate(shown):
+            i, j = (number // columns) * (height + 1) + 1, (number % columns) * (width + 1) + 1
+            cells[i : i + height, j : j + width] = [[self.colour(tile) for tile in line] for line in level]
+        PIL.Image.fromarray(cells.repeat(SIDE, 0).repeat(SIDE, 1)).save(path.with_suffix(".png"))
+
+    def colour(self, tile: str) -> tuple[int, int, int]:
+        properties = self.space.tiles.get(tile)
+        if properties is None:
+            return HOLE
+        return next((colour for name, colour in COLOURS.items() if name in properties), OTHER)
+
+    def text(self, x: Tensor) -> list[str]:
+        """The lines of a level x `[*space.shape]`, one-hot or a mean (`rounded`); cells of zeros are not known."""
+        tiles = np.array([*self.space.tiles, self.unknown])
+        return ["".join(line) for line in tiles[rounded(x).numpy()]]
+
+    @property
+    def sets(self) -> dict[str, Write]:
+        return super().sets | {"levels": self._write_set}
+
+    def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
+        """levels/: a text file for each row, and tiles.json."""
+        folder, digits = folder / "levels", len(str(len(x)))
+        folder.mkdir()
+        for number, level in enumerate(track(x, "writing levels"), 1):
+            self._write_text(folder / f"{number:0{digits}}.txt", self.text(torch.from_numpy(level)))
+        (folder / TILES).write_text(json.dumps({"tiles": self.space.tiles}, indent=1) + "\n", "utf-8")
+
+    def _write_text(self, file: Path, level: Sequence[str]) -> None:
+        file.write_text("\n".join(level) + "\n", "utf-8")
+
+    def write_imputed(
+        self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
+    ) -> None:
+        """imputed/ and draw_1/, ...; imputed.png: each level with its holes, its mean, the draws and the truth."""
+        Medium.write_imputed(self, folder, holed, mean, draws, truth, source)
+        shown = torch.stack([holed.nan_to_num(0), mean, *draws[:5], *([] if truth is None else [truth])], 1)
+        self.draw(folder / "imputed", [self.text(each) for each in shown.flatten(0, 1)], shown.shape[1])
+
+
+def rounded(mean: Tensor) -> Tensor:
+    """A tile for each cell, by number, `[H, W]`, each as often as the mean `[tiles, H, W]` expects it; -1 where that is
+    0 everywhere.
+
+    The likeliest tile of every cell would leave out what is rare, such as where a game begins: there is one, but it may
+    be in many places. So tiles are placed from the rarest to the most frequent one, each in the cells where it stands
+    out most against the others. Of a one-hot map it is the map itself.
+    """
+    p = mean.double().flatten(1).cpu()
+    expected, chosen = p.sum(1), torch.full(p.shape[1:], -1)
+    counts = expected.floor()
+    counts[(counts - expected).argsort()[: int(expected.sum().round() - counts.sum())]] += 1
+    for tile in counts.argsort().tolist():
+        others = torch.cat([p[:tile], p[tile + 1 :]]).amax(0)
+        odds = torch.where((chosen < 0) & (p.sum(0) > 0), p[tile] / others, -1.0)
+        chosen[odds.argsort(descending=True)[: int(counts[tile])]] = tile
+    return chosen.reshape(mean.shape[1:])

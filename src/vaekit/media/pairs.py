@@ -1,0 +1,93 @@
+"""Images and their labels: files of either, and pictures of both."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import PIL.Image
+import PIL.ImageDraw
+import torch
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.media.image import Image
+from vaekit.media.medium import Medium, Names, Read
+from vaekit.media.real import Real, first
+from vaekit.refusal import Refusal
+
+SIDE = 56  # pixels of an image that is smaller, about
+CAPTION, GAP = 12, 2  # pixels
+
+
+class Pairs(Real):
+    """Images without labels, in the files of `vaekit.media.image`; labels without images, in a .csv file with a column
+    of this name; or rows as of vectors. Written as a picture, under each image its likeliest label, and as NAME.csv,
+    that label and its probability.
+    """
+
+    gap = 0.5  # grey, where there is no image
+
+    def open(self, path: Path) -> tuple[Names, Read]:
+        space = self.space
+        if path.suffix in (".npy", ".npz"):
+            names, read = super().open(path)
+            return names, lambda part: self.masked(read(part).x)
+        if path.suffix == ".csv":
+            label = read_labels(path, space.classes)
+            return range(len(label)), lambda part: self.masked(space.pair(None, label[part]))
+        names, read = Image(space.image).open(path)
+        return names, lambda part: self.masked(space.pair(read(part).x, None))
+
+    def masked(self, x: Tensor) -> Batch:
+        there = self.space.split(x)[2]
+        return Batch(x, mask=None if there.all() else self.space.spread(there))
+
+    def holed(self, path: str | Path) -> tuple[Tensor, Tensor]:
+        return Medium.holed(self, path)
+
+    def write(self, path: Path, x: Tensor, columns: int) -> None:
+        image, label, there = self.space.split(x.float().cpu())
+        probability, number = label.max(-1)
+        lines = zip(number.tolist(), probability.tolist(), there[:, 1].tolist(), strict=True)
+        captions = [(str(each), f"{p:.4g}") if known else ("", "") for each, p, known in lines]
+        with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["label", "probability"])
+            writer.writerows(captions)
+        grey = torch.where(there[:, :1, None, None] == 1, image, self.gap)
+        self.draw(path.with_suffix(".png"), first(grey, columns), [name or "?" for name, _ in captions], columns)
+
+    def draw(self, path: Path, image: Tensor, captions: list[str], columns: int) -> None:
+        """A grid of images `[n, *image.shape]`, each above its caption."""
+        zoom = max(1, SIDE // min(image.shape[-2:]))
+        pixels = (image.clamp(0, 1) * 255).round().byte().repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
+        high, wide = pixels.shape[-2] + CAPTION + GAP, pixels.shape[-1] + GAP
+        columns = min(columns, len(pixels))
+        whole = PIL.Image.new("RGB", (columns * wide + GAP, -(-len(pixels) // columns) * high), "white")
+        pen = PIL.ImageDraw.Draw(whole)
+        for number, (each, caption) in enumerate(zip(pixels, captions, strict=False)):
+            left, top = number % columns * wide + GAP, number // columns * high
+            shown = each.movedim(0, -1).numpy() if len(each) == 3 else each[0].numpy()
+            whole.paste(PIL.Image.fromarray(shown), (left, top))
+            pen.text((left + wide // 2 - 4, top + high - CAPTION - GAP), caption, fill="black")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole.save(path)
+
+
+def read_labels(path: Path, classes: int) -> Tensor:
+    """The column `label` of a .csv file, `[n]`. Raises `Refusal`, naming the line, for what is no class."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Refusal(f"Cannot read {path} ({error}); save it as CSV in UTF-8.") from error
+    if not rows or "label" not in rows[0]:
+        raise Refusal(f"{path} has no rows with a column 'label'; its first line must name it: label.")
+    for line, row in enumerate(rows, 2):
+        if not (row["label"] or "").strip().isdecimal() or int(row["label"]) >= classes:
+            raise Refusal(
+                f"{path}, line {line}: got the label {row['label']!r}, expected a whole number from 0 to "
+                f"{classes - 1}; correct it."
+            )
+    return torch.tensor([int(row["label"]) for row in rows])

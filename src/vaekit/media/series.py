@@ -1,0 +1,80 @@
+"""Series: CSV and parquet files, a row a step in time."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.data.series import Windows, read_series
+from vaekit.figures import save_panels
+from vaekit.media.medium import Medium, Names, Read, Write
+from vaekit.refusal import Refusal
+
+START = 100.0  # the price before the first return
+LINES = 50  # paths that are drawn
+
+
+class Series(Medium):
+    """Every window of a .csv or .parquet file that has the run's series, named by the time of its last step. Written
+    in the file's units: levels, or prices from a start of 100, as CSV, a row a step of each path, and as lines.
+    """
+
+    drawn = True
+
+    def open(self, path: Path) -> tuple[Names, Read]:
+        window = self.space.shape[1]
+        times, _, values = read_series(path, self.space.returns, self.space.names)
+        count = values.shape[1] - window + 1
+        if count < 1:
+            raise Refusal(
+                f"{path} has {values.shape[1]} {'returns' if self.space.returns else 'levels'}, expected at least "
+                f"{window}, the window of this run; name a longer file."
+            )
+        there, begin = ~np.isnan(values), np.arange(count)
+        x = Windows(torch.from_numpy(np.nan_to_num(self.space.standardise(values))).float(), begin, window)
+        mask = None if there.all() else Windows(torch.from_numpy(there).float(), begin, window)
+        rows = torch.arange(count)
+        return times[window - 1 :], lambda part: Batch(x[rows[part]], mask=None if mask is None else mask[rows[part]])
+
+    def paths(self, x: Tensor) -> Tensor:
+        """Levels `[n, series, T]` of x, or prices `[n, series, 1 + T]`, whose first is `START`."""
+        values = self.space.restore(x.cpu())
+        if not self.space.returns:
+            return values
+        return START * torch.cat([torch.zeros_like(values[..., :1]), values.cumsum(-1)], -1).exp()
+
+    def write(self, path: Path, x: Tensor, columns: int) -> None:
+        paths = self.paths(x)
+        rows = ([n, step, *row] for n, each in enumerate(paths, 1) for step, row in enumerate(each.T.tolist()))
+        write_csv(path.with_suffix(".csv"), ["path", "step", *self.space.names], rows)
+
+        def lines(each: Tensor) -> Any:
+            return lambda axis: axis.plot(each.T, linewidth=0.6)
+
+        panels = {name: lines(paths[:LINES, i]) for i, name in enumerate(self.space.names)}
+        save_panels(path.with_suffix(".png"), panels)
+
+    @property
+    def sets(self) -> dict[str, Write]:
+        return super().sets | {"series": self._write_set}
+
+    def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
+        """synthetic.csv, one window behind the other: data=series with data.stride as long as data.window reads them as
+        they are.
+        """
+        path = self.paths(torch.from_numpy(np.concatenate(x, 1))[None])[0]
+        write_csv(folder / "synthetic.csv", list(self.space.names), path.T.tolist())
+
+
+def write_csv(path: Path, names: list[str], rows: Any) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([each if isinstance(each, int) else f"{each:.9g}" for each in row] for row in rows)

@@ -1,0 +1,68 @@
+"""Images by any network of vectors, beside their labels by a layer.
+
+Cite: Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
+    https://arxiv.org/abs/1802.05335
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.networks.glorot import glorot
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Pairs
+
+
+class Encoder(nn.Module):
+    """x `[N, *space.shape]` -> the features of image and label, and 1 or 0 behind each: whether it is there, as
+    `[N, 2, features + 1]`. image(space) builds the encoder of images.
+    """
+
+    reads = Pairs
+    gives = frozenset({"modalities"})
+
+    def __init__(self, space: Pairs, image: Callable[[Image], Any]):
+        super().__init__()
+        self.space, self.image = space, image(space.image)
+        if len(self.image.out_shape) != 1:
+            raise Refusal("network.image gives maps, expected a vector; use network@network.image=mlp, or conv.")
+        (width,) = self.image.out_shape
+        self.label = glorot(nn.Sequential(nn.Linear(space.classes, width), nn.ReLU()))
+        self.out_shape = (space.modalities, width + 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        image, label, there = self.space.split(x)
+        features = torch.stack([self.image(image).to(x), self.label(label).to(x)], 1)
+        return torch.cat([features, there.unsqueeze(-1)], -1)
+
+
+class Decoder(nn.Module):
+    """Latent state `[N, *in_shape]` -> `params` numbers for each of x, `[N, params, *space.shape]`.
+
+    image(in_shape, space, params) builds the decoder of images. label: units in between, for labels.
+    """
+
+    def __init__(
+        self, in_shape: tuple[int, ...], space: Pairs, params: int, image: Callable[..., Any], label: int = 256
+    ):
+        super().__init__()
+        if label < 1:
+            raise Refusal(f"network.label={label} must be at least 1; use network.label=256.")
+        self.in_shape, self.params, self.rest = in_shape, params, space.modalities
+        self.image = image(in_shape, space.image, params)
+        self.label = glorot(
+            nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(math.prod(in_shape), label),
+                nn.ReLU(),
+                nn.Linear(label, params * space.classes, bias=False),  # the likelihood owns the bias
+                nn.Unflatten(1, (params, space.classes)),
+            )
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        image, label = self.image(z).flatten(2), self.label(z)
+        return torch.cat([image, label, label.new_zeros(len(z), self.params, self.rest)], 2)

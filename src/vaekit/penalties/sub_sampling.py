@@ -1,0 +1,32 @@
+"""The ELBO of each modality alone, beside that of all together."""
+
+import torch
+from torch import Tensor
+
+from vaekit.batch import Batch
+from vaekit.penalties.penalty import Penalty
+from vaekit.spaces import Pairs
+from vaekit.terms import Terms
+from vaekit.vae import VAE
+
+
+class SubSampling(Penalty):
+    """-sum_m ELBO(x_m), over the modalities, of the examples that have them all; averaged over the batch.
+
+    With objective=elbo and a weight of 1 the loss is that of Wu and Goodman 2018, section 2.2, whose third part, random
+    sets of modalities, is empty where there are two. Each ELBO draws from q(z | x_m) and scores x_m alone. Without it a
+    product of experts never learns what one of them says by itself.
+
+    Cite: Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
+        https://arxiv.org/abs/1802.05335
+    """
+
+    needs = frozenset({"rsample", "log_prob", "pairs"})
+
+    def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
+        x, space = terms.batch.x, vae.space
+        assert isinstance(space, Pairs)
+        alone = torch.cat([space.alone(x, modality) for modality in range(space.modalities)])
+        elbo = vae(Batch(alone), len(terms.log_px)).elbo.unflatten(0, (space.modalities, -1))
+        whole = space.split(x)[2].prod(-1)
+        return -(whole * elbo.sum(0)).mean()

@@ -1,0 +1,61 @@
+"""What the posteriors of several modalities share: a Gaussian expert for each."""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.distributions.mixture import EvenMixture
+from vaekit.distributions.precision import full_precision
+from vaekit.networks.glorot import head
+from vaekit.spaces import Real
+
+
+class Experts(nn.Module):
+    """A Gaussian N(mu_m, diag(sigma_m^2)) over `space` for each of the modalities of x.
+
+    context_shape: of the features of each modality, each with a number behind that is 1 where it is there, else 0.
+    """
+
+    latent = Real
+    needs = frozenset({"modalities"})
+
+    def __init__(self, context_shape: tuple[int, ...], space: Real, modalities: int):
+        super().__init__()
+        self.space, self.modalities = space, modalities
+        width = context_shape[0] // modalities - 1
+        self.heads = nn.ModuleList(head((width,), space.size, space.size) for _ in range(modalities))
+
+    def experts(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean and precision of each, `[..., modalities, D]`, and which are there, `[..., modalities]`, 1 or 0."""
+        parts = context.unflatten(-1, (self.modalities, -1))
+        outs = [each(part) for each, part in zip(self.heads, parts[..., :-1].unbind(-2), strict=True)]
+        loc, log_scale = full_precision(torch.stack(outs, -2)).chunk(2, -1)
+        return loc, (-2 * log_scale).exp(), (parts[..., -1] > 0.5).to(loc)
+
+
+class Mixture(Experts):
+    """The even mixture of products of experts, one product for each of `subsets` of the modalities that are all there.
+
+    A product of Gaussians is Gaussian: precisions add up, means are weighed by them. Where nothing is there, N(0, I).
+    """
+
+    gives = frozenset({"rsample", "log_prob", "density", "mean", "stratified"})
+    member: Tensor
+    empty: Tensor
+
+    def __init__(self, context_shape: tuple[int, ...], space: Real, modalities: int, subsets: list[tuple[int, ...]]):
+        super().__init__(context_shape, space, modalities)
+        member = torch.tensor([[float(m in subset) for m in range(modalities)] for subset in [*subsets, ()]])
+        self.register_buffer("member", member, persistent=False)
+        self.register_buffer("empty", (member.sum(1, keepdim=True) == 0).float(), persistent=False)
+
+    def forward(self, context: Tensor) -> Distribution:
+        loc, precision, there = self.experts(context)
+
+        def add(each: Tensor) -> Tensor:
+            """The sums over the experts of each subset: `[..., modalities, D]` -> `[..., subsets, D]`."""
+            return (self.member.unsqueeze(-1) * each.unsqueeze(-3)).sum(-2)
+
+        total = add(precision) + self.empty
+        lacking = add(1 - there.unsqueeze(-1)) + self.empty * there.sum(-1)[..., None, None]
+        return EvenMixture(add(precision * loc) / total, total.rsqrt(), lacking.squeeze(-1) == 0)

@@ -1,0 +1,60 @@
+"""Images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vaekit.refusal import Refusal
+from vaekit.spaces.real import Real
+
+
+@dataclass(frozen=True)
+class Image(Real):
+    """Images of shape (channels, height, width), values in [0, 1].
+
+    levels: number of grey levels L, or None if the values are continuous. Discrete images hold k / (L - 1).
+    dequantized: True if uniform noise was added, (k + u) / L, which makes them continuous.
+    """
+
+    levels: int | None = 256
+    dequantized: bool = False
+
+    @property
+    def values(self) -> str:
+        if self.dequantized or self.levels is None:
+            return "unit"
+        return "binary" if self.levels == 2 else "discrete"
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        return self.shape[1:]
+
+    def spread(self, each: Tensor) -> Tensor:
+        return each.unsqueeze(-3).expand(*each.shape[:-2], *self.shape)
+
+    def bits_per_dim(self, nll: Tensor | float) -> Tensor | float | None:
+        """Bits per dimension of the discrete image.
+
+        A density of dequantised images gives a bound on the discrete probability: -log P(k) <= -E log p((k + u) / L)
+        + log L per dimension (Theis et al. 2016, https://arxiv.org/abs/1511.01844, section 3.1).
+        """
+        if self.levels is None:
+            return None
+        nats = nll / self.size + (math.log(self.levels) if self.dequantized else 0.0)
+        return nats / math.log(2)
+
+    def check(self, x: Tensor) -> None:
+        super().check(x)
+        if x.numel() == 0:
+            return
+        if x.min() < 0 or x.max() > 1:
+            found = f"{x.min():.4g} to {x.max():.4g}"
+            raise Refusal(f"Got values from {found}, expected 0 to 1; divide by the largest value.")
+        if self.levels is not None and not self.dequantized:
+            grid = x * (self.levels - 1)
+            if (grid - grid.round()).abs().max() > 1e-3:
+                fix = "binarise them (data.binarize=dynamic)" if self.values == "binary" else "round them to the grid"
+                raise Refusal(f"Got values between the {self.levels} levels that this model scores; {fix}.")

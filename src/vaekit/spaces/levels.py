@@ -1,0 +1,42 @@
+"""Levels of games."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from vaekit.refusal import Refusal
+from vaekit.spaces.image import Image
+from vaekit.spaces.real import Real
+
+
+@dataclass(frozen=True)
+class Levels(Image):
+    """Levels of a game as one-hot maps, shape (tiles, height, width): an image with a channel for each tile.
+
+    tiles: the properties of each by its character, in the channels' order. A cell that is not known is 0 everywhere.
+    """
+
+    levels: int | None = None
+    tiles: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tiles", {str(tile): tuple(map(str, each)) for tile, each in self.tiles.items()})
+        if len(self.shape) != 3 or self.shape[0] != len(self.tiles):
+            raise ValueError(f"{len(self.tiles)} tiles, shape {self.shape}")
+
+    @property
+    def values(self) -> str:
+        return "tiles"
+
+    def bits_per_dim(self, nll: Tensor | float) -> Tensor | float | None:
+        """Bits a cell."""
+        return nll / math.prod(self.places) / math.log(2)
+
+    def check(self, x: Tensor) -> None:
+        Real.check(self, x)
+        if not ((x == 0) | (x == 1)).all() or (x.sum(-3) > 1).any():
+            raise Refusal("Got probabilities of tiles, expected one tile a cell; draw some by task.draw=true.")

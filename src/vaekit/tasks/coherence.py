@@ -1,0 +1,85 @@
+"""Whether an image and a label that a model makes of each other, or of nothing, belong together."""
+
+from __future__ import annotations
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from vaekit.refusal import Refusal
+from vaekit.spaces import Pairs
+from vaekit.tasks.checks import within
+from vaekit.tasks.classifier import Classifier, accuracy, of_training_rows, real_rows
+from vaekit.tasks.context import Context
+
+ROW = 8  # images of each class in the picture
+
+
+def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
+    """The share of test rows, of those that have both image and label, for which what is made is of the right class:
+    coherence.json.
+
+    label_given_image: the likeliest label under the mean of p(label | z) over num_samples draws z from q(z | image).
+    image_given_label: the class that a classifier sees in the mean of p(image | z), at a draw z from q(z | label).
+    joint: that class and the likeliest label agree, at draws z from p(z), as many as there are test rows. real: the
+    classifier's own accuracy on test images; it has learned from the training rows.
+
+    Writes from_labels.png, images given each label in turn, and from_images.png, labels given the first test images;
+    beside each a .csv of its labels. Raises `Refusal` for num_samples < 1 and data that are no pairs.
+    """
+    within("task.num_samples", num_samples, 1)
+    vae, space = context.vae, context.vae.space
+    if not isinstance(space, Pairs):
+        raise Refusal(
+            "task=coherence holds images against their labels, and the run's data are no pairs; use data=paired."
+        )
+    if vae.condition is not None:
+        raise Refusal(
+            "This model is told a condition, beside which it is not known what a label says; use condition=null."
+        )
+    classifier, right, count = of_training_rows(context), torch.zeros(3), 0
+
+    @torch.no_grad()
+    def given(x: Tensor, modality: int, draws: int) -> Tensor:
+        """The mean of p(x | z) over draws of z from q(z | one modality of x)."""
+        return vae.likelihood(vae.infer(vae.encoder(space.alone(x, modality)), draws).state).mean.mean(0)
+
+    for batch in map(context.ready, track(context.test, "comparing")):
+        x = batch.x[space.split(batch.x)[2].all(-1)]
+        label, made = likeliest(space, x), vae.sample(len(x))
+        pairs = [
+            (likeliest(space, given(x, 0, num_samples)), label),
+            (seen(classifier, given(x, 1, 1)), label),
+            (seen(classifier, made), likeliest(space, made)),
+        ]
+        right += torch.tensor([float((one == other).sum()) for one, other in pairs])
+        count += len(x)
+    names = ("label_given_image", "image_given_label", "joint")
+    found = dict(zip(names, (right / count).tolist(), strict=True))
+    found["real"] = accuracy(classifier, real_rows(context, "test"))
+    context.write_json("coherence.json", found)
+
+    asked = space.pair(None, torch.arange(space.classes).repeat_interleave(ROW)).to(vae.device)
+    told = torch.where(space.spread(torch.tensor([False, True], device=vae.device)), asked, given(asked, 1, 1))
+    context.show("from_labels", told, columns=ROW)
+    x = context.examples(slice(min(64, len(context.test.indices))))
+    told = torch.where(space.spread(torch.tensor([True, False], device=x.device)), x, given(x, 0, num_samples))
+    context.show("from_images", told, columns=16)
+    table = Table("", "share", title=f"Coherence, {count:,} test rows", title_justify="left")
+    for name, share in found.items():
+        table.add_row(name, f"{share:.4f}")
+    Console().print(table)
+    return found
+
+
+def likeliest(space: Pairs, x: Tensor) -> Tensor:
+    """The number of the likeliest label of each of x `[N, *space.shape]`."""
+    return space.split(x)[1].argmax(-1)
+
+
+@torch.no_grad()
+def seen(classifier: Classifier, x: Tensor) -> Tensor:
+    """The class that the classifier sees in the image of each of x `[N, *space.shape]`."""
+    return classifier.classes[classifier(x).argmax(1)]

@@ -1,0 +1,60 @@
+"""Rows of a table of which some cells are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.distributions import Independent
+
+from vaekit.distributions.table import Cells
+from vaekit.refusal import Refusal
+from vaekit.spaces import Table
+from vaekit.tasks.context import Context
+
+TRIED = 1_000_000  # rows, after which one that fits must have come
+
+
+def cells(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
+    """Cells by the names of their columns, of texts like "income=>50K"."""
+    if isinstance(given, Mapping):
+        return {name: str(cell) for name, cell in given.items()}
+    texts = [given] if isinstance(given, str) else list(given)
+    if not texts or not all(isinstance(text, str) and "=" in text for text in texts):
+        raise Refusal(f"Got task.given={given}, expected COLUMN=CELL; use 'task.given=\"income=>50K\"'.")
+    return {name.strip(): cell.strip() for name, _, cell in (text.partition("=") for text in texts)}
+
+
+@torch.no_grad()
+def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: int) -> Tensor:
+    """n rows from p(x | given cells), `[n, *space.shape]`, by rejection: exact, however few rows have such cells.
+
+    z from p(z) is kept with the probability p(cells | z) over the largest that it can be, which is 1 for what is
+    counted, and the peak of the normal for what is measured, whose scale is one for all z.
+    Raises `Refusal` for data that are no table, cells that it cannot hold, and cells that do not come.
+    """
+    vae, space = context.vae, context.vae.space
+    if not isinstance(space, Table):
+        raise Refusal("task.given names cells of a table, and this run's data are none; leave it out.")
+    named = cells(given)
+    known = [column.name for column in space.columns]
+    if unknown := named.keys() - set(known):
+        raise Refusal(f"task.given names the column {unknown.pop()!r}, expected one of {', '.join(known)}.")
+    numbers, there = space.encode([[named.get(name)] for name in known])
+    x, mask = torch.from_numpy(numbers[0]).to(vae.device), torch.from_numpy(there[0]).to(vae.device)
+    kept, found, tried = list[Tensor](), 0, 0
+    while found < n:
+        px = vae.likelihood(vae.generate(context.batch_size).state)
+        assert isinstance(px, Independent) and isinstance(px.base_dist, Cells)
+        log_p = px.base_dist.log_prob(x)
+        log_p[:, : space.sizes[0]] -= px.base_dist.normal.log_prob(px.base_dist.normal.loc)
+        fits = torch.rand(len(log_p), device=vae.device).log() < (log_p * mask).sum(-1)
+        kept.append(torch.where(mask, x, px.sample()[fits]).cpu())
+        found, tried = found + len(kept[-1]), tried + len(fits)
+        if tried >= TRIED and not found:
+            raise Refusal(f"Not one of {tried:,} rows had the cells of task.given; give fewer of them.")
+    Console().print(f"{found / tried:.2%} of {tried:,} rows had these cells", highlight=False)
+    return torch.cat(kept)[:n]

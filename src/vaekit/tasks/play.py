@@ -1,0 +1,143 @@
+"""New levels of a game, of which it is known whether they can be played."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+from torch.distributions import Categorical
+from torch.nn.functional import one_hot
+
+from vaekit.data.module import Part
+from vaekit.media.levels import rounded
+from vaekit.metrics.playable import playable
+from vaekit.refusal import Refusal
+from vaekit.spaces import Levels
+from vaekit.tasks.checks import one_of, positive, within
+from vaekit.tasks.context import Context
+
+CHUNK = 64  # levels drawn at once
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+
+
+def play(
+    context: Context,
+    n: int = 100,
+    tries: int = 1,
+    source: str = "prior",
+    temperature: float = 1.0,
+    label: int | Sequence[int] | None = None,
+) -> dict[str, float]:
+    """n new levels, their tiles as often as the mean of p(x | z) expects them (`vaekit.media.levels.rounded`): levels/,
+    levels.png, levels.csv, play.json.
+
+    A level is playable if it has one `spawn` from which all that is `pickupable` is reached
+    (`vaekit.metrics.playable`). tries: of a level that is not, so many are drawn at most until one is.
+    source: of z. prior: p(z). posterior: q(z | x) of training levels, drawn at random: variants of what is there.
+    temperature: multiplies its standard deviation. label: of a model with a condition, and source=prior.
+
+    play.json: the share of playable levels, `first` at the first try, `kept` of those that are written after `tries`
+    of them (on average `tries`), `draws` of levels whose every cell is drawn from p(x | z), `real` of the data's, and
+    `frequencies` of levels whose cells are drawn one by one, as often as training has each tile there. `differs`: the
+    share of cells in which a level differs from the nearest training level, either way round, the median; 0 is a copy,
+    and `differs_real` that of test levels. levels.csv has these for each level.
+    Raises `Refusal` for data that are no such levels, n < 1, tries < 1.
+    """
+    space = context.vae.space
+    known = {each for properties in space.tiles.values() for each in properties} if isinstance(space, Levels) else set()
+    if not isinstance(space, Levels) or not {"spawn", "pickupable"} <= known:
+        raise Refusal(
+            "task=play reads levels with tiles that are `spawn` and `pickupable`, which the run's data do not have; "
+            "use task=sample."
+        )
+    for name, value in (("n", n), ("tries", tries)):
+        within(f"task.{name}", value, 1)
+    positive("task.temperature", temperature)
+    one_of("task.source", source, ("prior", "posterior"))
+    rows, tiles = context.data.in_order("train"), np.array([*space.tiles])
+
+    def means(count: int) -> Tensor:
+        """`[count, tiles, height, width]`."""
+        if source == "prior":
+            return context.vae.sample(count, temperature, False, label)
+        batch = context.ready(rows.gather(rows.indices[torch.randint(len(rows.indices), (count,))]))
+        return context.vae.vary(batch.x, 1, temperature, context.vae.of(batch))[:, 0]
+
+    def can(level: Tensor) -> bool:
+        """Whether a level of tiles by number, `[height, width]`, is playable."""
+        return playable(["".join(line) for line in tiles[level.numpy()]], space.tiles)
+
+    def share(levels: Tensor) -> float:
+        return float(np.mean([can(level) for level in levels]))
+
+    levels, tried, done = torch.empty(n, *space.places, dtype=torch.long), torch.zeros(n, dtype=torch.long), set[int]()
+    for _ in track(range(tries), "drawing levels"):
+        waiting = [number for number in range(n) if number not in done]
+        for part in (waiting[at : at + CHUNK] for at in range(0, len(waiting), CHUNK)):
+            for number, mean in zip(part, means(len(part)), strict=True):
+                levels[number] = rounded(mean)
+                tried[number] += 1
+                if can(levels[number]):
+                    done.add(number)
+
+    train, val, test = (tiles_of(context, part) for part in PARTS)
+    frequencies = torch.stack([(train == tile).float().mean(0) for tile in range(len(tiles))], -1)
+    p = torch.cat([means(count).cpu() for count in context.chunks(n)]).movedim(1, -1)
+    numbers, differs = nearest(levels, train)
+    found = {
+        "first": sum(int(tried[number]) == 1 for number in done) / n,
+        "kept": len(done) / n,
+        "tries": float(tried.float().mean()),
+        "draws": share(Categorical(p).sample()),
+        "real": share(torch.cat([train, val, test])),
+        "frequencies": share(Categorical(frequencies).sample((n,))),
+        "differs": float(differs.median()),
+        "differs_real": float(nearest(test, train)[1].median()),
+    }
+    x = one_hot(levels, len(tiles)).movedim(-1, 1).float()
+    context.show("levels", x, columns=min(8, math.ceil(math.sqrt(n))))
+    data: Any = context.data.source
+    with (context.out / "levels.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["level", "playable", "tries", "nearest_training_level", "differs"])
+        for number in range(n):
+            name = data.names[rows.indices[numbers[number]]]
+            writer.writerow([number + 1, int(number in done), int(tried[number]), name, f"{differs[number]:.4f}"])
+    context.write_json("play.json", found)
+    report(found)
+    return found
+
+
+def tiles_of(context: Context, part: Part) -> Tensor:
+    """The tiles of the levels of a part, by number, `[N, height, width]`."""
+    rows = context.data.in_order(part)
+    return torch.cat([context.ready(batch).x.cpu() for batch in rows]).argmax(1)
+
+
+def nearest(levels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of `others` `[N, H, W]`, mirrored or not, differs from each level `[M, H, W]` in the fewest cells, and in
+    what share of them, `[M]` each.
+    """
+    both = torch.cat([others, others.flip(-1)])
+    differs = torch.stack([(both != level).float().mean((1, 2)) for level in levels])
+    least, number = differs.min(1)
+    return number % len(others), least
+
+
+def report(found: dict[str, float]) -> None:
+    table = Table("levels", "playable")
+    for name in ("first", "kept", "draws", "real", "frequencies"):
+        table.add_row(name, f"{found[name]:.3f}")
+    Console().print(table)
+    Console().print(
+        f"{found['tries']:.2f} tries a level; differs from the nearest training level in {found['differs']:.1%} of its "
+        f"cells (test levels {found['differs_real']:.1%})"
+    )

@@ -1,0 +1,277 @@
+"""Paths of series under a scenario, and what a portfolio may lose on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+
+from vaekit.data.module import Part
+from vaekit.figures import save_panels
+from vaekit.latents.tower import Level, Step, descend
+from vaekit.metrics.series import autocorrelation, correlation, drawdown, kurtosis, risk
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real, Series
+from vaekit.tasks.checks import one_of, positive, within
+from vaekit.tasks.context import Context
+
+ELITE, ROUNDS = 0.05, 10  # paths that a proposal is fitted to, of all; proposals at most
+LAGS = 10
+LEVELS = (0.95, 0.99)
+
+# how bad a path of the portfolio's value is, `[n, 1 + T]`, from its start at 1: `[n]`
+SEVERITY: dict[str, Callable[[Tensor], Tensor]] = {
+    "drawdown": drawdown,
+    "volatility": lambda value: (value[:, 1:] / value[:, :-1] - 1).std(1),
+    "loss": lambda value: 1 - value[:, -1],
+}
+
+
+@dataclass
+class Paths:
+    """x `[n, *space.shape]`, the top level's z `[n, ...]`, and log weights `[n]` of p(z) to what z was drawn from."""
+
+    x: Tensor
+    z: Tensor
+    log_weight: Tensor
+
+
+def stress(
+    context: Context,
+    scenario: str = "drawdown",
+    least: float | None = None,
+    top: float = 0.05,
+    n: int = 10_000,
+    paths: int = 100,
+) -> dict[str, Any]:
+    """Paths of an equally weighted portfolio, rebalanced at each step, as they come and under a scenario.
+
+    scenario: drawdown (the deepest fall from a peak), volatility (the deviation of its returns) or loss (over the whole
+        window) of at least `least`, as a share, e.g. 0.1; without `least`, the `top` share of all paths.
+    n: paths that are drawn, of the prior and again under the scenario. There z comes half from the prior and half from
+        a Gaussian fitted to the worst paths so far (the cross-entropy method, Rubinstein 1999), and each path in the
+        scenario has the importance weight p(z) / q(z).
+
+    Writes stress.csv and stress.png, `paths` of the scenario drawn by their weights; risk.png, facts.png, and
+    stress.json: probability of the scenario, effective number of paths (Kong 1992), and value-at-risk and expected
+    shortfall over the window at 95 and 99 %, beside those of real windows, of days drawn anew (`bootstrap`) and of
+    normal ones (`gaussian`), both from training; excess kurtosis, autocorrelation of absolute returns, correlation.
+    Raises `Refusal` for data that are no returns, and for a scenario that no path reaches.
+    """
+    space = context.vae.space
+    one_of("task.scenario", scenario, tuple(SEVERITY))
+    within("task.n", n, 100)
+    within("task.paths", paths, 1)
+    positive("task.top", top)
+    if least is not None:
+        positive("task.least", least)
+    if top >= 1:
+        raise Refusal(f"Got task.top={top}, expected a share below 1; use task.top=0.05.")
+    if not isinstance(space, Series) or not space.returns:
+        raise Refusal("task=stress is of returns, which this run was not trained on; train with data=series.")
+
+    def severity(each: Paths) -> Tensor:
+        return SEVERITY[scenario](portfolio(space, each.x))
+
+    free = draw(context, n)
+    least = float(severity(free).quantile(1 - top)) if least is None else float(least)
+    bent = under(context, free, severity, least, n)
+    hit = severity(bent) >= least
+    weight = bent.log_weight.exp().double() * hit
+    chosen = torch.multinomial(weight, paths, replacement=True)
+
+    rows = {"train": real(context, "train", n), "test": real(context, "test", n)}
+    returns = space.restore(rows["train"])
+    days = returns.transpose(0, 1).flatten(1)  # [series, days], all alike
+    count, (series, steps) = n * space.shape[1], space.shape
+    drawn = days[:, torch.randint(days.shape[1], (count,))].reshape(series, n, steps).transpose(0, 1)
+    root = torch.linalg.cholesky(torch.cov(days).reshape(series, series) + 1e-12 * torch.eye(series).double())
+    normal = days.mean(1)[:, None] + root @ torch.randn(n, series, steps, dtype=torch.float64)
+    samples = {
+        "test": space.restore(rows["test"]),
+        "training": returns,
+        "synthetic": space.restore(free.x),
+        "bootstrap": drawn,
+        "gaussian": normal,
+    }
+    risks = {name: measure(value(each)) for name, each in samples.items()}
+    risks["scenario"] = measure(value(space.restore(bent.x)), weight)
+    facts = {name: describe(each) for name, each in samples.items()}
+    found: dict[str, Any] = {
+        "scenario": f"{scenario} of at least {least:.4g}",
+        "probability": float(weight.mean()),
+        "effective_paths": float(weight.sum().square() / weight.square().sum()),
+        "risk": risks,
+        "facts": facts,
+    }
+    context.write_json("stress.json", found)
+    context.show("stress", bent.x[chosen], columns=1)
+    fans = {name: value(samples[name]) for name in ("test", "synthetic")}
+    fans[found["scenario"]] = portfolio(space, bent.x[chosen])
+    save_panels(context.out / "risk.png", {name: fan(each) for name, each in fans.items()})
+    save_panels(context.out / "facts.png", draw_facts({name: samples[name] for name in (*samples,)[:4]}))
+    show(found)
+    return found
+
+
+@torch.no_grad()
+def draw(context: Context, n: int, proposal: Distribution | None = None) -> Paths:
+    """n paths from the prior, or with the top level's z half from a proposal."""
+    vae, parts = context.vae, []
+    for count in context.chunks(n):
+        condition = vae.condition.draw(count) if vae.condition is not None and vae.needs_condition else None
+        levels, start = vae.enter(condition)
+        log_weight = torch.zeros(count, device=vae.device)
+
+        def pick(
+            level: Level, state: Tensor | None, p: Distribution, top=levels[0], count=count, log_weight=log_weight
+        ) -> Step:
+            z = p.sample(torch.Size([] if p.batch_shape else [count]))
+            if proposal is not None and level is top:
+                other = torch.rand(count, device=z.device) < 0.5
+                z = torch.where(other.reshape(-1, *[1] * (z.dim() - 1)), proposal.sample(torch.Size([count])), z)
+                log_p = p.log_prob(z)
+                log_weight.copy_(log_p - torch.logaddexp(log_p, proposal.log_prob(z)) + math.log(2))
+            return Step(z, None, p)
+
+        drawn = descend(levels, pick, start)
+        x = vae.likelihood(drawn.state).sample()
+        parts.append((x.cpu(), drawn.steps[0].z.cpu(), log_weight.cpu()))
+    return Paths(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
+def under(context: Context, free: Paths, severity: Callable[[Paths], Tensor], least: float, n: int) -> Paths:
+    """Paths of which many reach `least`: from proposals, each fitted to the worst of the one before.
+
+    Raises `Refusal` where none gets there.
+    """
+    if type(context.vae.latents.levels[0].space) is not Real:  # without axes, no proposal
+        return free
+    each, edge, bad = free, -math.inf, severity(free)
+    for _ in range(ROUNDS):
+        before, edge = edge, min(float(bad.quantile(1 - ELITE)), least)
+        if edge <= before:
+            break
+        elite = bad >= edge
+        loc, scale = moments(each.z[elite], each.log_weight[elite].exp())
+        each = draw(
+            context, n, Independent(Normal(loc.to(context.vae.device), scale.to(context.vae.device)), loc.dim())
+        )
+        bad = severity(each)
+    if (worst := float(bad.max())) < least:
+        raise Refusal(f"No path reaches {least:.4g}; the worst is at {worst:.4g}: use task.least={worst / 2:.2g}.")
+    return each
+
+
+def moments(z: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean and deviation of z `[n, ...]`, which stays above 0.1: a narrower proposal misses too much."""
+    weight = (weight / weight.sum()).reshape(-1, *[1] * (z.dim() - 1))
+    mean = (weight * z).sum(0)
+    return mean, (weight * (z - mean).square()).sum(0).sqrt().clamp(min=0.1)
+
+
+def value(returns: Tensor) -> Tensor:
+    """The portfolio's value `[n, 1 + T]` on paths of log-returns `[n, series, T]`, from its start at 1."""
+    growth = returns.exp().mean(1)
+    return torch.cat([torch.ones_like(growth[:, :1]), growth.cumprod(1)], 1)
+
+
+def portfolio(space: Series, x: Tensor) -> Tensor:
+    return value(space.restore(x))
+
+
+def real(context: Context, part: Part, n: int) -> Tensor:
+    """Windows of a part without a missing value, n at most, drawn at random."""
+    rows = context.data.in_order(part)
+    found = rows.gather(rows.indices[torch.randperm(len(rows.indices))[:n]])
+    whole = torch.ones(len(found)).bool() if found.mask is None else found.mask.flatten(1).all(1)
+    if whole.sum() < 2:
+        raise Refusal(f"Of the {part} windows, fewer than two miss no value; use task=sample, or a file without holes.")
+    return found.x[whole].float()
+
+
+def measure(value: Tensor, weight: Tensor | None = None) -> dict[str, float]:
+    gain, found = value[:, -1] - 1, {}
+    for level in LEVELS:
+        found[f"var_{level:.0%}"], found[f"es_{level:.0%}"] = risk(gain, level, weight)
+    return found
+
+
+def describe(returns: Tensor) -> dict[str, Any]:
+    """kurtosis and clustering, the autocorrelation of absolute returns over 1 to 5 steps: means over the series."""
+    pairs = correlation(returns)
+    apart = pairs[~torch.eye(len(pairs)).bool()]
+    return {
+        "kurtosis": float(kurtosis(returns).mean()),
+        "clustering": float(autocorrelation(returns.abs(), min(5, returns.shape[-1] - 1)).mean()),
+        "correlation": float(apart.mean()) if len(apart) else None,
+        "correlations": pairs.tolist(),
+    }
+
+
+# For people ----------------------------------------------------------------------------------------------------------
+
+
+def fan(value: Tensor) -> Callable[[Any], None]:
+    """Some paths, the median, and where half and nine tenths of them lie."""
+    edges = value.quantile(torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95]).to(value), 0)
+
+    def plot(axis: Any) -> None:
+        steps = range(value.shape[1])
+        axis.plot(value[:20].T, color="grey", linewidth=0.3)
+        for low, high in ((0, 4), (1, 3)):
+            axis.fill_between(steps, edges[low], edges[high], color="tab:blue", alpha=0.25)
+        axis.plot(edges[2], color="tab:blue")
+        axis.set(xlabel="step", ylabel="value of the portfolio")
+
+    return plot
+
+
+def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
+    def tails(axis: Any) -> None:
+        for name, each in samples.items():
+            size = (each / each.std((0, 2), keepdim=True)).abs().flatten().sort(descending=True).values[:100_000]
+            axis.loglog(size, torch.arange(1, len(size) + 1) / each.numel(), label=name)
+        axis.set(xlabel="absolute return, in deviations", ylabel="share beyond", xlim=(1, 30))
+        axis.legend()
+
+    def clustering(axis: Any) -> None:
+        for name, each in samples.items():
+            lags = min(LAGS, each.shape[-1] - 1)
+            axis.plot(range(1, lags + 1), autocorrelation(each.abs(), lags).mean(0), label=name)
+        axis.set(xlabel="lag", ylabel="autocorrelation")
+
+    def across(axis: Any) -> None:
+        truth = correlation(samples["test"])
+        apart = ~torch.eye(len(truth)).bool()
+        for name, each in samples.items():
+            axis.plot(truth[apart], correlation(each)[apart], "o", label=name)
+        axis.plot(truth[apart], truth[apart], color="grey", linewidth=0.5)
+        axis.set(xlabel="test", ylabel="each")
+
+    titles = ("fat tails", "volatility clusters: absolute returns", "correlation across series")
+    return dict(zip(titles, (tails, clustering, across), strict=True))
+
+
+def show(found: dict[str, Any]) -> None:
+    percent = [f"{name} {level * 100:.0f}" for level in LEVELS for name in ("VaR", "ES")]
+    table = Table("", *percent, "kurt.", "clusters", "corr.", title_justify="left")
+    table.title = (
+        f"{found['scenario']}: probability {found['probability']:.3g}, {found['effective_paths']:.0f} effective paths"
+    )
+    for name, risks in found["risk"].items():
+        facts = found["facts"].get(name, {})
+        cells = (facts.get(key) for key in ("kurtosis", "clustering", "correlation"))
+        table.add_row(
+            name,
+            *(f"{each:.1%}" for each in risks.values()),
+            *("" if each is None else f"{each:.2f}" for each in cells),
+        )
+    Console().print(table)

@@ -1,0 +1,147 @@
+"""A folder of sounds: clips, classes, and what is refused by name."""
+
+import logging
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from vaekit import runs
+from vaekit.data.audio import Audio
+from vaekit.data.module import DataModule
+from vaekit.refusal import Refusal
+from vaekit.spaces import Audio as Space
+
+soundfile = pytest.importorskip("soundfile")
+
+
+def tone(hertz=440, seconds=0.5, rate=8000, channels=1):
+    wave = 0.5 * np.sin(2 * math.pi * hertz * np.arange(round(seconds * rate)) / rate)
+    return np.stack([wave] * channels, 1)
+
+
+def save(folder, name="0_ann_0.wav", wave=None, rate=8000):
+    folder.mkdir(exist_ok=True)
+    soundfile.write(folder / name, tone(rate=rate) if wave is None else wave, rate, subtype="PCM_16")
+    return folder / name
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(12):
+        save(tmp_path / "clips", f"{'ab'[number % 2]}_{number}.wav", tone(300 + 100 * number))
+    return tmp_path / "clips"
+
+
+def audio(folder, **options):
+    return Audio(folder, cache=folder.parent / "cache", **options)
+
+
+def test_clips_and_the_classes_in_their_names(folder):
+    source = audio(folder, pattern="([^_]+)_.*")
+    rows = source.load("train")
+    assert source.space == Space((1, 40, 40)) and rows.x.shape == (12, 1, 40, 40) and source.load("test") is None
+    source.space.check(torch.from_numpy(rows.x))
+    assert source.classes() == {"a": 0, "b": 1}
+    assert [source.files[i].name[0] for i in range(12)] == ["ab"[label] for label in rows.label]
+    top = rows.x[:, 0, :, 12].argmax(1)
+    order = np.argsort([int(file.stem.partition("_")[2]) for file in source.files])
+    assert (np.diff(top[order]) <= 0).all(), "higher notes stand higher"
+    assert audio(folder).load("train").label is None
+    batch = DataModule(source, test=3, validation=3).examples("test", 3)
+    assert batch.x.shape == (3, 1, 40, 40)
+
+
+def test_waves_are_mu_law_levels(folder):
+    source = audio(folder, representation="wave", seconds=0.1)
+    rows = source.load("train")
+    assert source.space == Space((1, 1, 800), 256) and rows.x.dtype == np.uint8 and rows.x.shape == (12, 1, 1, 800)
+    source.space.check(DataModule(source).examples("train", 4).x)
+
+
+def test_another_rate_is_resampled_and_lengths_are_made_one(tmp_path):
+    save(tmp_path / "c", "a.wav", tone(rate=8000, seconds=1.0))
+    save(tmp_path / "c", "b.wav", tone(rate=22_050, seconds=1.0), 22_050)
+    save(tmp_path / "c", "d.wav", tone(rate=8000, seconds=0.2))
+    x = audio(tmp_path / "c").load("train").x
+    assert np.abs(x[0, ..., :-3] - x[1, ..., :-3])[x[0, ..., :-3] > 0.6].mean() < 0.02
+    assert x[2, ..., 20:].max() < 0.2, "silence behind"
+
+
+def test_two_channels_are_mixed_and_it_is_said(tmp_path, caplog):
+    save(tmp_path / "c", "a.wav", tone(channels=2))
+    save(tmp_path / "c", "b.wav", tone())
+    with caplog.at_level(logging.WARNING):
+        x = audio(tmp_path / "c").load("train").x
+    assert "a.wav has 2 channels, which are mixed to one" in caplog.text and "b.wav" not in caplog.text
+    np.testing.assert_allclose(x[0], x[1], atol=1e-4)
+
+
+def truncated(folder):
+    file = save(folder, "cut.wav")
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (truncated, "cut.wav is cut off: 1000 of its bytes"),
+        (lambda folder: save(folder, "none.wav", np.zeros((0, 1))), "none.wav is empty"),
+        (lambda folder: save(folder, "quiet.wav", np.zeros((900, 1))), "quiet.wav is silent"),
+        (lambda folder: (folder / "text.wav").write_text("no sound at all, only words"), "Cannot read .*text.wav"),
+        (lambda folder: (folder / "bytes.flac").write_bytes(b"fLaC" + bytes(99)), "Cannot read .*bytes.flac"),
+        (lambda folder: save(folder, "noclass.wav"), "noclass.wav does not match"),
+    ],
+)
+def test_what_is_no_clip_is_refused_by_name(folder, make, words):
+    make(folder)
+    pattern = "([^_]+)_.*" if "match" in words else None
+    with pytest.raises(Refusal, match=words):
+        audio(folder, pattern=pattern).load("train")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"representation": "midi"}, "data.representation=mel"),
+        ({"pattern": "("}, "no regular expression"),
+        ({"pattern": "[a-z]+"}, "has no group"),
+        ({"seconds": 0}, "at least a frame"),
+        ({"hop": 0}, "at least a frame"),
+        ({"mels": 1000}, "1 to rate / 100 mels"),
+    ],
+)
+def test_settings_that_make_no_clip_are_refused(tmp_path, options, words):
+    with pytest.raises(Refusal, match=words):
+        audio(tmp_path, **options)
+
+
+def test_a_folder_without_sounds_is_refused(tmp_path):
+    (tmp_path / "note.txt").write_text("")
+    with pytest.raises(Refusal, match="no sounds"):
+        audio(tmp_path).load("train")
+    with pytest.raises(Refusal, match="no folder"):
+        audio(tmp_path / "none").load("train")
+    with pytest.raises(Refusal, match=r"data.path=recordings"):
+        Audio(None)
+
+
+def test_a_run_keeps_the_space_exactly():
+    for space in (Space((1, 64, 50), hop=80), Space((1, 1, 800), 256, rate=16_000)):
+        assert runs.read_space(yaml.load(runs.describe({}, space), runs._Loader)) == space
+
+
+@pytest.mark.skipif("VAEKIT_DATA" not in os.environ, reason="VAEKIT_DATA does not say where real data are")
+def test_spoken_digits(tmp_path):
+    clips = Path(os.environ["VAEKIT_DATA"], "FSDD/recordings")
+    few = tmp_path / "clips"
+    few.mkdir()
+    for file in sorted(clips.glob("*_jackson_1?.wav")):
+        (few / file.name).symlink_to(file)
+    source = audio(few, pattern="([^_]+)_.*")
+    assert source.classes() == {str(digit): digit for digit in range(10)}
+    assert np.bincount(source.load("train").label).tolist() == [10] * 10

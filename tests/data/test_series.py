@@ -1,0 +1,149 @@
+"""Series: windows split by time, what is standardised by what, and what is refused."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from helpers import build
+from vaekit import runs
+from vaekit.data.module import DataModule
+from vaekit.data.series import Series
+from vaekit.refusal import Refusal
+
+STEPS = 200
+RNG = np.random.default_rng(0)
+PRICES = 100 * np.exp(np.cumsum(RNG.normal(0, [0.01, 0.03], (STEPS, 2)), 0))
+DAYS = np.datetime_as_string(np.datetime64("2020-01-01") + np.arange(STEPS)).tolist()
+
+
+def columns(**changed):
+    """The cells of a file, by column."""
+    a, b = ([f"{each:.6f}" for each in column] for column in PRICES.T)
+    return {"day": DAYS, "a": a, "b": b, "venue": ["X"] * STEPS, **changed}
+
+
+def save(folder, **changed):
+    cells = {name: column for name, column in columns(**changed).items() if column is not None}
+    path = folder / "prices.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([list(cells), *zip(*cells.values(), strict=True)])
+    return path
+
+
+def put(row, cell, name="a"):
+    """A column with one cell changed; the first row is 1."""
+    column = columns()[name]
+    return {name: [*column[: row - 1], cell, *column[row:]]}
+
+
+def all_x(data, part):
+    batches = data.in_order(part)
+    return batches.gather(batches.indices).x
+
+
+def test_windows_are_the_log_returns_of_consecutive_days(tmp_path):
+    source = Series(save(tmp_path), window=10)
+    assert source.space.names == ("a", "b") and source.space.shape == (2, 10) and source.space.returns
+    x = source.load("train").x[torch.tensor([0, 7])]
+    expected = np.diff(np.log(PRICES), axis=0)[7:17].T
+    torch.testing.assert_close(source.space.restore(x)[1], torch.from_numpy(expected), atol=1e-6, rtol=1e-4)
+    levels = Series(tmp_path / "prices.csv", window=10, values="levels")
+    x = levels.space.restore(levels.load("train").x[torch.tensor([7])])[0]
+    torch.testing.assert_close(x, torch.from_numpy(PRICES[7:17].T), atol=1e-4, rtol=1e-5)
+
+
+def test_no_part_sees_a_day_of_another(tmp_path):
+    path = save(tmp_path, **{"a": [str(10 + step) for step in range(STEPS)], "b": None})
+    data = DataModule(Series(path, window=10, values="levels", validation=0.2, test=50))
+    days = {part: data.source.space.restore(all_x(data, part)).round() - 10 for part in ("train", "val", "test")}
+    seen = {part: (int(each.min()), int(each.max())) for part, each in days.items()}
+    assert seen == {"train": (0, 109), "val": (110, 149), "test": (150, 199)}
+    assert len(days["train"]) == 101 and len(days["val"]) == 31 and len(days["test"]) == 41
+
+
+def test_the_future_does_not_change_what_training_sees(tmp_path):
+    now = Series(save(tmp_path), window=10)
+    before, space = now.load("train").x[torch.arange(50)], now.space
+    later = columns()["b"][:140] + ["5", "900"] * 30
+    changed = Series(save(tmp_path, b=later), window=10)
+    assert changed.space == space
+    assert torch.equal(changed.load("train").x[torch.arange(50)], before)
+    x = np.diff(np.log(PRICES), axis=0)[:139]
+    np.testing.assert_allclose(space.mean, x.mean(0), atol=1e-7)
+    np.testing.assert_allclose(space.deviation, x.std(0), rtol=1e-5)
+
+
+def test_a_stride_leaves_windows_out(tmp_path):
+    data = DataModule(Series(save(tmp_path), window=10, stride=10))
+    assert [len(data.in_order(part).indices) for part in ("train", "val", "test")] == [13, 2, 4]
+
+
+def test_missing_prices_are_the_mask_of_both_returns(tmp_path):
+    rows = Series(save(tmp_path, **put(6, "NA")), window=10).load("train")
+    assert (rows.mask[0] == [[True] * 4 + [False] * 2 + [True] * 4, [True] * 10]).all()
+    assert (rows.x[torch.tensor([0])][0, 0, 4:6] == 0).all()
+    assert rows.mask[6:, :, :].all()
+    levels = Series(tmp_path / "prices.csv", window=10, values="levels").load("train")
+    assert (~levels.mask[0]).sum() == 1
+
+
+def test_a_run_keeps_the_space_exactly(tmp_path):
+    space = Series(save(tmp_path), window=10).space
+    assert runs.read_space(yaml.load(runs.describe({}, space), runs._Loader)) == space
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "words"),
+    [
+        ({}, {"window": 300}, "prices.csv has 199 returns.*data.window=300.*use a shorter window"),
+        ({}, {"window": 30, "validation": 0.2, "test": 0.1}, "test gets 20.*data.window=30"),
+        ({}, {"window": 1}, "data.window=1"),
+        ({}, {"stride": 0}, "data.stride=0"),
+        ({}, {"values": "logs"}, "use data.values=returns"),
+        ({}, {"columns": ["c"]}, "no column 'c'; it has day, a, b, venue"),
+        ({}, {"columns": ["venue"]}, "row 1, column 'venue': got 'X', expected a number"),
+        ({"day": [*DAYS[:9], DAYS[3], *DAYS[10:]]}, {}, "row 10, column 'day': 2020-01-04 comes after 2020-01-09"),
+        ({"day": [*DAYS[:9], DAYS[8], *DAYS[10:]]}, {}, "row 10, column 'day'"),
+        ({"day": [*DAYS[:9], "soon", *DAYS[10:]]}, {}, "row 10, column 'day': got 'soon', expected a date"),
+        (put(12, "0"), {}, "prices.csv, row 12, column 'a': got the price 0.*data.values=levels"),
+        (put(12, "-3"), {}, "row 12, column 'a': got the price -3"),
+        (put(12, "inf"), {}, "row 12, column 'a': got inf, expected a finite"),
+        (put(12, "1,5"), {}, "row 12, column 'a': got '1,5', expected a number"),
+        ({"a": None, "b": None}, {}, "no column of numbers; its columns are day, venue"),
+        ({"a": ["7"] * STEPS}, {}, "'a' never changes"),
+        ({"a": [""] * 190 + ["7"] * 10}, {}, "'a' has no two values"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(tmp_path, changed, options, words):
+    with pytest.raises(Refusal, match=words):
+        _ = Series(save(tmp_path, **changed), **{"window": 10, **options}).space
+
+
+def test_no_file_is_refused(tmp_path):
+    with pytest.raises(Refusal, match=r"data.path=prices.csv"):
+        Series(None)
+    with pytest.raises(Refusal, match="There is no file"):
+        _ = Series(tmp_path / "none.csv").space
+
+
+def test_numbers_may_say_when(tmp_path):
+    path = save(tmp_path, day=[str(step / 2) for step in range(STEPS)])
+    assert Series(path, time="day", window=10).space.names == ("a", "b")
+    assert math.isclose(Series(path, values="levels", window=10).space.mean[0], 34.75)
+
+
+def test_missing_prices_are_learned_with_by_a_likelihood_of_each_value(tmp_path):
+    source = Series(save(tmp_path, **put(6, "NA")), window=10)
+    batch = DataModule(source).examples("train", 3)
+    small = ("model=series_vae", "network.width=4", "network.features=8")
+    vae, _ = build(source.space, *small, "likelihood=student", "likelihood.scale=pixel")
+    log_px = vae(batch).log_px
+    assert torch.isfinite(log_px).all() and log_px.shape == (1, 3)
+    log_px.sum().backward()
+    assert (vae.likelihood.bias.grad[0, 0].abs() > 0).all(), "each step is seen in one of the windows"
+    with pytest.raises(Refusal, match="Some values are missing"):
+        build(source.space, *small, "likelihood=multivariate_student")[0](batch)

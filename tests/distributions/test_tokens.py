@@ -1,0 +1,104 @@
+"""Sentences drawn token by token: one mass function of all of them, whatever their length."""
+
+import itertools
+
+import pytest
+import torch
+from torch.distributions import Categorical
+
+from vaekit.distributions.temperature import tempered
+from vaekit.distributions.tokens import Tokens
+from vaekit.networks.recurrent import Recurrent
+from vaekit.spaces import END, PAD, UNKNOWN, spoken
+
+T, VOCABULARY = 3, 4
+
+
+def tokens(batch=(2,), length=T, **options):
+    """With weights large enough that tokens depend on each other."""
+    torch.manual_seed(0)
+    network = Recurrent(VOCABULARY, told=3, width=5, embedding=6).double()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.mul_(2).add_(0.3 * torch.randn_like(p))
+    return Tokens(network, torch.randn(*batch, length, 3, dtype=torch.float64), **options)
+
+
+def every_sentence(length=T):
+    written = (words for n in range(length + 1) for words in itertools.product(range(UNKNOWN, VOCABULARY), repeat=n))
+    rows = [([*words, END] + length * [PAD])[:length] for words in written]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+NARROWED = [{}, {"temperature": 0.6}, {"top_p": 0.8}, {"temperature": 1.5, "top_p": 0.7}]
+
+
+@pytest.mark.parametrize("options", NARROWED, ids=str)
+def test_masses_of_all_sentences_sum_to_one_and_draws_follow_them(options):
+    p, sentences = tokens(**options), every_sentence()
+    assert len(sentences) == 1 + 2 + 4 + 8
+    mass = p.log_prob(sentences.unsqueeze(1)).exp()
+    torch.testing.assert_close(mass.sum(0), torch.ones(2, dtype=torch.float64))
+    assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-3, "what is told says nothing"
+    assert (mass == 0).any() == ("top_p" in options)
+    draws = p.sample((20_000,))
+    for row in range(2):
+        count = (draws[:, row].unsqueeze(1) == sentences).all(-1).sum(0)
+        assert (count / 20_000 - mass[:, row]).abs().max() < 6 * 0.5 / 20_000**0.5
+
+
+def test_padding_costs_nothing():
+    p = tokens(length=T + 4)
+    short = every_sentence()[:7]  # which end within T
+    padded = torch.cat([short, torch.full((7, 4), float(PAD), dtype=torch.float64)], 1)
+    of_short = Tokens(p.network, p.told[:, :T]).log_prob(short.unsqueeze(1))
+    torch.testing.assert_close(p.log_prob(padded.unsqueeze(1)), of_short)
+
+
+def test_the_walk_computes_what_one_pass_does():
+    p = tokens(batch=(7,), length=6)
+    x, total = p.sample(), torch.zeros(7, dtype=torch.float64)
+    assert len(spoken(x).sum(1).unique()) > 1
+
+    def pick(place, logits):
+        chosen = (x[:, place].long() - 1).clamp(min=0)
+        total.add_(Categorical(logits=logits).log_prob(chosen) * spoken(x)[:, place])
+        return chosen
+
+    assert torch.equal(p.walk(pick), x)
+    torch.testing.assert_close(total, p.log_prob(x))
+
+
+def test_a_token_sees_those_before_it_and_no_others():
+    p = tokens(batch=(1,), length=5)
+    embedded = p.network.embed(torch.tensor([[0, 2, 3, 2, 3]])).detach().requires_grad_()
+    p.network.embed.register_forward_hook(lambda *_: embedded)
+    states, _ = p.network.states(torch.zeros(1, 5, dtype=torch.long), p.told)
+    for place in range(5):
+        (gradient,) = torch.autograd.grad(states[0, place].square().sum(), embedded, retain_graph=True)
+        assert torch.equal(gradient[0].abs().sum(1) > 0, torch.arange(5) <= place)
+
+
+def test_the_mean_is_greedy_and_a_wide_beam_finds_the_mode():
+    p, sentences = tokens(batch=(20,)), every_sentence()
+    mass = p.log_prob(sentences.unsqueeze(1))
+    assert torch.equal(p.beam(1), p.mean) and torch.equal(p.mode, p.mean)
+    assert torch.equal(p.beam(len(sentences)), sentences[mass.argmax(0)])
+    assert (p.log_prob(p.beam(2)) >= p.log_prob(p.mean)).all()
+    assert (mass.amax(0) > p.log_prob(p.mean)).any(), "greedy is best everywhere, so that a beam proves nothing"
+
+
+def test_leading_dimensions():
+    p = tokens(batch=(5, 2))
+    assert p.batch_shape == (5, 2) and p.event_shape == (T,)
+    x = p.sample((7,))
+    assert x.shape == (7, 5, 2, T)
+    assert p.log_prob(x).shape == (7, 5, 2)
+    torch.testing.assert_close(p.log_prob(x[0, 0])[3], Tokens(p.network, p.told[3]).log_prob(x[0, 0]))
+
+
+def test_temperature_sharpens():
+    p, x = tokens(), every_sentence().unsqueeze(1)
+    cold = tempered(tempered(p, 0.5), 0.5)
+    assert cold.log_prob(x).amax(0).gt(p.log_prob(x).amax(0)).all()
+    torch.testing.assert_close(cold.log_prob(x), tokens(temperature=0.25).log_prob(x))

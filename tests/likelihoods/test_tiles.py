@@ -1,0 +1,57 @@
+"""The likelihood of levels: a categorical distribution in each cell."""
+
+import itertools
+from types import SimpleNamespace
+
+import torch
+from torch.distributions import Independent
+
+from helpers import LEVELS, SMALL, build, examples, step
+from vaekit.distributions.tiles import Tiles
+
+
+def test_probabilities_of_all_small_levels_sum_to_one_and_draws_follow_them():
+    torch.manual_seed(0)
+    px = Independent(Tiles(torch.randn(3, 1, 2, dtype=torch.float64)), 3)
+    one_hot = torch.eye(3, dtype=torch.float64)
+    levels = torch.stack(
+        [torch.stack([one_hot[a], one_hot[b]], 1)[:, None] for a, b in itertools.product(range(3), repeat=2)]
+    )
+    p = px.log_prob(levels).exp()
+    torch.testing.assert_close(p.sum(), torch.ones_like(p.sum()))
+    drawn = px.sample((20_000,))
+    frequency = torch.stack([(drawn == level).all((1, 2, 3)).double().mean() for level in levels])
+    torch.testing.assert_close(frequency, p, atol=0.015, rtol=0)
+    torch.testing.assert_close(px.mean, (p[:, None, None, None] * levels).sum(0))
+    torch.testing.assert_close(px.mode, levels[p.argmax()])
+
+
+def test_starts_at_the_frequencies_of_the_data():
+    likelihood = build(LEVELS, "model=mlp_vae", "likelihood=tiles", *SMALL)[0].likelihood.double()
+    mean = examples(LEVELS, 200, dtype=torch.float64).x.mean(0)
+    likelihood.start_from(SimpleNamespace(mean=lambda: mean))
+    torch.testing.assert_close(likelihood.distribution(*likelihood.bias).mean, mean, atol=2e-3, rtol=0)
+
+
+def test_a_cell_that_is_not_known_costs_nothing():
+    vae, _ = build(LEVELS, "model=conv_vae", "likelihood=tiles", "network.channels=[4]", "network.features=8")
+    batch = examples(LEVELS, 4)
+    there = torch.rand(4, *LEVELS.places) < 0.5
+    batch.mask = LEVELS.spread(there.float())
+    terms = vae(batch, 1)
+    px = terms.px.base_dist.log_prob(batch.x)[0]
+    expected = (px.sum(1) * there).sum((1, 2))
+    torch.testing.assert_close(terms.log_px[0], expected)
+
+
+def test_levels_may_be_asked_for_by_the_number_of_a_tile():
+    words = ("model=conv_vae", "likelihood=tiles", "network.channels=[4]", "network.features=8", "latents.dim=3")
+    vae, objective = build(LEVELS, *words, "condition=attributes", "condition.features=1")
+    batch = examples(LEVELS, 4)
+    batch.condition = batch.x[:, [2]].sum((2, 3))
+    for _ in range(2):
+        assert torch.isfinite(step(vae, objective, batch))
+    torch.manual_seed(0)
+    few = vae.sample(2, condition=[1.0])
+    torch.manual_seed(0)
+    assert few.shape == (2, *LEVELS.shape) and not torch.allclose(vae.sample(2, condition=[40.0]), few)

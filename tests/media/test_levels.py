@@ -1,0 +1,69 @@
+"""Levels as people have them: text, half-drawn, and pictures."""
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from helpers import LEVELS, examples
+from vaekit.data.levels import Levels as Source
+from vaekit.media.levels import rounded
+from vaekit.media.medium import medium
+from vaekit.refusal import Refusal
+from vaekit.spaces import Levels
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    x = examples(LEVELS, 3).x
+    medium(LEVELS).write(tmp_path / "levels", x, 2)
+    names, read = medium(LEVELS).find(tmp_path / "levels")
+    assert names == ["1.txt", "2.txt", "3.txt"]
+    assert torch.equal(read(slice(None)).x, x) and read(slice(2)).mask is None
+    with PIL.Image.open(tmp_path / "levels.png") as picture:
+        assert picture.size == (6 * 19, 6 * 19), "two in a row, lines between them"
+
+
+def test_a_half_drawn_level_has_cells_that_are_not_known(tmp_path):
+    shown = medium(LEVELS)
+    lines = ["b" * 8] * 7 + ["b?G?MMMM"]
+    (tmp_path / "half.txt").write_text("\n".join(lines))
+    x, known = shown.holed(tmp_path / "half.txt")
+    assert known.sum() == 4 * 62 and (x.sum(1) == known[:, 0]).all()
+    assert shown.text(x[0]) == lines
+    mean = torch.where(known, x, torch.tensor([0.9, 0.02, 0.04, 0.04])[None, :, None, None])
+    shown.write_imputed(tmp_path, torch.where(known, x, torch.nan), mean, mean[None], None, tmp_path / "half.txt")
+    assert (tmp_path / "imputed" / "1.txt").read_text().split() == [*lines[:7], "bbGbMMMM"]
+    assert (tmp_path / "draw_1" / "1.txt").is_file() and (tmp_path / "imputed.png").is_file()
+
+
+def test_another_character_is_unknown_where_that_one_is_a_tile():
+    mario = Levels((2, 1, 2), tiles={"?": ["solid"], "-": ["passable"]})
+    assert medium(mario).text(torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]])) == ["?_"]
+
+
+def test_tiles_are_as_many_as_expected():
+    torch.manual_seed(0)
+    p = torch.randn(5, 9, 11).mul(2).softmax(0)
+    counts = rounded(p).flatten().bincount(minlength=5)
+    assert counts.sum() == 99 and (counts - p.sum((1, 2))).abs().max() < 1
+    x = examples(LEVELS, 1).x[0]
+    assert torch.equal(rounded(x), x.argmax(0))
+    spawn = torch.full((1, 3, 4), 1 / 12)
+    spawn[0, 1, 2] = 0.2
+    assert (rounded(torch.cat([1 - spawn, spawn])) == 1).nonzero().tolist() == [[1, 2]], "one, where it is likeliest"
+
+
+def test_a_data_set_is_read_again_as_it_was_written(tmp_path):
+    x = examples(LEVELS, 12).x
+    medium(LEVELS).sets["levels"](tmp_path, x.numpy(), None, {})
+    source = Source(tmp_path / "levels")
+    assert source.space == LEVELS and np.array_equal(source.load("train").x, x)
+
+
+def test_files_that_do_not_fit_are_refused(tmp_path):
+    (tmp_path / "small.txt").write_text("b.\nb.")
+    with pytest.raises(Refusal, match=r"small\.txt is 2x2, but the model's levels are 8x8"):
+        medium(LEVELS).one(tmp_path / "small.txt")
+    np.save(tmp_path / "x.npy", np.full((1, 4, 8, 8), 0.5))
+    with pytest.raises(Refusal, match="Got probabilities of tiles"):
+        medium(LEVELS).one(tmp_path / "x.npy")

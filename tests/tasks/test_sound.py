@@ -1,0 +1,66 @@
+"""Spoken digits: samples of a class, and what a classifier of real clips makes of them."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vaekit.spaces import Audio
+from vaekit.tasks.context import open_run
+from vaekit.tasks.sample import sample
+from vaekit.tasks.synthesize import synthesize
+
+from .conftest import train
+from .test_uses import use
+
+soundfile = pytest.importorskip("soundfile")
+
+
+@pytest.fixture
+def context(untrained, tmp_path):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for number in range(40):  # two words, a low and a high note
+        wave = np.sin(2 * np.pi * (300, 2000)[number % 2] * (1 + number / 100) * np.arange(800) / 8000)
+        soundfile.write(clips / f"{('low', 'high')[number % 2]}_{number}.wav", wave, 8000)
+    words = ("data=audio", f"data.path={clips}", "'data.pattern=\"([^_]+)_.*\"'".strip("'"), "data.seconds=0.1")
+    small = ("data.mels=16", "data.hop=80", f"data.cache={tmp_path}/cache", "condition=label", "condition.classes=2")
+    run = untrained(*words, *small, "likelihood=gaussian", space=Audio((1, 16, 10), hop=80))
+    (tmp_path / "out").mkdir()
+    return open_run(run, tmp_path / "out", device="cpu")
+
+
+def test_samples_are_sounds_and_judged_by_class(context, monkeypatch):
+    monkeypatch.setattr("vaekit.tasks.classifier.STEPS", 30)
+    context.vae.condition.seen.copy_(torch.arange(1000) % 2)
+    sample(context, n=3, label=1)
+    assert len(list((context.out / "samples").glob("*.wav"))) == 3 and (context.out / "samples.png").is_file()
+    sample(context, n=2, quality=True)
+    found = json.loads((context.out / "quality.json").read_text())
+    assert found["real"]["accuracy"] == 1
+    assert found["samples"]["accuracy"] < 0.9, "an untrained model does not know the classes"
+
+
+def test_a_synthetic_set_has_names_that_tell_the_class(context, monkeypatch):
+    monkeypatch.setattr("vaekit.tasks.classifier.STEPS", 2)
+    context.vae.condition.seen.copy_(torch.arange(1000) % 2)
+    synthesize(context, n=6)
+    names = sorted(file.name.partition("_")[0] for file in (context.out / "synthetic").iterdir())
+    assert len(names) == 6 and set(names) <= {"low", "high"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("VAEKIT_DATA" not in os.environ, reason="VAEKIT_DATA does not say where real data are")
+def test_digits_spoken_by_the_model_are_recognised(tmp_path):
+    """The command of docs/sound.md."""
+    clips = Path(os.environ["VAEKIT_DATA"], "FSDD/recordings")
+    words = ("model=audio_vae", "data=audio", f"data.path={clips}", 'data.pattern="([^_]+)_.*"', "condition=label")
+    more = ("condition.classes=10", "data.batch_size=64", "trainer.max_epochs=25", "trainer.precision=bf16-mixed")
+    run = train(tmp_path / "run", *words, *more, small=())
+    use(run, "sample", "task.quality=true")
+    found = json.loads((run / "tasks/sample/quality.json").read_text())
+    assert found["real"]["accuracy"] > 0.9
+    assert found["samples"]["accuracy"] > 0.8
