@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 
 FOLDER = Path("outputs/benchmarks/text")
-MODELS = {"text_vae": [], "language model": ["objective.free_bits.value=0", "objective.beta.value=1000"]}
+DEAR = ["objective.free_bits.value=0", "objective.beta.start=1000", "objective.beta.value=1000"]
+MODELS = {"text_vae": [], "language model": DEAR}
 FIGURES = ("test/nll", "test/token_perplexity", "test/rate", "mutual_information", "test/active_units")
 
 
