@@ -15,13 +15,13 @@ Every further word is an override of the training. What is finished is not run a
 
 import csv
 import itertools
-import os
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from roots import root
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.preprocessing import OrdinalEncoder
@@ -46,6 +46,7 @@ NAMES = [
     "income",
 ]
 NUMBERS = ("age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week")
+
 FOLDER = Path("outputs/benchmarks/adult")
 
 Cells = dict[str, list[str]]
@@ -118,12 +119,7 @@ def fidelity(rows: Cells, real: Cells) -> tuple[float, float]:
 
 def main() -> None:
     words = sys.argv[1:]
-    root = next(
-        (word.removeprefix("root=") for word in words if word.startswith("root=")), os.environ.get("VAEKIT_DATA")
-    )
-    if root is None:
-        sys.exit("Say where Tabular/adult lies: root=DIR, or VAEKIT_DATA=DIR.")
-    prepare(Path(root))
+    prepare(root(words, "Tabular/adult"))
     runs = {"table_vae": FOLDER / "vae", "table_vae, a flow for its prior": FOLDER / "flow"}
     vae, flow = runs.values()
 

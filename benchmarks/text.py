@@ -11,10 +11,11 @@ Every further word is an override of both, e.g. trainer.max_epochs=20. What is f
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from roots import root
 
 FOLDER = Path("outputs/benchmarks/text")
 DEAR = ["objective.free_bits.value=0", "objective.beta.start=1000", "objective.beta.value=1000"]
@@ -24,12 +25,7 @@ FIGURES = ("test/nll", "test/token_perplexity", "test/rate", "mutual_information
 
 def main() -> None:
     words = sys.argv[1:]
-    root = next(
-        (word.removeprefix("root=") for word in words if word.startswith("root=")), os.environ.get("VAEKIT_DATA")
-    )
-    if root is None:
-        sys.exit("Say where Text/Multi30k_en lies: root=DIR, or VAEKIT_DATA=DIR.")
-    files = Path(root, "Text", "Multi30k_en")
+    files = root(words, "Text/Multi30k_en") / "Text" / "Multi30k_en"
     data = ["data=text", f"data.path={files}/train.en", f"data.test_path={files}/test_2016_flickr.en"]
     words = ["trainer.max_epochs=12", *(word for word in words if not word.startswith("root="))]
     for name, overrides in MODELS.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 from functools import cached_property
 from math import gcd
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from vaekit.data import sound
 from vaekit.data.cache import cached, fingerprint
+from vaekit.data.files import below
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Audio as Space
@@ -119,16 +119,12 @@ def sound_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise Refusal(f"There is no folder {path.absolute()}; name the one with your sounds by data.path=FOLDER.")
-    found = []
-    for folder, below, names in os.walk(path, followlinks=True):
-        below[:] = [name for name in below if not name.startswith(".")]
-        sounds = (name for name in names if Path(name).suffix.lower() in SUFFIXES)
-        found += [Path(folder, name) for name in sounds if not name.startswith(".")]
+    found = sorted(map(Path, below(path, SUFFIXES)))
     if not found:
         raise Refusal(
             f"There are no sounds ({' '.join(sorted(SUFFIXES))}) in {path}; name another folder, data.path=FOLDER."
         )
-    return sorted(found)
+    return found
 
 
 def read(file: Path, space: Space) -> Tensor:

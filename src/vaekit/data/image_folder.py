@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.decode import decode
+from vaekit.data.files import below
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
@@ -87,13 +88,8 @@ class ImageFolder:
             raise Refusal(
                 f"There is no folder {self.root.absolute()}; name the one with your images by data.root=FOLDER."
             )
-        found = []
-        for top in [self.root / part for part in PARTS[split]] if self._official else [self.root]:
-            for folder, below, names in os.walk(top, followlinks=True):
-                below[:] = [name for name in below if not name.startswith(".")]
-                images = (name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES)
-                found += [os.path.join(folder, name) for name in images if not name.startswith(".")]
-        return sorted(found, key=lambda file: file.split(os.sep))
+        tops = [self.root / part for part in PARTS[split]] if self._official else [self.root]
+        return sorted((file for top in tops for file in below(top, SUFFIXES)), key=lambda file: file.split(os.sep))
 
     def classes(self) -> dict[str, int] | None:
         """Class folders' labels; None if some image lies in no class folder."""

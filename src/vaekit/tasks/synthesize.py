@@ -16,8 +16,6 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from vaekit.batch import Batch
-from vaekit.data.audio import Audio
-from vaekit.data.image_folder import ImageFolder
 from vaekit.latents import tower
 from vaekit.latents.tower import Step, descend
 from vaekit.metrics.quality import nearest
@@ -90,8 +88,8 @@ def synthesize(
 
     path = context.out / "rows.npy"
     x, labels = write_rows(context, path, n, draw_z, draw)
-    classes = data.source.classes() if isinstance(data.source, ImageFolder | Audio) else None
-    sets[format](context.out, x, labels, {number: name for name, number in (classes or {}).items()})
+    classes: dict[str, int] = getattr(data.source, "classes", dict)() or {}  # of sources that have names for labels
+    sets[format](context.out, x, labels, {number: name for name, number in classes.items()})
     found = measure(context, x, labels)
     path.unlink()
     context.write_json("synthesize.json", {"rows": n, "source": source} | found)
