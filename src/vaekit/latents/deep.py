@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from vaekit.latents.tower import Tower, given
 from vaekit.networks.climb import Climb
-from vaekit.networks.glorot import Pointwise, glorot
-from vaekit.networks.pyramid import Bottleneck, scaled, stack
+from vaekit.networks.glorot import Pointwise, glorot, scaled
+from vaekit.networks.pyramid import Bottleneck, stack
 from vaekit.refusal import Refusal
 
 

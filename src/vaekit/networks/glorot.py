@@ -2,9 +2,11 @@
 
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
+L = TypeVar("L", bound=nn.Linear | nn.Conv2d)
 
 
 def glorot(module: M) -> M:
@@ -18,6 +20,13 @@ def glorot(module: M) -> M:
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return module
+
+
+def scaled(layer: L, scale: float) -> L:
+    """The same layer with its weights, as drawn, times `scale`."""
+    with torch.no_grad():
+        layer.weight.mul_(scale)
+    return layer
 
 
 class Pointwise(nn.Linear):

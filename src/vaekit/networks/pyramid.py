@@ -7,20 +7,11 @@ Cite: Rewon Child. Very Deep VAEs Generalize Autoregressive Models and Can Outpe
 """
 
 import math
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from vaekit.networks.glorot import glorot
+from vaekit.networks.glorot import glorot, scaled
 from vaekit.spaces import Image, Real
-
-
-def scaled(layer: Any, scale: float) -> Any:
-    """The same layer with its weights, as drawn, times `scale`."""
-    with torch.no_grad():
-        layer.weight.mul_(scale)
-    return layer
 
 
 class Bottleneck(nn.Module):

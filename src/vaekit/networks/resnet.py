@@ -1,9 +1,10 @@
-"""Residual convolutional networks (He et al. 2016), normalised per example.
+"""Residual convolutional networks (He et al. 2016), without normalisation.
 
-Group normalisation, not batch normalisation: the loss of an image does not depend on its neighbours in the batch.
+The last layer of each branch starts smaller instead, as in `pyramid`: the loss of an image does not depend on its
+neighbours in the batch, and how bright it is remains known. Group normalisation cost 3 nats after 3 epochs of MNIST, and
+a fifth of the speed.
 
 Cite: Kaiming He et al. Identity Mappings in Deep Residual Networks. In ECCV 2016. https://arxiv.org/abs/1603.05027
-Cite: Yuxin Wu, Kaiming He. Group Normalization. In ECCV 2018. https://arxiv.org/abs/1803.08494
 """
 
 import math
@@ -14,37 +15,35 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vaekit.networks.conv import halvings
-from vaekit.networks.glorot import glorot
+from vaekit.networks.glorot import glorot, scaled
 from vaekit.spaces import Image, Real
 
 
 class Block(nn.Module):
-    """`[N, C, H, W]` -> the same shape: x + conv(silu(norm(conv(silu(norm(x))))))."""
+    """`[N, C, H, W]` -> the same shape: x + conv(silu(conv(silu(x)))), the last layer times `scale` at the start."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, scale: float):
         super().__init__()
-        self.body = nn.Sequential(
-            *normed(channels),
-            nn.Conv2d(channels, channels, kernel_size=3, padding=1),
-            *normed(channels),
-            nn.Conv2d(channels, channels, kernel_size=3, padding=1),
-        )
+        first, last = (nn.Conv2d(channels, channels, kernel_size=3, padding=1) for _ in range(2))
+        self.body = glorot(nn.Sequential(nn.SiLU(), first, nn.SiLU(), last))
+        scaled(last, scale)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
 
 
-def normed(channels: int) -> tuple[nn.Module, nn.Module]:
-    """Group normalisation over groups of 8 channels (or fewer, where 8 does not divide), then SiLU."""
-    return nn.GroupNorm(channels // math.gcd(channels, 8), channels), nn.SiLU()
+def stack(channels: int, blocks: int, stages: int) -> list[Block]:
+    """The blocks of one of the stages."""
+    return [Block(channels, (blocks * stages) ** -0.5) for _ in range(blocks)]
 
 
 def down(colours: int, channels: Sequence[int], blocks: int) -> list[nn.Module]:
-    """`[N, colours, H, W]` -> `[N, channels[-1], h, w]`, normalised; each of `channels` is a stage at half the size."""
+    """`[N, colours, H, W]` -> `[N, channels[-1], h, w]`; each of `channels` is a stage at half the size."""
     body: list[nn.Module] = []
     for a, b in zip([colours, *channels[:-1]], channels, strict=True):
-        body += [nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1), *[Block(b) for _ in range(blocks)]]
-    return [*body, *normed(channels[-1])]
+        halve = glorot(nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1))
+        body += [halve, *stack(b, blocks, len(channels))]
+    return [*body, nn.SiLU()]
 
 
 class Up(nn.Module):
@@ -55,16 +54,14 @@ class Up(nn.Module):
         self.out_shape = (params, *space.shape)
         colours, *size = space.shape
         self.sizes = halvings((size[0], size[1]), len(channels))[::-1]
-        self.seed = seed
+        self.seed = glorot(seed)
         widths = [*reversed(channels), channels[0]]
         self.stages = nn.ModuleList(
-            nn.Sequential(*[Block(a) for _ in range(blocks)], nn.Conv2d(a, b, kernel_size=3, padding=1))
+            nn.Sequential(*stack(a, blocks, len(channels)), glorot(nn.Conv2d(a, b, kernel_size=3, padding=1)))
             for a, b in pairwise(widths)
         )
-        self.head = nn.Sequential(
-            *normed(channels[0]), nn.Conv2d(channels[0], params * colours, kernel_size=3, padding=1, bias=False)
-        )
-        glorot(self)
+        last = nn.Conv2d(channels[0], params * colours, kernel_size=3, padding=1, bias=False)
+        self.head = glorot(nn.Sequential(nn.SiLU(), last))
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.seed(z)
@@ -83,9 +80,9 @@ class Encoder(nn.Module):
         colours, *size = space.shape
         height, width = halvings((size[0], size[1]), len(channels))[-1]
         flat = channels[-1] * height * width
-        self.body = nn.Sequential(*down(colours, channels, blocks), nn.Flatten(), nn.Linear(flat, features), nn.SiLU())
+        linear = glorot(nn.Linear(flat, features))
+        self.body = nn.Sequential(*down(colours, channels, blocks), nn.Flatten(), linear, nn.SiLU())
         self.out_shape = (features,)
-        glorot(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x)

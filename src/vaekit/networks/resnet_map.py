@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vaekit.networks.conv import halvings
-from vaekit.networks.glorot import glorot
 from vaekit.networks.resnet import Up, down
 from vaekit.spaces import Image, Real
 
@@ -26,7 +25,6 @@ class Encoder(nn.Module):
         colours, *size = space.shape
         self.body = nn.Sequential(*down(colours, channels, blocks))
         self.out_shape = (channels[-1], *halvings((size[0], size[1]), len(channels))[-1])
-        glorot(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x)
