@@ -3,14 +3,17 @@
 import itertools
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch._dynamo.utils import counters
+from torch.optim.swa_utils import AveragedModel
 
 from vaekit import training as training_module
+from vaekit.callbacks.ema import average
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.objectives.elbo import ELBO
 from vaekit.schedules.schedule import at
@@ -133,6 +136,26 @@ def test_averaged_weights_are_what_is_validated_tested_and_exported(train):
     assert all(torch.equal(best["state_dict"][f"vae.{name}"], exported[name]) for name in exported)
     assert any(not torch.equal(best["current_model_state"][f"vae.{name}"], exported[name]) for name in exported)
     assert best["validation"]["val/loss"] == metrics("run")["val/loss"]
+
+
+def test_averages_forget_the_weights_of_the_start():
+    weights, steps = torch.nn.Linear(3, 2).requires_grad_(False), torch.nn.Linear(3, 2)
+    steps.register_buffer("seen", torch.tensor(7))
+    weights.register_buffer("seen", torch.tensor(0))
+    averaged = AveragedModel(steps, multi_avg_fn=partial(average, decay=0.999), use_buffers=True)
+    averaged.update_parameters(steps)
+    for _ in range(200):
+        averaged.update_parameters(weights)
+    assert averaged.module.seen == 0
+    for found, start, end in zip(averaged.module.parameters(), steps.parameters(), weights.parameters(), strict=True):
+        torch.testing.assert_close(found, end, atol=1e-4, rtol=0)
+        assert not torch.allclose(start, end, atol=1e-2)
+
+
+def test_averages_decay_as_asked_after_many_steps():
+    """(1 + n) / (10 + n) passes .9 at n = 80: from there each step keeps .9 of the average."""
+    average(found := [torch.ones(3)], [torch.zeros(3)], torch.tensor(5000), decay=0.9)
+    torch.testing.assert_close(found[0], torch.full((3,), 0.9))
 
 
 def test_the_metrics_are_those_of_the_best_weights(train, monkeypatch):
