@@ -1,4 +1,4 @@
-"""Fully connected residual networks with gates, normalised per example, for data of any shape.
+"""Fully connected residual networks with gates, whose branches are normalised per example, for data of any shape.
 
 Cite: Yann Dauphin et al. Language Modeling with Gated Convolutional Networks. In ICML 2017.
     https://arxiv.org/abs/1612.08083
@@ -25,16 +25,10 @@ class Block(nn.Module):
 
 
 def body(into: int, width: int, blocks: int, dropout: float) -> list[nn.Module]:
-    """Layers from `into` numbers to `width`, normalised."""
+    """Layers from `into` numbers to `width`."""
     if not 0 <= dropout < 1:
         raise Refusal(f"network.dropout={dropout} must lie between 0 and 1; use network.dropout=0.")
-    return [
-        nn.Flatten(),
-        nn.Linear(into, width),
-        *[Block(width, dropout) for _ in range(blocks)],
-        nn.LayerNorm(width),
-        nn.SiLU(),
-    ]
+    return [nn.Flatten(), nn.Linear(into, width), *[Block(width, dropout) for _ in range(blocks)], nn.SiLU()]
 
 
 class Encoder(nn.Module):

@@ -1,10 +1,11 @@
-"""Residual convolutional networks (He et al. 2016), without normalisation.
+"""Residual convolutional networks (He et al. 2016), whose branches alone are normalised, and that per example.
 
-The last layer of each branch starts smaller instead, as in `pyramid`: the loss of an image does not depend on its
-neighbours in the batch, and how bright it is remains known. Group normalisation cost 3 nats after 3 epochs of MNIST, and
-a fifth of the speed.
+Group normalisation, not batch normalisation: the loss of an image does not depend on its neighbours in the batch. How
+bright it is stays known on the way beside the branches; a norm at the end of that way too cost 4 nats after 3 epochs of
+MNIST, while without any a PixelCNN behind the network may never learn. The last layer of a branch starts smaller.
 
 Cite: Kaiming He et al. Identity Mappings in Deep Residual Networks. In ECCV 2016. https://arxiv.org/abs/1603.05027
+Cite: Yuxin Wu, Kaiming He. Group Normalization. In ECCV 2018. https://arxiv.org/abs/1803.08494
 """
 
 import math
@@ -20,12 +21,16 @@ from vaekit.spaces import Image, Real
 
 
 class Block(nn.Module):
-    """`[N, C, H, W]` -> the same shape: x + conv(silu(conv(silu(x)))), the last layer times `scale` at the start."""
+    """`[N, C, H, W]` -> the same shape: x + conv(silu(conv(silu(norm(x))))), the last layer times `scale` at the start.
+
+    The norm is over groups of 8 channels, or fewer, where 8 does not divide.
+    """
 
     def __init__(self, channels: int, scale: float):
         super().__init__()
         first, last = (nn.Conv2d(channels, channels, kernel_size=3, padding=1) for _ in range(2))
-        self.body = glorot(nn.Sequential(nn.SiLU(), first, nn.SiLU(), last))
+        norm = nn.GroupNorm(channels // math.gcd(channels, 8), channels)
+        self.body = glorot(nn.Sequential(norm, nn.SiLU(), first, nn.SiLU(), last))
         scaled(last, scale)
 
     def forward(self, x: Tensor) -> Tensor:
