@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from torch.nn import functional
 
 from vaekit.latents.tower import Tower, given
 from vaekit.networks.climb import Climb
+from vaekit.networks.enlarge import enlarge
 from vaekit.networks.glorot import Pointwise, glorot, scaled
 from vaekit.networks.pyramid import Bottleneck, stack
 from vaekit.refusal import Refusal
@@ -59,7 +59,7 @@ class Storey(nn.Module):
         state = self.refine(self.project(z) if state is None else state + self.project(z))
         if self.places is None:
             return state
-        large = functional.interpolate(state.flatten(0, -4), size=self.grown)
+        large = enlarge(state.flatten(0, -4), self.grown)
         return large.unflatten(0, state.shape[:-3]) + self.places
 
 

@@ -10,6 +10,7 @@ import math
 
 from torch import Tensor, nn
 
+from vaekit.networks.enlarge import Enlarge
 from vaekit.networks.glorot import glorot, scaled
 from vaekit.spaces import Image, Real
 
@@ -67,7 +68,7 @@ class Decoder(nn.Module):
             shape = (channels, -(-size[0] // 4), -(-size[1] // 4))
             seed = [nn.Flatten(), nn.Linear(math.prod(in_shape), math.prod(shape)), nn.Unflatten(1, shape)]
         stem = nn.Conv2d(in_shape[0] if not seed else channels, channels, kernel_size=3, padding=1)
-        self.seed = glorot(nn.Sequential(*seed, nn.Upsample(size=tuple(size)), stem))
+        self.seed = glorot(nn.Sequential(*seed, Enlarge(tuple(size)), stem))
         self.body = nn.Sequential(*stack(channels, blocks, tuple(size)))
         self.head = glorot(
             nn.Sequential(nn.GELU(), nn.Conv2d(channels, params * colours, kernel_size=3, padding=1, bias=False))

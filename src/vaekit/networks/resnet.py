@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vaekit.networks.conv import halvings
+from vaekit.networks.enlarge import enlarge
 from vaekit.networks.glorot import glorot, scaled
 from vaekit.spaces import Image, Real
 
@@ -71,7 +71,7 @@ class Up(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         h = self.seed(z)
         for stage, size in zip(self.stages, self.sizes[1:], strict=True):
-            h = functional.interpolate(stage(h), size=size, mode="nearest")
+            h = enlarge(stage(h), size)
         return self.head(h).unflatten(1, self.out_shape[:2])
 
 

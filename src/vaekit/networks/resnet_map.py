@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vaekit.networks.conv import halvings
+from vaekit.networks.enlarge import Enlarge
 from vaekit.networks.resnet import Up, down
 from vaekit.spaces import Image, Real
 
@@ -38,7 +39,7 @@ class Decoder(Up):
         shape = (channels[-1], *halvings((height, width), len(channels))[-1])
         if len(in_shape) == 3:
             conv = nn.Conv2d(in_shape[0], channels[-1], kernel_size=3, padding=1)
-            seed = nn.Sequential(nn.Upsample(size=shape[1:]), conv)
+            seed = nn.Sequential(Enlarge(shape[1:]), conv)
         else:
             linear = nn.Linear(math.prod(in_shape), math.prod(shape))
             seed = nn.Sequential(nn.Flatten(), linear, nn.Unflatten(1, shape))
