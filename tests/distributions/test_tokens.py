@@ -1,27 +1,36 @@
 """Sentences drawn token by token: one mass function of all of them, whatever their length."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
 from torch.distributions import Categorical
 
+from vaekit.data.text import learn
 from vaekit.distributions.temperature import tempered
 from vaekit.distributions.tokens import Tokens
-from vaekit.networks.recurrent import Recurrent
-from vaekit.spaces import END, PAD, UNKNOWN, spoken
+from vaekit.spaces import END, PAD, UNKNOWN, Text, spoken
+from vaekit.writers.recurrent import Recurrent
+from vaekit.writers.transformer import Transformer
 
 T, VOCABULARY = 3, 4
+WRITERS = {"recurrent": partial(Recurrent, width=5), "transformer": partial(Transformer, width=4, heads=2)}
 
 
-def tokens(batch=(2,), length=T, **options):
+@pytest.fixture(params=WRITERS)
+def tokens(request):
     """With weights large enough that tokens depend on each other."""
-    torch.manual_seed(0)
-    network = Recurrent(VOCABULARY, told=3, width=5, embedding=6).double()
-    with torch.no_grad():
-        for p in network.parameters():
-            p.mul_(2).add_(0.3 * torch.randn_like(p))
-    return Tokens(network, torch.randn(*batch, length, 3, dtype=torch.float64), **options)
+
+    def make(batch=(2,), length=T, **options):
+        torch.manual_seed(0)
+        network = WRITERS[request.param](Text((length,), learn(["a"])), told=3, embedding=6).double()
+        with torch.no_grad():
+            for p in network.parameters():
+                p.mul_(2).add_(0.3 * torch.randn_like(p))
+        return Tokens(network, torch.randn(*batch, length, 3, dtype=torch.float64), **options)
+
+    return make
 
 
 def every_sentence(length=T):
@@ -34,7 +43,7 @@ NARROWED = [{}, {"temperature": 0.6}, {"top_p": 0.8}, {"temperature": 1.5, "top_
 
 
 @pytest.mark.parametrize("options", NARROWED, ids=str)
-def test_masses_of_all_sentences_sum_to_one_and_draws_follow_them(options):
+def test_masses_of_all_sentences_sum_to_one_and_draws_follow_them(tokens, options):
     p, sentences = tokens(**options), every_sentence()
     assert len(sentences) == 1 + 2 + 4 + 8
     mass = p.log_prob(sentences.unsqueeze(1)).exp()
@@ -47,7 +56,7 @@ def test_masses_of_all_sentences_sum_to_one_and_draws_follow_them(options):
         assert (count / 20_000 - mass[:, row]).abs().max() < 6 * 0.5 / 20_000**0.5
 
 
-def test_padding_costs_nothing():
+def test_padding_costs_nothing(tokens):
     p = tokens(length=T + 4)
     short = every_sentence()[:7]  # which end within T
     padded = torch.cat([short, torch.full((7, 4), float(PAD), dtype=torch.float64)], 1)
@@ -55,7 +64,7 @@ def test_padding_costs_nothing():
     torch.testing.assert_close(p.log_prob(padded.unsqueeze(1)), of_short)
 
 
-def test_the_walk_computes_what_one_pass_does():
+def test_the_walk_computes_what_one_pass_does(tokens):
     p = tokens(batch=(7,), length=6)
     x, total = p.sample(), torch.zeros(7, dtype=torch.float64)
     assert len(spoken(x).sum(1).unique()) > 1
@@ -69,17 +78,7 @@ def test_the_walk_computes_what_one_pass_does():
     torch.testing.assert_close(total, p.log_prob(x))
 
 
-def test_a_token_sees_those_before_it_and_no_others():
-    p = tokens(batch=(1,), length=5)
-    embedded = p.network.embed(torch.tensor([[0, 2, 3, 2, 3]])).detach().requires_grad_()
-    p.network.embed.register_forward_hook(lambda *_: embedded)
-    states, _ = p.network.states(torch.zeros(1, 5, dtype=torch.long), p.told)
-    for place in range(5):
-        (gradient,) = torch.autograd.grad(states[0, place].square().sum(), embedded, retain_graph=True)
-        assert torch.equal(gradient[0].abs().sum(1) > 0, torch.arange(5) <= place)
-
-
-def test_the_mean_is_greedy_and_a_wide_beam_finds_the_mode():
+def test_the_mean_is_greedy_and_a_wide_beam_finds_the_mode(tokens):
     p, sentences = tokens(batch=(20,)), every_sentence()
     mass = p.log_prob(sentences.unsqueeze(1))
     assert torch.equal(p.beam(1), p.mean) and torch.equal(p.mode, p.mean)
@@ -88,7 +87,7 @@ def test_the_mean_is_greedy_and_a_wide_beam_finds_the_mode():
     assert (mass.amax(0) > p.log_prob(p.mean)).any(), "greedy is best everywhere, so that a beam proves nothing"
 
 
-def test_leading_dimensions():
+def test_leading_dimensions(tokens):
     p = tokens(batch=(5, 2))
     assert p.batch_shape == (5, 2) and p.event_shape == (T,)
     x = p.sample((7,))
@@ -97,7 +96,7 @@ def test_leading_dimensions():
     torch.testing.assert_close(p.log_prob(x[0, 0])[3], Tokens(p.network, p.told[3]).log_prob(x[0, 0]))
 
 
-def test_temperature_sharpens():
+def test_temperature_sharpens(tokens):
     p, x = tokens(), every_sentence().unsqueeze(1)
     cold = tempered(tempered(p, 0.5), 0.5)
     assert cold.log_prob(x).amax(0).gt(p.log_prob(x).amax(0)).all()

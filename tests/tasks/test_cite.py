@@ -18,7 +18,7 @@ from vaekit.tasks.context import open_run
 CLASSES = sorted(
     {
         node["_target_"]
-        for group in (*PARTS, "schedule")
+        for group in (*PARTS, "schedule", "writer")
         for option in options(group).values()
         for node in named(option)
         if node["_target_"].startswith("vaekit.")

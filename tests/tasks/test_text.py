@@ -21,7 +21,8 @@ from vaekit.tasks.synthesize import synthesize
 from .conftest import train
 
 LINES = ["A man, a hat.", "Two men in hats?", "A man runs!", "Two hats", "A man in a hat"] * 8
-SMALL = ("model=text_vae", "network.width=4", "network.embedding=4", "likelihood.told=4", "likelihood.embedding=4")
+WRITER = ("likelihood.writer.width=4", "likelihood.writer.embedding=4")
+SMALL = ("model=text_vae", "network.width=4", "network.embedding=4", "likelihood.told=4", *WRITER)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("text")
     (folder / "lines.txt").write_text("\n".join(LINES))
     data = ("data=text", f"data.path={folder}/lines.txt", "data.min_count=1", "evaluation.num_samples=3")
-    return train(folder / "run", *data, "likelihood.width=4", "trainer.max_epochs=1", small=SMALL)
+    return train(folder / "run", *data, "trainer.max_epochs=1", small=SMALL)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,11 +18,12 @@ from vaekit.spaces import END, PAD, spoken
 class Network(Protocol):
     """What is told `[N, T, F]` and the tokens before `[N, T]`, PAD at the start -> logits of all tokens but PAD.
 
-    In two steps: `states` reads, given what the last call of it returned beside the states, None at the start; `logits`
-    `[..., K - 1]` are of states `[..., S]`, of which only those of tokens that count are needed.
+    In two steps: `states` reads, given what the last call of it returned beside the states, the past `[L, N, ...]`,
+    None at the start; `logits` `[..., K - 1]` are of states `[..., S]`, of which only those of tokens that count are
+    needed.
     """
 
-    def states(self, before: Tensor, told: Tensor, past: Any = None) -> tuple[Tensor, Any]: ...
+    def states(self, before: Tensor, told: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
 
     def logits(self, states: Tensor) -> Tensor: ...
 

@@ -6,18 +6,18 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.distributions.tokens import Network
 from vaekit.distributions.tokens import Tokens as Sentence
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.networks.recurrent import Recurrent
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Text
 
 
 class Tokens(Likelihood):
-    """p(x | z) = prod_t p(x_t | x_1 ... x_t-1, z), a softmax over the vocabulary, by a GRU told of z at every step.
+    """p(x | z) = prod_t p(x_t | x_1 ... x_t-1, z), a softmax over the vocabulary, by a writer told of z at every step.
 
-    The network makes `told` numbers of z, which the GRU of `width` units reads beside an embedding of the token before,
-    and so does the layer that chooses the next one. dropout, word_dropout: see `vaekit.networks.recurrent.Recurrent`.
+    The network makes `told` numbers of z, which writer(space, told) reads beside an embedding of the token before, and
+    so does the layer that chooses the next one: see `vaekit.writers.writer.Writer`.
     Where the tokens before say enough, the rate falls to 0; free bits (objective.free_bits.value=5) keep it, and so do
     a warm-up and word dropout. The mean of a sentence is a greedy one (`vaekit.distributions.tokens.Tokens`).
 
@@ -28,25 +28,12 @@ class Tokens(Likelihood):
     values = frozenset({"tokens"})
     gives = frozenset({"autoregressive"})
 
-    def __init__(
-        self,
-        space: Real,
-        network: Callable,
-        told: int = 64,
-        width: int = 256,
-        embedding: int = 128,
-        dropout: float = 0.0,
-        word_dropout: float = 0.0,
-    ):
-        for name, count, usual in (("told", told, 64), ("width", width, 256), ("embedding", embedding, 128)):
-            if count < 1:
-                raise Refusal(f"likelihood.{name}={count} must be at least 1; use likelihood.{name}={usual}.")
-        for name, share in (("dropout", dropout), ("word_dropout", word_dropout)):
-            if not 0 <= share < 1:
-                raise Refusal(f"likelihood.{name}={share} must be from 0 to below 1; use likelihood.{name}=0.3.")
+    def __init__(self, space: Real, network: Callable, writer: Callable[[Text, int], Network], told: int = 64):
+        if told < 1:
+            raise Refusal(f"likelihood.told={told} must be at least 1; use likelihood.told=64.")
         assert isinstance(space, Text)
         super().__init__(space, network, params=told)
-        self.writer = Recurrent(space.vocabulary, told, width, embedding, dropout, word_dropout)
+        self.writer = writer(space, told)
 
     def distribution(self, *params: Tensor) -> Distribution:
         return Sentence(self.writer, torch.stack(params, -1))

@@ -16,6 +16,13 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Text, spoken
 
 
+def token_numbers(x: Tensor) -> Tensor:
+    """x `[N, T]` as whole numbers. Raises `Refusal` for half precision, which does not hold them."""
+    if x.dtype in (torch.float16, torch.bfloat16):
+        raise Refusal(f"Half precision, {x.dtype}, does not hold token numbers; use trainer.precision=bf16-mixed.")
+    return x.long()
+
+
 class Encoder(nn.Module):
     """Tokens `[N, T]` -> the largest states of a GRU in each direction over the sentence, `[N, 2 * width]`.
 
@@ -32,9 +39,7 @@ class Encoder(nn.Module):
         self.gru = nn.GRU(embedding, width, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype in (torch.float16, torch.bfloat16):
-            raise Refusal(f"Half precision, {x.dtype}, does not hold token numbers; use trainer.precision=bf16-mixed.")
-        numbers = x.long()
+        numbers = token_numbers(x)
         lengths = spoken(numbers).sum(1).cpu()
         embedded = dropout(self.embed(numbers), self.dropout, self.training)
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
@@ -43,7 +48,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latent state `[N, *in_shape]` -> `params` numbers, the same at every place: `[N, params, *space.shape]`."""
+    """Latent state `[N, *in_shape]` -> `params` numbers, the same at every place: `[N, params, *space.shape]`.
+
+    Cite: none
+    """
 
     def __init__(self, in_shape: tuple[int, ...], space: Real, params: int):
         super().__init__()

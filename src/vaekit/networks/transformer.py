@@ -1,0 +1,103 @@
+"""Transformers, which attend: to all of a sentence, or to what came before.
+
+Cite: Ashish Vaswani et al. Attention Is All You Need. In NeurIPS 2017. https://arxiv.org/abs/1706.03762
+Cite: Ruibin Xiong et al. On Layer Normalization in the Transformer Architecture. In ICML 2020.
+    https://arxiv.org/abs/2002.04745
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, scaled_dot_product_attention
+
+from vaekit.networks.gru import Decoder, token_numbers
+from vaekit.refusal import Refusal
+from vaekit.spaces import Text, spoken
+
+__all__ = ["Block", "Causal", "Decoder", "Encoder", "refuse_sizes"]
+
+
+def refuse_sizes(group: str, width: int, blocks: int, heads: int) -> None:
+    """Raise `Refusal`, for the settings of `group`, unless each is at least 1 and the heads share the width."""
+    for name, count, usual in (("width", width, 128), ("blocks", blocks, 4), ("heads", heads, 4)):
+        if count < 1:
+            raise Refusal(f"{group}.{name}={count} must be at least 1; use {group}.{name}={usual}.")
+    if width % heads:
+        raise Refusal(f"{group}.width={width} is no multiple of {group}.heads={heads}; use {group}.heads=1.")
+
+
+class Block(nn.Module):
+    """`[N, T, width]` -> the same: attention, then two layers at each place. Beside it the keys and values.
+
+    seen: which places count, broadcast to `[N, heads, T, T]`; without it a place sees itself and those before, also
+    those of `past`, the keys and values `[N, 2, heads, T', width / heads]` of earlier ones, which a single one follows.
+    """
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.look = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3 * width))
+        self.join = nn.Linear(width, width)
+        self.think = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, x: Tensor, past: Tensor | None = None, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        query, kept = self.look(x).unflatten(-1, (3, self.heads, -1)).movedim(1, -2).split([1, 2], 1)
+        if past is not None:
+            kept = torch.cat([past, kept], -2)
+        causal = past is None and seen is None
+        found = scaled_dot_product_attention(query[:, 0], kept[:, 0], kept[:, 1], attn_mask=seen, is_causal=causal)
+        x = x + self.join(found.transpose(1, 2).flatten(2))
+        return x + self.think(x), kept
+
+
+class Causal(nn.Module):
+    """Pre-norm blocks over `[N, T, width]`, T at most `length`, with learned places: each sees none behind it.
+
+    Given places one by one, it goes on from `past`, what the last call returned beside the states: keys and values
+    `[blocks, N, 2, heads, T', width / heads]`.
+    """
+
+    def __init__(self, length: int, width: int, blocks: int, heads: int):
+        super().__init__()
+        self.places = nn.Parameter(0.02 * torch.randn(length, width))
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        done = 0 if past is None else past.shape[-2]
+        x, kept = x + self.places[done : done + x.shape[1]], []
+        for number, block in enumerate(self.blocks):
+            x, keys = block(x, None if past is None else past[number])
+            kept.append(keys)
+        return self.norm(x), torch.stack(kept)
+
+
+class Encoder(nn.Module):
+    """Tokens `[N, T]` -> the largest states over the sentence of pre-norm blocks that see all of it, `[N, width]`.
+
+    dropout: of the embeddings, in training.
+    """
+
+    reads = Text
+
+    def __init__(self, space: Text, width: int, blocks: int = 2, heads: int = 4, dropout: float = 0.0):
+        super().__init__()
+        refuse_sizes("network", width, blocks, heads)
+        self.out_shape = (width,)
+        self.dropout = dropout
+        self.embed = nn.Embedding(space.vocabulary, width)
+        self.places = nn.Parameter(0.02 * torch.randn(space.size, width))
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+        nn.init.normal_(self.embed.weight, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        numbers = token_numbers(x)
+        counted = spoken(numbers)
+        longest = int(counted.sum(1).max())
+        numbers, counted = numbers[:, :longest], counted[:, :longest]
+        h = dropout(self.embed(numbers) + self.places[:longest], self.dropout, self.training)
+        for block in self.blocks:
+            h, _ = block(h, seen=counted[:, None, None])
+        return self.norm(h).masked_fill(~counted.unsqueeze(-1), -torch.inf).amax(1)
