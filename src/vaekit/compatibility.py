@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaekit.configs import options
 from vaekit.refusal import Refusal
-from vaekit.spaces import Codes, Image, Pairs, Real, Text
+from vaekit.spaces import Codes, Image, Pairs, Real, Table, Text
 from vaekit.vae import VAE
 
 
@@ -28,6 +28,14 @@ def choices(group: str, fits: Any) -> str:
     """The overrides of a group whose part `fits`, e.g. "likelihood=bernoulli or likelihood=categorical"."""
     targets = {key: get_class(option["_target_"]) for key, option in options(group).items() if "_target_" in option}
     return " or ".join(f"{group}={key}" for key, part in targets.items() if fits(part))
+
+
+def one_by_one(space: Real) -> str:
+    """The overrides of the likelihoods that score the values of `space` by themselves."""
+    return choices(
+        "likelihood",
+        lambda part: "factorised" in part.gives and space.values in part.values and isinstance(space, part.reads),
+    )
 
 
 def check_space(space: Real, encoder: Any, likelihood: Any) -> None:
@@ -131,7 +139,7 @@ def check_tower(tower: Any, posterior: Any, encoder: Any) -> None:
         )
 
 
-def check_condition(condition: Any, tower: Any, posterior: Any, prior: Any) -> None:
+def check_condition(space: Real, condition: Any, tower: Any, posterior: Any, prior: Any) -> None:
     """Raise `Refusal` unless each part can read the condition, None without, and the tower has the one it needs."""
     if condition is None:
         if tower.infers:
@@ -141,6 +149,12 @@ def check_condition(condition: Any, tower: Any, posterior: Any, prior: Any) -> N
         raise Refusal(f"posterior={name(posterior)} reads no condition; use posterior=gaussian, or condition=null.")
     if "infer" in prior.needs:
         raise Refusal(f"prior={name(prior)} is of q(z | x), which reads a condition; use prior=gaussian.")
+    classes = len(space.classes) if isinstance(space, Table) else 0
+    if classes and condition.column == "label" and condition.classes != [classes]:
+        raise Refusal(
+            f"Got condition.classes={condition.classes}, but the label of this table has {classes}; "
+            f"use condition.classes={classes}."
+        )
     if tower.infers and (condition.column != "label" or condition.shape):
         raise Refusal(f"latents={name(tower)} infers one class a row; use condition=label condition.classes=10.")
 
@@ -194,7 +208,7 @@ def check_penalty(choice: str, penalty: Any, vae: VAE, compiled: bool = False) -
     if "image" in penalty.needs and "autoregressive" in vae.likelihood.gives:
         raise Refusal(
             f"penalty={choice} looks at the mean of x, and likelihood={name(type(vae.likelihood))} only has it of "
-            "draws made value by value; use likelihood=bernoulli, likelihood=discretized_logistic, or penalty=[]."
+            f"draws made value by value; use {one_by_one(vae.space)}, or penalty=[]."
         )
     _check_needs(f"penalty={choice}", penalty.needs, vae, elsewhere)
 

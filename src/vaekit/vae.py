@@ -180,8 +180,8 @@ class VAE(nn.Module):
         if "factorised" not in self.likelihood.gives:
             raise Refusal(
                 "Some values are missing, and this model's likelihood scores several values together, of which none "
-                "can be left out; train with likelihood=bernoulli, likelihood=gaussian, or another one that scores "
-                "them one by one."
+                "can be left out; train with likelihood=bernoulli, likelihood=gaussian, likelihood=tiles, or another "
+                "one that scores them one by one."
             )
         assert isinstance(px, Independent)
         return (px.base_dist.log_prob(batch.x) * batch.mask).flatten(-px.reinterpreted_batch_ndims).sum(-1)

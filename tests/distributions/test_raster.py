@@ -7,26 +7,33 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from vaekit.distributions.raster import Raster
+from vaekit.distributions.raster import Greys, OneHot, Raster
 from vaekit.networks.pixelcnn import PixelCNN
 
+BITS = Greys(1, 2)
 
-def raster(channels=1, levels=2, size=(2, 2), batch=(2,), layers=2):
+
+def raster(symbols=BITS, size=(2, 2), batch=(2,), layers=2):
     """With weights large enough that pixels depend on each other."""
     torch.manual_seed(0)
-    network = PixelCNN(channels, levels, maps=3, width=4, layers=layers).double()
+    each = dict(maps=3, width=4, layers=layers)
+    if isinstance(symbols, OneHot):
+        network = PixelCNN(1, symbols.channels, **each, inputs=2 * symbols.channels).double()
+    else:
+        network = PixelCNN(symbols.channels, symbols.levels, **each).double()
     with torch.no_grad():
         for p in network.parameters():
             p.mul_(2).add_(0.3 * torch.randn_like(p))
-    return Raster(network, torch.randn(*batch, 3, *size, dtype=torch.float64), channels, levels)
+    return Raster(network, torch.randn(*batch, 3, *size, dtype=torch.float64), symbols)
 
 
-SMALL = [(1, 2, (2, 2)), (1, 3, (2, 3)), (2, 2, (2, 2)), (3, 2, (1, 3))]
+SMALL = [(BITS, (2, 2)), (Greys(1, 3), (2, 3)), (Greys(2, 2), (2, 2)), (Greys(3, 2), (1, 3)), (OneHot(3), (2, 2))]
 
 
-def every_image(channels, levels, size):
-    values = itertools.product(range(levels), repeat=channels * math.prod(size))
-    return torch.tensor([*values], dtype=torch.float64).reshape(-1, channels, *size) / (levels - 1)
+def every_image(symbols, size):
+    each, count = (1, symbols.channels) if isinstance(symbols, OneHot) else (symbols.channels, symbols.levels)
+    numbers = torch.tensor([*itertools.product(range(count), repeat=each * math.prod(size))])
+    return symbols.values(numbers.reshape(-1, each, *size)).double()
 
 
 @pytest.mark.parametrize("space", SMALL, ids=str)
@@ -44,46 +51,74 @@ def test_masses_of_all_images_sum_to_one_and_draws_follow_them(space):
 
 def test_pixels_depend_on_each_other():
     p = raster(size=(2, 2))
-    mass = p.log_prob(every_image(1, 2, (2, 2)).unsqueeze(1)).exp()[:, 0].reshape(2, 2, 2, 2)
+    mass = p.log_prob(every_image(BITS, (2, 2)).unsqueeze(1)).exp()[:, 0].reshape(2, 2, 2, 2)
     alone = [mass.sum([other for other in range(4) if other != pixel]) for pixel in range(4)]
     assert (mass - torch.einsum("a,b,c,d->abcd", *alone)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_value_sees_those_before_it_and_no_others(channels):
+SEVERAL = [Greys(1, 4), Greys(3, 4), OneHot(4)]
+
+
+@pytest.mark.parametrize("symbols", SEVERAL, ids=str)
+def test_a_value_sees_those_before_it_and_no_others(symbols):
     """By the gradient of its logits; within `reach` it sees every one of them."""
-    p = raster(channels, levels=4, size=(5, 6), batch=(1,), layers=3)
+    p = raster(symbols, size=(5, 6), batch=(1,), layers=3)
     x = p.sample().requires_grad_()
-    logits = p.network(x, p.maps)
-    order = torch.arange(30 * channels).reshape(5, 6, channels).permute(2, 0, 1)  # pixel by pixel, its channels in turn
-    for place in itertools.product(range(channels), range(5), range(6)):
+    logits = p._logits(x, p.maps)
+    each = logits.shape[2]
+    order = torch.arange(30 * each).reshape(5, 6, each).permute(2, 0, 1)  # pixel by pixel, its symbols in turn
+    for place in itertools.product(range(each), range(5), range(6)):
         (gradient,) = torch.autograd.grad(logits[(0, slice(None), *place)].square().sum(), x, retain_graph=True)
-        assert torch.equal(gradient[0] != 0, order < order[place])
+        assert torch.equal(gradient[0] != 0, (order < order[place]).expand_as(gradient[0]))
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_walk_computes_what_one_pass_does(channels):
+def test_a_symbol_that_stands_before_is_seen_from_anywhere():
+    """Whether it does, not where."""
+    p = raster(OneHot(3), size=(12, 12), batch=(1,), layers=1)
+    assert p.network.reach < 12 - 2
+    numbers = torch.zeros(3, 1, 12, 12, dtype=torch.long)
+    numbers[1, 0, 0, 0] = numbers[2, 0, 0, 1] = 2
+    none, first, second = p._logits(p.symbols.values(numbers).double(), p.maps.expand(3, -1, -1, -1))[..., -1, -1]
+    assert torch.equal(first, second) and (none - first).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("symbols", SEVERAL, ids=str)
+def test_the_walk_computes_what_one_pass_does(symbols):
     """Although it only looks at what lies within reach of a pixel."""
-    p = raster(channels, levels=4, size=(11, 13), layers=1)
+    p = raster(symbols, size=(11, 13), layers=1)
     assert p.network.reach < 11 - 1
     x, found = p.sample(), []
-    numbers = (x * 3).round().long()
+    numbers = symbols.numbers(x)
 
     def pick(place, logits):
         found.append((place, logits))
         return numbers.flatten(1)[:, place]
 
     assert torch.equal(p.walk(2, pick), numbers)
-    whole = p.network(x, p.maps).flatten(2)
-    assert sorted(place for place, _ in found) == [*range(channels * 11 * 13)]
+    whole = p._logits(x, p.maps).flatten(2)
+    assert sorted(place for place, _ in found) == [*range(whole.shape[2])]
     for place, logits in found:
         torch.testing.assert_close(logits, whole[:, :, place])
     walked = sum(Categorical(logits=logits).log_prob(pick(place, logits)) for place, logits in found.copy())
     torch.testing.assert_close(walked, p.log_prob(x))
 
 
+@pytest.mark.parametrize("symbols", [Greys(2, 2), OneHot(3)], ids=str)
+def test_weighted_draws_are_of_what_is_missing_given_what_is_known(symbols):
+    p, images = raster(symbols, batch=(1,)), every_image(symbols, (2, 2))
+    known = torch.tensor([[False, True], [False, True]])
+    fits = ((images - images[5]) * known == 0).all((1, 2, 3))
+    mass = p.log_prob(images).exp() * fits
+    drawn, log_w = p.expand((40_000,)).given(images[5], known.expand(symbols.channels, -1, -1))
+    assert ((drawn - images[5]) * known == 0).all()
+    weight = log_w.exp()
+    torch.testing.assert_close(weight.mean(), mass.sum(), atol=0.01, rtol=0)
+    expected = torch.einsum("i,ichw->chw", mass / mass.sum(), images)
+    torch.testing.assert_close(torch.einsum("i,ichw->chw", weight / weight.sum(), drawn), expected, atol=0.03, rtol=0)
+
+
 def test_means_average_to_the_mean():
-    space = (1, 3, (2, 2))
+    space = (Greys(1, 3), (2, 2))
     p, images = raster(*space), every_image(*space)
     mass = p.log_prob(images.unsqueeze(1)).exp()
     expected = torch.einsum("ib,ichw->bchw", mass, images)
@@ -94,13 +129,14 @@ def test_means_average_to_the_mean():
 
 
 def test_the_mode_is_greedy():
-    p = raster(1, 3, (3, 4))
+    p = raster(Greys(1, 3), (3, 4))
     index = (p.mode * 2).round().long()
     assert torch.equal(p.network(p.mode, p.maps).argmax(1), index)
 
 
-def test_leading_dimensions():
-    p = raster(3, levels=4, size=(2, 3), batch=(5, 2))
+@pytest.mark.parametrize("symbols", [Greys(3, 4), OneHot(3)], ids=str)
+def test_leading_dimensions(symbols):
+    p = raster(symbols, size=(2, 3), batch=(5, 2))
     assert p.batch_shape == (5, 2) and p.event_shape == (3, 2, 3)
     x = p.sample((7,))
     assert x.shape == (7, 5, 2, 3, 2, 3)
@@ -109,4 +145,4 @@ def test_leading_dimensions():
 
 
 def raster_of(p, row):
-    return Raster(p.network, p.maps[row], p.event_shape[0], p.levels)
+    return Raster(p.network, p.maps[row], p.symbols)

@@ -88,7 +88,7 @@ def test_draws_lie_in_the_space(name):
 
 
 # the edge bins of a discretised logistic gather its tails, which moves its mean towards the middle
-NO_MEAN = ("categorical", "pixel_autoregressive", "tokens", *BLOCKS)
+NO_MEAN = ("categorical", "pixel_autoregressive", "tiles_autoregressive", "tokens", *BLOCKS)
 TOLERANCE = {"discretized_logistic": 0.06, "logistic_mixture": 0.12, "beta": 1e-3}
 
 

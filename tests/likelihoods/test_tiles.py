@@ -1,13 +1,16 @@
-"""The likelihood of levels: a categorical distribution in each cell."""
+"""The likelihoods of levels: a categorical distribution in each cell, by itself or given the cells before it."""
 
 import itertools
 from types import SimpleNamespace
 
+import pytest
 import torch
 from torch.distributions import Independent
 
 from helpers import LEVELS, SMALL, build, examples, step
+from vaekit.batch import Batch
 from vaekit.distributions.tiles import Tiles
+from vaekit.refusal import Refusal
 
 
 def test_probabilities_of_all_small_levels_sum_to_one_and_draws_follow_them():
@@ -55,3 +58,42 @@ def test_levels_may_be_asked_for_by_the_number_of_a_tile():
     few = vae.sample(2, condition=[1.0])
     torch.manual_seed(0)
     assert few.shape == (2, *LEVELS.shape) and not torch.allclose(vae.sample(2, condition=[40.0]), few)
+
+
+ONE_BY_ONE = ("likelihood=tiles_autoregressive", "likelihood.width=8", "likelihood.layers=2")
+
+
+def test_cells_drawn_one_by_one_agree_on_a_single_spawn():
+    """Wherever it stands: which tiles stand before is told to every cell. Cells by themselves agree 4 times in 10."""
+    vae, objective = build(LEVELS, "model=mlp_vae", *SMALL, *ONE_BY_ONE)
+    generator = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(vae.parameters(), 1e-2)
+    for _ in range(250):
+        tiles = torch.randint(2, (32, 64), generator=generator)
+        tiles[torch.arange(32), torch.randint(64, (32,), generator=generator)] = 3
+        x = torch.eye(4)[tiles.reshape(32, 8, 8)].movedim(-1, 1)
+        optimizer.zero_grad()
+        objective(vae(Batch(x)), None).mean().backward()
+        optimizer.step()
+    spawns = vae.sample(200)[:, 3].sum((1, 2))
+    assert (spawns == 1).float().mean() > 0.7
+
+
+def test_a_level_does_not_depend_on_its_neighbours_in_the_batch():
+    likelihood = build(LEVELS, "model=mlp_vae", *SMALL, *ONE_BY_ONE)[0].likelihood.double()
+    z, x = torch.randn(5, 3, dtype=torch.float64), examples(LEVELS, 5, dtype=torch.float64).x
+    torch.testing.assert_close(likelihood(z).log_prob(x)[2:3], likelihood(z[2:3]).log_prob(x[2:3]))
+
+
+@pytest.mark.parametrize("setting", ["maps", "width", "layers"])
+def test_a_pixelcnn_of_nothing_is_refused(setting):
+    with pytest.raises(Refusal, match=rf"likelihood.{setting}=0 must be at least 1; use likelihood.{setting}="):
+        build(LEVELS, "model=mlp_vae", *SMALL, "likelihood=tiles_autoregressive", f"likelihood.{setting}=0")
+
+
+def test_levels_with_unknown_cells_are_for_the_other_likelihood():
+    vae, _ = build(LEVELS, "model=mlp_vae", *SMALL, *ONE_BY_ONE)
+    batch = examples(LEVELS, 2)
+    batch.mask = torch.ones_like(batch.x)
+    with pytest.raises(Refusal, match="likelihood=tiles"):
+        vae(batch)

@@ -1,5 +1,6 @@
 """Filling what is missing: against closed forms, and as a task."""
 
+import itertools
 import json
 import math
 
@@ -66,7 +67,7 @@ def test_imputation_of_a_linear_gaussian_model_is_its_conditional_distribution(l
     if method == "miwae":
         with torch.no_grad():  # as wide as the prior: weights of a narrower one would have no variance
             linear.latents.levels[0].posterior.head.bias[2:] = 0
-        found = importance_weighted(linear, rows, fill, num_samples=60_000, draws=3000)
+        found = importance_weighted(linear, rows, fill, num_samples=120_000, draws=1000)
     else:
         found = gibbs(linear, linear, rows, fill, steps=60, draws=3000)
     z, covariance = conditional(x, o)
@@ -90,10 +91,38 @@ def test_chunks_of_samples_change_nothing(linear, monkeypatch):
     for values in (2**19, 15 * 7):  # at once, and in chunks of 7
         monkeypatch.setattr("vaekit.tasks.imputation.CHUNK_VALUES", values)
         torch.manual_seed(0)
-        found.append(importance_weighted(linear, Holed(x, observed, ~observed), BIAS, 20_000, 2000))
+        found.append(importance_weighted(linear, Holed(x, observed, ~observed), BIAS, 20_000, 1000))
     assert torch.allclose(found[0].mean, found[1].mean, atol=0.05)
     assert torch.allclose(found[0].nll, found[1].nll, atol=0.05)
     assert torch.allclose(found[0].draws.mean(0), found[1].draws.mean(0), atol=0.15)
+
+
+def test_imputations_come_of_different_z_where_one_weight_exceeds_all_others(linear):
+    with torch.no_grad():
+        linear.likelihood.network.body[1].weight.mul_(100)
+    x, observed = rows_of(linear, 3), torch.tensor([True, False, True, False, False]).expand(3, 5)
+    found = importance_weighted(linear, Holed(x, observed, ~observed), BIAS, 200, 5)
+    apart = (found.draws[:, None] - found.draws).norm(dim=-1) + 1e3 * torch.eye(5)[..., None]
+    assert apart.min() > 10 * SIGMA
+
+
+def test_values_drawn_one_by_one_are_imputed_from_their_conditional_distribution():
+    words = ("likelihood=pixel_autoregressive", "likelihood.width=4", "likelihood.layers=1")
+    vae, _ = build(Image((1, 2, 2), levels=2), "model=mlp_vae", "network.hidden=[8]", "latents.dim=2", *words)
+    with torch.no_grad():
+        for p in vae.parameters():
+            p.add_(0.4 * torch.randn_like(p))
+        for p in vae.latents.levels[0].posterior.head.parameters():
+            p.zero_()  # q is the prior: weights of a narrower one would have no variance
+    images = torch.tensor([*itertools.product((0.0, 1.0), repeat=4)]).reshape(-1, 1, 2, 2)
+    x, observed = images[5:6], torch.tensor([[False, True], [False, True]]).expand(1, 1, 2, 2)
+    p = vae.log_likelihood(images, 4000).exp() * ((images - x) * observed == 0).all((1, 2, 3))
+    p = p / p.sum()
+    found = importance_weighted(vae, Holed(x, observed, ~observed), torch.full((1, 2, 2), 0.5), 6000, 300)
+    mean = torch.einsum("i,ichw->chw", p, images)
+    assert torch.allclose(found.mean[0], mean, atol=0.05)
+    assert torch.allclose(found.draws[:, 0].mean(0), mean, atol=0.12)
+    assert torch.allclose(found.nll, -p[5].log(), atol=0.1)
 
 
 def test_the_encoder_learns_the_posterior_of_rows_with_holes(linear, tmp_path):
@@ -260,6 +289,16 @@ def test_likelihoods_and_posteriors_that_cannot_are_refused(untrained, tmp_path)
         impute(point, "gibbs")
     imputed = impute(point, "gibbs", n=4, steps=3, draws=2, updates=0)
     assert torch.isfinite(imputed.mean).all()
+
+
+def test_halves_of_images_that_are_drawn_value_by_value(untrained, tmp_path):
+    words = ("likelihood=pixel_autoregressive", "likelihood.width=4", "likelihood.layers=1")
+    context = open_run(untrained(*words), tmp_path, device="cpu")
+    with pytest.raises(Refusal, match=r"use task.method=miwae"):
+        impute(context, "gibbs")
+    found = impute(context, hole="half", n=2, num_samples=4, draws=2, updates=2)
+    assert torch.isfinite(found.nll).all() and (tmp_path / "imputed.png").is_file()
+    assert torch.equal(found.draws[0, :, :, :4], context.data.examples("test", 2).x[:, :, :4])
 
 
 def test_a_tower_of_levels_is_read_from_the_top(untrained, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -14,10 +15,10 @@ from vaekit.distributions.precision import full_precision
 
 
 class Network(Protocol):
-    """Logits `[N, L, C, H, W]` of the grey levels of x `[N, C, H, W]`, given what comes before each value, and maps.
+    """Logits `[N, L, S, H, W]` of the S symbols of each pixel, given what comes before each of them, and maps.
 
     In two steps: `above` is of the rows above, of which a row needs the `reach` rows before it; `beside` of what stands
-    to the left in the row, of which a pixel needs as many.
+    to the left in the row, of which a pixel needs as many. Both read x as the symbols show it.
     """
 
     reach: int
@@ -27,78 +28,143 @@ class Network(Protocol):
     def beside(self, x: Tensor, above: list[Tensor]) -> Tensor: ...
 
 
-class Raster(Distribution):
-    """p(x) = prod_i p(x_i | x_1 ... x_i-1): pixel after pixel in rows from the top left, in each channel after channel.
+@dataclass(frozen=True)
+class Greys:
+    """x `[N, C, H, W]` on the grey levels 0, 1/(L-1), ..., 1: a symbol in each channel."""
 
-    maps: what is known of each image, `[..., F, H, W]`. Values `[..., C, H, W]` on the grey levels 0, 1/(L-1), ..., 1.
-    log_prob takes one pass of the network, a draw H of one kind and H * W * C of the other.
+    channels: int
+    levels: int
+
+    def numbers(self, x: Tensor) -> Tensor:
+        return (x * (self.levels - 1)).round().long()
+
+    def values(self, numbers: Tensor) -> Tensor:
+        return numbers / (self.levels - 1)
+
+    def shown(self, x: Tensor) -> Tensor:
+        return x
+
+    def mean(self, p: Tensor, x: Tensor) -> Tensor:
+        """Of each value, by the probabilities p `[N, L, C, H, W]` that it has given those before it in the draw x."""
+        return torch.einsum("nlchw,l->nchw", p, torch.linspace(0, 1, self.levels, dtype=p.dtype, device=p.device))
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """x `[N, C, H, W]` as one-hot maps: one symbol of C a pixel.
+
+    With each pixel it is shown which symbols stand up to it, however far away.
+    """
+
+    channels: int
+
+    def numbers(self, x: Tensor) -> Tensor:
+        return x.argmax(1, keepdim=True)
+
+    def values(self, numbers: Tensor) -> Tensor:
+        return functional.one_hot(numbers.squeeze(1), self.channels).movedim(-1, 1).float()
+
+    def shown(self, x: Tensor) -> Tensor:
+        return torch.cat([x, x.flatten(2).cumsum(2).clamp(max=1).reshape(x.shape)], 1)
+
+    def mean(self, p: Tensor, x: Tensor) -> Tensor:
+        """The draw itself: between symbols there is nothing, and what fits together in x does not in its means."""
+        return x
+
+
+class Raster(Distribution):
+    """p(x) = prod_i p(x_i | x_1 ... x_i-1): pixel after pixel in rows from the top left, in each symbol after symbol.
+
+    maps: what is known of each image, `[..., F, H, W]`. Values `[..., C, H, W]` are made of `symbols`.
+    log_prob takes one pass of the network, a draw H of one kind and one of the other for each symbol.
     """
 
     arg_constraints = {}
     support = constraints.unit_interval
 
-    def __init__(self, network: Network, maps: Tensor, channels: int, levels: int):
-        self.network, self.maps, self.levels = network, maps, levels
-        super().__init__(maps.shape[:-3], torch.Size((channels, *maps.shape[-2:])), validate_args=False)
+    def __init__(self, network: Network, maps: Tensor, symbols: Greys | OneHot):
+        self.network, self.maps, self.symbols = network, maps, symbols
+        event_shape = torch.Size((symbols.channels, *maps.shape[-2:]))
+        super().__init__(maps.shape[:-3], event_shape, validate_args=False)
 
     def expand(self, batch_shape, _instance=None):
-        maps = self.maps.expand(*batch_shape, *self.maps.shape[-3:])
-        return Raster(self.network, maps, self.event_shape[0], self.levels)
+        return Raster(self.network, self.maps.expand(*batch_shape, *self.maps.shape[-3:]), self.symbols)
 
     def _logits(self, x: Tensor, maps: Tensor) -> Tensor:
-        """Of x `[N, C, H, W]`: `[N, L, C, H, W]`."""
-        return full_precision(self.network.beside(x, self.network.above(x, maps)))
+        """Of x `[N, C, H, W]`: `[N, L, S, H, W]`."""
+        shown = self.symbols.shown(x)
+        return full_precision(self.network.beside(shown, self.network.above(shown, maps)))
 
     def log_prob(self, value: Tensor) -> Tensor:
         whole = self.expand(torch.broadcast_shapes(self.batch_shape, value.shape[:-3]))
         x = value.expand(whole._extended_shape()).reshape(-1, *self.event_shape)
         logits = self._logits(x, whole.maps.reshape(-1, *self.maps.shape[-3:]))
-        index = (x * (self.levels - 1)).round().long()
-        each = functional.cross_entropy(logits, index, reduction="none")
+        each = functional.cross_entropy(logits, self.symbols.numbers(x), reduction="none")
         return -each.flatten(1).sum(1).reshape(whole.batch_shape)
 
     @torch.no_grad()
     def walk(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Whole numbers `[n, C, H, W]`, value after value: `pick(i, logits [n, L])` chooses that at place i of an image
-        as it lies in memory, `[n]`. n: of the batch, which has no other.
+        """Whole numbers `[n, S, H, W]`, symbol after symbol: `pick(i, logits [n, L])` chooses that at place i of an
+        image as it lies in memory, `[n]`. n: of the batch, which has no other.
         """
-        channels, height, width = self.event_shape
-        maps, reach = self.maps.reshape(n, -1, height, width), self.network.reach
-        numbers = torch.zeros(n, *self.event_shape, dtype=torch.long, device=maps.device)
-        x = maps.new_zeros(numbers.shape)
+        maps, reach = self.maps.reshape(n, *self.maps.shape[-3:]), self.network.reach
+        x = maps.new_zeros(n, *self.event_shape)
+        numbers = self.symbols.numbers(x)
+        _, symbols, height, width = numbers.shape
         for row in range(height):
             rows = slice(max(0, row - reach), row + 1)
-            above = [each[:, :, -1:] for each in self.network.above(x[:, :, rows], maps[:, :, rows])]
+            shown = self.symbols.shown(x)[:, :, rows]
+            above = [each[:, :, -1:] for each in self.network.above(shown, maps[:, :, rows])]
             for column in range(width):
                 seen = slice(max(0, column - reach), column + 1)
                 told = [each[..., seen] for each in above]
-                for channel in range(channels):
-                    logits = self.network.beside(x[:, :, row : row + 1, seen], told)[:, :, channel, 0, -1]
-                    chosen = pick((channel * height + row) * width + column, full_precision(logits))
-                    numbers[:, channel, row, column] = chosen
-                    x[:, channel, row, column] = chosen.to(x) / (self.levels - 1)
+                for symbol in range(symbols):
+                    shown = self.symbols.shown(x)[:, :, row : row + 1, seen]
+                    logits = self.network.beside(shown, told)[:, :, symbol, 0, -1]
+                    i = (symbol * height + row) * width + column
+                    numbers[:, symbol, row, column] = pick(i, full_precision(logits))
+                    x[:, :, row, column] = self.symbols.values(numbers[:, :, row, column])
         return numbers
 
     def _walked(self, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
         """`[..., C, H, W]`, values in [0, 1]."""
         numbers = self.walk(self.batch_shape.numel(), pick)
-        return numbers.reshape(self._extended_shape()).to(self.maps) / (self.levels - 1)
+        return self.symbols.values(numbers).reshape(self._extended_shape()).to(self.maps)
 
     @torch.no_grad()
     def sample(self, sample_shape=torch.Size()) -> Tensor:
         drawn = self.expand(torch.Size(sample_shape) + self.batch_shape)
         return drawn._walked(lambda i, logits: Categorical(logits=logits, validate_args=False).sample())
 
+    def given(self, value: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Draws `[..., C, H, W]` that have the `value` of symbols that are `known`, and the log-probability of these.
+
+        A symbol is drawn given those before it alone; the log-probability, `[...]`, of each that is known given all
+        before it, is what the weight of such a draw lacks. Weighted with it, draws are of p(x | what is known).
+        """
+        n = self.batch_shape.numel()
+        x, there = (each.expand(self._extended_shape()).reshape(n, *self.event_shape) for each in (value, known))
+        fixed, log_p = self.symbols.numbers(x), x.new_zeros(n)
+        there = there.unflatten(1, (fixed.shape[1], -1)).all(2).flatten(1)
+        fixed = fixed.flatten(1)
+
+        def pick(i: int, logits: Tensor) -> Tensor:
+            each = Categorical(logits=logits, validate_args=False)
+            chosen = torch.where(there[:, i], fixed[:, i], each.sample())
+            log_p.add_(each.log_prob(chosen) * there[:, i])
+            return chosen
+
+        return self._walked(pick), log_p.reshape(self.batch_shape)
+
     @property
     def mean(self) -> Tensor:
         """Of each value given a draw of those before it: it is random, and on average the mean, which has no formula.
 
-        Its gradient is that of the last step alone, at a fixed draw.
+        Its gradient is that of the last step alone, at a fixed draw. Of one-hot maps it is the draw.
         """
         x = self.sample().reshape(-1, *self.event_shape)
         p = self._logits(x, self.maps.reshape(-1, *self.maps.shape[-3:])).softmax(1)
-        levels = torch.linspace(0, 1, self.levels, dtype=p.dtype, device=p.device)
-        return torch.einsum("nlchw,l->nchw", p, levels).reshape(self._extended_shape())
+        return self.symbols.mean(p, x).reshape(self._extended_shape())
 
     @property
     def mode(self) -> Tensor:

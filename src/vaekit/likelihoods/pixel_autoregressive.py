@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaekit.distributions.raster import Raster
+from vaekit.distributions.raster import Greys, Raster
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.pixelcnn import PixelCNN
 from vaekit.refusal import Refusal
@@ -28,7 +28,7 @@ class PixelAutoregressive(Likelihood):
     """
 
     values = frozenset({"binary", "discrete"})
-    gives = frozenset({"autoregressive"})
+    gives = frozenset({"autoregressive", "given"})
 
     def __init__(self, space: Real, network: Callable, width: int = 32, layers: int = 4):
         for name, count, usual in (("width", width, 32), ("layers", layers, 4)):
@@ -40,7 +40,7 @@ class PixelAutoregressive(Likelihood):
 
     def distribution(self, *params: Tensor) -> Distribution:
         maps = torch.stack(params, -4).flatten(-4, -3)
-        return Raster(self.pixels, maps, self.pixels.channels, self.pixels.levels)
+        return Raster(self.pixels, maps, Greys(self.pixels.channels, self.pixels.levels))
 
     def bias_at(self, mean: Tensor) -> Tensor:
         """Zero: what the maps mean is not known before they are learned."""

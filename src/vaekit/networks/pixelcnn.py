@@ -47,17 +47,18 @@ class PixelCNN(nn.Module):
     """Images x `[N, C, H, W]`, values in [0, 1], and maps `[N, maps, H, W]` -> logits `[N, levels, C, H, W]`.
 
     Those of a pixel read all maps around it, the pixels before it, and, of a channel, the channels before that at the
-    same pixel. reach: how far it sees, to the left, to the right and up.
+    same pixel. reach: how far it sees, to the left, to the right and up. inputs: where x has more numbers a pixel than
+    the one channel that the logits are of.
     """
 
     before: Tensor
     layers: Any  # of `Layer`
 
-    def __init__(self, channels: int, levels: int, maps: int, width: int, layers: int):
+    def __init__(self, channels: int, levels: int, maps: int, width: int, layers: int, inputs: int | None = None):
         super().__init__()
         self.channels, self.levels, self.reach = channels, levels, FIRST + layers
-        self.down = nn.Conv2d(channels, width, (FIRST, 2 * FIRST + 1))
-        self.right = nn.Conv2d(channels, width, (1, FIRST))
+        self.down = nn.Conv2d(inputs or channels, width, (FIRST, 2 * FIRST + 1))
+        self.right = nn.Conv2d(inputs or channels, width, (1, FIRST))
         self.layers = nn.ModuleList(Layer(width, maps) for _ in range(layers))
         self.head = nn.Sequential(
             nn.SiLU(),

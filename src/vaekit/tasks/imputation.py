@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from vaekit.data.module import DataModule
+from vaekit.distributions.raster import Raster
 from vaekit.latents.tower import Step, descend
 from vaekit.vae import CHUNK_VALUES, VAE
 
@@ -75,26 +76,30 @@ class Imputation:
 def importance_weighted(vae: VAE, rows: Holed, fill: Tensor, num_samples: int, draws: int) -> Imputation:
     """By K draws z from q(z | x), weighted with p(observed, z) / q(z | x), where x has `fill` in its holes.
 
-    The mean is self-normalised, multiple imputations are resampled among the K (Mattei and Frellsen 2019,
-    https://arxiv.org/abs/1812.02633, section 3). K goes in chunks: `[K, B, ...]` never stands in memory.
+    The mean is self-normalised (Mattei and Frellsen 2019, https://arxiv.org/abs/1812.02633, section 3). Each multiple
+    imputation is resampled among K / M draws of its own, at least one: where a single weight exceeds all others, they
+    would come of the same z. K goes in chunks: `[K, B, ...]` never stands in memory.
     """
     x, features = rows.x, vae.encoder(rows.filled(fill))
     total = joint = x.new_full((len(rows),), -math.inf)  # log sum of the weights, of observed and of all values
     mean, drawn = torch.zeros_like(x), x.expand(draws, *x.shape).clone()
     chunk = max(1, CHUNK_VALUES // (len(rows) * vae.likelihood.bias.numel()))
-    for k in (min(chunk, num_samples - done) for done in range(0, num_samples, chunk)):
-        steps, state = vae.infer(features, k, condition=rows.condition)
-        px = vae.likelihood(state)
-        observed, hidden = log_probs(px, rows)
-        log_w = observed + sum(step.p.log_prob(step.z) - step.q.log_prob(step.z) for step in steps if step.q)
-        joint = joint.logaddexp((log_w + hidden).logsumexp(0))
-        chunk_total, share = log_w.logsumexp(0), log_w.softmax(0)
-        total = total.logaddexp(chunk_total)
-        new = (chunk_total - total).exp()  # the share of this chunk in all weights so far
-        mean += _like(new, mean) * (torch.einsum("kb,kb...->b...", share, px.mean) - mean)
-        chosen = torch.multinomial(share.T, draws, replacement=True).T  # [M, B]
-        renewed = torch.rand_like(new.expand(draws, -1)) < new
-        drawn = torch.where(_like(renewed, drawn), px.sample()[chosen, torch.arange(len(rows), device=x.device)], drawn)
+    for number in range(draws):
+        own = max(1, num_samples // draws + (number < num_samples % draws))
+        best = torch.full_like(total, -math.inf)
+        for k in (min(chunk, own - done) for done in range(0, own, chunk)):
+            steps, state = vae.infer(features, k, condition=rows.condition)
+            completed, expected, observed, hidden = complete(vae.likelihood(state), rows)
+            log_w = observed + sum(step.p.log_prob(step.z) - step.q.log_prob(step.z) for step in steps if step.q)
+            joint = joint.logaddexp((log_w + hidden).logsumexp(0))
+            chunk_total, share = log_w.logsumexp(0), log_w.softmax(0)
+            total = total.logaddexp(chunk_total)
+            new = (chunk_total - total).exp()  # the share of this chunk in all weights so far
+            mean += _like(new, mean) * (torch.einsum("kb,kb...->b...", share, expected) - mean)
+            key, chosen = (log_w - torch.empty_like(log_w).exponential_().log()).max(0)  # as often as weights say
+            picked = completed[chosen, torch.arange(len(rows), device=x.device)]
+            drawn[number] = torch.where(_like(key > best, x), picked, drawn[number])
+            best = best.maximum(key)
     return Imputation(rows.filled(mean), rows.filled(drawn), total - joint)
 
 
@@ -120,6 +125,18 @@ def gibbs(vae: VAE, reader: VAE, rows: Holed, fill: Tensor, steps: int, draws: i
     mean = (total / len(kept)).unflatten(0, (draws, -1)).mean(0)
     log_p = log_p.unflatten(0, (draws, -1)).logsumexp(0) - math.log(draws * len(kept))
     return Imputation(rows.filled(mean), x.unflatten(0, (draws, -1)), -log_p)
+
+
+def complete(px: Distribution, rows: Holed) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draws x and their means `[K, B, *space.shape]`, and log p(x | z) of what is observed and hidden, `[K, B]` each.
+
+    What is drawn value by value is drawn given the observed values before: log p of these, met on the way, is what the
+    weights of such draws lack, and the draws are all that is known of the mean.
+    """
+    if isinstance(px, Independent) and isinstance(px.base_dist, Raster):
+        x, observed = px.base_dist.given(rows.x, rows.observed)
+        return x, x, observed, px.log_prob(rows.x) - observed
+    return px.sample(), px.mean, *log_probs(px, rows)
 
 
 def log_probs(px: Distribution, rows: Holed) -> tuple[Tensor, Tensor]:

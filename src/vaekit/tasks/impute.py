@@ -16,11 +16,12 @@ from torch import Tensor
 
 from vaekit import runs
 from vaekit.batch import Batch
-from vaekit.compatibility import choices
+from vaekit.compatibility import one_by_one
 from vaekit.data.module import Part
 from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Pairs, Real
+from vaekit.spaces import Table as TableSpace
 from vaekit.tasks import imputers
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
@@ -76,7 +77,8 @@ def impute(
         condition = context.condition(slice(n))
     else:
         x, known = _read(context, input, mask)
-        condition = vae.of(Batch(x))  # which a file does not bring
+        # a table brings its labels, other files do not
+        condition = vae.of(context.medium.find(input)[1](slice(None)) if isinstance(space, TableSpace) else Batch(x))
 
     def draw(count: int) -> Tensor:
         if hole == "none":
@@ -147,14 +149,15 @@ def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> 
         raise Refusal(f"Got task.fraction={fraction}, expected a number between 0 and 1; use task.fraction=0.5.")
     if hole == "box" and not isinstance(vae.space, Image):
         raise Refusal("task.hole=box is a rectangle of an image, but the data are vectors; use task.hole=random.")
-    if "factorised" not in vae.likelihood.gives:
-        space = vae.space
-        fits = choices(
-            "likelihood",
-            lambda part: "factorised" in part.gives and space.values in part.values and isinstance(space, part.reads),
-        )
+    if not vae.likelihood.gives & {"factorised", "given"}:
         raise Refusal(
-            f"This model's likelihood scores several values together, so that none can be left out; train with {fits}."
+            "This model's likelihood scores several values together, so that none can be left out; train with "
+            f"{one_by_one(vae.space)}."
+        )
+    if method == "gibbs" and "factorised" not in vae.likelihood.gives:
+        raise Refusal(
+            "This model's likelihood draws each value given those before it alone, and gibbs needs all; "
+            "use task.method=miwae."
         )
     if method == "miwae" and not vae.has_density:
         raise Refusal("This model's posterior has no density to weight by; use task.method=gibbs task.updates=0.")
