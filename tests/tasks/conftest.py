@@ -60,9 +60,8 @@ def vectors_run(tmp_path_factory):
 def untrained(tmp_path_factory):
     """The folder of a run by its overrides, as if it had been trained for no step."""
 
-    def make(*overrides, space=Digits.space, dim="latents.dim=3"):
-        small = ("model=mlp_vae", "network.hidden=[16]", dim, "evaluation.num_samples=2")
-        composed = config(*small, *overrides)
+    def make(*overrides, space=Digits.space, dim="latents.dim=3", small=("model=mlp_vae", "network.hidden=[16]")):
+        composed = config(*small, dim, "evaluation.num_samples=2", *overrides)
         chosen = [group for group in GROUPS if composed[group] is not None]
         plain = {group: OmegaConf.to_container(composed[group], resolve=True) for group in chosen}
         torch.manual_seed(0)

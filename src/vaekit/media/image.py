@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from vaekit.batch import Batch
 from vaekit.data.decode import read_image
 from vaekit.data.image_folder import SUFFIXES
 from vaekit.figures import save_grid
-from vaekit.media.medium import Names, Read, Write
+from vaekit.media.medium import Names, Read, Write, there
 from vaekit.media.real import Real, check, first
 from vaekit.refusal import Refusal
 
@@ -33,13 +33,30 @@ class Image(Real):
     def open(self, path: Path) -> tuple[Names, Read]:
         if path.suffix in (".npy", ".npz") or self.space.shape[0] not in (1, 3):
             return super().open(path)
+        files = self._files(path)
+        _, height, width = self.space.shape
+
+        def read(part: slice) -> Batch:
+            pixels = [self._pixels(file, (height, width)) for file in list(files.values())[part]]
+            return Batch(self.fit(np.stack(pixels), path))
+
+        return list(files), read
+
+    def whole(self, path: str | Path) -> Iterator[tuple[str, Tensor]]:
+        """Image files at their own size, `[C, H, W]`, by name. Raises `Refusal` as `open` does."""
+        path = there(path)
+        for name, file in self._files(path).items():
+            pixels = self._pixels(file, None)
+            yield name, Image(replace(self.space, shape=pixels.shape)).fit(pixels[None], path)[0]
+
+    def _files(self, path: Path) -> dict[str, Path]:
+        """By name."""
         if path.is_file():
-            return [path.name], lambda part: Batch(self.fit(self._pixels(path)[None], path))
+            return {path.name: path}
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
         if not files:
             raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {path}; name a folder that has some.")
-        names = [str(file.relative_to(path)) for file in files]
-        return names, lambda part: Batch(self.fit(np.stack([self._pixels(file) for file in files[part]]), path))
+        return {str(file.relative_to(path)): file for file in files}
 
     def fit(self, x: np.ndarray, path: Path) -> Tensor:
         """What lies between the levels is rounded, in binary spaces to 1 from one half up; dequantised spaces take a
@@ -54,10 +71,9 @@ class Image(Real):
             return (level + 0.5) / space.levels if space.dequantized else level / (space.levels - 1)
         return values
 
-    def _pixels(self, file: Path) -> np.ndarray:
-        channels, height, width = self.space.shape
+    def _pixels(self, file: Path, size: tuple[int, int] | None) -> np.ndarray:
         try:
-            return read_image(file, channels, (height, width))
+            return read_image(file, self.space.shape[0], size)
         except Exception as error:
             raise Refusal(f"Cannot read {file} as an image ({error}); remove it, or save it again as PNG.") from error
 
@@ -75,6 +91,10 @@ class Image(Real):
             value = None if label is None else int(label[row])
             of_class = folder / "images" / ("" if value is None else classes.get(value, f"{value:0{width}}"))
             of_class.mkdir(parents=True, exist_ok=True)
-            pixels = x[row] if x.dtype == np.uint8 else (x[row] * 255.0).round().astype(np.uint8)
-            picture = PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-            picture.save(of_class / f"{row:0{len(str(len(x)))}}.png")
+            write_png(of_class / f"{row:0{len(str(len(x)))}}.png", x[row])
+
+
+def write_png(path: Path, x: np.ndarray) -> None:
+    """One image `[C, H, W]`, of bytes or in [0, 1], as it is."""
+    pixels = x if x.dtype == np.uint8 else (x * 255.0).round().clip(0, 255).astype(np.uint8)
+    PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,16 +18,26 @@ from torch import Tensor
 
 from vaekit.data.module import Part
 from vaekit.figures import save_latent_map
+from vaekit.latents.map import Map
 from vaekit.metrics.representation import representation
+from vaekit.refusal import Refusal
+from vaekit.spaces import Real
 from vaekit.tasks.checks import needed, one_of, within
 from vaekit.tasks.classifier import class_of
 from vaekit.tasks.context import Context
+from vaekit.tasks.tiles import of_files
 
 MAPPED = 10_000  # codes in the map, at most: more only hide each other
 
 
 def embed(
-    context: Context, split: Part = "test", format: str = "npz", projection: str = "pca", rows: int = 5000
+    context: Context,
+    split: Part = "test",
+    format: str = "npz",
+    projection: str = "pca",
+    rows: int = 5000,
+    input: str | Path | None = None,
+    overlap: float = 0.25,
 ) -> list[Tensor]:
     """The posterior's means of a split, one `[N, *shape]` per latent level, top first: codes.npz, .csv, .parquet or
     .safetensors.
@@ -34,8 +46,10 @@ def embed(
     tower); .csv and .parquet have a column for each number. In .safetensors, for a diffusion model to be trained on, z
     is divided by its standard deviation (Rombach et al. 2022, https://arxiv.org/abs/2112.10752, appendix G), one number
     a level, whose inverse is scaling_factor (scaling_factor_0, ...) in the file's metadata: z = latents /
-    scaling_factor is what the model decodes. latent_map.png: the codes, 10,000 of them at most, in two
-    dimensions by `projection` (pca or umap), coloured by label.
+    scaling_factor is what the model decodes. Of one latent map of images there is config.json beside it (`described`).
+    input: in place of the split an image file or a folder of images, at their own size, as `reconstruct` reads them: of
+        each the map, `[dim, h, w]`, by its name in codes.npz or codes.safetensors, and no more.
+    latent_map.png: the codes, 10,000 of them at most, in two dimensions by `projection` (pca, umap), coloured by label.
 
     Data with labels also give embed.json, from `rows` training and test rows at most: how well a linear probe and the
     nearest neighbours tell the label from the codes, from as many principal components of x, and from x itself, and how
@@ -46,6 +60,8 @@ def embed(
     one_of("task.format", format, ("npz", "csv", "parquet", "safetensors"))
     one_of("task.projection", projection, ("pca", "umap"))
     within("task.rows", rows, 10)
+    if input is not None:
+        return list(of_images(context, input, overlap, format).values())
     pyarrow = needed("pyarrow", "embed") if format == "parquet" else None
     umap = needed("umap", "embed") if projection == "umap" else None
 
@@ -62,7 +78,9 @@ def embed(
     if format == "npz":
         np.savez(context.out / "codes.npz", **arrays)  # type: ignore[arg-type]
     elif format == "safetensors":
-        save_scaled(context.out / "codes.safetensors", arrays)
+        factors = save_scaled(context.out / "codes.safetensors", arrays)
+        if isinstance(context.vae.latents, Map) and type(context.vae.latents.levels[0].space) is Real:
+            context.write_json("config.json", described(context, factors["scaling_factor"]))
     elif format == "csv":
         with (context.out / "codes.csv").open("w", newline="") as file:
             writer = csv.writer(file)
@@ -86,14 +104,48 @@ def embed(
     return codes
 
 
-def save_scaled(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Arrays as safetensors, those of z times the scaling factor that the metadata hold."""
-    tensors, metadata = {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
+def save_scaled(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, float]:
+    """Arrays as safetensors, those of z times the scaling factor that the metadata hold, which are returned."""
+    tensors, factors = {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
     for name in [name for name in tensors if name.startswith("z")]:
-        factor = 1 / tensors[name].std()
+        factor = 1 / float(tensors[name].std())
         tensors[name] = tensors[name] * factor
-        metadata[f"scaling_factor{name[1:]}"] = f"{factor:.6g}"
-    save_file(tensors, path, metadata)
+        factors[f"scaling_factor{name[1:]}"] = factor
+    save_file(tensors, path, {name: f"{factor:.6g}" for name, factor in factors.items()})
+    return factors
+
+
+def of_images(context: Context, path: str | Path, overlap: float, format: str) -> dict[str, Tensor]:
+    """The maps of images at their own size, by name, written; see `embed`."""
+    one_of("task.format", format, ("npz", "safetensors"))
+    space = context.vae.latents.levels[0].space
+    if type(space) is not Real:
+        raise Refusal("Codes of tiles cannot be blended; leave task.input out, or train with posterior=gaussian.")
+    maps = dict(of_files(context, path, lambda x: context.vae.encode(x)[0], space.shape[1:], overlap))
+    if format == "npz":
+        np.savez(context.out / "codes.npz", **{name: z.numpy() for name, z in maps.items()})  # type: ignore[arg-type]
+    else:
+        factor = 1 / float(torch.cat([z.flatten() for z in maps.values()]).std())
+        scaled = {name: (z * factor).contiguous() for name, z in maps.items()}
+        save_file(scaled, context.out / "codes.safetensors", {"scaling_factor": f"{factor:.6g}"})
+        context.write_json("config.json", described(context, factor))
+    return maps
+
+
+def described(context: Context, factor: float) -> dict[str, Any]:
+    """What a trainer of latent diffusion asks of an autoencoder, by the names in diffusers' AutoencoderKL, whose blocks
+    and weights are others.
+
+    block_out_channels begin at full resolution there, so that an image is 2 ** (their number - 1) times its map.
+    """
+    colours, height, width = context.vae.space.shape
+    network = context.config["network"]
+    found: dict[str, Any] = {"in_channels": colours, "out_channels": colours}
+    found["latent_channels"] = context.vae.latents.levels[0].space.shape[0]
+    if isinstance(channels := network.get("channels"), Sequence):
+        found |= {"block_out_channels": [channels[0], *channels], "layers_per_block": network["blocks"]}
+    found |= {"sample_size": height} if height == width else {}
+    return found | {"scaling_factor": factor}
 
 
 def judge(context: Context, rows: int) -> dict[str, dict[str, float]]:
@@ -121,6 +173,8 @@ def judge(context: Context, rows: int) -> dict[str, dict[str, float]]:
 def _drawn(context: Context, part: Part, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Codes `[N, D]`, x `[N, P]` and label `[N]` of `most` rows of a part, drawn at random."""
     rows = context.data.in_order(part)
+    assert rows.label is not None
+    rows.indices = rows.indices[class_of(rows.label[rows.indices]) >= 0]
     rows.indices = rows.indices[torch.randperm(len(rows.indices))[:most]]
     codes, x, label = [], [], []
     for batch in track(rows, f"encoding {part}"):

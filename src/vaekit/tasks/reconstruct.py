@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from rich.progress import track
 from torch import Tensor
 
+from vaekit.media.image import write_png
 from vaekit.media.medium import SHOWN
 from vaekit.tasks.checks import within
 from vaekit.tasks.context import Context
+from vaekit.tasks.tiles import of_files
 
 
-def reconstruct(context: Context, n: int = 32, levels: int | None = None) -> Tensor:
+def reconstruct(
+    context: Context,
+    n: int = 32,
+    levels: int | None = None,
+    input: str | Path | None = None,
+    overlap: float = 0.25,
+) -> Tensor | list[Tensor]:
     """The first n test examples x and their reconstructions `[n, *space.shape]`, the means of p(x | z) at mean z.
 
     levels: how many latent levels, from the top, look at x; the others are at their prior's mean. None for all.
+    input: in place of them an image file or a folder of images, at their own size `[C, H, W]`, by tiles of that of the
+        training images (`vaekit.tasks.tiles`), of a model with maps; `overlap` is the part of its side that a tile
+        shares with the next, where they are blended.
 
-    Writes reconstructions.png, each original left of its reconstruction, and reconstructions.npz: x, reconstruction.
-    Raises `Refusal` unless n is from 1 to the number of test rows, and levels to that of latent levels.
+    Writes reconstructions.png, each original left of its reconstruction, and reconstructions.npz: x, reconstruction;
+    of an input reconstructions/NAME.png.
+    Raises `Refusal` unless n is from 1 to the number of test rows, and levels to that of latent levels, and for an
+    input that does not fit.
     """
+    if input is not None:
+        size = context.vae.space.shape[1:]
+        return [write(context, *each) for each in of_files(context, input, context.vae.reconstruct, size, overlap)]
     within("task.n", n, 1, len(context.test.indices))
     starts = track(range(0, n, context.batch_size), "reconstructing")
     parts = (slice(start, min(n, start + context.batch_size)) for start in starts)
@@ -28,3 +46,11 @@ def reconstruct(context: Context, n: int = 32, levels: int | None = None) -> Ten
     pairs = torch.stack([array[:SHOWN] for array in arrays.values()], 1)
     context.show("reconstructions", pairs.flatten(0, 1), columns=8)
     return arrays["reconstruction"]
+
+
+def write(context: Context, name: str, x: Tensor) -> Tensor:
+    """x `[C, H, W]` as reconstructions/NAME.png."""
+    file = (context.out / "reconstructions" / name).with_suffix(".png")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_png(file, x.numpy())
+    return x

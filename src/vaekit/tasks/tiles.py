@@ -1,0 +1,83 @@
+"""Images of any size, by tiles of the size that the model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from vaekit.latents.map import Map
+from vaekit.media.image import Image as Images
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image
+from vaekit.tasks.context import Context
+
+
+def windows(length: int, tile: int, overlap: int) -> list[tuple[int, Tensor]]:
+    """Where along `length` places windows of `tile` begin, which share `overlap`, the last two what is left; and the
+    weights `[tile]` of each, which rise and fall along a line in what it shares: their sum is one at every place.
+    """
+    starts = [*range(0, length - tile, tile - overlap), length - tile]
+    place = torch.arange(tile) + 0.5
+    rising = torch.minimum(place, place.flip(0)).clamp(max=max(overlap, 0.5))
+    total = torch.zeros(length)
+    for start in starts:
+        total[start : start + tile] += rising
+    return [(start, rising / total[start : start + tile]) for start in starts]
+
+
+def tiled(
+    x: Tensor,
+    call: Callable[[Tensor], Tensor],
+    tile: Sequence[int],
+    out: Sequence[int],
+    overlap: float,
+    at_once: int,
+) -> Tensor:
+    """What `call`, `[B, C, *tile]` -> `[B, D, *out]`, makes of an image x `[C, H, W]` by tiles, `at_once` of them,
+    blended: `[D, H / f, W / f]`, rounded up, with f = tile / out, a whole number.
+
+    overlap: the part of a tile's side that it shares with the next. What lacks to whole tiles repeats the edge. Beside
+    x and the result there is one batch of tiles in memory.
+    """
+    by = [whole // part for whole, part in zip(tile, out, strict=True)]
+    size = [-(-side // f) for side, f in zip(x.shape[1:], by, strict=True)]  # of the result
+    padded = [max(side, part) for side, part in zip(size, out, strict=True)]
+    down, right = (side * f - own for side, f, own in zip(padded, by, x.shape[1:], strict=True))
+    x = pad(x[None], (0, right, 0, down), mode="replicate")[0]
+    axes = (windows(side, part, round(overlap * part)) for side, part in zip(padded, out, strict=True))
+    places, result = list(product(*axes)), torch.zeros(0)
+    for group in (places[start : start + at_once] for start in range(0, len(places), at_once)):
+        corners = [(i * by[0], j * by[1]) for (i, _), (j, _) in group]
+        made = call(torch.stack([x[:, i : i + tile[0], j : j + tile[1]] for i, j in corners]))
+        if not len(result):
+            result = made.new_zeros(made.shape[1], *padded)
+        for each, ((i, of_rows), (j, of_columns)) in zip(made, group, strict=True):
+            result[:, i : i + out[0], j : j + out[1]] += each * of_rows[:, None] * of_columns
+    return result[:, : size[0], : size[1]]
+
+
+def of_files(
+    context: Context, path: str | Path, call: Callable[[Tensor], Tensor], out: Sequence[int], overlap: float
+) -> Iterator[tuple[str, Tensor]]:
+    """`tiled` images of a file or folder, by name. Raises `Refusal` for other models, and for what cannot be read."""
+    space, device = context.vae.space, context.vae.device
+    if not isinstance(context.vae.latents, Map) or type(space) is not Image:
+        raise Refusal(
+            "task.input is read at its own size, by tiles, and this model's latents are no map of an image; leave it "
+            "out, or train with latents=map network=resnet_map."
+        )
+    if not isinstance(overlap, int | float) or not 0 <= overlap <= 0.5:
+        raise Refusal(f"Got task.overlap={overlap}, expected a part of a tile's side, 0 to 0.5; use task.overlap=0.25.")
+    tile = space.shape[1:]
+    if any(whole % part for whole, part in zip(tile, out, strict=True)):
+        raise Refusal(
+            f"A map of {out[0]}x{out[1]} is no whole part of {tile[0]}x{tile[1]} pixels, so that those of two tiles do "
+            "not meet; train with data.image_size=64, or another size that can be halved as often."
+        )
+    for name, x in Images(space).whole(path):
+        yield name, tiled(x, lambda tiles: call(tiles.to(device)).cpu(), tile, out, overlap, context.batch_size)
