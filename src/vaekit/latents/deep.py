@@ -37,7 +37,7 @@ class Storey(nn.Module):
     ):
         super().__init__()
         channels, size = shape[0], shape[1:]
-        self.posterior, self.prior, self.own, self.shape, self.grown = posterior, prior, own, shape, grown
+        self.posterior, self.prior, self.own, self.shape = posterior, prior, own, shape
         self.space, self.gives = posterior.space, posterior.gives
         self.join = None if top else glorot(Pointwise(2 * channels, channels))
         self.look = Bottleneck(channels, size)
@@ -59,7 +59,7 @@ class Storey(nn.Module):
         state = self.refine(self.project(z) if state is None else state + self.project(z))
         if self.places is None:
             return state
-        large = enlarge(state.flatten(0, -4), self.grown)
+        large = enlarge(state.flatten(0, -4), self.places.shape[1:])
         return large.unflatten(0, state.shape[:-3]) + self.places
 
 
