@@ -18,7 +18,7 @@ LEVELS = [
     ["columns"],
     ["spaces", "batch"],
     ["distributions", "networks", "schedules", "data"],
-    ["conditions", "posteriors", "priors", "latents", "likelihoods"],
+    ["conditions", "posteriors", "priors", "latents", "writers", "likelihoods"],
     ["terms"],
     ["vae"],
     ["objectives", "penalties", "metrics", "figures", "coding"],
@@ -34,16 +34,18 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them
 GROUPS = {
-    "network": {"activation", "beside", "climb", "glorot", "linear", "pixelcnn", "recurrent"},
+    "network": {"activation", "beside", "climb", "enlarge", "glorot", "linear", "pixelcnn"},
     "posterior": {"directional", "experts"},
     "prior": set(),
     "condition": {"condition"},
     "latents": {"tower"},
     "likelihood": {"likelihood"},
+    "writer": {"writer"},
     "objective": {"weights"},
     "penalty": {"penalty", "critic", "aggregate"},
     "schedule": {"schedule"},
-    "task": {"context", "checks", "given", "classifier", "quality", "model_card", "anomaly", "imputation", "imputers"},
+    "task": {"context", "checks", "given", "classifier", "quality", "model_card", "anomaly", "imputation", "imputers"}
+    | {"tiles"},
 }
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 

@@ -15,7 +15,7 @@ SMALL = {
     "conv": ("network.channels=[4]", "network.features=8"),
     "resnet": ("network.channels=[4]", "network.features=8"),
     "resnet_map": ("network.channels=[4]",),
-    "gru": ("network.width=4", "network.embedding=4", "likelihood.width=4", "likelihood.embedding=4"),
+    "gru": ("network.width=4", "network.embedding=4", "likelihood.writer.width=4", "likelihood.writer.embedding=4"),
     "sequence": ("network.width=4", "network.features=8", "likelihood=multivariate_student"),
     "wave": ("network.channels=[4]", "network.blocks=1", "network.features=8"),
     "paired": ("network.image.hidden=[16]", "network.label=8", "likelihood=paired"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,6 +39,8 @@ def run(config: DictConfig) -> None:
     with unfinished:  # a task that fails leaves the files of an earlier call as they were
         settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust")}
         context = open_run(folder, unfinished.name, **settings)
+        if (label := task.keywords.get("label")) is not None:
+            task = partial(task, label=context.class_number(label))
         torch.manual_seed(plain["seed"])
         halved = plain["precision"] == "bf16-mixed"
         # without the cache, which would keep the weights that a task starts from while it fits them

@@ -72,15 +72,7 @@ class Column:
         """
         there = np.array([cell is not None for cell in cells], dtype=bool)
         if self.categories:
-            number = {category: i for i, category in enumerate(self.categories)}
-            codes = np.array([0 if cell is None else number.get(cell, -1) for cell in cells], dtype=int)
-            if (codes < 0).any():
-                row = int((codes < 0).argmax())
-                known = ", ".join(self.categories[:8]) + (", ..." if len(self.categories) > 8 else "")
-                raise Refusal(
-                    f"Row {row + 1}, column {self.name!r}: {cells[row]!r} was not seen in training, expected one of "
-                    f"{known}; leave the cell empty."
-                )
+            codes = self.places(cells)
             x = np.eye(self.width)[codes] if self.kind != "binary" else codes[:, None].astype(float)
         else:
             values = numbers(cells, self.name, self.kind, self.form)
@@ -92,6 +84,17 @@ class Column:
                 )
             x = (np.log1p(values) if self.kind == "count" else self._ranked(values))[:, None]
         return np.where(there[:, None], x, 0).astype(np.float32), there
+
+    def places(self, cells: Sequence[str | None]) -> np.ndarray:
+        """Of n cells the places among the categories `[n]`, -1 where they are missing. Raises as `encode`."""
+        number = {None: -1} | {category: i for i, category in enumerate(self.categories)}
+        if (unseen := next((row for row, cell in enumerate(cells) if cell not in number), None)) is not None:
+            known = ", ".join(self.categories[:8]) + (", ..." if len(self.categories) > 8 else "")
+            raise Refusal(
+                f"Row {unseen + 1}, column {self.name!r}: {cells[unseen]!r} was not seen in training, expected one of "
+                f"{known}; leave the cell empty."
+            )
+        return np.array([number[cell] for cell in cells], dtype=np.int64)
 
     def _ranked(self, values: np.ndarray) -> np.ndarray:
         """Normal quantiles of values; beyond those seen straight on, up to three times as far."""

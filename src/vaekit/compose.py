@@ -34,7 +34,7 @@ def compose_vae(config: Mapping, space: Real) -> VAE:
         compatibility.check_tower(each, posterior.func, encoder.func)
     with building("condition"):
         condition = instantiate(config["condition"], _convert_="all") if config.get("condition") else None
-    compatibility.check_condition(condition, tower.func, posterior.func, prior.func)
+    compatibility.check_condition(space, condition, tower.func, posterior.func, prior.func)
     if condition:
         condition.missing = tower.func.infers
     vae: VAE  # there by the time that a part calls what it asked for

@@ -51,6 +51,8 @@ def run(config: DictConfig) -> float | None:
         datamodule = instantiate(config["data"]["module"], _convert_="all")
         datamodule.shuffle_seed = config["seed"]
         space = datamodule.space
+        if OmegaConf.select(config, "condition.classes", default=0) is None:  # which is data.num_classes
+            config["data"]["num_classes"] = len(getattr(datamodule.source, "classes", dict)() or ()) or None
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if checkpoint:
         runs.check_resumption(checkpoint, plain, space)

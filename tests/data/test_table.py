@@ -134,6 +134,79 @@ def test_a_file_without_a_line_of_names(tmp_path):
     assert [column.name for column in Table(tmp_path / "x.csv", columns=["a", "b"]).space.columns] == ["a", "b"]
 
 
+# A column that is the label -------------------------------------------------------------------------------------------
+
+
+def labelled(folder, columns=PEOPLE, **options):
+    return Table(save(folder, columns), label="smokes", **options)
+
+
+def test_a_label_is_no_part_of_x_and_its_categories_are_the_classes(tmp_path):
+    source, whole = labelled(tmp_path), Table(tmp_path / "people.csv").space
+    assert source.classes() == {"no": 0, "yes": 1} and Table(tmp_path / "people.csv").classes() is None
+    assert [c.name for c in source.space.columns] == [name for name in PEOPLE if name != "smokes"]
+    assert source.space.names == list(PEOPLE) and source.space.size == whole.size - 1
+    rows = source.load("train")
+    assert [("no", "yes")[label] for label in rows.label] == PEOPLE["smokes"]
+    write(tmp_path / "again.csv", torch.from_numpy(rows.x), source.space, label=torch.from_numpy(rows.label))
+    assert read(tmp_path / "again.csv") == PEOPLE
+
+
+@pytest.mark.parametrize("name", ["town", "grade"])
+def test_any_column_of_categories_can_be_it(tmp_path, name):
+    source = Table(save(tmp_path), label=name)
+    rows = source.load("train")
+    assert [list(source.classes())[label] for label in rows.label] == PEOPLE[name]
+
+
+def test_empty_cells_are_missing_labels_and_keep_the_row(tmp_path):
+    source = labelled(tmp_path, {**PEOPLE, "smokes": ["", "?", *PEOPLE["smokes"][2:]]})
+    rows = source.load("train")
+    assert rows.label[:2].tolist() == [-1, -1] and (rows.label[2:] >= 0).all() and rows.mask is None
+    write(tmp_path / "again.csv", torch.from_numpy(rows.x), source.space, label=torch.from_numpy(rows.label))
+    assert read(tmp_path / "again.csv")["smokes"] == [None, None, *PEOPLE["smokes"][2:]]
+    data = DataModule(source, labels=20, seed=1)
+    train = data.in_order("train")
+    kept = train.label[train.indices.unique()]
+    assert [(kept == label).sum() for label in (0, 1)] == [10, 10], "missing ones are no class of their own"
+
+
+def test_a_run_keeps_its_label_and_refuses_one_without_classes(tmp_path):
+    space = labelled(tmp_path).space
+    config = yaml.load(runs.describe({}, space), runs._Loader)
+    assert runs.read_space(config) == space
+    config["space"]["label"]["kind"] = "count"
+    with pytest.raises(Refusal, match=r"expected one of vaekit\.spaces"):
+        runs.read_space(config)
+
+
+def test_labels_of_a_file_of_test_rows(tmp_path):
+    few = {name: cells[:9] for name, cells in PEOPLE.items()}
+    source = labelled(tmp_path, test_path=save(tmp_path, few, "test.csv"))
+    assert np.array_equal(source.load("test").label, source.load("train").label[:9])
+    save(tmp_path, {**few, "smokes": [*few["smokes"][:3], "perhaps", *few["smokes"][4:]]}, "test.csv")
+    with pytest.raises(Refusal, match="Row 4, column 'smokes': 'perhaps' was not seen in training, expected one of no"):
+        source.load("test")
+    del few["smokes"]
+    save(tmp_path, few, "test.csv")
+    assert source.load("test").label is None
+
+
+@pytest.mark.parametrize(
+    ("label", "types", "sentence"),
+    [
+        ("smoker", {}, "Got data.label=smoker, expected one of town, height, .*; use data.label=null"),
+        ("smokes", {"smokes": "ignore"}, "Got data.label=smokes, expected one of town"),
+        ("height", {}, r"data.label=height is a positive column, of numbers.*data.types=\{height: categorical\}"),
+        ("visits", {}, r"data.label=visits is a count column"),
+        ("smokes", {name: "ignore" for name in PEOPLE if name != "smokes"}, "leave no column"),
+    ],
+)
+def test_columns_that_are_no_label_are_refused(tmp_path, label, types, sentence):
+    with pytest.raises(Refusal, match=sentence):
+        Table(save(tmp_path), types=types, label=label).space  # noqa: B018
+
+
 def changed(name, row, cell):
     return {**PEOPLE, name: [*PEOPLE[name][: row - 1], cell, *PEOPLE[name][row:]]}
 

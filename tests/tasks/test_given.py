@@ -49,21 +49,21 @@ def columns(context, x):
 def test_given_cells_are_kept_and_tell_the_others(context):
     heights = []
     for town in ("Ulm", "Bonn", "Kiel"):
-        rows = columns(context, draw(context, f"town={town}", 400))
+        rows = columns(context, draw(context, f"town={town}", 400).x)
         assert set(rows["town"]) == {town}
         heights.append(np.array(rows["height"], float).mean())
     assert all(b - a > 5 for a, b in pairwise(heights))
 
 
 def test_a_measured_cell_tells_the_category(context):
-    rows = columns(context, draw(context, ["height=20.0"], 200))
+    rows = columns(context, draw(context, ["height=20.0"], 200).x)
     assert {float(each) for each in rows["height"]} == {20.0}
     assert rows["town"].count("Kiel") > 160
 
 
 def test_draws_are_exact(context):
     """As rows drawn without anything given, of which those are kept that have the cell."""
-    given = columns(context, draw(context, {"smokes": "yes"}, 3000))
+    given = columns(context, draw(context, {"smokes": "yes"}, 3000).x)
     free = columns(context, context.vae.sample(12_000, draw=True))
     there = [town for town, smokes in zip(free["town"], free["smokes"], strict=True) if smokes == "yes"]
     for town in ("Ulm", "Bonn", "Kiel"):

@@ -31,12 +31,14 @@ class Condition(nn.Module):
         self.register_buffer("seen", seen.new_zeros(SEEN, *shape))
 
     def of(self, batch: Batch) -> Tensor:
-        """The values of a batch. Raises `Refusal` where it brings none."""
+        """The values of a batch. Raises `Refusal` where it brings none, and in evaluation for values that are none."""
         if (values := getattr(batch, self.column)) is None:
             raise Refusal(
                 f"This model is of x given its {self.column}, and got rows without; give one, as in condition=7, or "
                 "use data that have it."
             )
+        if not self.training:  # rows of other files may lack some
+            self.check(values)
         return values
 
     def draw(self, n: int) -> Tensor:
@@ -65,7 +67,10 @@ class Condition(nn.Module):
         """Raise `Refusal` for values that the condition does not know."""
 
     def start_from(self, data: Any) -> None:
-        """See training rows. Raises `Refusal` for data whose rows have no such column, or others than these."""
+        """See training rows. Raises `Refusal` for data whose rows have no such column, or others than these.
+
+        Where none may be missing, test rows are looked at as well.
+        """
         rows = data.in_order("train")
         if (column := getattr(rows, self.column)) is None:
             raise Refusal(f"The training rows have no {self.column} to be a condition; use condition=null.")
@@ -75,6 +80,8 @@ class Condition(nn.Module):
                 f"{list(self.shape)}; {self.fix(column)}."
             )
         self.check(column[column != -1] if self.missing else column)
+        if not self.missing and (tested := getattr(data.in_order("test"), self.column)) is not None:
+            self.check(tested)
         order = torch.from_numpy(permutation(len(rows.indices), 0))[torch.arange(SEEN) % len(rows.indices)]
         self.seen.copy_(column[rows.indices[order.long()].long()])
 

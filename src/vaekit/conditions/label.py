@@ -25,7 +25,8 @@ class Label(Condition):
     def __init__(self, classes: int | Sequence[int] | None):
         if classes is None:
             raise Refusal(
-                "How many classes these data have is not known before they are read; use condition.classes=10."
+                "How many classes these data have is not known before they are read, or which column of a table they "
+                "are; use condition.classes=10, or data.label=COLUMN."
             )
         self.classes = [classes] if isinstance(classes, int) else list(classes)
         if not self.classes or min(self.classes) < 1:

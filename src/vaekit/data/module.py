@@ -167,7 +167,8 @@ class DataModule(LightningDataModule):
     def _few_labels(self, rows: Rows, training: np.ndarray) -> tuple[Rows, np.ndarray]:
         """The rows with all labels but a few missing, and the numbers of those few, as often as they come again."""
         label = self._classes(rows)
-        classes, counts = np.unique(label[training], return_counts=True)
+        labelled = training[label[training] >= 0]
+        classes, counts = np.unique(label[labelled], return_counts=True)
         each, rest = divmod(self.labels or 0, len(classes))
         if rest or not 0 < each <= counts.min():
             most = len(classes) * int(counts.min())
@@ -175,7 +176,7 @@ class DataModule(LightningDataModule):
                 f"data.labels={self.labels} must be a multiple of the {len(classes)} classes up to {most}; "
                 f"use data.labels={min(most, len(classes) * max(1, each))}."
             )
-        kept = np.concatenate([training[label[training] == value][:each] for value in classes])  # in random order
+        kept = np.concatenate([labelled[label[labelled] == value][:each] for value in classes])  # in random order
         few = np.full_like(label, -1)
         few[kept] = label[kept]
         return replace(rows, label=few), np.resize(kept, max(0, round(LABELLED * len(training)) - len(kept)))

@@ -31,7 +31,8 @@ class Table:
 
     test_path: a file of test rows. columns: names, of a file without a line of them. types: of a column, by name, where
     it is another than the cells suggest (`infer`): real, positive, date, count, binary, ordinal, categorical, or
-    `ignore`, which leaves it out.
+    `ignore`, which leaves it out. label: the column whose categories are the classes of rows, which is no part of x;
+    an empty cell is a missing label.
     Quantiles and categories are those of all rows of the file, validation and test among them where there is no
     `test_path`: marginals alone.
     Raises `Refusal`, naming row and column, for what cannot be read.
@@ -43,11 +44,12 @@ class Table:
         test_path: str | Path | None = None,
         columns: Sequence[str] | None = None,
         types: Mapping[str, str] | None = None,
+        label: str | None = None,
     ):
         if path is None:
             raise Refusal("data.path is not set; name a .csv or .parquet file, for example data.path=rows.csv.")
         self.path, self.test_path = Path(path).expanduser(), test_path
-        self.columns, self.types = columns, dict(types or {})
+        self.columns, self.types, self.label = columns, dict(types or {}), label
         self.name = self.path.stem
 
     @cached_property
@@ -57,9 +59,23 @@ class Table:
         if wrong := [each for each in self.types.values() if each not in (*KINDS, "ignore")]:
             raise Refusal(f"Got data.types with {wrong[0]}, expected {', '.join(KINDS)} or ignore.")
         kept = {name: cells for name, cells in self._cells.items() if self.types.get(name) != "ignore"}
-        if not kept:
-            raise Refusal("data.types ignores every column; leave some.")
-        return Space.of([infer(name, cells, self.types.get(name)) for name, cells in kept.items()])
+        if not kept.keys() - {self.label}:
+            raise Refusal("data.types and data.label leave no column; leave some.")
+        if self.label is not None and self.label not in kept:
+            raise Refusal(
+                f"Got data.label={self.label}, expected one of {', '.join(kept)}; use data.label=null for none."
+            )
+        columns = [infer(name, cells, self.types.get(name)) for name, cells in kept.items()]
+        if kind := next((each.kind for each in columns if each.name == self.label and not each.categories), None):
+            raise Refusal(
+                f"data.label={self.label} is a {kind} column, of numbers, expected one of categories; name another, or "
+                f"use data.types={{{self.label}: categorical}}."
+            )
+        return Space.of(columns, self.label)
+
+    def classes(self) -> dict[str, int] | None:
+        """The label of each class."""
+        return self.space.classes or None
 
     def load(self, split: Split) -> Rows | None:
         if split == "test":
@@ -205,23 +221,28 @@ def _decimals(cells: Sequence[str]) -> int | None:
 
 
 def encode(cells: Cells, space: Space) -> Rows:
-    """Rows of the space. Raises `Refusal` for other columns than its own, in any order, and cells that it lacks."""
+    """Rows of the space, with labels where the file has their column.
+
+    Raises `Refusal` for other columns than its own, in any order, and cells that it lacks.
+    """
     if missing := [column.name for column in space.columns if column.name not in cells]:
         raise Refusal(f"The file has no column {missing[0]!r}; it has {', '.join(cells)}. Add it, its cells empty.")
     x, mask = space.encode([cells[column.name] for column in space.columns])
-    return Rows(x, mask=None if mask.all() else mask)
+    label = space.label.places(cells[space.label.name]) if space.label and space.label.name in cells else None
+    return Rows(x, label, None if mask.all() else mask)
 
 
-def write(path: Path, x: Tensor, space: Space, given: Cells | None = None) -> None:
+def write(path: Path, x: Tensor, space: Space, given: Cells | None = None, label: Tensor | None = None) -> None:
     """Write rows x `[n, *space.shape]` as CSV, with the names, order, decimals and categories of the original.
 
+    label: `[n]`, of the column that is the label, whose cells are empty without it.
     given: cells that are kept as they are, where they are not missing.
     """
-    columns = space.decode(x)
+    columns = space.decode(x, label)
     if given is not None:
-        for column, cells in zip(space.columns, columns, strict=True):
-            cells[:] = [new if old is None else old for new, old in zip(cells, given[column.name], strict=True)]
+        for name, cells in zip(space.names, columns, strict=True):
+            cells[:] = [new if old is None else old for new, old in zip(cells, given.get(name, cells), strict=True)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([column.name for column in space.columns])
+        writer.writerow(space.names)
         writer.writerows(zip(*columns, strict=True))

@@ -49,6 +49,10 @@ class Medium:
         """Write examples or means x `[n, *space.shape]`, `columns` of which belong together, to path and a suffix."""
         raise NotImplementedError
 
+    def write_labelled(self, path: Path, x: Tensor, columns: int, label: Tensor | None) -> None:
+        """`write`, with labels `[n]` where the files have a place for them."""
+        self.write(path, x, columns)
+
     @property
     def sets(self) -> dict[str, Write]:
         """What writes a data set, by the name of the data, data=NAME, that reads it."""

@@ -15,18 +15,26 @@ from vaekit.media.medium import Medium, Names, Read, Write
 
 
 class Table(Medium):
-    """Rows of a .csv or .parquet file with the run's columns, named by their number; written as CSV."""
+    """Rows of a .csv or .parquet file with the run's columns, named by their number; written as CSV.
+
+    The column of labels may be left out.
+    """
 
     drawn = True
 
     def open(self, path: Path) -> tuple[Names, Read]:
         rows = table.encode(table.read(path), self.space)
         x = torch.from_numpy(np.asarray(rows.x))
+        label = None if rows.label is None else torch.from_numpy(rows.label)
         mask = None if rows.mask is None else torch.from_numpy(rows.mask).float()
-        return range(len(x)), lambda part: Batch(x[part], None if mask is None else mask[part])
+        others = (label, mask)
+        return range(len(x)), lambda part: Batch(x[part], *(None if each is None else each[part] for each in others))
 
     def write(self, path: Path, x: Tensor, columns: int) -> None:
-        table.write(path.with_suffix(".csv"), x, self.space)
+        self.write_labelled(path, x, columns, None)
+
+    def write_labelled(self, path: Path, x: Tensor, columns: int, label: Tensor | None) -> None:
+        table.write(path.with_suffix(".csv"), x, self.space, label=label)
 
     @property
     def sets(self) -> dict[str, Write]:
@@ -34,7 +42,7 @@ class Table(Medium):
 
     def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
         """synthetic.csv: with the columns, order, decimals and categories of the original."""
-        self.write(folder / "synthetic", torch.from_numpy(x), 1)
+        self.write_labelled(folder / "synthetic", torch.from_numpy(x), 1, label)
 
     def write_imputed(
         self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None

@@ -95,13 +95,14 @@ def fit(rows: Examples, space: Real, device: torch.device, what: str) -> Classif
     """
     if rows.label is None:
         raise Refusal("There are no labels to train a classifier on; use data that have some.")
-    classes = rows.label.unique()
+    known = (rows.label >= 0).nonzero().flatten()  # others are missing
+    classes = rows.label[known].unique()
     classifier = Classifier(space, classes).to(device).train()
     answers = torch.searchsorted(classes, rows.label)
     optimizer = torch.optim.Adam(classifier.parameters())
     decay = OneCycleLR(optimizer, max_lr=3e-3, total_steps=STEPS)
     for _ in track(range(STEPS), what):
-        drawn = torch.randint(rows.count, (BATCH,))
+        drawn = known[torch.randint(len(known), (BATCH,))]
         optimizer.zero_grad()
         cross_entropy(classifier(rows.read(drawn).to(device)), answers[drawn].to(device)).backward()
         optimizer.step()
@@ -135,13 +136,13 @@ def of_training_rows(context: Context) -> Classifier:
 
 @torch.no_grad()
 def accuracy(classifier: Classifier, rows: Examples) -> float:
-    """The share of rows whose class is found."""
+    """The share of labelled rows whose class is found."""
     assert rows.label is not None
-    right = 0
-    for numbers in torch.arange(rows.count).split(CHUNK):
+    right, known = 0, (rows.label >= 0).nonzero().flatten()
+    for numbers in known.split(CHUNK):
         found = classifier(rows.read(numbers).to(classifier.classes.device)).argmax(1)
         right += int((classifier.classes[found].cpu() == rows.label[numbers]).sum())
-    return right / rows.count
+    return right / len(known)
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from vaekit.data.batches import Batches
 from vaekit.data.module import DataModule
 from vaekit.media.medium import Medium, medium
 from vaekit.refusal import Refusal
+from vaekit.spaces import Table
 from vaekit.summary import describe_space
 from vaekit.tasks.checks import within
 from vaekit.vae import VAE
@@ -110,10 +111,13 @@ class Context:
         (self.out / name).write_text(json.dumps(figures, indent=2) + "\n")
 
     def save(self, name: str, grid: Tensor, columns: int, **arrays: Tensor) -> None:
-        """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`, and NAME.npz, all of `arrays`."""
+        """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`, and NAME.npz, all of `arrays`.
+
+        One called label is shown beside them, see `show`.
+        """
         plain: dict[str, Any] = {key: array.cpu().numpy() for key, array in arrays.items()}
         np.savez(self.out / f"{name}.npz", **plain)
-        self.show(name, grid, columns)
+        self.show(name, grid, columns, arrays.get("label"))
 
     def stream(self, name: str, n: int, batches: Iterable[Mapping[str, Tensor]], **others: Tensor) -> dict[str, Tensor]:
         """Write NAME.npz: arrays of n rows by name, of which each batch brings the next few, and `others`, whole.
@@ -141,9 +145,24 @@ class Context:
                         np.save(member, array.cpu().numpy())
             return {key: torch.from_numpy(np.load(file.name, mmap_mode="c")) for key, file in files.items()}
 
-    def show(self, name: str, grid: Tensor, columns: int) -> None:
-        """Write examples `[N, *space.shape]` for people: NAME.png, the first of them in a grid; of a table NAME.csv."""
-        self.medium.write(self.out / name, grid, columns)
+    def show(self, name: str, grid: Tensor, columns: int, label: Tensor | None = None) -> None:
+        """Write examples `[N, *space.shape]` for people: NAME.png, the first of them in a grid; of a table NAME.csv, in
+        which labels `[N]` have a column.
+        """
+        self.medium.write_labelled(self.out / name, grid, columns, label)
+
+    def class_number(self, label: Any) -> Any:
+        """A class by its name, or else its number, or a list of such: as numbers. Raises `Refusal` for other names."""
+        if isinstance(label, Sequence) and not isinstance(label, str):
+            return [self.class_number(each) for each in label]
+        space = self.vae.space
+        named = space.classes if isinstance(space, Table) else {}  # which may be numbers themselves, grades for example
+        if not named and isinstance(label, str):
+            named = getattr(self.data.source, "classes", dict)() or {}
+        if isinstance(label, str) and label not in named:
+            known = ", ".join(named) or "a number, because these data have no names for them"
+            raise Refusal(f"Got task.label={label}, expected {known}; use task.label={next(iter(named), 0)}.")
+        return named.get(str(label), label)
 
 
 def open_run(

@@ -10,10 +10,12 @@ from rich.console import Console
 from torch import Tensor
 from torch.distributions import Independent
 
+from vaekit.batch import Batch
 from vaekit.distributions.table import Cells
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table
 from vaekit.tasks.context import Context
+from vaekit.tasks.synthesize import prior
 
 TRIED = 1_000_000  # rows, after which one that fits must have come
 
@@ -29,8 +31,9 @@ def cells(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
 
 
 @torch.no_grad()
-def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: int) -> Tensor:
-    """n rows from p(x | given cells), `[n, *space.shape]`, by rejection: exact, however few rows have such cells.
+def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: int, label: Any = None) -> Batch:
+    """n rows from p(x | given cells), by rejection: exact, however few rows have such cells; with labels where the
+    model has them, all of them `label`, or what the cell of their column says.
 
     z from p(z) is kept with the probability p(cells | z) over the largest that it can be, which is 1 for what is
     counted, and the peak of the normal for what is measured, whose scale is one for all z.
@@ -40,21 +43,26 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
     if not isinstance(space, Table):
         raise Refusal("task.given names cells of a table, and this run's data are none; leave it out.")
     named = cells(given)
+    if space.label is not None and space.label.name in named:
+        label = context.class_number(named.pop(space.label.name))
     known = [column.name for column in space.columns]
     if unknown := named.keys() - set(known):
         raise Refusal(f"task.given names the column {unknown.pop()!r}, expected one of {', '.join(known)}.")
     numbers, there = space.encode([[named.get(name)] for name in known])
     x, mask = torch.from_numpy(numbers[0]).to(vae.device), torch.from_numpy(there[0]).to(vae.device)
-    kept, found, tried = list[Tensor](), 0, 0
+    kept, labels, found, tried = list[Tensor](), list[Tensor](), 0, 0
+    draw_z = prior(context, label)
     while found < n:
-        px = vae.likelihood(vae.generate(context.batch_size).state)
+        state, drawn = draw_z(context.batch_size)
+        px = vae.likelihood(state)
         assert isinstance(px, Independent) and isinstance(px.base_dist, Cells)
         log_p = px.base_dist.log_prob(x)
         log_p[:, : space.sizes[0]] -= px.base_dist.normal.log_prob(px.base_dist.normal.loc)
         fits = torch.rand(len(log_p), device=vae.device).log() < (log_p * mask).sum(-1)
         kept.append(torch.where(mask, x, px.sample()[fits]).cpu())
+        labels += [] if drawn is None else [drawn[fits.cpu()]]
         found, tried = found + len(kept[-1]), tried + len(fits)
         if tried >= TRIED and not found:
             raise Refusal(f"Not one of {tried:,} rows had the cells of task.given; give fewer of them.")
     Console().print(f"{found / tried:.2%} of {tried:,} rows had these cells", highlight=False)
-    return torch.cat(kept)[:n]
+    return Batch(torch.cat(kept)[:n], torch.cat(labels)[:n] if labels else None)

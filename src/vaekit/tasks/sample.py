@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from rich.progress import track
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from vaekit.tasks.checks import flag, positive, within
 from vaekit.tasks.context import Context
 from vaekit.tasks.given import draw as draw_given
 from vaekit.tasks.quality import judge
+from vaekit.tasks.synthesize import prior
 
 
 def sample(
@@ -31,7 +33,8 @@ def sample(
     top_p: float = 1.0,
     beam: int = 1,
 ) -> Tensor:
-    """n new examples x `[n, *space.shape]`: samples.png, of a table samples.csv, and samples.npz.
+    """n new examples x `[n, *space.shape]`: samples.png, of a table samples.csv, and samples.npz, with the
+    label of each where the model has labels.
 
     temperature multiplies the prior's standard deviation, of every level or one for each, top first. draw: x is drawn
     from p(x | z), as rows of a table always are; without, it is its mean. quality: also judge as many means as there
@@ -55,13 +58,21 @@ def sample(
         raise Refusal(f"task.top_p={top_p} must be above 0 and at most 1; use task.top_p=0.9.")
     pick = partial(_pick, draw=draw or context.medium.drawn, temperature=x_temperature, top_p=top_p, beam=beam)
     if given is not None:
-        x = draw_given(context, given, n)
-        context.save("samples", x, columns=1, x=x)
-        return x
-    chunks = track(context.chunks(n), "sampling")
-    batches = ({"x": context.vae.sample(chunk, temperature, pick, label)} for chunk in chunks)
-    x = context.stream("samples", n, batches)["x"]
-    context.show("samples", x, columns=min(16, math.ceil(math.sqrt(n))))
+        rows = draw_given(context, given, n, label)
+        labels = {} if rows.label is None else {"label": rows.label}
+        context.save("samples", rows.x, 1, x=rows.x, **labels)
+        return rows.x
+    draw_z = prior(context, label, temperature)
+
+    @torch.no_grad()
+    def batch(n: int) -> dict[str, Tensor]:
+        state, labels = draw_z(n)
+        x = pick(context.vae.likelihood(state))
+        return {"x": x} if labels is None else {"x": x, "label": labels}
+
+    arrays = context.stream("samples", n, map(batch, track(context.chunks(n), "sampling")))
+    x = arrays["x"]
+    context.show("samples", x, min(16, math.ceil(math.sqrt(n))), arrays.get("label"))
     if quality:
         judge(context, temperature)
     return x

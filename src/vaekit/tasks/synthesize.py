@@ -104,14 +104,14 @@ def synthesize(
 # Where z comes from --------------------------------------------------------------------------------------------------
 
 
-def prior(context: Context, label: Any = None) -> Draw:
+def prior(context: Context, label: Any = None, temperature: float | Sequence[float] = 1.0) -> Draw:
     vae = context.vae
 
     def draw(n: int) -> tuple[Tensor, Tensor | None]:
         given = vae.read(label, n)
         if given is None and vae.condition is not None and not vae.latents.infers:
             given = vae.condition.draw(n)
-        drawn = vae.generate(n, condition=given)
+        drawn = vae.generate(n, temperature, given)
         if vae.condition is None or vae.condition.column != "label":
             return drawn.state, None
         return drawn.state, (drawn.steps[0].z.argmax(1) if given is None else class_of(given)).cpu()
