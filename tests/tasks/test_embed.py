@@ -90,6 +90,7 @@ def test_a_code_that_is_the_label_tells_it(digits, monkeypatch):
     monkeypatch.setattr(
         digits.vae, "encode", lambda x, condition: [torch.stack([codes[known[row.tobytes()]] for row in x.numpy()])]
     )
+    torch.manual_seed(0)  # of the rows that are picked
     embed(digits, rows=400)
     assert min(json.loads((digits.out / "embed.json").read_text())["codes"].values()) > 0.99
 
