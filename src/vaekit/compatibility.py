@@ -266,10 +266,10 @@ def check_sharding(config: Any, vae: torch.nn.Module) -> None:
     """Raise `Refusal` for what trainer=fsdp cannot spread over processes, or what reads weights that it has spread."""
     if "fsdp" not in str(config["trainer"]["strategy"]).lower():  # its name, or its class
         return
-    if config["penalty"] or (config["callbacks"] or {}).keys() & {"ema", "skip"}:
+    if config["penalty"] or (config["callbacks"] or {}).keys() & {"ema", "skip", "lagging"}:
         raise Refusal(
-            "trainer=fsdp leaves each process a part of the weights; penalties and callbacks=ema or skip read all of "
-            "them: use trainer=ddp, or penalty=[] callbacks=default."
+            "trainer=fsdp leaves each process a part of the weights; penalties and callbacks=ema, skip or lagging read "
+            "all of them: use trainer=ddp, or penalty=[] callbacks=default."
         )
     if number := next((name for name, weight in vae.named_parameters() if weight.dim() == 0), None):
         raise Refusal(f"trainer=fsdp cannot spread {number}, a single number; use trainer=ddp.")

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from vaekit import training as training_module
 from vaekit.callbacks.ema import average
+from vaekit.callbacks.lagging import Lagging
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.objectives.elbo import ELBO
 from vaekit.schedules.schedule import at
@@ -136,6 +137,28 @@ def test_averaged_weights_are_what_is_validated_tested_and_exported(train):
     assert all(torch.equal(best["state_dict"][f"vae.{name}"], exported[name]) for name in exported)
     assert any(not torch.equal(best["current_model_state"][f"vae.{name}"], exported[name]) for name in exported)
     assert best["validation"]["val/loss"] == metrics("run")["val/loss"]
+
+
+def test_the_decoder_waits_while_the_encoder_steps(train, monkeypatch):
+    """Two epochs of which the first lags; the weights of the rest move in every third step of it alone."""
+    moved, before = {"encoder": [], "posterior": [], "likelihood": [], "prior": []}, {}
+
+    def watch(self, trainer, module, *_):
+        for part, steps in moved.items():
+            now = [p.detach().clone() for name, p in module.vae.named_parameters() if part in name]
+            if part in before:
+                steps.append(any(not torch.equal(a, b) for a, b in zip(before[part], now, strict=True)))
+            before[part] = now
+
+    monkeypatch.setattr(Lagging, "on_train_batch_start", watch)
+    lagging = ["callbacks=lagging", "callbacks.lagging.steps=3", "callbacks.lagging.epochs=1", "optimizer=adamw"]
+    done = train(*lagging, "prior=mixture", folder="run", epochs=2)
+    assert done.code == 0, done.err
+    assert all(moved["encoder"]) and all(moved["posterior"])
+    half = len(moved["prior"]) // 2
+    for part in ("likelihood", "prior"):
+        assert moved[part][:half] == [(step + 1) % 3 == 0 for step in range(half)]
+        assert all(moved[part][half + 1 :])
 
 
 def test_averages_forget_the_weights_of_the_start():

@@ -1,0 +1,38 @@
+"""An inference network that steps more often than the rest, so that its posterior does not lag behind."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+
+from vaekit.refusal import Refusal
+
+
+class Lagging(L.Callback):
+    """In the first `epochs` the encoder and the posteriors step each time, everything else in one step of `steps`.
+
+    Against the collapse of the posterior: a decoder that learns before the posterior says anything learns to do without
+    z (He et al. 2019, https://arxiv.org/abs/1901.05534, algorithm 1, whose inner loop goes on until the bound no longer
+    rises; here it has a fixed length). The weights that wait, and their moments in the optimiser, stay as they are.
+    Raises `Refusal` for `steps` below 2 and `epochs` below 0.
+    """
+
+    def __init__(self, steps: int = 5, epochs: int = 2):
+        if steps < 2 or epochs < 0:
+            raise Refusal(
+                f"Got steps={steps} and epochs={epochs}, expected them at least 2 and 0; "
+                "use callbacks.lagging.steps=5 callbacks.lagging.epochs=2."
+            )
+        self.steps, self.epochs = steps, epochs
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
+        if trainer.current_epoch >= self.epochs or (trainer.global_step + 1) % self.steps == 0:
+            return
+        vae = pl_module.vae
+        infers = set(chain(vae.encoder.parameters(), *(level.posterior.parameters() for level in vae.latents.levels)))
+        for weight in vae.parameters():
+            if weight not in infers:
+                weight.grad = None  # with zeros, Adam's momentum would still move the weights
