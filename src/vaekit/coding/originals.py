@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
-from rich.progress import track
 
 from vaekit.data.image_folder import SUFFIXES
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
+from vaekit.track import track
 
 MODES = {1: ("L", "1"), 3: ("RGB",)}  # Pillow's names for pixels that hold nothing but the run's channels
 

@@ -12,7 +12,6 @@ from types import ModuleType
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from vaekit.data import sound
@@ -21,6 +20,7 @@ from vaekit.data.files import below
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Audio as Space
+from vaekit.track import track
 
 log = logging.getLogger(__name__)
 

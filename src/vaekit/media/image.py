@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from vaekit.batch import Batch
@@ -19,6 +18,7 @@ from vaekit.figures import save_grid
 from vaekit.media.medium import Names, Read, Write, there
 from vaekit.media.real import Real, check, first
 from vaekit.refusal import Refusal
+from vaekit.track import track
 
 
 class Image(Real):

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from vaekit.batch import Batch
@@ -17,6 +16,7 @@ from vaekit.data.levels import TILES, level_files, one_hot, read_level
 from vaekit.media.medium import SHOWN, Medium, Names, Read, Write
 from vaekit.media.real import Real
 from vaekit.refusal import Refusal
+from vaekit.track import track
 
 UNKNOWN = "?_~"  # the first of these that is no tile stands for any tile
 SIDE = 6  # pixels of a tile

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import OneCycleLR
@@ -19,6 +18,7 @@ from vaekit.data.module import Part
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Pairs, Real
 from vaekit.tasks.context import Context
+from vaekit.track import track
 
 STEPS, BATCH, CHUNK = 1500, 128, 1024
 COMPARED = 1000  # rows that tell one data set from another

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from vaekit.spaces import Pairs
 from vaekit.tasks.checks import within
 from vaekit.tasks.classifier import Classifier, accuracy, of_training_rows, real_rows
 from vaekit.tasks.context import Context
+from vaekit.track import track
 
 ROW = 8  # images of each class in the picture
 

@@ -15,7 +15,7 @@ import numpy as np
 import PIL.Image
 import torch
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
 
@@ -27,6 +27,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.tasks.checks import flag, within
 from vaekit.tasks.context import Context
+from vaekit.track import track
 
 NAME = "compressed.vaekit"
 COMPARED = 10_000  # examples that other compressors are given, at most

@@ -13,7 +13,6 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
@@ -29,6 +28,7 @@ from vaekit.summary import describe_space
 from vaekit.tasks.anomaly import DENSITY, SCORES, Detector, Measured, baselines, join, measure
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
+from vaekit.track import track
 
 FITTED = 10_000  # training rows that codes and baselines are fitted to, and held-out rows
 ALPHA = 0.05  # at or below it a p-value is an alarm

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from vaekit.figures import save_heat_maps
@@ -13,6 +12,7 @@ from vaekit.metrics.disentanglement import disentanglement
 from vaekit.refusal import Refusal
 from vaekit.tasks.checks import within
 from vaekit.tasks.context import Context
+from vaekit.track import track
 
 
 def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:

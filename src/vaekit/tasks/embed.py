@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from safetensors.torch import save_file
 from sklearn.decomposition import PCA
@@ -26,6 +25,7 @@ from vaekit.tasks.checks import needed, one_of, within
 from vaekit.tasks.classifier import class_of
 from vaekit.tasks.context import Context
 from vaekit.tasks.tiles import of_files
+from vaekit.track import track
 
 MAPPED = 10_000  # codes in the map, at most: more only hide each other
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
@@ -25,6 +24,7 @@ from vaekit.summary import results
 from vaekit.tasks.checks import within
 from vaekit.tasks.classifier import class_of
 from vaekit.tasks.context import Context
+from vaekit.track import track
 from vaekit.training import Training
 from vaekit.vae import VAE
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -23,6 +22,7 @@ from vaekit.refusal import Refusal
 from vaekit.tasks.checks import needed
 from vaekit.tasks.context import Context
 from vaekit.tasks.model_card import model_card
+from vaekit.track import track
 from vaekit.vae import VAE
 
 LARGEST = 1e-4  # difference from the module that what is exported may have

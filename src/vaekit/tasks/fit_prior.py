@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from safetensors.torch import save_file
 from torch import Tensor
@@ -23,6 +22,7 @@ from vaekit.refusal import Refusal
 from vaekit.tasks.checks import positive, within
 from vaekit.tasks.context import Context
 from vaekit.tasks.evaluate import measure
+from vaekit.track import track
 from vaekit.vae import VAE
 
 PRIOR_ONLY = {"_target_": "vaekit.objectives.prior_only.PriorOnly"}

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from rich.progress import track
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from vaekit.data.module import DataModule
 from vaekit.distributions.raster import Raster
 from vaekit.latents.tower import Step, descend
+from vaekit.track import track
 from vaekit.vae import CHUNK_VALUES, VAE
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from vaekit.tasks import imputers
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
 from vaekit.tasks.imputation import Holed, Imputation, gibbs, importance_weighted, learn_holes
+from vaekit.track import track
 from vaekit.vae import VAE
 
 

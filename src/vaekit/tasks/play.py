@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 from torch.distributions import Categorical
@@ -23,6 +22,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Levels
 from vaekit.tasks.checks import one_of, positive, within
 from vaekit.tasks.context import Context
+from vaekit.track import track
 
 CHUNK = 64  # levels drawn at once
 PARTS: tuple[Part, ...] = ("train", "val", "test")

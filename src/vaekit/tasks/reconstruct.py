@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from vaekit.media.image import write_png
@@ -13,6 +12,7 @@ from vaekit.media.medium import SHOWN
 from vaekit.tasks.checks import within
 from vaekit.tasks.context import Context
 from vaekit.tasks.tiles import of_files
+from vaekit.track import track
 
 
 def reconstruct(

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from vaekit.distributions.temperature import tempered
@@ -19,6 +18,7 @@ from vaekit.tasks.context import Context
 from vaekit.tasks.given import draw as draw_given
 from vaekit.tasks.quality import judge
 from vaekit.tasks.synthesize import prior
+from vaekit.track import track
 
 
 def sample(

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from vaekit.data.module import Part
 from vaekit.spaces import Text, spoken
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
+from vaekit.track import track
 
 
 def score(context: Context, split: Part = "test", input: str | Path | None = None, num_samples: int = 100) -> Tensor:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
@@ -24,6 +23,7 @@ from vaekit.spaces import Image, Real
 from vaekit.tasks.checks import flag, one_of, within
 from vaekit.tasks.classifier import Examples, accuracy, class_of, fit, of_training_rows, real_rows
 from vaekit.tasks.context import Context
+from vaekit.track import track
 
 MOST = 100_000  # training rows that mixtures are fitted to
 COMPARED = 1000  # synthetic rows, and test rows, whose nearest training rows are looked for

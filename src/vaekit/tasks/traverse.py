@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 from torch.distributions import Independent
@@ -18,6 +17,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 from vaekit.tasks.checks import positive, within
 from vaekit.tasks.context import Context
+from vaekit.track import track
 from vaekit.vae import posterior_mean
 
 ROWS, DRAWS = 1000, 16  # test examples that the variables are ordered by, and draws of the codes of each
