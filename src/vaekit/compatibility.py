@@ -208,7 +208,7 @@ def check_penalty(choice: str, penalty: Any, vae: VAE, compiled: bool = False) -
     if "image" in penalty.needs and "autoregressive" in vae.likelihood.gives:
         raise Refusal(
             f"penalty={choice} looks at the mean of x, and likelihood={name(type(vae.likelihood))} only has it of "
-            f"draws made value by value; use {one_by_one(vae.space)}, or penalty=[]."
+            f"draws made value by value; use {' or '.join(filter(None, (one_by_one(vae.space), 'penalty=[]')))}."
         )
     _check_needs(f"penalty={choice}", penalty.needs, vae, elsewhere)
 

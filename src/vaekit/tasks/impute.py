@@ -152,7 +152,7 @@ def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> 
     if not vae.likelihood.gives & {"factorised", "given"}:
         raise Refusal(
             "This model's likelihood scores several values together, so that none can be left out; train with "
-            f"{one_by_one(vae.space)}."
+            f"{one_by_one(vae.space) or 'other data'}."
         )
     if method == "gibbs" and "factorised" not in vae.likelihood.gives:
         raise Refusal(
