@@ -56,7 +56,7 @@ def test_trains(train, words):
         (["model=conv_vae"], True),
         (["model=conv_vae", "trainer.precision=bf16-mixed"], True),
         (["model=resnet_vae"], True),
-        (["model=resnet_vae", "trainer.precision=bf16-mixed"], False),
+        (["model=resnet_vae", "trainer.precision=bf16-mixed"], True),
         (["model=mlp_vae"], False),
     ],
     ids=str,

@@ -14,18 +14,15 @@ from torch import nn
 class Layout(L.Callback):
     """Train convolutions with the channels of a pixel side by side, where `benchmarks/layout.py` found that faster.
 
-    That is on CPUs, but for networks with group normalisation in bfloat16. Says on which device, with how many threads
-    and in which layout the run goes.
+    That is on CPUs. Says on which device, with how many threads and in which layout the run goes.
     """
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         if stage != TrainerFn.FITTING:
             return
-        device, here = (
-            trainer.strategy.root_device.type,
-            isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy),
-        )
-        last = device == "cpu" and here and faster(pl_module.vae, str(trainer.precision))
+        device = trainer.strategy.root_device.type
+        here = device == "cpu" and isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        last = here and any(isinstance(part, nn.Conv2d) for part in pl_module.vae.modules())
         if last:
             lay(pl_module.vae, torch.channels_last)
         if trainer.is_global_zero:
@@ -34,13 +31,6 @@ class Layout(L.Callback):
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         lay(pl_module.vae, torch.contiguous_format)
-
-
-def faster(vae: nn.Module, precision: str) -> bool:
-    """Whether channels stand last on a CPU."""
-    parts = list(vae.modules())
-    slow = precision.startswith("bf16") and any(isinstance(part, nn.GroupNorm) for part in parts)
-    return not slow and any(isinstance(part, nn.Conv2d) for part in parts)
 
 
 def lay(vae: nn.Module, layout: torch.memory_format) -> None:
