@@ -45,6 +45,8 @@ def test_gradients_are_those_of_the_plain_model(space, words, precision):
     plain, compiled = gradients(vae.forward), gradients(torch.compile(vae.forward, dynamic=False))
     assert plain.keys() == compiled.keys()
     largest = max(float(each.norm()) for each in plain.values())
+    share = 0.3 if precision == "bfloat16" else 0.01  # a flow amplifies how z was rounded
     for name, gradient in plain.items():
         apart = float((gradient - compiled[name]).norm())
-        assert apart <= 0.1 * float(gradient.norm()) + 1e-3 * largest, f"{name}: {apart:.3g} of {gradient.norm():.3g}"
+        bound = share * float(gradient.norm()) + 1e-3 * largest
+        assert apart <= bound, f"{name}: {apart:.3g} of {gradient.norm():.3g}"
