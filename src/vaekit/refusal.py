@@ -11,6 +11,13 @@ class Refusal(ValueError):
     """
 
 
+def at_least_one(group: str, **counts: tuple[int, int]) -> None:
+    """Raise `Refusal`, for settings of a group by name, a value and a usual one each, unless all are at least 1."""
+    for name, (value, usual) in counts.items():
+        if value < 1:
+            raise Refusal(f"{group}.{name}={value} must be at least 1; use {group}.{name}={usual}.")
+
+
 @contextmanager
 def building(group: str) -> Iterator[None]:
     """Within, what goes wrong is a `Refusal`: a part's own, or one that names the configuration group."""

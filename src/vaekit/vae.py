@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -219,17 +219,14 @@ class VAE(nn.Module):
         self,
         n: int,
         temperature: float | Sequence[float] = 1.0,
-        draw: bool | Callable[[Distribution], Tensor] = False,
+        draw: bool = False,
         condition: Any = None,
     ) -> Tensor:
         """n new examples, `[n, *space.shape]`: the means of p(x | z), or draws from it with `draw=True`.
 
-        temperature: see `generate`. draw: or what chooses x from p(x | z), `[n]`. condition: one for all or one for
-        each; None as frequent as in training.
+        temperature: see `generate`. condition: one for all or one for each; None as frequent as in training.
         """
         px = self.likelihood(self.generate(n, temperature, self.read(condition, n)).state)
-        if callable(draw):
-            return draw(px)
         return px.sample() if draw else px.mean
 
     @torch.no_grad()

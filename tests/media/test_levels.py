@@ -27,7 +27,8 @@ def test_a_half_drawn_level_has_cells_that_are_not_known(tmp_path):
     shown = medium(LEVELS)
     lines = ["b" * 8] * 7 + ["b?G?MMMM"]
     (tmp_path / "half.txt").write_text("\n".join(lines))
-    x, known = shown.holed(tmp_path / "half.txt")
+    batch = shown.holed(tmp_path / "half.txt")
+    x, known = batch.x, batch.mask.bool()
     assert known.sum() == 4 * 62 and (x.sum(1) == known[:, 0]).all()
     assert shown.text(x[0]) == lines
     mean = torch.where(known, x, torch.tensor([0.9, 0.02, 0.04, 0.04])[None, :, None, None])

@@ -28,7 +28,8 @@ def test_a_file_of_labels_lacks_images(tmp_path):
     names, read = medium(PAIRS).find(tmp_path / "labels.csv")
     batch = read(slice(None))
     assert list(names) == [0, 1] and torch.equal(batch.x, PAIRS.pair(None, torch.tensor([3, 0])))
-    x, known = medium(PAIRS).holed(tmp_path / "labels.csv")
+    batch = medium(PAIRS).holed(tmp_path / "labels.csv")
+    x, known = batch.x, batch.mask.bool()
     assert torch.equal(known, PAIRS.spread(torch.tensor([False, True])).expand(2, -1)) and (x[~known] == 0).all()
 
 

@@ -34,7 +34,8 @@ def test_every_window_of_a_file_is_read_by_its_last_day(tmp_path):
     assert batch.mask is None
     torch.testing.assert_close(SERIES.restore(batch.x)[1], torch.from_numpy(returns[2:].T), atol=1e-7, rtol=1e-5)
     prices[5, 0] = np.nan
-    x, known = medium(SERIES).holed(save(tmp_path, prices, days))
+    batch = medium(SERIES).holed(save(tmp_path, prices, days))
+    x, known = batch.x, batch.mask.bool()
     assert known.shape == x.shape == (3, 2, 10) and (~known[0, 0]).nonzero().flatten().tolist() == [4, 5]
     with pytest.raises(Refusal, match=r"more\.csv has 8 returns, expected at least 10"):
         medium(SERIES).find(save(tmp_path, prices[:9], days[:9]))

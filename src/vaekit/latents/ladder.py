@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from vaekit.latents.tower import Tower, given
 from vaekit.networks.climb import Climb
 from vaekit.networks.glorot import glorot
-from vaekit.refusal import Refusal
+from vaekit.refusal import at_least_one
 
 
 class Rung(nn.Module):
@@ -98,9 +98,7 @@ class Ladder(Tower):
         condition: int = 0,
     ):
         super().__init__()
-        for name, count, usual in (("dim", dim, 32), ("levels", levels, 3), ("ratio", ratio, 2), ("width", width, 256)):
-            if count < 1:
-                raise Refusal(f"latents.{name}={count} must be at least 1; use latents.{name}={usual}.")
+        at_least_one("latents", dim=(dim, 32), levels=(levels, 3), ratio=(ratio, 2), width=(width, 256))
         self.sizes = [math.prod(features), *[width] * (levels - 1)]  # of the features of each level, lowest first
         ends = [0, *accumulate(self.sizes)]
         self.numbers = ends[-1]

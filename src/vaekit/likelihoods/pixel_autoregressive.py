@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaekit.distributions.raster import Greys, Raster
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.pixelcnn import PixelCNN
-from vaekit.refusal import Refusal
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Image, Real
 
 
@@ -31,9 +31,7 @@ class PixelAutoregressive(Likelihood):
     gives = frozenset({"autoregressive", "given"})
 
     def __init__(self, space: Real, network: Callable, width: int = 32, layers: int = 4):
-        for name, count, usual in (("width", width, 32), ("layers", layers, 4)):
-            if count < 1:
-                raise Refusal(f"likelihood.{name}={count} must be at least 1; use likelihood.{name}={usual}.")
+        at_least_one("likelihood", width=(width, 32), layers=(layers, 4))
         assert isinstance(space, Image) and space.levels is not None
         super().__init__(space, network, params=width)
         self.pixels = PixelCNN(space.shape[0], space.levels, width * space.shape[0], width, layers)

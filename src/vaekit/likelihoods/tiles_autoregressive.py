@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaekit.distributions.raster import OneHot, Raster
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.pixelcnn import PixelCNN
-from vaekit.refusal import Refusal
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
 
 
@@ -28,9 +28,7 @@ class TilesAutoregressive(Likelihood):
     gives = frozenset({"autoregressive", "given"})
 
     def __init__(self, space: Real, network: Callable, maps: int = 4, width: int = 32, layers: int = 4):
-        for name, count, usual in (("maps", maps, 4), ("width", width, 32), ("layers", layers, 4)):
-            if count < 1:
-                raise Refusal(f"likelihood.{name}={count} must be at least 1; use likelihood.{name}={usual}.")
+        at_least_one("likelihood", maps=(maps, 4), width=(width, 32), layers=(layers, 4))
         super().__init__(space, network, params=maps)
         tiles = space.shape[0]
         self.cells = PixelCNN(1, tiles, maps * tiles, width, layers, inputs=2 * tiles)

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaekit.distributions.tokens import Network
 from vaekit.distributions.tokens import Tokens as Sentence
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.refusal import Refusal
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Real, Text
 
 
@@ -29,8 +29,7 @@ class Tokens(Likelihood):
     gives = frozenset({"autoregressive"})
 
     def __init__(self, space: Real, network: Callable, writer: Callable[[Text, int], Network], told: int = 64):
-        if told < 1:
-            raise Refusal(f"likelihood.told={told} must be at least 1; use likelihood.told=64.")
+        at_least_one("likelihood", told=(told, 64))
         assert isinstance(space, Text)
         super().__init__(space, network, params=told)
         self.writer = writer(space, told)

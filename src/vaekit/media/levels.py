@@ -70,7 +70,7 @@ class Levels(Real):
             )
         return level
 
-    def holed(self, path: str | Path) -> tuple[Tensor, Tensor]:
+    def holed(self, path: str | Path) -> Batch:
         return super().holed(path) if Path(path).suffix in (".npy", ".npz") else Medium.holed(self, path)
 
     def write(self, path: Path, x: Tensor, columns: int) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
@@ -40,10 +39,9 @@ class Medium:
         """
         raise NotImplementedError
 
-    def holed(self, path: str | Path) -> tuple[Tensor, Tensor]:
-        """All examples, `[n, *space.shape]`, 0 where values are missing, and which are known. Raises as `find`."""
-        batch = self.find(path)[1](slice(None))
-        return batch.x, torch.ones_like(batch.x).bool() if batch.mask is None else batch.mask.bool()
+    def holed(self, path: str | Path) -> Batch:
+        """All examples, 0 where values are missing. Raises as `find`."""
+        return self.find(path)[1](slice(None))
 
     def write(self, path: Path, x: Tensor, columns: int) -> None:
         """Write examples or means x `[n, *space.shape]`, `columns` of which belong together, to path and a suffix."""

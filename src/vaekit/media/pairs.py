@@ -43,7 +43,7 @@ class Pairs(Real):
         there = self.space.split(x)[2]
         return Batch(x, mask=None if there.all() else self.space.spread(there))
 
-    def holed(self, path: str | Path) -> tuple[Tensor, Tensor]:
+    def holed(self, path: str | Path) -> Batch:
         return Medium.holed(self, path)
 
     def write(self, path: Path, x: Tensor, columns: int) -> None:

@@ -35,14 +35,14 @@ class Real(Medium):
         rows = self.rows(path)
         return range(len(rows)), lambda part: Batch(self.fit(rows[part], path))
 
-    def holed(self, path: str | Path) -> tuple[Tensor, Tensor]:
+    def holed(self, path: str | Path) -> Batch:
         """In arrays, values that are NaN are missing."""
         path = there(path)
         if path.suffix not in (".npy", ".npz"):
             return super().holed(path)
         rows = self.rows(path)
         known = ~np.isnan(rows)
-        return self.fit(np.where(known, rows, rows.dtype.type(0)), path), torch.from_numpy(known)
+        return Batch(self.fit(np.where(known, rows, rows.dtype.type(0)), path), mask=torch.from_numpy(known).float())
 
     def rows(self, path: Path) -> np.ndarray:
         """The rows of a file, mapped where that can be."""

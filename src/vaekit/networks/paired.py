@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.networks.glorot import glorot
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, at_least_one
 from vaekit.spaces import Image, Pairs
 
 
@@ -49,8 +49,7 @@ class Decoder(nn.Module):
         self, in_shape: tuple[int, ...], space: Pairs, params: int, image: Callable[..., Any], label: int = 256
     ):
         super().__init__()
-        if label < 1:
-            raise Refusal(f"network.label={label} must be at least 1; use network.label=256.")
+        at_least_one("network", label=(label, 256))
         self.in_shape, self.params, self.rest = in_shape, params, space.modalities
         self.image = image(in_shape, space.image, params)
         self.label = glorot(

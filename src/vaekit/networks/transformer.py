@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
 from vaekit.networks.gru import Decoder, token_numbers
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, at_least_one
 from vaekit.spaces import Text, spoken
 
 __all__ = ["Block", "Causal", "Decoder", "Encoder", "refuse_sizes"]
@@ -18,9 +18,7 @@ __all__ = ["Block", "Causal", "Decoder", "Encoder", "refuse_sizes"]
 
 def refuse_sizes(group: str, width: int, blocks: int, heads: int) -> None:
     """Raise `Refusal`, for the settings of `group`, unless each is at least 1 and the heads share the width."""
-    for name, count, usual in (("width", width, 128), ("blocks", blocks, 4), ("heads", heads, 4)):
-        if count < 1:
-            raise Refusal(f"{group}.{name}={count} must be at least 1; use {group}.{name}={usual}.")
+    at_least_one(group, width=(width, 128), blocks=(blocks, 4), heads=(heads, 4))
     if width % heads:
         raise Refusal(f"{group}.width={width} is no multiple of {group}.heads={heads}; use {group}.heads=1.")
 

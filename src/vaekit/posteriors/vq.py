@@ -11,7 +11,7 @@ from vaekit.distributions.coded import nearest
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.quantized import Quantized
 from vaekit.networks.glorot import head
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, at_least_one
 from vaekit.spaces import Codes
 
 
@@ -54,9 +54,7 @@ class VQ(nn.Module):
         revive: float = 0.03,
     ):
         super().__init__()
-        for name, count, usual in (("codes", codes, 512), ("depth", depth, 1)):
-            if count < 1:
-                raise Refusal(f"posterior.{name}={count} must be at least 1; use posterior.{name}={usual}.")
+        at_least_one("posterior", codes=(codes, 512), depth=(depth, 1))
         for name, share, default in (("decay", decay, 0.99), ("revive", revive, 0.03)):
             if not 0 <= share < 1:
                 raise Refusal(f"posterior.{name}={share} must lie in [0, 1); use posterior.{name}={default}.")

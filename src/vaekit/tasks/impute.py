@@ -20,7 +20,6 @@ from vaekit.data.module import Part
 from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Pairs, Real
-from vaekit.spaces import Table as TableSpace
 from vaekit.tasks import imputers
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
@@ -76,9 +75,9 @@ def impute(
         x, known = _rows(context, "test", n)
         condition = context.condition(slice(n))
     else:
-        x, known = _read(context, input, mask)
-        # a table brings its labels, other files do not
-        condition = vae.of(context.medium.find(input)[1](slice(None)) if isinstance(space, TableSpace) else Batch(x))
+        batch = context.medium.holed(input)
+        known = _known(batch) if mask is None else _known(batch) & _mask(space, mask)
+        x, condition = batch.x * known, vae.of(batch)
 
     def draw(count: int) -> Tensor:
         if hole == "none":
@@ -168,18 +167,17 @@ def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> 
 def _rows(context: Context, part: Part, n: int) -> tuple[Tensor, Tensor]:
     """The first n rows of a part of the run's data, and which of their values are known."""
     batch = context.data.examples(part, n)
-    known = torch.ones_like(batch.x) if batch.mask is None else batch.mask
-    return batch.x, known.bool()
+    return batch.x, _known(batch)
 
 
-def _read(context: Context, path: str | Path, mask: str | Path | None) -> tuple[Tensor, Tensor]:
-    """The rows of a file or folder, and which of their values are known."""
-    x, known = context.medium.holed(path)
-    if mask is not None:
-        space = context.vae.space
-        grey = replace(space, levels=None) if isinstance(space, Image) else space
-        known = known & (medium(grey).one(mask) >= 0.5)
-    return x * known, known
+def _known(batch: Batch) -> Tensor:
+    return torch.ones_like(batch.x).bool() if batch.mask is None else batch.mask.bool()
+
+
+def _mask(space: Real, path: str | Path) -> Tensor:
+    """Which values are known by a picture, white where they are, or an array of ones and zeros: `[1, *space.shape]`."""
+    grey = replace(space, levels=None) if isinstance(space, Image) else space
+    return medium(grey).one(path) >= 0.5
 
 
 def _save(context: Context, rows: Holed, imputed: Imputation, source: str | Path | None) -> None:

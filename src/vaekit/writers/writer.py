@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, at_least_one
 from vaekit.spaces import UNKNOWN, Text
 
 
@@ -20,11 +20,7 @@ class Writer(nn.Module):
     """
 
     def __init__(self, space: Text, told: int, width: int, embedding: int, dropout: float, word_dropout: float):
-        for name, count, usual in (("width", width, 256), ("embedding", embedding, 128)):
-            if count < 1:
-                raise Refusal(
-                    f"likelihood.writer.{name}={count} must be at least 1; use likelihood.writer.{name}={usual}."
-                )
+        at_least_one("likelihood.writer", width=(width, 256), embedding=(embedding, 128))
         for name, share in (("dropout", dropout), ("word_dropout", word_dropout)):
             if not 0 <= share < 1:
                 raise Refusal(
