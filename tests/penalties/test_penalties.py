@@ -26,6 +26,7 @@ from vaekit.penalties.ms_ssim import EXPONENTS, MSSSIM
 from vaekit.penalties.mutual_information import MutualInformation
 from vaekit.penalties.perceptual import Perceptual
 from vaekit.penalties.sliced_wasserstein import SlicedWasserstein
+from vaekit.penalties.spectral import Spectral, matrices
 from vaekit.penalties.total_correlation import TotalCorrelation
 from vaekit.refusal import Refusal
 from vaekit.schedules.linear import Linear
@@ -243,6 +244,27 @@ def test_weights_and_codes(linear):
     terms = vae(Batch(torch.randn(5, 6, dtype=torch.float64)), 3)
     torch.testing.assert_close(DecoderWeights(vae)(terms, vae, None), weight.square().sum())
     torch.testing.assert_close(LatentNorm(vae)(terms, vae, None), (terms.steps[0].z ** 2).sum() / (2 * 3 * 5))
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_spectral_is_the_sum_of_the_largest_singular_values(network):
+    vae, _ = build(BINARY, f"network={network}")
+    penalty, weights = Spectral(vae), matrices(vae)
+    named = [p for name, p in vae.named_parameters() if name.endswith("weight")]
+    assert sum(each.numel() for each in weights) == sum(p.numel() for p in named)
+    terms = vae(examples(BINARY, 2), 1)
+    for _ in range(300):
+        value = penalty(terms, vae, None)
+    torch.testing.assert_close(value, sum(torch.linalg.matrix_norm(each, 2) for each in weights), rtol=1e-3, atol=0)
+    value.backward()
+    weight = vae.latents.levels[0].posterior.head.weight
+    u, _, vh = torch.linalg.svd(weight.detach())
+    torch.testing.assert_close(weight.grad, torch.outer(u[:, 0], vh[0]), rtol=0, atol=0.02)
+
+    penalty.eval()(terms, vae, None)
+    kept = penalty.right.clone()
+    penalty(terms, vae, None)
+    torch.testing.assert_close(penalty.right, kept, rtol=0, atol=0)
 
 
 # Images ---------------------------------------------------------------------------------------------------------------

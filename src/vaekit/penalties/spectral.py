@@ -1,0 +1,50 @@
+"""Smooth networks, by how far their layers stretch what they read."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from vaekit.penalties.penalty import Penalty
+from vaekit.schedules.schedule import Schedule
+from vaekit.terms import Terms
+from vaekit.vae import VAE
+
+PLAIN, TRANSPOSED = (nn.Linear, nn.Conv1d, nn.Conv2d), (nn.ConvTranspose1d, nn.ConvTranspose2d)
+
+
+class Spectral(Penalty):
+    """The sum of the largest singular values of all layers' weights, each as a matrix `[out, in * places]`.
+
+    Vahdat and Kautz 2020, section 3.2, against towers whose rates grow without bound. One step of power iteration
+    follows each singular value in training (Yoshida and Miyato 2017, section 3.2).
+
+    Cite: Arash Vahdat, Jan Kautz. NVAE: A Deep Hierarchical Variational Autoencoder. In NeurIPS 2020.
+        https://arxiv.org/abs/2007.03898
+    Cite: Yuichi Yoshida, Takeru Miyato. Spectral Norm Regularization for Improving the Generalizability of Deep
+        Learning. arXiv 2017. https://arxiv.org/abs/1705.10941
+    """
+
+    right: Tensor
+
+    def __init__(self, vae: VAE, weight: float | Schedule = 0.1):
+        super().__init__(vae, weight)
+        starts = [torch.randn_like(each[0]) for each in matrices(vae)]
+        self.register_buffer("right", torch.cat(starts))  # singular vectors, one after another
+
+    def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
+        with torch.autocast(self.right.device.type, enabled=False):
+            weights = matrices(vae)
+            with torch.no_grad():
+                parts = self.right.split([each.shape[1] for each in weights])
+                left = [normalize(each @ v, dim=0) for each, v in zip(weights, parts, strict=True)]
+                right = [normalize(u @ each, dim=0) for each, u in zip(weights, left, strict=True)]
+                if self.training:
+                    self.right = torch.cat(right)
+            return torch.stack([u @ each @ v for each, u, v in zip(weights, left, right, strict=True)]).sum()
+
+
+def matrices(vae: VAE) -> list[Tensor]:
+    """The weight of each linear or convolutional layer, `[out, in * places]`."""
+    plain = [layer.weight for layer in vae.modules() if isinstance(layer, PLAIN)]
+    transposed = [layer.weight.transpose(0, 1) for layer in vae.modules() if isinstance(layer, TRANSPOSED)]
+    return [weight.flatten(1) for weight in plain + transposed]
