@@ -158,13 +158,15 @@ def main() -> None:
     words = [word for word in words if not word.startswith("root=")]
 
     def train(run: Path, *overrides: str) -> None:
-        common = ["network.hidden=[256,256]", "trainer.max_epochs=100", "evaluation.num_samples=20", *words]
+        budget = ["data.batch_size=256", "trainer.max_epochs=20", "evaluation.num_samples=20"]
+        common = ["network.hidden=[256,256]", *budget, *words]
         call("train.py", *data, *overrides, *common, f"hydra.run.dir={run}", makes=run / "metrics.json")
 
     train(vae, "model=table_vae")
     train(given, "model=table_vae", "data.label=income", "condition=label", "prior=gaussian")
     train(m2, "model=m2_vae", "data.label=income", f"data.labels={LABELS}", "latents.given.dim=32")
-    call("apply.py", "task=fit_prior", f"run={vae}", f"task.folder={flow}", makes=flow / "metrics.json")
+    fitted = ["task=fit_prior", f"run={vae}", "task.epochs=10", f"task.folder={flow}"]
+    call("apply.py", *fitted, makes=flow / "metrics.json")
     train_rows, test_rows = read(FOLDER / "train.csv"), read(FOLDER / "test.csv")
     print("| trained on | AUC | F1 | columns | pairs |\n| --- | --- | --- | --- | --- |")
     found = {"real": (*utility(train_rows, test_rows), *fidelity(test_rows, train_rows))}

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from helpers import BINARY, SERIES, build, examples
+from helpers import BINARY, SERIES, TABLE, TEXT, build, examples
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,6 +26,8 @@ pytestmark = [
         (BINARY, ["network=pyramid", "latents=deep", "latents.dim=4", "latents.blocks=[4x1,1x1]"]),
         (BINARY, ["network=mlp", "latents=ladder", "latents.dim=8"]),
         (SERIES, ["network=sequence", "likelihood=student"]),
+        (TABLE, ["network=table_transformer", "likelihood=table"]),
+        (TEXT, ["network=transformer", "likelihood=tokens", "writer@likelihood.writer=transformer"]),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )

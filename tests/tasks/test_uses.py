@@ -3,6 +3,7 @@
 Every test trains what it needs, and says for how long, on one core.
 """
 
+import importlib
 import json
 import os
 import subprocess
@@ -156,6 +157,25 @@ def test_tables_with_half_of_the_values_missing_are_filled_better_than_by_scikit
     found = use(run, "impute", f"task.n={len(x) - len(seen)}")
     assert found["rmse/miwae"] < found["rmse/iterative"]
     assert found["nll/miwae"] < min(found["nll/iterative"], found["nll/mean"])
+
+
+def test_synthetic_rows_of_adult_teach_a_classifier(tmp_path, monkeypatch):
+    """The third row of docs/tables.md: 4 minutes."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    adult = importlib.import_module("adult")
+    monkeypatch.setattr(adult, "FOLDER", tmp_path)
+    adult.prepare(Path(os.environ["VAEKIT_DATA"]))
+    data = ("model=table_vae", "data=table", f"data.path={tmp_path}/train.csv", f"data.test_path={tmp_path}/test.csv")
+    given = ("data.label=income", "condition=label", "prior=gaussian")
+    words = ("network.hidden=[256,256]", "data.batch_size=256", "trainer.max_epochs=20", "evaluation.num_samples=5")
+    run = train(tmp_path / "run", *data, *given, *words, small=())
+    use(run, "synthesize")
+    rows, real, test = map(
+        adult.read, (run / "tasks/synthesize/synthetic.csv", tmp_path / "train.csv", tmp_path / "test.csv")
+    )
+    auc, f1 = adult.utility(rows, test)
+    columns, pairs = adult.fidelity(rows, real)
+    assert auc > 0.88 and f1 > 0.76 and columns > 0.97 and pairs > 0.94
 
 
 def test_levels_of_lode_runner_can_be_played(tmp_path):

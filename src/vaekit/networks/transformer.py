@@ -31,11 +31,13 @@ class Block(nn.Module):
 
     seen: which places count, broadcast to `[N, heads, T, T]`; without it a place sees itself and those before, also
     those of `past`, the keys and values `[N, 2, heads, T', width / heads]` of earlier ones, which a single one follows.
+    dropout: of what both add, in training.
     """
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, dropout: float = 0.0):
         super().__init__()
         self.heads = heads
+        self.dropout = nn.Dropout(dropout)
         self.look = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3 * width))
         self.join = nn.Linear(width, width)
         self.think = nn.Sequential(
@@ -50,8 +52,8 @@ class Block(nn.Module):
         # on a CPU torch's fused attention is slower than plain products in bfloat16, for 49 places fourfold
         with sdpa_kernel(SDPBackend.MATH) if x.device.type == "cpu" else nullcontext():
             found = scaled_dot_product_attention(query[:, 0], kept[:, 0], kept[:, 1], attn_mask=seen, is_causal=causal)
-        x = x + self.join(found.transpose(1, 2).flatten(2))
-        return x + self.think(x), kept
+        x = x + self.dropout(self.join(found.transpose(1, 2).flatten(2)))
+        return x + self.dropout(self.think(x)), kept
 
 
 class Causal(nn.Module):
@@ -61,10 +63,10 @@ class Causal(nn.Module):
     `[blocks, N, 2, heads, T', width / heads]`.
     """
 
-    def __init__(self, length: int, width: int, blocks: int, heads: int):
+    def __init__(self, length: int, width: int, blocks: int, heads: int, dropout: float = 0.0):
         super().__init__()
         self.places = nn.Parameter(0.02 * torch.randn(length, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -12,18 +12,19 @@ from vaekit.distributions.coded import Coded
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.sequence import Sequence
 from vaekit.networks.transformer import Causal, refuse_sizes
+from vaekit.refusal import Refusal
 from vaekit.spaces import Codes
 
 
 class Transformer(nn.Module):
     """A `vaekit.distributions.sequence.Network`."""
 
-    def __init__(self, atoms: int, length: int, width: int, blocks: int, heads: int):
+    def __init__(self, atoms: int, length: int, width: int, blocks: int, heads: int, dropout: float = 0.0):
         super().__init__()
         self.atoms = atoms
         self.embed = nn.Embedding(atoms, width)
         self.start = nn.Parameter(0.02 * torch.randn(width))
-        self.states = Causal(length, width, blocks, heads)
+        self.states = Causal(length, width, blocks, heads, dropout)
         self.head = nn.Linear(width, atoms)
         nn.init.normal_(self.embed.weight, std=0.02)
 
@@ -38,7 +39,7 @@ class Transformer(nn.Module):
 class Autoregressive(nn.Module):
     """p(z) = prod_i p(z_i | z_1 ... z_i-1) over the positions of codes, in raster order, by a causal transformer.
 
-    van den Oord et al. 2017, section 3.3, who take a PixelCNN. width, blocks, heads: of the transformer.
+    van den Oord et al. 2017, section 3.3, who take a PixelCNN. width, blocks, heads, dropout: of the transformer.
 
     Cite: Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS
         2017. https://arxiv.org/abs/1711.00937
@@ -49,11 +50,13 @@ class Autoregressive(nn.Module):
     needs = frozenset[str]()
     asks = frozenset[str]()
 
-    def __init__(self, space: Codes, width: int = 128, blocks: int = 4, heads: int = 4):
+    def __init__(self, space: Codes, width: int = 128, blocks: int = 4, heads: int = 4, dropout: float = 0.0):
         super().__init__()
         refuse_sizes("prior", width, blocks, heads)
+        if not 0 <= dropout < 1:
+            raise Refusal(f"prior.dropout={dropout} must be from 0 to below 1; use prior.dropout=0.1.")
         self.space = space
-        self.network = Transformer(space.atoms, math.prod(space.positions), width, blocks, heads)
+        self.network = Transformer(space.atoms, math.prod(space.positions), width, blocks, heads, dropout)
 
     def forward(self, context: Tensor | None = None) -> Distribution:
         return Coded(Sequence(self.network, self.space.positions), self.space)

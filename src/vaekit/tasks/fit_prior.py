@@ -98,6 +98,7 @@ def fit(context: Context, epochs: int, lr: float, bf16: bool = False) -> None:
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     best, kept, since = -math.inf, None, 0
     for _ in track(range(epochs), "fitting"):
+        prior.train()
         for numbers in torch.randperm(len(rows)).split(context.data.batch_size):
             optimizer.zero_grad()
             given = None if condition is None else condition[numbers]
@@ -106,6 +107,7 @@ def fit(context: Context, epochs: int, lr: float, bf16: bool = False) -> None:
             loss.backward()
             optimizer.step()
             decay.step()
+        prior.eval()
         now = mean_log_prob(vae, *held_out)
         since += 1
         if now > best:
