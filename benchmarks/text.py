@@ -7,7 +7,7 @@ of the same size. Both for as many epochs, from the same seed. Then, on the test
 nll: in nats a sentence, importance-sampled. perplexity: of a token, a word or a mark, <eos> among them.
 rate, active units: of the latents. mutual information: between x and z, in nats, of 1,000 sentences (`task=evaluate`).
 
-Every further word is an override of both, e.g. trainer.max_epochs=20. What is finished is not run again.
+Every further word is an override of both, e.g. trainer.max_epochs=8. What is finished is not run again.
 """
 
 import json
@@ -27,7 +27,7 @@ def main() -> None:
     words = sys.argv[1:]
     files = root(words, "Text/Multi30k_en") / "Text" / "Multi30k_en"
     data = ["data=text", f"data.path={files}/train.en", f"data.test_path={files}/test_2016_flickr.en"]
-    words = ["trainer.max_epochs=12", *(word for word in words if not word.startswith("root="))]
+    words = ["trainer.max_epochs=20", *(word for word in words if not word.startswith("root="))]
     for name, overrides in MODELS.items():
         run = FOLDER / name.replace(" ", "_")
         if not (run / "metrics.json").exists():
