@@ -77,14 +77,14 @@ def test_synthetic_digits_teach_a_classifier(digits_by_conv):
 
 
 def test_a_prior_of_codes_draws_digits(tmp_path):
-    """40 minutes, most of them for the prior: docs/codes.md."""
+    """50 minutes: docs/codes.md."""
     words = ("model=vq_vae", "data=mnist", "data.binarize=none", "likelihood=discretized_logistic")
-    words += ("posterior.codes=64", "trainer.max_epochs=10", "optimizer.lr=2e-3", "optimizer/decay=cosine")
+    words += ("posterior.codes=64", "trainer.max_epochs=25", "optimizer.lr=2e-3", "optimizer/decay=cosine")
     run = train(tmp_path / "run", *words, "trainer.precision=bf16-mixed", "evaluation.num_samples=1", small=())
     fitted = tmp_path / "fitted"
-    use(run, "fit_prior", "prior=autoregressive", "task.epochs=12", "task.lr=2e-3", f"task.folder={fitted}")
+    use(run, "fit_prior", "prior=autoregressive", "task.epochs=16", "task.lr=2e-3", f"task.folder={fitted}")
     found = use(fitted, "sample", "task.quality=true")["samples"]
-    assert found["precision"] > 0.73 and found["recall"] > 0.78
+    assert found["precision"] > 0.74 and found["recall"] > 0.81
 
 
 def test_exported_files_agree_with_the_module(digits_by_conv, tmp_path):
