@@ -19,7 +19,7 @@ def prior(request):
     with torch.no_grad():  # away from where it starts, which may be another prior's place
         for p in vae.latents.levels[0].prior.parameters():
             p.add_(0.03 * torch.randn_like(p))
-        return vae.latents.levels[0].prior
+        return vae.latents.levels[0].prior.eval()  # without dropout
 
 
 def noise(prior):
