@@ -160,7 +160,7 @@ def test_tables_with_half_of_the_values_missing_are_filled_better_than_by_scikit
 
 
 def test_synthetic_rows_of_adult_teach_a_classifier(tmp_path, monkeypatch):
-    """The third row of docs/tables.md: 4 minutes."""
+    """The last row of docs/tables.md: a minute."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     adult = importlib.import_module("adult")
     monkeypatch.setattr(adult, "FOLDER", tmp_path)
@@ -221,7 +221,7 @@ def test_malignant_tissue_is_reconstructed_worse_than_by_principal_components(tm
 
 
 def test_photographs_become_latents_for_a_diffusion_model(tmp_path):
-    """5 minutes."""
+    """3 minutes."""
     from safetensors import safe_open
 
     root = f"data.root={os.environ['VAEKIT_DATA']}/Caltech101_subset64"
