@@ -27,6 +27,8 @@ class Pairs(Real):
     """
 
     gap = 0.5  # grey, where there is no image
+    holed = Medium.holed  # what is missing is said by the pair, not by NaN
+    write_imputed = Medium.write_imputed  # a label a line
 
     def open(self, path: Path) -> tuple[Names, Read]:
         space = self.space
@@ -43,9 +45,6 @@ class Pairs(Real):
         there = self.space.split(x)[2]
         return Batch(x, mask=None if there.all() else self.space.spread(there))
 
-    def holed(self, path: str | Path) -> Batch:
-        return Medium.holed(self, path)
-
     def write(self, path: Path, x: Tensor, columns: int) -> None:
         image, label, there = self.space.split(x.float().cpu())
         probability, number = label.max(-1)
@@ -55,7 +54,7 @@ class Pairs(Real):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["label", "probability"])
             writer.writerows(captions)
-        grey = torch.where(there[:, :1, None, None] == 1, image, self.gap)
+        grey = torch.where(there[:, :1, None, None] > 0.5, image, self.gap)  # a mean of ones is rounded
         self.draw(path.with_suffix(".png"), first(grey, columns), [name or "?" for name, _ in captions], columns)
 
     def draw(self, path: Path, image: Tensor, captions: list[str], columns: int) -> None:
