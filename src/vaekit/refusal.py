@@ -18,6 +18,13 @@ def at_least_one(group: str, **counts: tuple[int, int]) -> None:
             raise Refusal(f"{group}.{name}={value} must be at least 1; use {group}.{name}={usual}.")
 
 
+def below_one(group: str, **shares: tuple[float, float]) -> None:
+    """Raise `Refusal`, for settings of a group as in `at_least_one`, unless all are from 0 to below 1."""
+    for name, (value, usual) in shares.items():
+        if not 0 <= value < 1:
+            raise Refusal(f"{group}.{name}={value} must be from 0 to below 1; use {group}.{name}={usual}.")
+
+
 @contextmanager
 def building(group: str) -> Iterator[None]:
     """Within, what goes wrong is a `Refusal`: a part's own, or one that names the configuration group."""

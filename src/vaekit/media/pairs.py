@@ -54,7 +54,7 @@ class Pairs(Real):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["label", "probability"])
             writer.writerows(captions)
-        grey = torch.where(there[:, :1, None, None] > 0.5, image, self.gap)  # a mean of ones is rounded
+        grey = torch.where(there[:, :1, None, None] == 1, image, self.gap)
         self.draw(path.with_suffix(".png"), first(grey, columns), [name or "?" for name, _ in captions], columns)
 
     def draw(self, path: Path, image: Tensor, captions: list[str], columns: int) -> None:

@@ -9,7 +9,7 @@ import math
 from torch import Tensor, nn
 
 from vaekit.networks.glorot import glorot
-from vaekit.refusal import Refusal
+from vaekit.refusal import below_one
 from vaekit.spaces import Real
 
 
@@ -26,8 +26,7 @@ class Block(nn.Module):
 
 def body(into: int, width: int, blocks: int, dropout: float) -> list[nn.Module]:
     """Layers from `into` numbers to `width`."""
-    if not 0 <= dropout < 1:
-        raise Refusal(f"network.dropout={dropout} must lie between 0 and 1; use network.dropout=0.")
+    below_one("network", dropout=(dropout, 0))
     return [nn.Flatten(), nn.Linear(into, width), *[Block(width, dropout) for _ in range(blocks)], nn.SiLU()]
 
 

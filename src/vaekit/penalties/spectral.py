@@ -1,15 +1,14 @@
 """Smooth networks, by how far their layers stretch what they read."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
+from vaekit.networks.glorot import LAYERS, TRANSPOSED
 from vaekit.penalties.penalty import Penalty
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
 from vaekit.vae import VAE
-
-PLAIN, TRANSPOSED = (nn.Linear, nn.Conv1d, nn.Conv2d), (nn.ConvTranspose1d, nn.ConvTranspose2d)
 
 
 class Spectral(Penalty):
@@ -45,6 +44,6 @@ class Spectral(Penalty):
 
 def matrices(vae: VAE) -> list[Tensor]:
     """The weight of each linear or convolutional layer, `[out, in * places]`."""
-    plain = [layer.weight for layer in vae.modules() if isinstance(layer, PLAIN)]
-    transposed = [layer.weight.transpose(0, 1) for layer in vae.modules() if isinstance(layer, TRANSPOSED)]
-    return [weight.flatten(1) for weight in plain + transposed]
+    layers = [layer for layer in vae.modules() if isinstance(layer, LAYERS)]
+    weights = (each.weight.transpose(0, 1) if isinstance(each, TRANSPOSED) else each.weight for each in layers)
+    return [weight.flatten(1) for weight in weights]

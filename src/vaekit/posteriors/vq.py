@@ -11,7 +11,7 @@ from vaekit.distributions.coded import nearest
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.quantized import Quantized
 from vaekit.networks.glorot import head
-from vaekit.refusal import Refusal, at_least_one
+from vaekit.refusal import at_least_one, below_one
 from vaekit.spaces import Codes
 
 
@@ -55,9 +55,7 @@ class VQ(nn.Module):
     ):
         super().__init__()
         at_least_one("posterior", codes=(codes, 512), depth=(depth, 1))
-        for name, share, default in (("decay", decay, 0.99), ("revive", revive, 0.03)):
-            if not 0 <= share < 1:
-                raise Refusal(f"posterior.{name}={share} must lie in [0, 1); use posterior.{name}={default}.")
+        below_one("posterior", decay=(decay, 0.99), revive=(revive, 0.03))
         self.depth, self.ema, self.decay, self.revive = depth, ema, decay, revive
         width = space.shape[0]
         start = torch.randn(codes, width)

@@ -12,7 +12,7 @@ from vaekit.distributions.coded import Coded
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.sequence import Sequence
 from vaekit.networks.transformer import Causal, refuse_sizes
-from vaekit.refusal import Refusal
+from vaekit.refusal import below_one
 from vaekit.spaces import Codes
 
 
@@ -53,8 +53,7 @@ class Autoregressive(nn.Module):
     def __init__(self, space: Codes, width: int = 128, blocks: int = 4, heads: int = 4, dropout: float = 0.0):
         super().__init__()
         refuse_sizes("prior", width, blocks, heads)
-        if not 0 <= dropout < 1:
-            raise Refusal(f"prior.dropout={dropout} must be from 0 to below 1; use prior.dropout=0.1.")
+        below_one("prior", dropout=(dropout, 0.1))
         self.space = space
         self.network = Transformer(space.atoms, math.prod(space.positions), width, blocks, heads, dropout)
 

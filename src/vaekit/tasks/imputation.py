@@ -95,7 +95,8 @@ def importance_weighted(vae: VAE, rows: Holed, fill: Tensor, num_samples: int, d
             chunk_total, share = log_w.logsumexp(0), log_w.softmax(0)
             total = total.logaddexp(chunk_total)
             new = (chunk_total - total).exp()  # the share of this chunk in all weights so far
-            mean += _like(new, mean) * (torch.einsum("kb,kb...->b...", share, expected) - mean)
+            one = expected[0]  # about it, what all draws agree on is not rounded
+            mean += _like(new, mean) * (one + torch.einsum("kb,kb...->b...", share, expected - one) - mean)
             key, chosen = (log_w - torch.empty_like(log_w).exponential_().log()).max(0)  # as often as weights say
             picked = completed[chosen, torch.arange(len(rows), device=x.device)]
             drawn[number] = torch.where(_like(key > best, x), picked, drawn[number])

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vaekit.refusal import Refusal, at_least_one
+from vaekit.refusal import at_least_one, below_one
 from vaekit.spaces import UNKNOWN, Text
 
 
@@ -21,11 +21,7 @@ class Writer(nn.Module):
 
     def __init__(self, space: Text, told: int, width: int, embedding: int, dropout: float, word_dropout: float):
         at_least_one("likelihood.writer", width=(width, 256), embedding=(embedding, 128))
-        for name, share in (("dropout", dropout), ("word_dropout", word_dropout)):
-            if not 0 <= share < 1:
-                raise Refusal(
-                    f"likelihood.writer.{name}={share} must be from 0 to below 1; use likelihood.writer.{name}=0.3."
-                )
+        below_one("likelihood.writer", dropout=(dropout, 0.3), word_dropout=(word_dropout, 0.3))
         super().__init__()
         self.dropout, self.word_dropout = dropout, word_dropout
         self.embed = nn.Embedding(space.vocabulary, embedding)  # the row of <pad> stands for the start
