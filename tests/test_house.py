@@ -15,7 +15,7 @@ SRC = Path(vaekit.__file__).parent
 # lowest first; a module imports from lines above its own, or from its own folder
 LEVELS = [
     ["refusal", "configs", "torchvision_operators", "poincare", "shards", "track"],
-    ["columns"],
+    ["columns", "settings"],
     ["spaces", "batch"],
     ["distributions", "networks", "schedules", "data"],
     ["conditions", "posteriors", "priors", "latents", "writers", "likelihoods"],

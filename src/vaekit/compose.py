@@ -10,6 +10,7 @@ from torch import nn
 from vaekit import compatibility
 from vaekit.networks.beside import Beside
 from vaekit.refusal import building
+from vaekit.settings import check_types
 from vaekit.spaces import Real
 from vaekit.vae import VAE
 
@@ -22,7 +23,7 @@ def part(config: Mapping) -> Any:
 def compose_vae(config: Mapping, space: Real) -> VAE:
     """The VAE over `space` that `config`'s groups name. Raises `Refusal` if they do not fit."""
     for group in ("network", "posterior", "prior", "latents", "likelihood", "condition"):
-        compatibility.check_types(config.get(group), group)
+        check_types(config.get(group), group)
     encoder, decoder = part(config["network"]["encoder"]), part(config["network"]["decoder"])
     posterior, prior, likelihood = (part(config[group]) for group in ("posterior", "prior", "likelihood"))
     tower = part(config["latents"])
@@ -77,7 +78,7 @@ def compose_vae(config: Mapping, space: Real) -> VAE:
 
 def compose(config: Mapping, space: Real) -> tuple[VAE, Any, nn.ModuleDict]:
     """`compose_vae`'s VAE, the objective and the penalties that `config` names. Raises `Refusal` if they do not fit."""
-    compatibility.check_types(config["objective"], "objective")
+    check_types(config["objective"], "objective")
     vae = compose_vae(config, space)
     with building("objective"):
         objective = instantiate(config["objective"], _convert_="all")
@@ -87,7 +88,7 @@ def compose(config: Mapping, space: Real) -> tuple[VAE, Any, nn.ModuleDict]:
     compatibility.check_objective(objective, vae, chosen)
     penalties = nn.ModuleDict()
     for name, each in chosen.items():
-        compatibility.check_types(each, f"penalty.{name}")
+        check_types(each, f"penalty.{name}")
         penalty = part(each)
         compatibility.check_penalty(name, penalty.func, vae, compiled=config.get("compile", False))
         with building("penalty"):

@@ -1,0 +1,68 @@
+"""Refuses a setting whose value is not of the type that its part says it takes, by the hints of its constructor."""
+
+import re
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from vaekit.refusal import Refusal
+
+PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
+
+
+def check_types(node: Any, key: str) -> None:
+    """Raise `Refusal` for the first value below the configuration's `node` that its `_target_` does not take."""
+    if not isinstance(node, Mapping):
+        return
+    # with ${..lr} as it is
+    written: Any = OmegaConf.to_container(node) if isinstance(node, DictConfig) else node
+    types = _types(node["_target_"]) if "_target_" in node else {}
+    for name, value in node.items():
+        if name in types:
+            link = re.fullmatch(r"\$\{(\.+)([\w.]+)\}", str(written[name]))  # then the user writes it further up
+            place = ".".join([*key.split(".")[: 1 - len(link[1]) or None], link[2]]) if link else f"{key}.{name}"
+            check_type(place, value, types[name])
+        check_types(value, f"{key}.{name}")
+
+
+def check_type(key: str, value: Any, hint: Any) -> None:
+    """Raise `Refusal` unless the plain `value` is one of `hint`."""
+    if not fits(value, hint):
+        raise Refusal(f"Got {key}={value}, expected {spell(hint)}; leave it out for what fits.")
+
+
+def _types(target: str) -> dict[str, Any]:
+    try:
+        call = get_object(target)
+        return get_type_hints(getattr(call, "__init__") if isinstance(call, type) else call)  # noqa: B009
+    except Exception:  # what does not say its types is simply tried
+        return {}
+
+
+def spell(hint: Any) -> str:
+    """A type in words; "" for one that only the part itself can judge."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return " or ".join(filter(None, map(spell, args)))
+    if origin is Literal:
+        return f"one of {', '.join(map(str, args))}"
+    if origin in (list, tuple, Sequence):
+        return f"a list, each entry {spell(args[0])}" if spell(args[0]) else "a list"
+    return PLAIN.get(hint, "")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether `value` is of a type that can be spelt, or `hint` cannot."""
+    origin, args = get_origin(hint), get_args(hint)
+    if isinstance(value, Mapping) or not spell(hint):
+        return True
+    if origin in (Union, UnionType):
+        return any(fits(value, arg) for arg in args if spell(arg))
+    if origin is Literal:
+        return value in args
+    if origin in (list, tuple, Sequence):
+        return isinstance(value, Sequence) and not isinstance(value, str) and all(fits(v, args[0]) for v in value)
+    return type(value) is hint or (hint is float and type(value) is int)
