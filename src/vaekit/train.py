@@ -91,6 +91,12 @@ def run(config: DictConfig) -> float | None:
                 logger.log_hyperparams(plain)
             trainer.fit(training, datamodule, ckpt_path=checkpoint)
             return finish(folder, trainer, training, datamodule, config["optimized_metric"])
+        except SystemExit:
+            if trainer.interrupted and trainer.is_global_zero:  # by Ctrl-C, of which Lightning says nothing here
+                last = folder / "checkpoints" / "last.ckpt"
+                on = f"to go on, repeat it with ckpt_path={last}" if last.is_file() else "no epoch was finished"
+                console.print(f"Interrupted; {on}.", soft_wrap=True)
+            raise
         except MisconfigurationException as error:
             raise Refusal(f"Lightning cannot train like this: {error} Change trainer.* or callbacks.*.") from error
         finally:

@@ -47,7 +47,8 @@ def test_gradients_are_those_of_the_plain_model(space, words, precision):
     plain, compiled = gradients(vae.forward), gradients(torch.compile(vae.forward, dynamic=False))
     assert plain.keys() == compiled.keys()
     largest = max(float(each.norm()) for each in plain.values())
-    share = 0.3 if precision == "bfloat16" else 0.01  # a flow amplifies how z was rounded
+    rounded = 0.3 if "prior=flow" in words else 0.1  # a flow amplifies how z was rounded
+    share = rounded if precision == "bfloat16" else 0.01
     for name, gradient in plain.items():
         apart = float((gradient - compiled[name]).norm())
         bound = share * float(gradient.norm()) + 1e-3 * largest

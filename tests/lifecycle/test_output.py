@@ -1,6 +1,8 @@
 """What a run prints, where it writes."""
 
 import os
+import signal
+import time
 from pathlib import Path
 
 
@@ -31,3 +33,14 @@ def test_the_folder_of_a_run(train):
     assert os.readlink("outputs/latest") == "day/run1"
     assert train("latents.dim=0").code == 1
     assert os.readlink("outputs/latest") == "day/run1"
+
+
+def test_a_run_that_is_interrupted_says_how_to_go_on(start, here):
+    process = start("trainer.max_epochs=100000", "hydra.run.dir=run")
+    last = here / "run" / "checkpoints" / "last.ckpt"
+    while not last.is_file() and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and "Traceback" not in err
+    assert out.splitlines()[-1] == f"Interrupted; to go on, repeat it with ckpt_path={last}."
