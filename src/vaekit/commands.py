@@ -80,6 +80,13 @@ def job_folder(sweep: str, number: int, overrides: Sequence[str]) -> str:
     return done.name if done else f"{number}_{name}".rstrip("_")
 
 
+def wandb_run(ckpt_path: str | None, folder: str) -> str | None:
+    """The name of the W&B run that the run in `folder` left, if it is resumed; W&B's folders are run-<time>-<name>."""
+    left = sorted(Path(folder).glob("wandb/*run-*"), key=os.path.getmtime) if ckpt_path else []
+    return re.sub(r".*run-\d+_\d+-", "", left[-1].name) if left else None
+
+
+OmegaConf.register_new_resolver("wandb_run", wandb_run, replace=True)
 OmegaConf.register_new_resolver(
     "run_folder", lambda ckpt_path: run_folder(ckpt_path, os.environ["VAEKIT_STAMP"]), replace=True
 )

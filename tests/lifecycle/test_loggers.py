@@ -73,6 +73,18 @@ def test_all_loggers_at_once(train, monkeypatch):
     assert pictures == ["reconstructions", "samples"]
 
 
+def test_a_resumed_run_goes_on_in_its_own_wandb_run(train, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    assert train("logger=wandb", folder="run").code == 0
+    assert train("logger=wandb", "ckpt_path=run/checkpoints/last.ckpt", epochs=2).code == 0
+    assert train("logger=wandb", folder="other").code == 0
+    names = {folder: [path.name.split("-", 3)[-1] for path in Path(folder).glob("wandb/offline-run-*")]
+             for folder in ("run", "other")}  # fmt: skip
+    first, second = names["run"]
+    assert first == second != names["other"][0]
+
+
 def test_wandb_without_an_account_is_refused_and_does_not_ask(train_apart, here):
     done = train_apart("logger=wandb", HOME=str(here))
     assert done.code == 1
