@@ -45,14 +45,14 @@ def run_job(config: DictConfig) -> float | None:
 
 
 def changed_parts(folder: Path, config: DictConfig) -> list[str]:
-    """The parts of `config` that the run in `folder` had otherwise; none if there is no run."""
+    """The parts of `config` that the run in `folder` had otherwise, how it is logged apart; none if there is no run."""
     if not (folder / "config.yaml").is_file():
         return []
     before = yaml.safe_load((folder / "config.yaml").read_text()) or {}  # a full disk may have left it empty
     moved = OmegaConf.merge(config, {"run_dir": before.get("run_dir")})  # a sweep's folder may have been
     now: Any = yaml.safe_load(yaml.safe_dump(OmegaConf.to_container(moved, resolve=True)))
     before["ckpt_path"] = now["ckpt_path"]  # where it went on
-    return [part for part in {**before, **now} if part != "space" and before.get(part) != now.get(part)]
+    return [part for part in {**before, **now} if part not in ("space", "logger") and before.get(part) != now.get(part)]
 
 
 def clear(folder: Path) -> None:

@@ -69,6 +69,8 @@ def test_a_sweep_that_has_grown_trains_what_is_new(train, trained):
 
 
 def test_a_job_that_was_interrupted_goes_on_where_it_was(train, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
     step, steps = Training.training_step, []
 
     def until_it_breaks(self, batch, batch_idx):
@@ -78,16 +80,16 @@ def test_a_job_that_was_interrupted_goes_on_where_it_was(train, monkeypatch):
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(Training, "training_step", until_it_breaks)
-    broken = train(*SWEEP, "seed=1", epochs=3)
+    broken = train(*SWEEP, "seed=1", "logger=wandb", epochs=3)
     assert broken.code == 1 and summary()[0]["status"] == "failed" and "disk is full" in summary()[0]["error"]
     assert not summary()[0]["test/nll"]
-    again = train(*SWEEP, "seed=1", epochs=3)
+    again = train(*SWEEP, "seed=1", "logger=wandb", epochs=3)
     assert again.code == 0, again.err
     assert "goes on from its last checkpoint" in again.out
     assert steps == [*range(15), *range(11, 33)]
     assert train("seed=1", folder="whole", epochs=3).code == 0
     assert metrics(job("seed=1")) == metrics("whole")
-    assert train(*SWEEP, "seed=1", epochs=3).out.count("is finished already") == 1
+    assert train(*SWEEP, "seed=1", "logger=wandb", epochs=3).out.count("is finished already") == 1
 
 
 def test_another_configuration_is_never_passed_off_as_finished(train, trained, here):
