@@ -77,14 +77,14 @@ def test_synthetic_digits_teach_a_classifier(digits_by_conv):
 
 
 def test_a_prior_of_codes_draws_digits(tmp_path):
-    """50 minutes: docs/codes.md."""
+    """75 minutes. docs/codes.md: .047 and .044 below real digits."""
     words = ("model=vq_vae", "data=mnist", "data.binarize=none", "likelihood=discretized_logistic")
     words += ("posterior.codes=64", "trainer.max_epochs=25", "optimizer.lr=2e-3", "optimizer/decay=cosine")
     run = train(tmp_path / "run", *words, "trainer.precision=bf16-mixed", "evaluation.num_samples=1", small=())
     fitted = tmp_path / "fitted"
-    use(run, "fit_prior", "prior=autoregressive", "task.epochs=16", "task.lr=2e-3", f"task.folder={fitted}")
-    found = use(fitted, "sample", "task.quality=true")["samples"]
-    assert found["precision"] > 0.74 and found["recall"] > 0.81
+    use(run, "fit_prior", "prior=autoregressive", "task.epochs=30", "task.lr=2e-3", f"task.folder={fitted}")
+    found = use(fitted, "sample", "task.quality=true", "task.temperature=0.92")
+    assert all(found["samples"][each] > found["real"][each] - 0.06 for each in ("precision", "recall"))
 
 
 def test_exported_files_agree_with_the_module(digits_by_conv, tmp_path):
