@@ -37,6 +37,6 @@ def _draw_examples(figures: Path, vae: VAE, x: Tensor, known: Tensor | None) -> 
     shown.write(figures / "samples", samples, 8)
     pairs = torch.stack([x[:32], vae.reconstruct(x[:32], condition=None if known is None else known[:32])], 1)
     shown.write(figures / "reconstructions", pairs.flatten(0, 1), 8)
-    n = min(8, len(x) // 2)
-    walks = vae.interpolate(x[:n], x[n : 2 * n], steps=10, condition=None if known is None else known[:n])
-    shown.write(figures / "interpolations", walks.flatten(0, 1), 10)
+    if n := min(8, len(x) // 2):  # of one example there is no way to another
+        walks = vae.interpolate(x[:n], x[n : 2 * n], steps=10, condition=None if known is None else known[:n])
+        shown.write(figures / "interpolations", walks.flatten(0, 1), 10)

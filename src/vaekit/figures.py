@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from vaekit.spaces import Image
 
@@ -83,8 +84,7 @@ def save_latent_map(
     centred = z.float().cpu() - z.float().cpu().mean(0)
     if centred.shape[1] > 2:
         centred = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
-    elif centred.shape[1] == 1:
-        centred = torch.cat([centred, torch.zeros_like(centred)], 1)
+    centred = functional.pad(centred, (0, 2 - centred.shape[1]))  # of one example, or of one dimension
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(figsize=(6, 5))
     colours = None if label is None else label.cpu().reshape(len(label), -1)[:, 0]

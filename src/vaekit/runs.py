@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from hydra.utils import get_object
 from torch import nn, optim
@@ -59,7 +60,7 @@ def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
         return
     link = outputs / f".latest-{os.getpid()}"
     link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(folder, outputs), target_is_directory=True)
+    link.symlink_to(os.path.relpath(folder.resolve(), outputs.resolve()), target_is_directory=True)
     link.replace(outputs / "latest")
 
 
@@ -98,19 +99,29 @@ def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
             f"ckpt_path={ckpt_path} leads to no checkpoint in a run's folder; give a file such as "
             f"ckpt_path={newest}, or leave it out to train from the start."
         )
-    return found
+    return found.resolve()  # `latest` may come to be another run's
 
 
 def check_resumption(checkpoint: Path, config: dict[str, Any], space: spaces.Real) -> None:
-    """Raise `Refusal` if the run that wrote `checkpoint` is of another model than `config`, or has another optimiser.
+    """Raise `Refusal` if the run that wrote `checkpoint` is of another model than `config`, or has another optimiser,
+    and for a damaged one.
 
     Its optimiser would be restored whatever `config` says; how long it trains, on what and how it is logged may change.
     """
     folder = checkpoint.parent.parent
+    try:
+        torch.load(checkpoint, map_location="meta", weights_only=True)
+    except Exception as error:  # as many kinds as there are ways to break a file
+        raise Refusal(
+            f"{checkpoint} is damaged ({_reason(error)}); go on from another, best.ckpt beside it for example, or "
+            "leave ckpt_path out to train from the start."
+        ) from error
     if not (folder / "config.yaml").is_file():
         return
     before, now = yaml.safe_load((folder / "config.yaml").read_text()), yaml.safe_load(describe(config, space))
     fixed = ("space", "network", "posterior", "prior", "latents", "likelihood", "condition", "penalty", "optimizer")
+    if not isinstance(before, dict) or "space" not in before:  # which is written last
+        raise Refusal(f"{folder}/config.yaml is damaged; delete it, and nothing is compared before the run goes on.")
     if changed := [part for part in fixed if before.get(part) != now[part]]:
         overrides = folder / ".hydra" / "overrides.yaml"
         given = yaml.safe_load(overrides.read_text()) if overrides.is_file() else []

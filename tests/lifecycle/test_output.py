@@ -35,6 +35,14 @@ def test_the_folder_of_a_run(train):
     assert os.readlink("outputs/latest") == "day/run1"
 
 
+def test_of_one_test_row_there_is_no_way_to_another(train):
+    done = train("data.test=1", folder="run")
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in Path("run/figures").iterdir()) == [
+        "latent_map.png", "learning_curves.png", "reconstructions.png", "samples.png"
+    ]  # fmt: skip
+
+
 def test_a_run_that_is_interrupted_says_how_to_go_on(start, here):
     process = start("trainer.max_epochs=100000", "hydra.run.dir=run")
     last = here / "run" / "checkpoints" / "last.ckpt"

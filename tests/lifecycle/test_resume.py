@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -127,6 +128,29 @@ def test_a_checkpoint_that_is_not_there_is_refused_and_nothing_is_made(train, he
     assert done.code == 1
     assert "leads to no checkpoint" in done.err and "Traceback" not in done.err
     assert [path.name for path in here.iterdir()] == ["loose.ckpt"]
+
+
+def test_a_run_resumed_through_latest_stays_where_it_is(train):
+    assert train().code == 0
+    done = train("ckpt_path=outputs/latest/checkpoints/last.ckpt", epochs=2)
+    assert done.code == 0, done.err
+    assert os.readlink("outputs/latest") == "day/run0" and Path("outputs/latest/metrics.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "message"),
+    [
+        ("checkpoints/last.ckpt", 1, "last.ckpt is damaged"),
+        ("checkpoints/last.ckpt", 20_000, "last.ckpt is damaged"),
+        ("config.yaml", 200, "config.yaml is damaged; delete it"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(train, name, kept, message):
+    assert train(folder="run").code == 0
+    damaged = Path("run", name)
+    damaged.write_bytes(damaged.read_bytes()[:kept])
+    done = train("ckpt_path=run/checkpoints/last.ckpt", epochs=2)
+    assert done.code == 1 and message in done.err and "Traceback" not in done.err
 
 
 def test_half_a_checkpoint_never_bears_its_name(here, monkeypatch):
