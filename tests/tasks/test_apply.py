@@ -138,6 +138,13 @@ def test_settings_of_the_data_can_be_changed(vectors_run, apply, tmp_path):
     assert len((run / "tasks/score/scores.csv").read_text().splitlines()) == 1 + 25
 
 
+@pytest.mark.parametrize("word", ["data.validation=0.5", "data.test=0.9", "data.seed=9"])
+def test_rows_that_the_run_has_seen_stay_apart_from_those_it_has_not(applied, apply, word):
+    run, *_ = applied
+    code, printed = apply(f"run={run}", "task=score", word, "device=cpu")
+    assert code == 1 and "trained on" in refused(printed)
+
+
 def refused(printed):
     assert "Traceback" not in printed
     assert "Set the environment" in printed

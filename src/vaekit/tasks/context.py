@@ -48,7 +48,7 @@ class Context:
     def data(self) -> DataModule:
         """The run's data, read on first use, with all labels, those too that training did not see.
 
-        Raises `Refusal` for an unknown setting, or data of another space.
+        Raises `Refusal` for an unknown setting, another split of the run's own files, or data of another space.
         """
         module = dict(self.config["data"]["module"], eval_batch_size=self.batch_size, labels=None)
         module["source"] = source = dict(module["source"])
@@ -58,6 +58,12 @@ class Context:
                 known = ", ".join(sorted(settings))
                 raise Refusal(f"data.{name} is no setting of this run's data; use one of {known}.")
             settings[name][name] = value
+        split = self.changes.keys() & {"test", "validation", "seed"}
+        if split and not self.changes.keys() & source.keys():
+            raise Refusal(
+                f"data.{min(split)} would mix rows that the run was trained on with those that it has not seen; "
+                "leave it out, or train again with it."
+            )
         data: DataModule = instantiate(module)
         if data.space != self.vae.space:
             raise Refusal(

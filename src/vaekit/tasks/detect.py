@@ -140,7 +140,7 @@ def _in_order(data: DataModule, part: Part, normal: Labels) -> Batches:
     if len(rows.indices) < 10:
         raise Refusal(
             f"There are {len(rows.indices)} normal {part} rows, expected at least 10; "
-            f"name labels that they have by task.normal, or set data.validation=0.2."
+            "name labels that they have by task.normal, or train again with data.validation=0.2."
         )
     return rows
 
