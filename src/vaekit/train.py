@@ -116,7 +116,10 @@ def quiet() -> None:
 
 
 def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any, optimized: str) -> float | None:
-    """Test the best weights and leave everything that a run's folder holds."""
+    """Test the best weights and leave everything that a run's folder holds; of a try of one batch, nothing."""
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        trainer.test(training, datamodule, verbose=False)
+        return None
     kept = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
     best = next((each.best_model_path for each in kept if each.monitor), "")
     shards.gather(trainer, training)

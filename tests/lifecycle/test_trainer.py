@@ -95,9 +95,10 @@ def test_no_epochs_gives_an_untrained_model(train):
 
 
 def test_a_fast_run_of_one_batch(train):
-    done = train("trainer.fast_dev_run=true", folder="run")
+    done = train("trainer.fast_dev_run=true")
     assert done.code == 0, done.err
-    assert not Path("run/checkpoints").exists()
+    assert {path.name for path in Path("outputs/day/run0").iterdir()} <= {".hydra", "config.yaml"}
+    assert not Path("outputs/latest").exists()
 
 
 def test_densities_stay_exact_under_bf16(train, monkeypatch):
