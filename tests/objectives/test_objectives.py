@@ -1,5 +1,7 @@
 """Bounds and gradient estimators: identities between them, and each gradient against autograd."""
 
+import math
+
 import pytest
 import torch
 
@@ -7,6 +9,9 @@ from helpers import BINARY, SMALL, build, examples
 from vaekit.batch import Batch
 from vaekit.objectives.elbo import ELBO
 from vaekit.objectives.iwae import IWAE
+from vaekit.objectives.piwae import PIWAE
+from vaekit.objectives.reweighted_wake_sleep import ReweightedWakeSleep
+from vaekit.objectives.vimco import VIMCO, without_each
 from vaekit.refusal import Refusal
 from vaekit.schedules.linear import Linear
 from vaekit.schedules.schedule import at
@@ -106,6 +111,54 @@ def test_gradient_of_the_posterior_is_the_papers(vae, batch, name):
         IWAE(4, name)(terms(vae, batch, 4), None).sum(), [*vae.encoder.parameters(), *vae.latents.parameters()]
     )
     torch.testing.assert_close(ours, reference(vae, batch, 4, name))
+
+
+def loose(log_w):
+    """The weights of MIWAE(2, 2), by the groups' own normalisation."""
+    return log_w.unflatten(0, (2, 2)).softmax(0).flatten(0, 1) / 2
+
+
+PATH_AND_SCORE = {  # what each estimator multiplies the path through z of log p(x, z) / q(z | x) by, and log q's score
+    "stl": (lambda log_w: log_w.softmax(0), lambda log_w: 0 * log_w),
+    "dreg": (lambda log_w: log_w.softmax(0).square(), lambda log_w: 0 * log_w),
+    "piwae": (loose, lambda log_w: -loose(log_w)),
+    "reweighted_wake_sleep": (lambda log_w: 0 * log_w, lambda log_w: log_w.softmax(0)),
+    "vimco": (
+        lambda log_w: 0 * log_w,
+        lambda log_w: log_w.logsumexp(0) - math.log(4) - without_each(log_w) - log_w.softmax(0),
+    ),
+}
+ESTIMATORS = {
+    "stl": IWAE(4, "stl"),
+    "dreg": IWAE(4, "dreg"),
+    "piwae": PIWAE(2, 2),
+    "reweighted_wake_sleep": ReweightedWakeSleep(4),
+    "vimco": VIMCO(4),
+}
+
+
+@pytest.mark.parametrize("posterior", ["gaussian", "planar", "flow"])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_gradients_of_path_and_score_are_right_whatever_a_posterior_remembers_of_its_draw(name, posterior):
+    """By the chain rule, with z cut off from what drew it."""
+    narrow = ("posterior.flow.hidden_features=[8]", "posterior.context=4") if posterior == "flow" else ()
+    vae = build(BINARY, "model=mlp_vae", "network.hidden=[]", "latents.dim=2", f"posterior={posterior}", *narrow)[0]
+    weights = [*vae.double().latents.parameters()]
+    with torch.no_grad():
+        for p in weights:
+            p.add_(0.05 * torch.randn_like(p))
+    batch = examples(BINARY, 3, dtype=torch.float64)
+    drawn = terms(vae, batch, 4)
+    (step,) = drawn.steps
+    z = step.z.detach().requires_grad_()
+    log_q = step.q.log_prob(z)
+    log_w = vae.likelihood(z).log_prob(batch.x) + step.p.log_prob(z) - log_q
+    path, score = (factor(log_w.detach()) for factor in PATH_AND_SCORE[name])
+    (slope,) = torch.autograd.grad((path * log_w).sum(), z, retain_graph=True)
+    through_z = torch.autograd.grad(step.z, weights, slope, retain_graph=True)
+    at_fixed_z = torch.autograd.grad((score * log_q).sum(), weights, retain_graph=True)
+    expected = torch.cat([-(a + b).flatten() for a, b in zip(through_z, at_fixed_z, strict=True)])
+    torch.testing.assert_close(gradient(ESTIMATORS[name](drawn, None).sum(), weights), expected)
 
 
 @pytest.mark.parametrize("name", GRADIENTS)

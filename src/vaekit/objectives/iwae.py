@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from vaekit.objectives.weights import log_mean_exp, refuse_below_one, scale_gradient, with_gradient_of
+from vaekit.objectives.weights import log_mean_exp, refuse_below_one, with_gradient_of, with_scaled_path
 from vaekit.refusal import Refusal
 from vaekit.terms import Terms
 
@@ -39,7 +39,6 @@ class IWAE:
         if self.gradient == "standard":
             return -bound
         weights = terms.log_w.detach().softmax(0)
-        if self.gradient == "dreg":
-            # what reaches the posterior through z is weighted a second time; likelihood and prior are not
-            scale_gradient(terms.steps[0].z, weights)
-        return -with_gradient_of(bound, (weights * (terms.log_w + terms.score)).sum(0))
+        # dreg: what reaches the posterior through z is weighted a second time; likelihood and prior are not
+        log_w = with_scaled_path(terms, weights) if self.gradient == "dreg" else terms.log_w
+        return -with_gradient_of(bound, (weights * (log_w + terms.score)).sum(0))

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from vaekit.objectives.weights import log_mean_exp, refuse_below_one, scale_gradient, with_gradient_of
+from vaekit.objectives.weights import log_mean_exp, refuse_below_one, with_gradient_of, with_scaled_path
 from vaekit.terms import Terms
 
 
@@ -32,7 +32,6 @@ class PIWAE:
         loose = groups.softmax(0).flatten(0, 1) / self.outer
         # loose / tight, which is the same for all samples of a group; bounded where a group weighs nothing at all
         ratio = (log_w.logsumexp(0) - groups.logsumexp(0) - math.log(self.outer)).clamp_max(50).exp()
-        scale_gradient(terms.steps[0].z, ratio.repeat(self.inner, 1))
-        # through z the posterior now hears `loose`; its score, which z does not carry, is set right beside
-        surrogate = tight * terms.log_w + (loose - tight) * terms.score * -1
+        # through z the posterior hears `loose`; its score, which z does not carry, is set right beside
+        surrogate = tight * with_scaled_path(terms, ratio.repeat(self.inner, 1)) + (loose - tight) * terms.score * -1
         return -with_gradient_of(log_mean_exp(terms.log_w), surrogate.sum(0))

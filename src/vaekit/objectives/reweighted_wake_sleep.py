@@ -1,8 +1,9 @@
 """Learning without a reparameterised posterior."""
 
+import torch
 from torch import Tensor
 
-from vaekit.objectives.weights import log_mean_exp, refuse_below_one, scale_gradient, with_gradient_of
+from vaekit.objectives.weights import log_mean_exp, refuse_below_one, with_gradient_of, with_scaled_path
 from vaekit.terms import Terms
 
 
@@ -26,7 +27,7 @@ class ReweightedWakeSleep:
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
         """The loss of each example in nats, `[B]`."""
         weights = terms.log_w.detach().softmax(0)
-        scale_gradient(terms.steps[0].z, weights.new_zeros(()).expand_as(weights))
+        log_w = with_scaled_path(terms, torch.zeros_like(weights))
         # log_w holds -log q, whose score `terms.score` takes back; a second helping makes it +log q
-        surrogate = weights * (terms.log_w + 2 * terms.score)
+        surrogate = weights * (log_w + 2 * terms.score)
         return -with_gradient_of(log_mean_exp(terms.log_w), surrogate.sum(0))

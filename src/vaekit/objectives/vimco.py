@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from vaekit.objectives.weights import log_mean_exp, refuse_below_one, scale_gradient, with_gradient_of
+from vaekit.objectives.weights import log_mean_exp, refuse_below_one, with_gradient_of, with_scaled_path
 from vaekit.refusal import Refusal
 from vaekit.terms import Terms
 
@@ -32,8 +32,7 @@ class VIMCO:
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
         """The loss of each example in nats, `[B]`."""
         log_w = terms.log_w.detach()
-        scale_gradient(terms.steps[0].z, log_w.new_zeros(()).expand_as(log_w))
-        bound = log_mean_exp(terms.log_w)
+        bound = log_mean_exp(with_scaled_path(terms, torch.zeros_like(log_w)))
         owed = bound.detach() - without_each(log_w)
         return -with_gradient_of(bound, bound + (owed * terms.score).sum(0))
 

@@ -5,6 +5,7 @@ import math
 from torch import Tensor
 
 from vaekit.refusal import Refusal
+from vaekit.terms import Terms, posterior
 
 
 def log_mean_exp(x: Tensor) -> Tensor:
@@ -24,7 +25,15 @@ def with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:
     return value.detach() + surrogate - surrogate.detach()
 
 
-def scale_gradient(z: Tensor, factor: Tensor) -> None:
-    """Multiply what reaches the posterior through z `[K, B, ...]` by `factor` `[K, B]`; nothing else is touched."""
-    if z.requires_grad:
-        z.register_hook(lambda grad: grad * factor.reshape(*factor.shape, *[1] * (grad.dim() - 2)))
+def with_scaled_path(terms: Terms, factor: Tensor) -> Tensor:
+    """`terms.log_w`, of whose gradient what reaches the posterior through z is multiplied by `factor` `[K, B]`.
+
+    For towers of height one. log q is scored anew, at a view of z: a flow that recognises its own draw answers with
+    what it remembers, whose gradient goes around z.
+    """
+    (step,) = terms.steps
+    z = step.z
+    if not z.requires_grad:
+        return terms.log_w
+    z.register_hook(lambda grad: grad * factor.reshape(*factor.shape, *[1] * (grad.dim() - 2)))
+    return terms.log_px + terms.log_pz[0] - posterior(step).log_prob(z.view_as(z))
