@@ -267,6 +267,19 @@ def test_spectral_is_the_sum_of_the_largest_singular_values(network):
     torch.testing.assert_close(penalty.right, kept, rtol=0, atol=0)
 
 
+def test_spectral_sees_a_layer_that_starts_at_zero():
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
+    penalty, weight = Spectral(vae), vae.latents.levels[0].posterior.head.weight
+    learned = weight.detach().clone()
+    torch.nn.init.zeros_(weight)
+    penalty(None, vae, None)
+    with torch.no_grad():
+        weight.copy_(learned)
+    for _ in range(300):
+        value = penalty(None, vae, None)
+    torch.testing.assert_close(value, sum(torch.linalg.matrix_norm(each, 2) for each in matrices(vae)))
+
+
 # Images ---------------------------------------------------------------------------------------------------------------
 
 

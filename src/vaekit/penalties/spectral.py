@@ -36,7 +36,10 @@ class Spectral(Penalty):
             with torch.no_grad():
                 parts = self.right.split([each.shape[1] for each in weights])
                 left = [normalize(each @ v, dim=0) for each, v in zip(weights, parts, strict=True)]
-                right = [normalize(u @ each, dim=0) for each, u in zip(weights, left, strict=True)]
+                right = [
+                    torch.where(u.any(), normalize(u @ each, dim=0), v)  # a layer of zeros keeps its start
+                    for each, u, v in zip(weights, left, parts, strict=True)
+                ]
                 if self.training:
                     self.right = torch.cat(right)
             return torch.stack([u @ each @ v for each, u, v in zip(weights, left, right, strict=True)]).sum()
