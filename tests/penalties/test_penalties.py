@@ -24,6 +24,7 @@ from vaekit.penalties.latent_norm import LatentNorm
 from vaekit.penalties.mmd import MMD, SCALES
 from vaekit.penalties.ms_ssim import EXPONENTS, MSSSIM
 from vaekit.penalties.mutual_information import MutualInformation
+from vaekit.penalties.penalty import prior_codes
 from vaekit.penalties.perceptual import Perceptual
 from vaekit.penalties.sliced_wasserstein import SlicedWasserstein
 from vaekit.penalties.spectral import Spectral, matrices
@@ -180,6 +181,12 @@ def test_mmd_is_zero_in_mean_where_the_codes_follow_the_prior_and_not_elsewhere(
     assert mmd(given(here + 1, here + 1, 50), None, None) > 0.3
     assert mmd(given(here, here + 0.1, 50), None, None) > 0.3
     assert mmd(given(here[:1], here[:1] + 1), None, None).isfinite()
+
+
+def test_codes_of_a_conditional_prior_are_those_of_each_row():
+    p = Independent(Normal(LOC, 1e-3), 1)
+    terms = Terms(Batch(LOC), [Step(torch.zeros(3, *LOC.shape), p, p)], None, torch.zeros(3, len(LOC)))
+    torch.testing.assert_close(prior_codes(terms), LOC.expand(3, -1, -1), atol=0.01, rtol=0)
 
 
 def test_sliced_wasserstein_is_the_best_assignment_along_each_line():

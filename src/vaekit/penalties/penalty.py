@@ -39,4 +39,5 @@ def codes(terms: Terms) -> Tensor:
 def prior_codes(terms: Terms) -> Tensor:
     """As many draws from the prior, flat: `[K, B, D]`. No gradient reaches a learned prior through them."""
     (step,) = terms.steps
-    return step.p.sample(step.z.shape[:2]).flatten(2)
+    p = step.p  # a conditional one is of each row already
+    return p.sample(step.z.shape[: 2 - len(p.batch_shape)]).flatten(2)
