@@ -183,6 +183,13 @@ def test_mmd_is_zero_in_mean_where_the_codes_follow_the_prior_and_not_elsewhere(
     assert mmd(given(here[:1], here[:1] + 1), None, None).isfinite()
 
 
+def test_mmd_of_a_single_row_says_nothing():
+    z, other = torch.randn(2, 3, 1, 4).requires_grad_().unbind()
+    distance = MMD(None).distance(z, other)
+    assert distance == 0
+    assert not torch.autograd.grad(distance, z)[0].any()
+
+
 def test_codes_of_a_conditional_prior_are_those_of_each_row():
     p = Independent(Normal(LOC, 1e-3), 1)
     terms = Terms(Batch(LOC), [Step(torch.zeros(3, *LOC.shape), p, p)], None, torch.zeros(3, len(LOC)))

@@ -37,6 +37,8 @@ class MMD(Penalty):
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """The estimate for two sets of draws `[K, B, D]`, averaged over K."""
+        if a.shape[1] == 1:  # no pair within either set
+            return 0 * a.sum()
         within = off_diagonal_mean(self.similarity(a, a)) + off_diagonal_mean(self.similarity(b, b))
         return within - 2 * self.similarity(a, b).mean()
 
@@ -51,4 +53,4 @@ class MMD(Penalty):
 def off_diagonal_mean(k: Tensor) -> Tensor:
     """The mean of `[K, B, B]` without the diagonals."""
     pairs = k.shape[0] * k.shape[1] * (k.shape[1] - 1)
-    return (k.sum() - k.diagonal(dim1=1, dim2=2).sum()) / max(pairs, 1)
+    return (k.sum() - k.diagonal(dim1=1, dim2=2).sum()) / pairs
