@@ -253,6 +253,13 @@ def test_the_gradient_is_known_without_gradients_and_moves_the_encoder_too():
     assert all(p.grad.abs().sum() > 0 for p in (vae.encoder.body[1].weight, vae.likelihood.network.body[1].weight))
 
 
+def test_the_gradient_is_that_along_the_levels_which_x_hears():
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL, "latents=ladder", "latents.levels=2", "latents.stacked=true")
+    norm = Gradient(vae)(vae(examples(BINARY, 5)), vae, None)
+    norm.backward()
+    assert norm > 0 and vae.likelihood.network.body[1].weight.grad.any()
+
+
 def test_weights_and_codes(linear):
     vae, weight = linear
     terms = vae(Batch(torch.randn(5, 6, dtype=torch.float64)), 3)

@@ -25,5 +25,6 @@ class Gradient(Penalty):
             zs = [step.z.clone() if step.z.requires_grad else step.z.clone().requires_grad_() for step in terms.steps]
             x = vae.likelihood(vae.replay(zs, vae.of(terms.batch)).state).mean
             signs = torch.randint_like(x, 2) * 2 - 1
-            slopes = torch.autograd.grad(x, zs, signs, create_graph=True)
+            # zeros where x does not hear a level: in a stack only the lowest
+            slopes = torch.autograd.grad(x, zs, signs, create_graph=True, materialize_grads=True)
         return sum((slope.flatten(2).square().sum(-1).mean() for slope in slopes), x.new_zeros(()))
