@@ -1,13 +1,14 @@
 """Bounds and gradient estimators: identities between them, and each gradient against autograd."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from helpers import BINARY, SMALL, build, examples
 from vaekit.batch import Batch
-from vaekit.objectives.elbo import ELBO
+from vaekit.objectives.elbo import ELBO, shares
 from vaekit.objectives.iwae import IWAE
 from vaekit.objectives.piwae import PIWAE
 from vaekit.objectives.reweighted_wake_sleep import ReweightedWakeSleep
@@ -57,6 +58,12 @@ def test_validation_uses_the_final_value_of_a_schedule(vae, batch):
     torch.testing.assert_close(objective(drawn, 0.0), drawn.distortion)
     torch.testing.assert_close(objective(drawn, 5.0), drawn.distortion + drawn.rate)
     torch.testing.assert_close(objective(drawn, None), drawn.distortion + 2 * drawn.rate)
+
+
+def test_levels_whose_drawn_rate_is_negative_weigh_by_its_size():
+    levels = SimpleNamespace(steps=[SimpleNamespace(z=torch.zeros(1, 4, size)) for size in (2, 3)])
+    rates = torch.tensor([[-3.0, -1.0, 1.0, -2.0], [2.0, 1.0, 4.0, 3.0]])
+    torch.testing.assert_close(shares(levels, rates), shares(levels, rates.abs()))
 
 
 def test_iwae_of_one_sample_is_the_elbo_of_that_sample(vae, batch):

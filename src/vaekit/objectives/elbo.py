@@ -52,5 +52,5 @@ class ELBO:
 def shares(terms: Terms, rates: Tensor) -> Tensor:
     """What each level carries per dimension, over the mean of all levels: `[L, 1]`, for rates `[L, B]`."""
     sizes = rates.new_tensor([step.z[0, 0].numel() for step in terms.steps])
-    per_dimension = (rates.mean(1) + 0.01) / sizes  # a level of no rate costs a little
+    per_dimension = (rates.abs().mean(1) + 0.01) / sizes  # a drawn rate may be negative; none at all costs a little
     return (per_dimension / per_dimension.mean()).unsqueeze(1)
