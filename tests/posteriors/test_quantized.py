@@ -11,7 +11,9 @@ import torch.multiprocessing as mp
 
 from helpers import BINARY, build, build_all, examples, step
 from vaekit.compatibility import check_gradient
+from vaekit.posteriors.fsq import FSQ
 from vaekit.refusal import Refusal
+from vaekit.spaces import Codes
 
 MAP = ("model=vq_vae", "likelihood=bernoulli", "network.channels=[8,8]", "latents.dim=4", "posterior.codes=6")
 
@@ -174,6 +176,13 @@ def test_scalars_are_rounded_to_their_levels():
     exact = fsq.bound(fsq.space.points(fsq.head(vae.encoder(examples(BINARY, 50, dtype=torch.float64).x))))
     torch.testing.assert_close(fsq.space.points(drawn.z[0]), exact.round() / (fsq.levels // 2))
     assert torch.equal(drawn.p.index(drawn.z), drawn.q.indices.mode.unsqueeze(0))
+
+
+@pytest.mark.parametrize("levels", [2, 3, 1001, 1002, 5000])
+def test_rounding_ends_where_the_levels_end_however_many_they_are(levels):
+    fsq = FSQ((3,), Codes((1,)), [levels])
+    ends = fsq.bound(torch.tensor([[-100.0], [100.0]])).round() + levels // 2
+    assert ends.flatten().tolist() == [0, levels - 1]
 
 
 def test_the_likelihood_of_certain_codes_is_one_sum():

@@ -63,6 +63,7 @@ class FSQ(nn.Module):
 
     def bound(self, h: Tensor) -> Tensor:
         """`[..., D]` to where rounding gives as many whole numbers as there are levels, from -(L // 2) on."""
-        half = (self.levels - 1) * (1 + 1e-3) / 2  # a little beyond, so that both ends are reached
+        # a little beyond, so that both ends are reached, and never so far that another begins
+        half = torch.minimum((self.levels - 1) * (1 + 1e-3), self.levels - 0.5) / 2
         offset = (self.levels % 2 == 0) * 0.5
         return (h + (offset / half).atanh()).tanh() * half - offset
