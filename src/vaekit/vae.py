@@ -98,7 +98,8 @@ class VAE(nn.Module):
         """Draw z from the prior: z `[n, ...]`.
 
         temperature multiplies the prior's standard deviation: at every level, or one for each, top first. At 0 a level
-        gives its mean. Where no condition is given, one is drawn for each, as frequent as in training.
+        gives its mean, of codes the likeliest. Where no condition is given, one is drawn for each, as frequent as in
+        training.
         """
         if condition is None and self.needs_condition:
             assert self.condition is not None

@@ -78,6 +78,14 @@ def test_a_low_temperature_takes_the_likeliest():
     assert (tempered(p, 0.01).sample(torch.Size([50])) == likeliest).all()
 
 
+def test_temperature_0_takes_the_likeliest_of_each_given_those_before():
+    p = sequence()
+    cold = tempered(p, 0)
+    greedy = p.walk(50, lambda i, logits: logits.argmax(1))
+    assert torch.equal(cold.sample((50,)), greedy)
+    assert (cold.log_prob(greedy) == 0).all()
+
+
 def test_it_learns_which_codes_go_together():
     """Trained alone, it comes near the entropy of codes that determine each other."""
     torch.manual_seed(0)

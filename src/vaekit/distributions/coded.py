@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, constraints, kl_divergence, register_kl
 from torch.nn.functional import embedding
 
-from vaekit.distributions.temperature import tempered
+from vaekit.distributions.temperature import divided, tempered
 from vaekit.spaces import Codes
 
 
@@ -112,5 +112,4 @@ def _(d: Coded, temperature: float) -> Distribution:
 
 @tempered.register
 def _(d: Categorical, temperature: float) -> Distribution:
-    """Discrete choices have no deviation: their logits are divided by the temperature."""
-    return Categorical(logits=d.logits / temperature, validate_args=False)
+    return Categorical(logits=divided(d.logits, temperature), validate_args=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
 
-from vaekit.distributions.temperature import tempered
+from vaekit.distributions.temperature import divided, tempered
 
 CHUNK = 2**24  # logits at once
 
@@ -30,7 +30,7 @@ class Network(Protocol):
 class Sequence(Distribution):
     """p(n_1) p(n_2 | n_1) ... over the numbers `[*positions]`, in the order in which they lie in memory.
 
-    temperature: by which logits are divided.
+    temperature: by which logits are divided; at 0 each number is the likeliest, given those before it.
     """
 
     arg_constraints = {}
@@ -52,7 +52,7 @@ class Sequence(Distribution):
 
     def _log_prob(self, numbers: Tensor) -> Tensor:
         logits, _ = self.network(numbers.roll(1, 1))
-        log_p = (logits / self.temperature).log_softmax(-1)
+        log_p = divided(logits, self.temperature).log_softmax(-1)
         return log_p.gather(-1, numbers.unsqueeze(-1)).squeeze(-1).sum(1)
 
     @torch.no_grad()
@@ -62,7 +62,7 @@ class Sequence(Distribution):
         past, numbers = None, [torch.zeros(n, dtype=torch.long, device=device)]
         for i in range(self.event_shape.numel()):
             logits, past = self.network(numbers[-1].unsqueeze(1), past)
-            numbers.append(pick(i, logits[:, 0] / self.temperature))
+            numbers.append(pick(i, divided(logits[:, 0], self.temperature)))
         return torch.stack(numbers[1:], 1).unflatten(1, self.event_shape)
 
     def sample(self, sample_shape=torch.Size()) -> Tensor:

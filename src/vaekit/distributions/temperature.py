@@ -2,7 +2,9 @@
 
 from functools import singledispatch
 
+from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal
+from torch.nn.functional import one_hot
 
 from vaekit.distributions.flow import Flow, zuko
 from vaekit.distributions.mixture import EvenMixture
@@ -14,6 +16,13 @@ from vaekit.refusal import Refusal
 def tempered(d: Distribution, temperature: float) -> Distribution:
     """`d` with its standard deviation multiplied by `temperature`. Raises `Refusal` if it has none."""
     raise Refusal(f"{type(d).__name__} has no scale that temperature={temperature} could change; use temperature=1.")
+
+
+def divided(logits: Tensor, temperature: float) -> Tensor:
+    """Logits `[..., K]` of a choice, which has no deviation, at a temperature; at 0 the likeliest alone is left."""
+    if temperature == 0:
+        return one_hot(logits.argmax(-1), logits.shape[-1]).to(logits).log()
+    return logits / temperature
 
 
 @tempered.register
