@@ -1,4 +1,4 @@
-"""A second stage: the prior learns where a posterior puts its mass, and nothing else moves."""
+"""A second stage: the prior learns where a posterior puts its mass."""
 
 from torch import Tensor
 
@@ -7,7 +7,10 @@ from vaekit.terms import Terms
 
 
 class PriorOnly:
-    """-log p(z) at draws from the posterior (Dai and Wipf 2019, section 4).
+    """-log p(z) at draws from the posterior (Dai and Wipf 2019, section 4), which are held fixed.
+
+    Nothing moves but the prior and what it is made of: vamp and exemplar call the encoder, and move it with them.
+    task=fit_prior holds the encoder fixed for every prior.
 
     Cite: Bin Dai, David Wipf. Diagnosing and Enhancing VAE Models. In ICLR 2019. https://arxiv.org/abs/1903.05789
     """
