@@ -80,7 +80,7 @@ class Column:
                 row = int((there & ((values < 0) | (values != np.floor(values)))).argmax())
                 raise Refusal(
                     f"Row {row + 1}, column {self.name!r}: {cells[row]!r} is no count (0, 1, 2, ...); "
-                    f"use data.types={{{self.name}: real}}."
+                    f"use {typed(self.name, 'real')}."
                 )
             x = (np.log1p(values) if self.kind == "count" else self._ranked(values))[:, None]
         return np.where(there[:, None], x, 0).astype(np.float32), there
@@ -132,6 +132,11 @@ class Column:
         return [f"{value:.{self.decimals}f}" for value in values.round(self.decimals) + 0.0]  # + 0: no minus before 0
 
 
+def typed(name: str, kind: str) -> str:
+    """What to type for a column to be of another kind, or to be left out."""
+    return f"'data.types={{{name}:{kind}}}'"
+
+
 def numbers(cells: Sequence[str | None], name: str, kind: str, form: str) -> np.ndarray:
     """A number for each cell, `[n]` in double precision, NaN where it is missing: its logarithm where the column is
     positive, the seconds since 1970 where it is of dates. Raises `Refusal`, with the row, for what is none.
@@ -153,7 +158,7 @@ def numbers(cells: Sequence[str | None], name: str, kind: str, form: str) -> np.
             expected = {"positive": "a number above 0", "date": f"a date like {form}"}.get(kind, "a number")
             raise Refusal(
                 f"Row {row + 1}, column {name!r}: got {cell!r}, expected {expected}; "
-                f"correct it, or use data.types={{{name}: categorical}}."
+                f"correct it, or use {typed(name, 'categorical')}."
             ) from None
         if not math.isfinite(values[row]):
             raise Refusal(

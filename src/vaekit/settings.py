@@ -51,6 +51,8 @@ def spell(hint: Any) -> str:
         return f"one of {', '.join(map(str, args))}"
     if origin in (list, tuple, Sequence):
         return f"a list, each entry {spell(args[0])}" if spell(args[0]) else "a list"
+    if origin is Mapping:
+        return f"{{name:{spell(args[1]) or 'value'}}}"
     return PLAIN.get(hint, "")
 
 
@@ -65,4 +67,6 @@ def fits(value: Any, hint: Any) -> bool:
         return value in args
     if origin in (list, tuple, Sequence):
         return isinstance(value, Sequence) and not isinstance(value, str) and all(fits(v, args[0]) for v in value)
+    if origin is Mapping:
+        return False  # a mapping's own values are judged by the part
     return type(value) is hint or (hint is float and type(value) is int)

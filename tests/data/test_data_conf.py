@@ -7,6 +7,7 @@ from hydra.utils import instantiate
 
 from vaekit.data.module import DataModule
 from vaekit.refusal import Refusal
+from vaekit.settings import check_types
 from vaekit.spaces import Image, Real
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -103,6 +104,13 @@ def test_what_must_be_said_is_refused_when_it_is_not(composed):
     assert isinstance(raised.value.__cause__, Refusal)
     with pytest.raises(Exception, match=r"data\.path=rows\.npz"):
         instantiate(composed("data=arrays").data.module)
+
+
+def test_the_kinds_of_columns_are_typed_as_the_refusals_say(composed):
+    config = composed("data=table", "data.types={age:count,post code:ignore}")
+    assert config.data.source.types == {"age": "count", "post code": "ignore"}
+    with pytest.raises(Refusal, match=r"Got data.types=count, expected \{name:text\} or null"):
+        check_types(composed("data=table", "data.types=count").data, "data")
 
 
 def test_a_key_names_an_array(composed, tmp_path):

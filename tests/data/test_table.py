@@ -197,7 +197,7 @@ def test_labels_of_a_file_of_test_rows(tmp_path):
     [
         ("smoker", {}, "Got data.label=smoker, expected one of town, height, .*; use data.label=null"),
         ("smokes", {"smokes": "ignore"}, "Got data.label=smokes, expected one of town"),
-        ("height", {}, r"data.label=height is a positive column, of numbers.*data.types=\{height: categorical\}"),
+        ("height", {}, r"data.label=height is a positive column, of numbers.*'data.types=\{height:categorical\}'"),
         ("visits", {}, r"data.label=visits is a count column"),
         ("smokes", {name: "ignore" for name in PEOPLE if name != "smokes"}, "leave no column"),
     ],
@@ -221,9 +221,9 @@ def changed(name, row, cell):
         (PEOPLE, {"balance": "positive"}, r"Row \d+, column 'balance': got '-.*', expected a number above 0"),
         (PEOPLE, {"height": "count"}, "Row 1, column 'height': '.*' is no count"),
         (PEOPLE, {"town": "date"}, "Row 1, column 'town': got '.*', expected a date"),
-        (PEOPLE, {"town": "binary"}, "'town' has 3 different cells, not two"),
+        (PEOPLE, {"town": "binary"}, "'town' has 3 different cells, not two; use 'data.types={town:categorical}'"),
         (changed("height", 7, "inf"), {}, "Row 7, column 'height': got 'inf', expected a finite number"),
-        ({**PEOPLE, "height": ["?"] * N}, {}, "'height' has no cell that is not missing; use data.types={height: ign"),
+        ({**PEOPLE, "height": ["?"] * N}, {}, "'height' has no cell that is not missing; use 'data.types={height:ign"),
         ({**PEOPLE, "town": [f"${{oc.env:{i}}}" for i in range(N)]}, {}, "'town' holds"),
         ({**PEOPLE, "": PEOPLE["town"]}, {}, "the column name '' is empty or there twice"),
     ],
@@ -234,7 +234,7 @@ def test_columns_that_are_none_are_refused(tmp_path, columns, types, sentence):
 
 
 def test_an_identifier_is_refused():
-    with pytest.raises(Refusal, match=r"2,000 different cells.*data\.types=\{id: ignore\}"):
+    with pytest.raises(Refusal, match=r"2,000 different cells.*'data\.types=\{id:ignore\}'"):
         infer("id", [f"id-{i}" for i in range(2000)])
 
 

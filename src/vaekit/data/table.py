@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from vaekit.columns import DATES, KINDS, Column, numbers, quantiles
+from vaekit.columns import DATES, KINDS, Column, numbers, quantiles, typed
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
@@ -69,7 +69,7 @@ class Table:
         if kind := next((each.kind for each in columns if each.name == self.label and not each.categories), None):
             raise Refusal(
                 f"data.label={self.label} is a {kind} column, of numbers, expected one of categories; name another, or "
-                f"use data.types={{{self.label}: categorical}}."
+                f"use {typed(self.label, 'categorical')}."
             )
         return Space.of(columns, self.label)
 
@@ -164,7 +164,7 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None) -> Co
     there = [cell for cell in cells if cell is not None]
     distinct = sorted(set(there))
     if not there:
-        raise Refusal(f"Column {name!r} has no cell that is not missing; use data.types={{{name}: ignore}}.")
+        raise Refusal(f"Column {name!r} has no cell that is not missing; use {typed(name, 'ignore')}.")
     if any("${" in text for text in (name, *distinct)):
         raise Refusal(f"Column {name!r} holds '${{', which configurations read as a reference; replace it.")
     kind = kind or _suggested(distinct)
@@ -175,11 +175,12 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None) -> Co
         form = next((form for form in DATES if _are_dates(distinct, form)), DATES[0])
         return Column(name, kind, (), quantiles(numbers(cells, name, kind, form)), _decimals(distinct), form)
     if kind == "binary" and len(distinct) != 2:
-        raise Refusal(f"Column {name!r} has {len(distinct)} different cells, not two; use data.types={{{name}: real}}.")
+        other = typed(name, _suggested(distinct))
+        raise Refusal(f"Column {name!r} has {len(distinct)} different cells, not two; use {other}.")
     if len(distinct) > MOST:
         raise Refusal(
             f"Column {name!r} has {len(distinct):,} different cells, expected at most {MOST:,} categories; "
-            f"use data.types={{{name}: ignore}}."
+            f"use {typed(name, 'ignore')}."
         )
     if all(map(_is_number, distinct)):
         distinct.sort(key=float)
@@ -187,7 +188,7 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None) -> Co
         wrong = next(cell for cell in distinct if not _is_number(cell))
         raise Refusal(
             f"Row {cells.index(wrong) + 1}, column {name!r}: got {wrong!r}, expected a number; "
-            f"use data.types={{{name}: categorical}}."
+            f"use {typed(name, 'categorical')}."
         )
     return Column(name, kind, distinct)
 
