@@ -36,6 +36,9 @@ ENGINES = {  # sweepers and launchers that Hydra does not bring, and the package
     "hydra/launcher=ray": "hydra-ray-launcher",
 }
 
+NONE = {group: f"{group}=[]" for group in ("penalty", "callbacks", "logger")}  # how no choice of a group is typed
+NONE |= {group: f"'~{group}'" for group in ("condition", "experiment", "sweep")}
+
 
 def stamp() -> str:
     """The name of a new run: microseconds, so that two runs of one second do not share a folder.
@@ -132,8 +135,19 @@ def _train(config: DictConfig) -> float | None:
     return _refusing(run_job if HydraConfig.get().mode == RunMode.MULTIRUN else run, config)
 
 
+def refuse_numbers(words: Sequence[str]) -> None:
+    """Exit with a sentence for a group that is to be a number or null, which Hydra answers with a traceback."""
+    for word in words:
+        group, _, choice = word.partition("=")
+        if group and (CONF / group).is_dir() and re.fullmatch(r"null|[-+]?[\d.]+", choice):
+            names = sorted(file.stem for file in (CONF / group).glob("[!_]*.yaml"))
+            none = f", or {NONE[group]} for none" if group in NONE else ""
+            raise SystemExit(f"Got {word}, expected one of {', '.join(names)}; use {group}={names[0]}{none}.")
+
+
 def train() -> None:
     """Train one VAE, evaluate it, and leave a run folder; the optimised metric is returned to a sweeper."""
+    refuse_numbers(sys.argv[1:])
     for word in ENGINES.keys() & sys.argv[1:]:
         try:
             version(ENGINES[word])
@@ -152,6 +166,7 @@ def _apply(config: DictConfig) -> None:
 
 def apply() -> None:
     """Use a trained VAE: one task, whose results go into the run's folder."""
+    refuse_numbers(sys.argv[1:])
     # which settings the run's data have is known when the run is read; until then Hydra must let them all pass
     sys.argv[1:] = [f"++{word}" if word.startswith("data.") else word for word in sys.argv[1:]]
     _apply()

@@ -145,7 +145,7 @@ def check_condition(space: Real, condition: Any, tower: Any, posterior: Any, pri
             raise Refusal(f"latents={name(tower)} is over the classes of a condition; use condition=label.")
         return
     if posterior.needs & {"joint", "modalities"}:
-        raise Refusal(f"posterior={name(posterior)} reads no condition; use posterior=gaussian, or condition=null.")
+        raise Refusal(f"posterior={name(posterior)} reads no condition; use posterior=gaussian, or '~condition'.")
     if "infer" in prior.needs:
         raise Refusal(f"prior={name(prior)} is of q(z | x), which reads a condition; use prior=gaussian.")
     classes = len(space.classes) if isinstance(space, Table) else 0

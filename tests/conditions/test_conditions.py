@@ -155,7 +155,7 @@ def rows(**columns):
 @pytest.mark.parametrize(
     ("condition", "data", "fix"),
     [
-        (Label(10), rows(indices=torch.arange(3)), "condition=null"),
+        (Label(10), rows(indices=torch.arange(3)), "'~condition'"),
         (Label(10), rows(label=torch.tensor([0, 1, 12]), indices=torch.arange(3)), "condition.classes=13"),
         (Label(10), rows(label=torch.tensor([0, 1, -1]), indices=torch.arange(3)), "model=m2_vae"),
         (Label(10), rows(label=torch.tensor([[0, 5], [1, 3]]), indices=torch.arange(2)), r"condition.classes=\[2,6\]"),

@@ -8,6 +8,8 @@ import torch
 
 CASES = {  # overrides: what the sentence must say
     "model=nope": "Available options in 'model'.*mlp_vae",
+    "model=7": "Got model=7, expected one of .*mlp_vae",
+    "condition=null": "use .*'~condition'",
     "netwrk.hidden=[3]": "Key 'netwrk' is not in struct",
     "likelihood=bernoulli": "use .*likelihood=discretized_logistic.*data.binarize=dynamic",
     "likelihood=gaussian": "data.dequantize=true",

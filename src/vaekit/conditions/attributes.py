@@ -28,7 +28,7 @@ class Attributes(Condition):
 
     def check(self, values: Tensor) -> None:
         if not torch.isfinite(values).all():
-            raise Refusal("Got NaN or infinite attributes, expected finite ones; drop those rows, or condition=null.")
+            raise Refusal("Got NaN or infinite attributes, expected finite ones; drop those rows, or use '~condition'.")
 
     def fix(self, column: Tensor) -> str:
         return f"use condition.features={column.shape[-1]}"

@@ -73,7 +73,8 @@ class Condition(nn.Module):
         """
         rows = data.in_order("train")
         if (column := getattr(rows, self.column)) is None:
-            raise Refusal(f"The training rows have no {self.column} to be a condition; use condition=null.")
+            without = "" if self.missing else ", or '~condition' for a model without"
+            raise Refusal(f"The training rows have no {self.column} to be a condition; use data that have it{without}.")
         if column.shape[1:] != self.shape:
             raise Refusal(
                 f"The {self.column} of a row has shape {list(column.shape[1:])}, but condition.* says "

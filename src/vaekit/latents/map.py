@@ -39,7 +39,7 @@ class Map(Tower):
     ):
         super().__init__()
         if condition:
-            raise Refusal("latents=map reads no condition; use latents=single, or condition=null.")
+            raise Refusal("latents=map reads no condition; use latents=single, or '~condition'.")
         if dim < 1:
             raise Refusal(f"latents.dim={dim} must be at least 1; use latents.dim=64.")
         shape = (dim, *features[1:])

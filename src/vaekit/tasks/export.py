@@ -73,7 +73,7 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
     if context.vae.needs_condition:
         raise Refusal(
             "task=export writes x to z and z to x, and this model reads a condition beside each; use vaekit.load, or "
-            "train one with condition=null."
+            "train one with '~condition'."
         )
     hub = None if push is None else needed("huggingface_hub", "hub")
 
