@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,6 +30,9 @@ def run(config: DictConfig) -> None:
     one_of("precision", plain["precision"], ("32-true", "bf16-mixed"))
     task = instantiate(plain["task"], _partial_=True)
     name = task.func.__name__
+    known = list(signature(task.func).parameters)[1:]  # less the context
+    if unknown := task.keywords.keys() - known:
+        raise Refusal(f"task={name} has no setting {unknown.pop()}; use task.{', task.'.join(known)}.")
     folder = runs.find(plain["run"]).resolve()  # outputs/latest may move on while the task works
     out = folder / "tasks" / name
     try:

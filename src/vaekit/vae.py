@@ -125,7 +125,7 @@ class VAE(nn.Module):
         Raises `Refusal` where a condition is missing that the model neither infers nor can do without.
         """
         if condition is None and self.needs_condition:
-            raise Refusal("This model is of x given a condition; give one, as in condition=7, or task.label=7.")
+            raise Refusal("This model is of x given a condition; give one, as in task.label=7 (in Python condition=7).")
         if self.condition is None or condition is None:
             return self.latents.enter(None)
         return self.latents.enter(self.condition(condition).to(self.likelihood.bias))

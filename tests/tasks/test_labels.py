@@ -149,7 +149,7 @@ def test_a_row_with_a_wrong_label_is_unusual(untrained, tmp_path):
     with pytest.raises(Refusal, match=r"task.normal=\[0,1\]"):
         detect(context, other="digits")
     np.save(tmp_path / "rows.npy", batch.x.numpy())
-    with pytest.raises(Refusal, match="got rows without"):
+    with pytest.raises(Refusal, match=r"got rows without.*data.path=FILE or data.root=FOLDER"):
         detect(context, input=tmp_path / "rows.npy")
 
 

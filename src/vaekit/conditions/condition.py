@@ -34,8 +34,9 @@ class Condition(nn.Module):
         """The values of a batch. Raises `Refusal` where it brings none, and in evaluation for values that are none."""
         if (values := getattr(batch, self.column)) is None:
             raise Refusal(
-                f"This model is of x given its {self.column}, and got rows without; give one, as in condition=7, or "
-                "use data that have it."
+                f"This model is of x given its {self.column}, and got rows without; use rows that have it: a table's "
+                "file with that column, or, in place of task.input, data of the run's kind by data.path=FILE or "
+                "data.root=FOLDER (in Python, give condition=7)."
             )
         if not self.training:  # rows of other files may lack some
             self.check(values)
@@ -56,7 +57,11 @@ class Condition(nn.Module):
         """
         given = torch.as_tensor(values).to(self.seen)
         if given.shape not in (self.shape, (1, *self.shape), (n, *self.shape)):
-            raise Refusal(f"Got a condition of shape {list(given.shape)}, expected {self._shapes(n)}.")
+            one = "the numbers of one" if self.shape else f"one, as in task.label={self.seen[0]}"
+            raise Refusal(
+                f"Got a condition of shape {list(given.shape)}, expected {self._shapes(n)}; give {one}, for all rows, "
+                f"or as many as there are rows, {n}."
+            )
         self.check(given)
         return given.expand(n, *self.shape)
 

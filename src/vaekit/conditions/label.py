@@ -49,10 +49,14 @@ class Label(Condition):
         if wrong.any():
             row, factor = wrong.nonzero()[0].tolist()
             value, last = int(values.reshape(-1, len(self.classes))[row, factor]), self.classes[factor] - 1
-            missing = " (-1 is a missing one, which model=m2_vae learns with)" if value == -1 else ""
+            if value == -1:
+                raise Refusal(
+                    f"Got the label -1, which stands for a missing one, expected 0 to {last}; drop the rows without "
+                    "label, or train a model that infers them, model=m2_vae."
+                )
+            more = f", or train with condition.classes={value + 1}" if value > last else ""
             raise Refusal(
-                f"Got the label {value}{missing}, expected 0 to {last}; give one of these, as in task.label={last}, or "
-                f"train with condition.classes={max(value + 1, 1)}."
+                f"Got the label {value}, expected 0 to {last}; give one of these, as in task.label={last}{more}."
             )
 
     def fix(self, column: Tensor) -> str:

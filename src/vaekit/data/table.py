@@ -69,7 +69,7 @@ class Table:
         if kind := next((each.kind for each in columns if each.name == self.label and not each.categories), None):
             raise Refusal(
                 f"data.label={self.label} is a {kind} column, of numbers, expected one of categories; name another, or "
-                f"use {typed(self.label, 'categorical')}."
+                f"use {typed(str(self.label), 'categorical')}."
             )
         return Space.of(columns, self.label)
 
