@@ -22,7 +22,10 @@ def part(config: Mapping) -> Any:
 
 def compose_vae(config: Mapping, space: Real) -> VAE:
     """The VAE over `space` that `config`'s groups name. Raises `Refusal` if they do not fit."""
-    for group in ("network", "posterior", "prior", "latents", "likelihood", "condition"):
+    check_types(config.get("condition"), "condition")  # whose number of classes others refer to
+    with building("condition"):
+        condition = instantiate(config["condition"], _convert_="all") if config.get("condition") else None
+    for group in ("network", "posterior", "prior", "latents", "likelihood"):
         check_types(config.get(group), group)
     encoder, decoder = part(config["network"]["encoder"]), part(config["network"]["decoder"])
     posterior, prior, likelihood = (part(config[group]) for group in ("posterior", "prior", "likelihood"))
@@ -33,8 +36,6 @@ def compose_vae(config: Mapping, space: Real) -> VAE:
     compatibility.check_latents(posterior.func, prior.func, compiled=config.get("compile", False))
     for each in (tower, tower.keywords.get("given", tower)):  # the one below a class as well
         compatibility.check_tower(each, posterior.func, encoder.func)
-    with building("condition"):
-        condition = instantiate(config["condition"], _convert_="all") if config.get("condition") else None
     compatibility.check_condition(space, condition, tower.func, posterior.func, prior.func)
     if condition:
         condition.missing = tower.func.infers

@@ -178,6 +178,7 @@ REFUSED = {
     "prior=exemplar": "prior=gaussian",
     "posterior=hamiltonian": "posterior=gaussian",
     "condition.classes=null": "condition.classes=10",
+    "condition.classes=null latents=labelled": "How many classes",
     "condition.classes=0": "condition.classes=10",
     "condition=image": "condition.shape=",
     "latents=labelled objective=elbo": "objective=semi_supervised",

@@ -25,8 +25,9 @@ class Label(Condition):
     def __init__(self, classes: int | Sequence[int] | None):
         if classes is None:
             raise Refusal(
-                "How many classes these data have is not known before they are read, or which column of a table they "
-                "are; use condition.classes=10, or data.label=COLUMN."
+                "How many classes these data have is not known before they are read. Where rows have labels, use "
+                "condition.classes=10; or say what is one: data.label=COLUMN of tables, 'data.pattern=\"([^_]+)_.*\"' "
+                "of names of sounds, a folder for each class of images."
             )
         self.classes = [classes] if isinstance(classes, int) else list(classes)
         if not self.classes or min(self.classes) < 1:
