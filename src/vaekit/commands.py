@@ -102,20 +102,18 @@ class WritableFolder(Callback):
     """Makes the folder before Hydra does, which would answer with a traceback where that cannot be."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self._make(config.hydra.run.dir)
+        self._make(config.hydra.run.dir, "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self._make(config.hydra.sweep.dir)
+        self._make(config.hydra.sweep.dir, "hydra.sweep.dir")
 
-    def _make(self, folder: str) -> None:
+    def _make(self, folder: str, key: str) -> None:
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise PermissionError(None, "Permission denied")
         except OSError as error:  # an exception of a Hydra callback would only be a warning
-            raise SystemExit(
-                f"Cannot write to {folder}: {error.strerror}; give another hydra.run.dir=FOLDER."
-            ) from None
+            raise SystemExit(f"Cannot write to {folder}: {error.strerror}; give another {key}=FOLDER.") from None
 
 
 def _refusing(call: Callable[[DictConfig], Any], config: DictConfig) -> Any:

@@ -242,7 +242,7 @@ def test_an_identifier_is_refused():
     ("text", "sentence"),
     [
         ("", "is empty"),
-        ("a,b\n", "is empty: it holds no rows"),
+        ("a,b\n", "is empty: it holds no rows; name a file that does"),  # a task's input may be meant
         ("a,b\nx,1\ny,2,3\n", "line 3: got 3 cells, expected 2"),
         ("a,a\nx,1\n", "the column name 'a' is empty or there twice"),
         (b"a,b\n\xff\xfe,1\n", "Cannot read"),

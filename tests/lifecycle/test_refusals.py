@@ -48,7 +48,8 @@ CASES = {  # overrides: what the sentence must say
     "schedule@objective.beta=linear objective.beta.epochs=0": "epochs=0 has no slope",
     "+callbacks.best.save_top_k=-7": "callbacks cannot be built",
     "logger.csv.folder=[1]": "logger cannot be built",
-    "hydra.run.dir=/dev/null/run": "Cannot write to /dev/null/run",
+    "hydra.run.dir=/dev/null/run": "Cannot write to /dev/null/run.*give another hydra.run.dir=",
+    "--multirun hydra.sweep.dir=/dev/null/run": "Cannot write to /dev/null/run.*give another hydra.sweep.dir=",
 }
 
 

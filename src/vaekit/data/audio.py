@@ -118,12 +118,10 @@ def sound_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise Refusal(f"There is no folder {path.absolute()}; name the one with your sounds by data.path=FOLDER.")
+        raise Refusal(f"There is no folder {path.absolute()}; name the one with your sounds.")
     found = sorted(map(Path, below(path, SUFFIXES)))
     if not found:
-        raise Refusal(
-            f"There are no sounds ({' '.join(sorted(SUFFIXES))}) in {path}; name another folder, data.path=FOLDER."
-        )
+        raise Refusal(f"There are no sounds ({' '.join(sorted(SUFFIXES))}) in {path}; name another folder.")
     return found
 
 

@@ -98,10 +98,10 @@ class Levels:
 def level_files(folder: Path) -> list[Path]:
     """The levels in a folder, by name. Raises `Refusal` where there is none."""
     if not folder.is_dir():
-        raise Refusal(f"There is no folder {folder.absolute()}; name the one with your levels by data.path=FOLDER.")
+        raise Refusal(f"There is no folder {folder.absolute()}; name the one with your levels.")
     if files := sorted(folder.glob("*.txt")):
         return files
-    raise Refusal(f"There are no levels (*.txt) in {folder}; name another folder by data.path=FOLDER.")
+    raise Refusal(f"There are no levels (*.txt) in {folder}; name another folder.")
 
 
 def read_tiles(file: Path) -> Tiles:

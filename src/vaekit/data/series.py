@@ -152,9 +152,7 @@ def read_series(
     numbers = {name: to_numbers(path, name, cells[name], required=columns is not None) for name in asked}
     series = {name: column for name, column in numbers.items() if column is not None}
     if not series:
-        raise Refusal(
-            f"{path} has no column of numbers; its columns are {', '.join(cells)}. Name another by data.path=."
-        )
+        raise Refusal(f"{path} has no column of numbers; its columns are {', '.join(cells)}. Name another file.")
     values = np.stack(list(series.values()))
     if not returns:
         return Table(times, list(series), values)

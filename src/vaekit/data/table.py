@@ -91,7 +91,7 @@ def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
     """The cells of a file, stripped, None where they are missing. columns: see `Table`. Raises `Refusal`."""
     path = Path(path).expanduser()
     if not path.is_file():
-        raise Refusal(f"There is no file {path.absolute()}; name a .csv or .parquet file by data.path=FILE.")
+        raise Refusal(f"There is no file {path.absolute()}; name a .csv or .parquet file that is there.")
     names, rows = _parquet(path) if path.suffix == ".parquet" else _csv(path, columns)
     if len(set(names)) < len(names) or "" in names:
         wrong = next((name for name in names if not name or names.count(name) > 1), "")
@@ -99,7 +99,7 @@ def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
             f"{path}: the column name {wrong!r} is empty or there twice; rename it, or use data.columns=[a,b]."
         )
     if not rows:
-        raise Refusal(f"{path} is empty: it holds no rows; name another by data.path=FILE.")
+        raise Refusal(f"{path} is empty: it holds no rows; name a file that does.")
     return {
         name: [None if cell in MISSING else cell for cell in each]
         for name, each in zip(names, zip(*rows, strict=True), strict=True)
@@ -117,7 +117,7 @@ def _csv(path: Path, columns: Sequence[str] | None) -> tuple[list[str], list[lis
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Refusal(f"Cannot read {path} ({error}); save it as CSV in UTF-8.") from error
     if not lines:
-        raise Refusal(f"{path} is empty; name another file by data.path=FILE.")
+        raise Refusal(f"{path} is empty; name another file.")
     names = list(columns) if columns else lines.pop(0)[1]
     for number, cells in lines:
         if len(cells) != len(names):

@@ -91,12 +91,12 @@ def read(path: str | Path) -> list[str]:
     """The lines of a file, stripped. Raises `Refusal` for an empty one, and one that is not UTF-8."""
     path = Path(path).expanduser()
     if not path.is_file():
-        raise Refusal(f"There is no file {path.absolute()}; name a text file with a sentence a line by data.path=FILE.")
+        raise Refusal(f"There is no file {path.absolute()}; name a text file with a sentence a line.")
     raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if not raw[-1]:
         raw.pop()
     if not raw:
-        raise Refusal(f"{path} is empty; name another file by data.path=FILE.")
+        raise Refusal(f"{path} is empty; name another file.")
     lines = []
     for number, line in enumerate(raw, 1):
         try:
