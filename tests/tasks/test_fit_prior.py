@@ -179,6 +179,21 @@ def test_a_prior_that_needs_the_posterior_s_density_is_refused(autoencoder, tmp_
         fitted(autoencoder, tmp_path, "vamp")
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("model=mlp_vae", "network.hidden=[16]", "latents=ladder", "latents.levels=2"),
+            r"one level, and this model has 2; .* train\.py prior=flow",
+        ),
+        (("network=resnet_map", "latents=map"), r"over vectors, not maps; use prior=gaussian\.$"),
+    ],
+)
+def test_other_latents_are_refused_with_what_apply_understands(untrained, tmp_path, words, says):
+    with pytest.raises(Refusal, match=says):
+        fitted(untrained(*words, small=()), tmp_path, "flow")
+
+
 def test_other_tasks_take_no_prior(digits_run, apply):
     code, printed = apply(f"run={digits_run}", "task=sample", "prior=flow", "device=cpu")
     assert code == 1

@@ -41,7 +41,8 @@ class Flow(nn.Module):
     ):
         super().__init__()
         if len(space.shape) != 1:
-            raise Refusal("A flow is over vectors, not maps; use prior=gaussian prior@latents.below=gaussian.")
+            group = "prior@latents.below" if context_shape else "prior"
+            raise Refusal(f"A flow is over vectors, not maps; use {group}=gaussian.")
         self.space = space
         built = flow(space.size, context_shape[0] if context_shape else 0)
         self.flow = zuko.lazy.Flow(built.transform.inv, built.base) if inverse else built

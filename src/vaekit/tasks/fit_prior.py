@@ -51,6 +51,11 @@ def fit_prior(
             "task=fit_prior knows no class of rows without labels, which this model infers; train the prior with the "
             "model: train.py model=m2_vae prior=flow."
         )
+    if (levels := len(context.vae.latents.levels)) > 1:
+        raise Refusal(
+            f"task=fit_prior fits the prior of one level, and this model has {levels}; train that of the top with the "
+            "model: train.py prior=flow."
+        )
     config, folder = {**context.config, "prior": prior}, Path(folder)
     vae = compose({**config, "objective": PRIOR_ONLY}, context.vae.space)[0].to(context.vae.device).eval()
     try:
