@@ -245,8 +245,10 @@ def check_training(config: Any) -> None:
     accelerator = config["trainer"]["accelerator"]
     if accelerator in there and not there[accelerator]():
         raise Refusal(f"trainer.accelerator={accelerator}: this machine has none that torch can use; use trainer=cpu.")
+    if (clip := config["trainer"]["gradient_clip_val"]) is not None and clip < 0:
+        raise Refusal(f"trainer.gradient_clip_val={clip} must be at least 0; use trainer.gradient_clip_val=1.")
     scaled = str(config["trainer"]["precision"]) in ("16", "16-mixed")
-    measured = config["trainer"]["gradient_clip_val"] or "skip" in (config["callbacks"] or {})
+    measured = clip or "skip" in (config["callbacks"] or {})
     if scaled and measured and config["optimizer"]["algorithm"].get("fused"):
         raise Refusal(
             "A fused optimiser cannot clip or skip the scaled gradients of trainer.precision=16-mixed; "

@@ -40,6 +40,8 @@ CASES = {  # overrides: what the sentence must say
     "seed=-1": "use seed=1",
     "trainer.devices=0": "trainer cannot be built: .*devices=0",
     "trainer.precision=16-mixed trainer.gradient_clip_val=1": "use trainer.precision=bf16-mixed",
+    "trainer.gradient_clip_val=-1": "use trainer.gradient_clip_val=1",
+    "callbacks=ema callbacks.ema.decay=2": "use callbacks.ema.decay=0.999",
     "trainer.max_epochs=few": "Got trainer.max_epochs=few, expected a whole number",
     "trainer.precision=3": "Got trainer.precision=3, expected one of",
     "trainer.accelerator=abacus": "trainer cannot be built: .*abacus",

@@ -6,6 +6,8 @@ import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
+from vaekit.refusal import below_one
+
 
 @torch.no_grad()
 def average(averages: list[Tensor], weights: list[Tensor], n: Tensor, decay: float) -> None:
@@ -25,4 +27,5 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, decay: float = 0.999):
+        below_one("callbacks.ema", decay=(decay, 0.999))
         super().__init__(multi_avg_fn=partial(average, decay=decay))
