@@ -29,6 +29,12 @@ def every(q):
     return q.at(torch.tensor(list(itertools.product(range(3), repeat=2)))).unsqueeze(1)
 
 
+def test_the_nearest_atom_is_the_same_where_networks_run_in_bf16():
+    atoms = 20 + torch.randn(128, 8, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(nearest(atoms, atoms), torch.arange(128))
+
+
 def test_points_lie_at_their_positions_in_vectors_and_in_maps():
     q = Choice(logits(5, 2, 2, 3), MAP)
     index = torch.randint(3, (5, 2, 2, 3))

@@ -77,6 +77,18 @@ def test_each_value_sums_or_integrates_to_one(name):
     torch.testing.assert_close(mass, torch.ones_like(mass), atol=1e-3 if name == "student" else 1e-4, rtol=0)
 
 
+OWN_NETWORK = ("pixel_autoregressive", "tiles_autoregressive", "tokens")  # which bf16 is for
+
+
+@pytest.mark.parametrize("name", [name for name in LIKELIHOODS if name not in OWN_NETWORK])
+def test_densities_are_exact_where_networks_run_in_bf16(name):
+    likelihood = of(name).float()
+    px, x = likelihood(torch.randn(4, 3)), examples(likelihood.space, 4).x
+    with torch.autocast("cpu", torch.bfloat16):
+        halved = px.log_prob(x)
+    torch.testing.assert_close(halved, px.log_prob(x))
+
+
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_draws_lie_in_the_space(name):
     likelihood = of(name)

@@ -73,6 +73,25 @@ def test_a_draw_and_any_other_z_are_scored_alike(name):
     torch.testing.assert_close(q.log_prob(z), q.log_prob(z.clone()), atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", DENSE)
+def test_draws_and_densities_are_exact_where_networks_run_in_bf16(name):
+    torch.manual_seed(0)
+    vae, found = small_vae("posterior", name), []
+    features = torch.zeros_like(vae.encoder(examples(vae.space, 5, dtype=torch.float64).x).float())
+    level = vae.float().latents.levels[0]
+    with torch.no_grad():  # biases are all that features of 0 leave of a head: the same numbers in both precisions
+        for p in level.posterior.parameters():
+            p.copy_(p.add(0.3 * torch.randn_like(p)).bfloat16())
+    for bf16 in (False, True):
+        torch.manual_seed(0)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            q = level.infer(features, None)
+            z = q.sample((4,))
+            found.append((z, q.log_prob(z.clone())))
+    for plain, halved in zip(*found, strict=True):
+        torch.testing.assert_close(halved, plain)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if "rsample" in part("posterior", name).gives])
 def test_draws_carry_a_gradient_to_every_parameter(name):
     level, features = level_and_features(name)

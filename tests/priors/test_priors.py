@@ -55,6 +55,18 @@ def test_samples_follow_the_density(prior):
         assert drawn.mean().item() == pytest.approx((f(points) * weight).sum().item(), abs=error)
 
 
+OWN_NETWORK = ("autoregressive", "two_stage")  # which bf16 is for
+
+
+@pytest.mark.parametrize("name", sorted(set(options("prior")) - set(OWN_NETWORK)))
+def test_densities_are_exact_where_networks_run_in_bf16(name):
+    p = small_vae("prior", name).float().latents.levels[0].generate(None)
+    z = p.sample((20,))
+    with torch.autocast("cpu", torch.bfloat16):
+        halved = p.log_prob(z)
+    torch.testing.assert_close(halved, p.log_prob(z))
+
+
 def test_vamp_is_the_posterior_of_its_pseudo_inputs():
     vae = small_vae("prior", "vamp", "prior.components=1")
     prior = vae.latents.levels[0].prior

@@ -51,7 +51,8 @@ class Coded(Distribution):
 
 def nearest(points: Tensor, atoms: Tensor) -> Tensor:
     """The number of the atom of `[K, D]` that is nearest to each point `[..., D]`: `[...]`."""
-    return (points @ atoms.T - atoms.square().sum(1) / 2).argmax(-1)
+    with torch.autocast(points.device.type, enabled=False):  # differences of large numbers
+        return (points @ atoms.T - atoms.square().sum(1) / 2).argmax(-1)
 
 
 class Choice(Coded):

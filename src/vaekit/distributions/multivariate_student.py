@@ -45,8 +45,9 @@ class MultivariateStudent(Distribution):
     def log_prob(self, x: Tensor) -> Tensor:
         series, nu = self.event_shape[0], self.freedom
         u = (x - self.loc) / self.scale
-        # L is small: its inverse costs less than a solve for each step
-        n = torch.linalg.solve_triangular(self.factor, torch.eye(series).to(u), upper=False) @ u
+        with torch.autocast(u.device.type, enabled=False):
+            # L is small: its inverse costs less than a solve for each step
+            n = torch.linalg.solve_triangular(self.factor, torch.eye(series).to(u), upper=False) @ u
         constant = torch.lgamma((nu + series) / 2) - torch.lgamma(nu / 2) - series / 2 * (nu * math.pi).log()
         volume = self.factor.diagonal().log().sum() + self.scale.log().sum(-2)
         steps = constant - volume - (nu + series) / 2 * (n.square().sum(-2) / nu).log1p()
@@ -55,7 +56,8 @@ class MultivariateStudent(Distribution):
     @torch.no_grad()
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
-        n = self.factor @ self.loc.new_empty(shape).normal_()
+        with torch.autocast(self.loc.device.type, enabled=False):
+            n = self.factor @ self.loc.new_empty(shape).normal_()
         half = (self.freedom / 2).expand(*shape[:-2], 1, shape[-1])
         g = torch._standard_gamma(half.contiguous()) / half
         return self.loc + self.scale * n * g.rsqrt()

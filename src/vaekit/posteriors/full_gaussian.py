@@ -2,8 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, MultivariateNormal
+from torch.distributions import Distribution
 
+from vaekit.distributions.multivariate_normal import MultivariateNormal
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
 from vaekit.spaces import Real

@@ -2,9 +2,11 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, LowRankMultivariateNormal
+from torch.distributions import Distribution
 
+from vaekit.distributions.multivariate_normal import LowRankMultivariateNormal
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import glorot
 from vaekit.refusal import Refusal
@@ -34,6 +36,7 @@ class LowRankGaussian(nn.Module):
 
     def forward(self, context: Tensor) -> Distribution:
         out = full_precision(self.head(context)).unflatten(-1, (-1, self.space.size))
-        return LowRankMultivariateNormal(
-            out[..., 0, :], out[..., 2:, :].mT, (2 * out[..., 1, :]).exp(), validate_args=False
-        )
+        with torch.autocast(out.device.type, enabled=False):
+            return LowRankMultivariateNormal(
+                out[..., 0, :], out[..., 2:, :].mT, (2 * out[..., 1, :]).exp(), validate_args=False
+            )
