@@ -39,6 +39,9 @@ class Data:
     def examples(self, part, n):
         return examples(self.space, n)
 
+    def draw(self, n):
+        return examples(self.space, n)
+
     def in_order(self, part):
         return SimpleNamespace(label=torch.arange(100) % 10, indices=torch.arange(100))
 

@@ -128,6 +128,15 @@ def test_mean_is_the_mean_of_the_training_rows_in_the_data_space(memory, options
     assert np.allclose(data.mean(), expected.mean(0), atol=1e-6)
 
 
+def test_rows_are_drawn_from_all_over_the_training_split(memory):
+    data = DataModule(memory(SPACE, TRAIN, TEST))
+    drawn, training = data.draw(40), sorted(seen(data.train_dataloader()))
+    assert set(drawn.label.tolist()) <= set(training) and len(set(drawn.label.tolist())) == 40
+    assert 8 <= (drawn.label < 50).sum() <= 32, "not the first ones"
+    assert torch.equal(data.draw(40).x, drawn.x)
+    assert sorted(data.draw(1000).label.tolist()) == training
+
+
 def test_mean_is_over_what_is_observed(memory):
     x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     mask = np.random.default_rng(1).random((50, 3)) < 0.7

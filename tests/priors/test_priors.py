@@ -76,7 +76,7 @@ def test_vamp_is_the_posterior_of_its_pseudo_inputs():
 
 
 class Data:
-    def examples(self, part, n):
+    def draw(self, n):
         return examples(BINARY, n, seed=3)
 
 

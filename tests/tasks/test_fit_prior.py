@@ -61,7 +61,7 @@ def test_the_density_of_held_out_codes_grows(digits_run, tmp_path, name):
 def test_priors_that_start_from_rows(digits_run, tmp_path, name):
     folder, _ = fitted(digits_run, tmp_path, name, epochs=2)
     prior = vaekit.load(folder).latents.levels[0].prior
-    rows = open_run(digits_run, tmp_path).data.examples("train", 50).x
+    rows = open_run(digits_run, tmp_path).data.draw(50).x
     start = prior.rows if name == "exemplar" else prior.pseudo.sigmoid()
     assert (start - rows).abs().mean() < 0.1
 

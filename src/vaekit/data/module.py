@@ -215,6 +215,16 @@ class DataModule(LightningDataModule):
         batches = self._batches(part, n)
         return self.transform(batches.gather(batches.indices[:n]), training=False)
 
+    def draw(self, n: int) -> Batch:
+        """n training rows from all over the split in the data space, the same at every call; all, if there are fewer.
+
+        A file may be in the order of its classes.
+        """
+        batches = self._batches("train", n)
+        rows = batches.indices.unique()
+        order = torch.from_numpy(permutation(len(rows), self.seed)).long()
+        return self.transform(batches.gather(rows[order[:n]]), training=False)
+
     def in_order(self, part: Part) -> Batches:
         """Every row of a part once, raw, in its source's order; `indices` holds the row numbers there."""
         return self._batches(part, self.eval_batch_size)

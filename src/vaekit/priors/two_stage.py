@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -64,5 +65,5 @@ class Codes:
     def mean(self) -> Tensor:
         return self.z.mean(0)
 
-    def examples(self, part: str, n: int) -> Batch:
-        return Batch(self.z[:n])
+    def draw(self, n: int) -> Batch:
+        return Batch(self.z[torch.randperm(len(self.z), device=self.z.device)[:n]])
