@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from helpers import BINARY, examples
+from helpers import BINARY, SMALL, TABLE, build, examples
 from spaces_of_z import grid, small_vae
+from vaekit.batch import Batch
 from vaekit.configs import options
 from vaekit.distributions.estimated import Estimated
 
@@ -87,6 +88,16 @@ def test_vamp_and_exemplar_start_from_training_rows():
     exemplar = small_vae("prior", "exemplar", "prior.components=5").latents.levels[0].prior
     exemplar.start_from(Data())
     assert torch.equal(exemplar.rows, examples(BINARY, 5, seed=3).x.double())
+
+
+def test_pseudo_inputs_reach_what_is_beyond_0_and_1():
+    vae, _ = build(TABLE, "model=mlp_vae", "likelihood=table", *SMALL, "prior=vamp", "prior.components=5")
+    prior, rows = vae.latents.levels[0].prior, examples(TABLE, 5).x
+    rows[:, 0] = 7 * torch.randn(5)  # a normal quantile
+    prior.start_from(SimpleNamespace(draw=lambda n: Batch(rows[:n])))
+    z = vae.latents.levels[0].posterior(vae.encoder(rows)).sample()
+    by_hand = vae.latents.levels[0].posterior(vae.encoder(rows)).log_prob(z.unsqueeze(1)).logsumexp(1) - math.log(5)
+    torch.testing.assert_close(prior(None).log_prob(z), by_hand)
 
 
 NOISE = torch.randn(4000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
 from vaekit.refusal import Refusal
-from vaekit.spaces import Real
+from vaekit.spaces import Image, Real
 
 
 class Vamp(nn.Module):
@@ -29,7 +29,7 @@ class Vamp(nn.Module):
         super().__init__()
         if components < 1:
             raise Refusal(f"prior.components={components} must be at least 1; use prior.components=500.")
-        self.space, self.infer, self.bounded = space, infer, data_space.values != "continuous"
+        self.space, self.infer, self.bounded = space, infer, isinstance(data_space, Image)  # in [0, 1]
         self.pseudo = nn.Parameter(torch.randn(components, *data_space.shape))
 
     def forward(self, context: Tensor | None = None) -> Distribution:
