@@ -174,6 +174,13 @@ def test_a_mask_is_refused_where_values_are_scored_together(likelihood):
         vae(Batch(batch.x, mask=torch.ones_like(batch.x)))
 
 
+def test_a_mask_is_refused_where_the_posterior_climbs_the_density_of_all_values():
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL, "posterior=hamiltonian")
+    batch = examples(BINARY, 4)
+    with pytest.raises(Refusal, match="posterior=gaussian"):
+        vae(Batch(batch.x, mask=torch.ones_like(batch.x)))
+
+
 def test_verbs_give_the_shapes_they_promise():
     vae, _ = build(GREY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic")
     x = examples(GREY, 5).x

@@ -178,6 +178,11 @@ class VAE(nn.Module):
         """log p(x | z), `[K, B]`; over the observed values alone where the batch has a mask."""
         if batch.mask is None:
             return px.log_prob(batch.x)
+        if any("whole" in level.gives for level in self.latents.levels):
+            raise Refusal(
+                "Some values are missing, and this model's posterior climbs log p(x, z) of whole rows; train with "
+                "posterior=gaussian."
+            )
         if "factorised" not in self.likelihood.gives:
             raise Refusal(
                 "Some values are missing, and this model's likelihood scores several values together, of which none "

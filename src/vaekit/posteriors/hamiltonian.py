@@ -29,7 +29,7 @@ class Hamiltonian(nn.Module):
 
     latent = Real
     needs = frozenset({"joint", "data_space"})
-    gives = frozenset({"rsample", "log_prob"})  # the latter of its own draws alone
+    gives = frozenset({"rsample", "log_prob", "whole"})  # the density of its own draws alone; of rows without holes
 
     def __init__(
         self,
