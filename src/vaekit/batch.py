@@ -33,5 +33,9 @@ class Batch:
         columns = {name: tensor.split(rows) for name, tensor in self._tensors().items()}
         return [Batch(**dict(zip(columns, part, strict=True))) for part in zip(*columns.values(), strict=True)]
 
+    def filled(self, made: Tensor) -> Tensor:
+        """x; where values are missing, with those `made`, `[..., B, ...]`, in their place, which give no gradient."""
+        return self.x if self.mask is None else torch.where(self.mask.bool(), self.x, made.detach())
+
     def _tensors(self) -> dict[str, Tensor]:
         return {field.name: tensor for field in fields(self) if (tensor := getattr(self, field.name)) is not None}

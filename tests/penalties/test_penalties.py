@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -419,6 +420,26 @@ def test_perceptual_weights_must_be_there_and_fit(weights, tmp_path):
     save_file(build(BINARY, "model=mlp_vae", *SMALL)[0].state_dict(), tmp_path / "mlp.safetensors")
     with pytest.raises(Refusal, match="network=conv"):
         Perceptual(vae, weights=str(tmp_path / "mlp.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["ms_ssim", "image_adversary", "perceptual"])
+def test_what_stands_in_the_holes_of_an_image_is_not_looked_at(name, weights):
+    words = [f"penalty.perceptual.weights={weights[1]}"] if name == "perceptual" else []
+    small = ("model=mlp_vae", *SMALL, "likelihood=discretized_logistic", f"penalty={name}", *words)
+    vae, _, penalties = build_all(GREY, *small)
+    x, mask = examples(GREY, 5).x, torch.ones(5, 1, 8, 8)
+    mask[..., 4:] = 0
+    black, white = (Batch(torch.where(mask == 1, x, hole), mask=mask) for hole in (0.0, 1.0))
+    terms, penalty = vae(black, 2), penalties[name]
+    losses = [lambda terms: penalty(terms, vae, None)]
+    if hasattr(penalty, "critic"):
+        losses.append(lambda terms: penalty.critic_loss(terms, vae))
+    for loss in losses:
+        found = []
+        for batch in (black, white):
+            torch.manual_seed(0)
+            found.append(loss(replace(terms, batch=batch)))
+        torch.testing.assert_close(*found)
 
 
 # The configuration ----------------------------------------------------------------------------------------------------

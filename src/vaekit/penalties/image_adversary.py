@@ -56,15 +56,17 @@ class ImageAdversary(Penalty):
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         critic = frozen(self.critic)
-        apart = critic(terms.batch.x)[0] - critic(terms.px.mean[0])[0]
+        mean = terms.px.mean[0]
+        apart = critic(terms.batch.filled(mean))[0] - critic(mean)[0]
         zs = [step.z[0].detach() for step in terms.steps]
         again = vae.likelihood(vae.replay(zs, vae.of(terms.batch)).state).mean
         made = torch.cat([again, self._samples(terms, vae)])
         return apart.square().sum(1).mean() / 2 + self.fooling * fool(critic(made)[1])
 
     def critic_loss(self, terms: Terms, vae: VAE) -> Tensor:
-        made = torch.cat([terms.px.mean[0], self._samples(terms, vae)]).detach()
-        return tell_apart(self.critic(terms.batch.x)[1], self.critic(made)[1])
+        mean = terms.px.mean[0]
+        made = torch.cat([mean, self._samples(terms, vae)]).detach()
+        return tell_apart(self.critic(terms.batch.filled(mean))[1], self.critic(made)[1])
 
     def _samples(self, terms: Terms, vae: VAE) -> Tensor:
         return vae.likelihood(vae.generate(len(terms.batch)).state).mean

@@ -41,7 +41,7 @@ class MSSSIM(Penalty):
         made = terms.px.mean
         similarity = multiscale_structural_similarity_index_measure(
             made.flatten(0, 1),
-            terms.batch.x.expand_as(made).flatten(0, 1),
+            terms.batch.filled(made).expand_as(made).flatten(0, 1),
             sigma=self.sigma,
             kernel_size=self.window,
             data_range=1.0,

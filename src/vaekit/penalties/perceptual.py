@@ -54,8 +54,8 @@ class Perceptual(Penalty):
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         made = terms.px.mean
-        seen, given = self.features(made.flatten(0, 1)), self.features(terms.batch.x)
-        pairs = ((a.unflatten(0, made.shape[:2]), b) for a, b in zip(seen, given, strict=True))
+        seen, given = (self.features(x.flatten(0, -4)) for x in (made, terms.batch.filled(made)))
+        pairs = ((each.unflatten(0, (-1, made.shape[1])) for each in pair) for pair in zip(seen, given, strict=True))
         return sum((mse_loss(a, b.expand_as(a)) for a, b in pairs), made.new_zeros(()))
 
     def features(self, x: Tensor) -> list[Tensor]:
