@@ -71,6 +71,16 @@ def test_active_units_are_those_whose_mean_moves(trained):
     assert evaluate(trained, examples(BINARY, 50, dtype=torch.float64).x, [20, 30])["active_units"] == 2
 
 
+def test_noise_is_no_active_unit():
+    """A flow's draw is not its mean: figures of a posterior that knows none are without active units."""
+    vae, objective = build(BINARY, "model=mlp_vae", *SMALL, "posterior=planar")
+    evaluation = Evaluation(vae.space, 1)
+    with torch.no_grad():
+        terms = vae(examples(BINARY, 9))
+        evaluation.update(terms, objective(terms, None))
+    assert evaluation.compute().keys() == {"loss", "distortion", "elbo", "rate"}
+
+
 def test_bits_of_dequantised_data_count_the_cell():
     vae, objective = build(DEQUANTIZED, "model=mlp_vae", *SMALL, "likelihood=gaussian")
     evaluation = Evaluation(vae.space, 1)
@@ -111,7 +121,7 @@ def test_units_below_a_class_are_active_as_often_as_the_class_is_likely():
         far = terms.steps[1].q.base_dist
         far.loc[1] = torch.linspace(-9, 9, 9).unsqueeze(1)  # of the class with probability 4e-18
         far.loc[0] = 0.5
-        evaluation = Evaluation(vae.space, 2)
+        evaluation = Evaluation(vae.space, 2, classifies=True)
         evaluation.update(terms, -terms.elbo)
         assert evaluation.compute()["active_units"] == 0
         far.loc[0, :, 1] = torch.linspace(-1, 1, 9)

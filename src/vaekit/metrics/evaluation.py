@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from vaekit.distributions.coded import Coded
 from vaekit.spaces import Real, Text, spoken
-from vaekit.terms import Terms
+from vaekit.terms import Terms, posterior
 from vaekit.vae import posterior_mean
 
 ACTIVE = 0.01  # variance of the posterior's mean above which a unit counts as active (Burda et al. 2016, section 5.2)
@@ -23,7 +23,8 @@ class Evaluation(Metric):
 
     All in nats per example, averaged over every example of every process: sums are added up and divided once.
     `nll` is the importance-sampled bound of as many samples as `log_w` holds. has_density: False for an autoencoder,
-    of which distortion and active units are all there is. atoms: of how many each level's positions choose, 0 where
+    of which distortion and active units are all there is. Active units are those of levels whose posterior knows its
+    mean (a flow does not), without the class. atoms: of how many each level's positions choose, 0 where
     they are not discrete. Of those, over all positions, `code_usage` is the share that was chosen at all, and
     `perplexity` exp(entropy) of how often each was: `atoms` at most. classifies: whether the top level is a class,
     whose `accuracy` on labelled rows is then among the figures. Of text `token_perplexity` is exp(nll per token), <eos>
@@ -69,13 +70,14 @@ class Evaluation(Metric):
         if self.has_density:
             self.rates += torch.stack(terms.rates).double().sum(1)
         if self.classifies and (label := terms.batch.label) is not None:
-            found = _location(terms, 0).argmax(-1)
+            found = posterior_mean(posterior(terms.steps[0])).argmax(-1)
             self.right += (found == label).double().sum()
             self.labelled += (label >= 0).double().sum()
-        for level in range(self.num_levels):
-            mean = _location(terms, level).double()
-            setattr(self, f"mean_{level}", getattr(self, f"mean_{level}") + mean.sum(0))
-            setattr(self, f"square_{level}", getattr(self, f"square_{level}") + mean.square().sum(0))
+        for level in range(self.classifies, self.num_levels):
+            if (location := _location(terms, level)) is not None:
+                mean = location.double()
+                setattr(self, f"mean_{level}", getattr(self, f"mean_{level}") + mean.sum(0))
+                setattr(self, f"square_{level}", getattr(self, f"square_{level}") + mean.square().sum(0))
         for level in self.coded:
             step, uses = terms.steps[level], getattr(self, f"uses_{level}")
             assert isinstance(step.p, Coded)
@@ -91,18 +93,21 @@ class Evaluation(Metric):
         figures = {"loss": self.loss / self.count, "distortion": distortion}
         if self.has_density:
             figures |= {"elbo": -(distortion + rates.sum()), "rate": rates.sum()}
-        active = 0
+        active = []
         for level in range(self.num_levels):
             mean, square = (getattr(self, f"{moment}_{level}") / self.count for moment in ("mean", "square"))
-            active += int((square - mean.square() > ACTIVE).sum())
+            if mean.dim():  # it was known
+                active.append((square - mean.square() > ACTIVE).sum())
             if self.num_levels > 1:
                 figures[f"rate_{level}"] = rates[level]
+        if active:
+            figures["active_units"] = sum(active)
         for level in self.coded:
             uses, which = getattr(self, f"uses_{level}"), f"_{level}" if self.num_levels > 1 else ""
             share = uses / uses.sum()
             figures[f"code_usage{which}"] = (uses > 0).double().mean()
             figures[f"perplexity{which}"] = torch.special.entr(share).sum().exp()
-        named = {name: float(value) for name, value in figures.items()} | {"active_units": float(active)}
+        named = {name: float(value) for name, value in figures.items()}
         if self.labelled != 0:
             named["accuracy"] = float(self.right / self.labelled)
         if self.nll != 0:
@@ -114,9 +119,10 @@ class Evaluation(Metric):
         return named
 
 
-def _location(terms: Terms, level: int) -> Tensor:
-    """The posterior's mean `[B, ...]`, over the draws of the levels above; where it knows none, that of its draws."""
+def _location(terms: Terms, level: int) -> Tensor | None:
+    """The posterior's mean `[B, ...]`, over the draws of the levels above; None where it knows none."""
     step = terms.steps[level]
-    assert step.q is not None, "evaluation reads draws from the posterior"
-    mean = posterior_mean(step.q, otherwise=step.z)
+    mean = posterior_mean(posterior(step), otherwise=step.z)
+    if mean is step.z:
+        return None
     return terms.mean(mean) if mean.dim() == step.z.dim() else mean
