@@ -1,5 +1,6 @@
 """Text: from lines to token numbers and back, and what is refused."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -61,6 +62,17 @@ def test_rare_words_are_unknown_and_it_is_said(tmp_path, caplog):
     assert "2 of 8 words are not in the vocabulary" in caplog.text
     known = Text(tmp_path / "lines.txt", unit="bpe")
     assert UNKNOWN not in torch.from_numpy(known.load("train").x)
+
+
+@pytest.mark.parametrize("unit", ["word", "bpe", "char"])
+def test_the_unknown_token_of_a_file_has_one_place_in_the_vocabulary(tmp_path, unit):
+    lines = ["a <unk> man \ufffd", "(<unk>) <pad> <eos> man"] * 3
+    source = Text(save(tmp_path, lines), unit=unit)
+    x = torch.from_numpy(source.load("train").x)
+    source.space.check(x)
+    tokens = json.loads(source.space.tokenizer)["model"]["vocab"]
+    assert sorted(tokens.values()) == list(range(source.space.vocabulary))
+    assert (x == UNKNOWN).sum() == {"word": 6, "bpe": 0, "char": 3}[unit]
 
 
 def test_what_is_too_long_is_cut_and_it_is_said(tmp_path, caplog):

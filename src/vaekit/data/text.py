@@ -138,11 +138,15 @@ def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_co
         trainer = trainers.BpeTrainer(initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), **settings)
     else:
         tokenizer = Tokenizer(models.WordLevel(unk_token=special[UNKNOWN]))
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS if unit == "word" else "."), "isolated")
+        split = pre_tokenizers.Split(Regex(WORDS if unit == "word" else "."), "isolated")
+        unknown = Regex(" ?<unk>" if unit == "word" else special[UNKNOWN])  # in a file, it is no word to be learned
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(unknown, "removed"), split])
         tokenizer.decoder = decoders.Fuse()
         if unit == "word":
             tokenizer.normalizer = normalizers.Prepend(" ")
         trainer = trainers.WordLevelTrainer(min_frequency=min_count, **settings)
     tokenizer.train_from_iterator(lines, trainer)
+    if unit != "bpe":
+        tokenizer.pre_tokenizer = split
     # "<eos>" in a sentence is no end of it, and "${" no reference of a configuration
     return json.dumps({**json.loads(tokenizer.to_str()), "added_tokens": []}).replace("$", "\\u0024")
