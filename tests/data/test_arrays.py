@@ -86,7 +86,7 @@ def test_the_key_names_the_rows(tmp_path):
         _ = Arrays(tmp_path / "rows.npz", key="picture").space
 
 
-def test_labels_that_are_no_classes_are_left_out(tmp_path):
+def test_labels_that_are_no_classes_are_refused(tmp_path):
     labels = {
         "many": np.zeros((12, 3), int),
         "real": np.linspace(0, 1, 12),
@@ -97,7 +97,20 @@ def test_labels_that_are_no_classes_are_left_out(tmp_path):
     }
     for name, y in labels.items():
         np.savez(tmp_path / f"{name}.npz", x=GREY, y=y)
-        assert Arrays(tmp_path / f"{name}.npz").load("train").label is None, name
+        shape = str(list(y.shape)).replace("[", r"\[")
+        with pytest.raises(
+            Refusal, match=rf"'y' in .*{name}\.npz has shape {shape}.* of the 12 rows of 'x'.*without 'y'"
+        ):
+            Arrays(tmp_path / f"{name}.npz").load("train")
+
+
+def test_conditions_are_numbers_for_each_row(tmp_path):
+    np.savez(tmp_path / "rows.npz", x=GREY, condition=np.arange(12))
+    assert Arrays(tmp_path / "rows.npz").load("train").condition.shape == (12, 1)
+    for wrong in (np.zeros((11, 2)), np.full(12, "cat"), np.zeros(())):
+        np.savez(tmp_path / "rows.npz", x=GREY, condition=wrong)
+        with pytest.raises(Refusal, match=r"expected numbers for each of the 12 rows of 'x'.*without 'condition'"):
+            Arrays(tmp_path / "rows.npz").load("train")
 
 
 @pytest.mark.parametrize("save", [npy, npz, pt])
@@ -176,6 +189,9 @@ def test_refused_by_the_header(tmp_path, x, fix):
         (np.array([[1.0, np.inf]]), "infinite.*drop those rows"),
         (np.array([[1.0, 1e300]]), "infinite.*drop those rows"),
         (GREY.astype(np.float32), "expected 0 to 1; divide by the largest value"),
+        (np.full((3, 2), np.nan), "'x' in .*rows.npy holds nothing but NaN"),
+        (GREY * np.nan, "'x' in .*rows.npy holds nothing but NaN"),
+        (VECTORS * [1, 1, np.nan, 1, 1, 1, 1], "Column 2 of 'x' in .*rows.npy holds nothing but NaN"),
         (-(GREY / 255), "expected 0 to 1; divide by the largest value"),
         ((GREY > 99).astype(np.uint8), r"astype\(bool\)"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
@@ -31,6 +31,7 @@ LABELS = {
     "test": ("y_test", "test_labels"),
 }
 CONDITIONS = {"train": ("condition_train", "condition"), "val": ("condition_val",), "test": ("condition_test",)}
+NUMERIC = "buif"  # the kinds of dtypes
 
 
 class Arrays:
@@ -42,7 +43,7 @@ class Arrays:
     counts to train.
 
     key: the name of the rows' array, where it is another one.
-    Raises `Refusal` where the file or the array is not there, or the values are none of these.
+    Raises `Refusal` where the file or the array is not there, or values, labels or conditions are none of these.
     """
 
     def __init__(self, path: str | Path | None, key: str | None = None, cache: str | Path | None = None):
@@ -70,16 +71,14 @@ class Arrays:
 
     @cached_property
     def _headers(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-        """Shape and dtype of every numeric array in the file."""
+        """Shape and dtype of every array in the file."""
         if self.path.suffix == ".npz":
-            headers = _npz_headers(self.path)
-        else:
-            headers = {name: (array.shape, array.dtype) for name, array in _open(self.path).items()}
-        return {name: header for name, header in headers.items() if header[1].kind in "buif"}
+            return _npz_headers(self.path)
+        return {name: (array.shape, array.dtype) for name, array in _open(self.path).items()}
 
     def _name(self, part: str) -> str:
         """The name of a part's rows in the file; empty if it has none."""
-        names = list(self._headers)
+        names = [name for name, (_, dtype) in self._headers.items() if dtype.kind in NUMERIC]
         expected = ROWS[part]
         if self.key is not None:
             expected = (self.key,) if part == "train" else ()
@@ -168,22 +167,41 @@ class Arrays:
                 x[rows] = block
                 row = rows.stop
         self._refuse_bits_in_bytes(x)
-        conditions = [file[name] for part in parts for name in CONDITIONS[part] if name in self._headers]
-        if len(conditions) == len(parts) and sum(map(len, conditions)) == total:
-            np.save(folder / "condition.npy", np.concatenate(conditions).astype(np.float32).reshape(total, -1))
-        found = (self._labels(file, part, len(array)) for part, array in zip(parts, arrays, strict=True))
-        labels = [label for label in found if label is not None]
-        if len(labels) == len(parts):
-            np.save(folder / "label.npy", np.concatenate(labels))
+        if mask is not None:
+            self._refuse_empty(np.logical_or.reduce(mask), parts)
+        for kept, names in {"condition": CONDITIONS, "label": LABELS}.items():
+            columns = [each for part in parts if (each := self._column(file, names[part], part)) is not None]
+            if len(columns) == len(parts):
+                np.save(folder / f"{kept}.npy", np.concatenate(columns))
 
-    def _labels(self, file: Mapping[str, np.ndarray], part: str, count: int) -> np.ndarray | None:
-        """One whole number a row, or None."""
-        for label in (file[name] for name in LABELS[part] if name in self._headers):
+    def _refuse_empty(self, seen: np.ndarray, parts: list[str]) -> None:
+        """seen: where any row has a value, `[*space.shape]`."""
+        if not seen.any():
+            raise Refusal(
+                f"{self._of(parts[0])} holds nothing but NaN, which is missing; name another by data.path=FILE or "
+                "data.key=NAME."
+            )
+        if parts[0] == "train" and seen.ndim == 1 and not seen.all():
+            raise Refusal(f"Column {seen.argmin()} of {self._of('train')} holds nothing but NaN; save it without.")
+
+    def _column(self, file: Mapping[str, np.ndarray], names: Sequence[str], part: str) -> np.ndarray | None:
+        """A condition `[n, F]` or a label `[n]` of the n rows of a part; None where the file has none."""
+        name = next((name for name in names if name in self._headers), None)
+        if name is None:
+            return None
+        (shape, dtype), count = self._headers[name], self._headers[self._name(part)][0][0]
+        if dtype.kind in NUMERIC and shape[:1] == (count,):
+            if names is CONDITIONS[part]:
+                return file[name].astype(np.float32).reshape(count, -1)
             with np.errstate(invalid="ignore"):
-                whole = label.astype(np.int64)
-            if label.size == count and np.array_equal(label, whole):
+                whole = file[name].astype(np.int64)
+            if whole.size == count and np.array_equal(file[name], whole):
                 return whole.reshape(count)
-        return None
+        expected = "numbers" if names is CONDITIONS[part] else "a whole number, its class,"
+        raise Refusal(
+            f"{name!r} in {self.path} has shape {list(shape)} and dtype {dtype}, expected {expected} for each of the "
+            f"{count} rows of {self._name(part)!r}; mend it, or save the file without {name!r}."
+        )
 
     def _check(self, block: np.ndarray) -> None:
         if np.isinf(block).any():
