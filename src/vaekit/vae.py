@@ -184,10 +184,15 @@ class VAE(nn.Module):
                 "posterior=gaussian."
             )
         if "factorised" not in self.likelihood.gives:
+            choices = {
+                "binary": "likelihood=bernoulli",
+                "discrete": "likelihood=discretized_logistic, likelihood=bernoulli data.binarize=dynamic",
+                "tiles": "likelihood=tiles",
+            }
             raise Refusal(
                 "Some values are missing, and this model's likelihood scores several values together, of which none "
-                "can be left out; train with likelihood=bernoulli, likelihood=gaussian, likelihood=tiles, or another "
-                "one that scores them one by one."
+                f"can be left out; train with {choices.get(self.space.values, 'likelihood=gaussian')}, or another one "
+                f"that scores {self.space.values} values one by one."
             )
         assert isinstance(px, Independent)
         return (px.base_dist.log_prob(batch.x) * batch.mask).flatten(-px.reinterpreted_batch_ndims).sum(-1)

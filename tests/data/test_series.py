@@ -113,6 +113,8 @@ def test_a_run_keeps_the_space_exactly(tmp_path):
         (put(12, "-3"), {}, "row 12, column 'a': got the price -3"),
         (put(12, "inf"), {}, "row 12, column 'a': got inf, expected a finite"),
         (put(12, "1,5"), {}, "row 12, column 'a': got '1,5', expected a number"),
+        ({"a": [""] * STEPS}, {}, r"every cell of column 'a' is missing; leave it out, by data.columns=\[b\]"),
+        ({"1.5": DAYS}, {}, "holds the number 1.5, .*; add one to the file"),
         ({"a": None, "b": None}, {}, "no column of numbers; its columns are day, venue"),
         ({"a": ["7"] * STEPS}, {}, "'a' never changes"),
         ({"a": [""] * 190 + ["7"] * 10}, {}, "'a' has no two values"),
@@ -136,6 +138,14 @@ def test_numbers_may_say_when(tmp_path):
     assert math.isclose(Series(path, values="levels", window=10).space.mean[0], 34.75)
 
 
+def test_dates_without_marks_say_when_and_numbers_do_not(tmp_path):
+    compact = [day.replace("-", "") for day in DAYS]
+    source = Series(save(tmp_path, day=compact), window=10)
+    assert source.space.names == ("a", "b") and source.table.times == compact[1:]
+    numbers = Series(save(tmp_path, day=["20071399", *compact[1:]]), window=10)
+    assert numbers.space.names == ("day", "a", "b")
+
+
 def test_missing_prices_are_learned_with_by_a_likelihood_of_each_value(tmp_path):
     source = Series(save(tmp_path, **put(6, "NA")), window=10)
     batch = DataModule(source).examples("train", 3)
@@ -145,5 +155,5 @@ def test_missing_prices_are_learned_with_by_a_likelihood_of_each_value(tmp_path)
     assert torch.isfinite(log_px).all() and log_px.shape == (1, 3)
     log_px.sum().backward()
     assert (vae.likelihood.bias.grad[0, 0].abs() > 0).all(), "each step is seen in one of the windows"
-    with pytest.raises(Refusal, match="Some values are missing"):
+    with pytest.raises(Refusal, match=r"Some values are missing.*train with likelihood=gaussian, or another one"):
         build(source.space, *small, "likelihood=multivariate_student")[0](batch)

@@ -153,6 +153,11 @@ def read_series(
     series = {name: column for name, column in numbers.items() if column is not None}
     if not series:
         raise Refusal(f"{path} has no column of numbers; its columns are {', '.join(cells)}. Name another file.")
+    if empty := [name for name in asked if not any(cells[name])]:
+        raise Refusal(
+            f"{path}: every cell of column {empty[0]!r} is missing; leave it out, by "
+            f"data.columns=[{','.join(name for name in series if name not in empty)}]."
+        )
     values = np.stack(list(series.values()))
     if not returns:
         return Table(times, list(series), values)
@@ -215,9 +220,10 @@ def in_order(path: Path, name: str, cells: Sequence[str | None]) -> list[str]:
 
 def form_of(cells: Sequence[str | None]) -> str | None:
     """How the dates of a column are written, going by the first that is there; None where that is no date."""
-    first = next((cell for cell in cells if cell is not None), "")
-    for form in DATES[:-1]:  # 20241231 may be a number as well
+    there = [cell for cell in cells if cell is not None]
+    for form in DATES:
+        asked = there if form == "%Y%m%d" else there[:1]  # 20241231 may be a number as well, unless all are dates
         with suppress(ValueError):
-            datetime.strptime(first, form)
-            return form
+            if asked and all(len(cell) >= 8 and datetime.strptime(cell, form) for cell in asked):
+                return form
     return None
