@@ -46,7 +46,7 @@ def test_kinds_are_inferred_and_may_be_said(tmp_path):
     assert [column.kind for column in other.columns] == [*KINDS[:3], "real", "binary", "categorical"]
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_rows_come_back_as_they_were(tmp_path, delimiter):
     source = Table(save(tmp_path, delimiter=delimiter))
     x = torch.from_numpy(source.load("train").x)
@@ -244,6 +244,7 @@ def test_an_identifier_is_refused():
         ("", "is empty"),
         ("a,b\n", "is empty: it holds no rows; name a file that does"),  # a task's input may be meant
         ("a,b\nx,1\ny,2,3\n", "line 3: got 3 cells, expected 2"),
+        ("a,b\nx 1\n", "line 2: got 1 cells, expected 2.* or a tab stand between cells"),
         ("a,a\nx,1\n", "the column name 'a' is empty or there twice"),
         (b"a,b\n\xff\xfe,1\n", "Cannot read"),
     ],

@@ -25,7 +25,7 @@ Cells = dict[str, list[str | None]]  # of each column, by name
 
 
 class Table:
-    """A table in one file, .csv (a first line of names; `,`, `;` or a tab between cells) or .parquet, or in two.
+    """A table in one file, .csv (a first line of names; `,`, `;`, `|` or a tab between cells) or .parquet, or in two.
 
     Empty cells, `?`, `NA` and `NaN` are missing: the row's mask is 0 there. Spaces around cells are dropped.
 
@@ -95,9 +95,7 @@ def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
     names, rows = _parquet(path) if path.suffix == ".parquet" else _csv(path, columns)
     if len(set(names)) < len(names) or "" in names:
         wrong = next((name for name in names if not name or names.count(name) > 1), "")
-        raise Refusal(
-            f"{path}: the column name {wrong!r} is empty or there twice; rename it, or use data.columns=[a,b]."
-        )
+        raise Refusal(f"{path}: the column name {wrong!r} is empty or there twice; rename it in the file.")
     if not rows:
         raise Refusal(f"{path} is empty: it holds no rows; name a file that does.")
     return {
@@ -111,7 +109,7 @@ def _csv(path: Path, columns: Sequence[str] | None) -> tuple[list[str], list[lis
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline()
             file.seek(0)
-            separator = max(",;\t", key=first.count)
+            separator = max(",;\t|", key=first.count)
             reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
             lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -123,12 +121,12 @@ def _csv(path: Path, columns: Sequence[str] | None) -> tuple[list[str], list[lis
         if len(cells) != len(names):
             raise Refusal(
                 f"{path}, line {number}: got {len(cells)} cells, expected {len(names)}, as many as there are columns; "
-                "correct it, or use data.columns=[a,b,...]."
+                "correct it, and let `,`, `;`, `|` or a tab stand between cells."
             )
     if not columns and (found := [name for name in names if _is_number(name)]):
         raise Refusal(
-            f"{path}: the first line holds the number {found[0]}, so that it is no line of names; give them by "
-            "data.columns=[a,b,...]."
+            f"{path}: the first line holds the number {found[0]}, so that it is no line of names; add one to the file, "
+            "or give them, of data=table, by data.columns=[a,b,...]."
         )
     return names, [cells for _, cells in lines]
 
