@@ -269,6 +269,20 @@ def test_splits_that_leave_nothing_are_refused(memory, name, options):
         DataModule(memory(SPACE, TRAIN), **{name: value}).setup()
 
 
+@pytest.mark.parametrize(
+    ("count", "test", "words"),
+    [
+        (5, None, r"takes 0 of 4 rows.*data\.validation=1\."),
+        (2, None, r"data\.test=0\.2 takes of 2 rows, but at least 3 are needed"),
+        (1, TEST, r"data\.validation=0\.1 takes of 1 rows, but at least 2 are needed"),
+    ],
+)
+def test_few_rows_are_told_what_is_needed(memory, count, test, words):
+    with pytest.raises(Refusal, match=words):
+        DataModule(memory(SPACE, TRAIN[:count], test)).setup()
+    DataModule(memory(SPACE, TRAIN[:5]), validation=1).setup()
+
+
 def test_fewer_rows_than_processes_are_refused(memory):
     data = DataModule(memory(SPACE, TRAIN, TEST), validation=2)
     data.trainer = SimpleNamespace(current_epoch=0, overfit_batches=0, global_rank=0, world_size=4)

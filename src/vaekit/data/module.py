@@ -184,10 +184,15 @@ class DataModule(LightningDataModule):
     def _count(self, name: str, total: int) -> int:
         held_out = getattr(self, name)
         count = held_out if isinstance(held_out, int) else round(held_out * total)
+        if total < (least := 3 if name == "test" else 2):
+            raise Refusal(
+                f"data.{name}={held_out} takes of {total} rows, but at least {least} are needed, one for each of the "
+                "parts; name a larger data set."
+            )
         if not 0 < count < total:
             raise Refusal(
                 f"data.{name}={held_out} takes {count} of {total} rows, expected at least one and not all; "
-                f"for example data.{name}=0.1."
+                f"for example data.{name}={0.1 if total > 5 else 1}."
             )
         return count
 
