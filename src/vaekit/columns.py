@@ -23,6 +23,14 @@ Z = np.clip(torch.special.ndtri(torch.linspace(0, 1, QUANTILES, dtype=torch.floa
 DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y%m%d")
 
 
+class WrongCell(Refusal):
+    """A cell that its column cannot hold; `row` counts from 0."""
+
+    def __init__(self, row: int, column: str, why: str):
+        super().__init__(f"Row {row + 1}, column {column!r}: {why}")
+        self.row = row
+
+
 @dataclass(frozen=True)
 class Column:
     """kind: `real`, `positive` and `date` are one number, the normal quantile of the cell's rank among those the file
@@ -78,10 +86,8 @@ class Column:
             values = numbers(cells, self.name, self.kind, self.form)
             if self.kind == "count" and ((values < 0) | (values != np.floor(values)))[there].any():
                 row = int((there & ((values < 0) | (values != np.floor(values)))).argmax())
-                raise Refusal(
-                    f"Row {row + 1}, column {self.name!r}: {cells[row]!r} is no count (0, 1, 2, ...); "
-                    f"use {typed(self.name, 'real')}."
-                )
+                why = f"{cells[row]!r} is no count (0, 1, 2, ...); use {typed(self.name, 'real')}."
+                raise WrongCell(row, self.name, why)
             x = (np.log1p(values) if self.kind == "count" else self._ranked(values))[:, None]
         return np.where(there[:, None], x, 0).astype(np.float32), there
 
@@ -90,9 +96,10 @@ class Column:
         number = {None: -1} | {category: i for i, category in enumerate(self.categories)}
         if (unseen := next((row for row, cell in enumerate(cells) if cell not in number), None)) is not None:
             known = ", ".join(self.categories[:8]) + (", ..." if len(self.categories) > 8 else "")
-            raise Refusal(
-                f"Row {unseen + 1}, column {self.name!r}: {cells[unseen]!r} was not seen in training, expected one of "
-                f"{known}; leave the cell empty."
+            raise WrongCell(
+                unseen,
+                self.name,
+                f"{cells[unseen]!r} was not seen in training, expected one of {known}; leave the cell empty.",
             )
         return np.array([number[cell] for cell in cells], dtype=np.int64)
 
@@ -156,14 +163,10 @@ def numbers(cells: Sequence[str | None], name: str, kind: str, form: str) -> np.
             values[row] = number(cell)
         except ValueError:
             expected = {"positive": "a number above 0", "date": f"a date like {form}"}.get(kind, "a number")
-            raise Refusal(
-                f"Row {row + 1}, column {name!r}: got {cell!r}, expected {expected}; "
-                f"correct it, or use {typed(name, 'categorical')}."
-            ) from None
+            hint = f"correct it, or use {typed(name, 'categorical')}."
+            raise WrongCell(row, name, f"got {cell!r}, expected {expected}; {hint}") from None
         if not math.isfinite(values[row]):
-            raise Refusal(
-                f"Row {row + 1}, column {name!r}: got {cell!r}, expected a finite number; leave the cell empty."
-            )
+            raise WrongCell(row, name, f"got {cell!r}, expected a finite number; leave the cell empty.")
     return values
 
 

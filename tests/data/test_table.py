@@ -247,6 +247,7 @@ def test_an_identifier_is_refused():
         ("a,b\nx 1\n", "line 2: got 1 cells, expected 2.* or a tab stand between cells"),
         ("a,a\nx,1\n", "the column name 'a' is empty or there twice"),
         (b"a,b\n\xff\xfe,1\n", "Cannot read"),
+        (b"a,b\nx,1\n\xff\xfe,1\n", "Cannot read .*x.csv, line 3 "),
     ],
 )
 def test_files_that_are_no_table_are_refused(tmp_path, text, sentence):
@@ -276,6 +277,20 @@ def test_what_training_did_not_see_is_refused_with_its_row_and_column():
         )
     with pytest.raises(Refusal, match="has no column 'height'"):
         encode({"town": ["Ulm"]}, TABLE)
+
+
+def test_wrong_cells_are_refused_with_their_file_and_line(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text("town,height\n\nUlm,1.5\n\nBonn,inf\n")
+    with pytest.raises(Refusal, match=r"people.csv, line 5: Row 2, column 'height': got 'inf'"):
+        Table(path, types={"height": "real"}).space  # noqa: B018
+    path.write_text("town,height\nUlm,1.5\nBonn,1.6\n")
+    (tmp_path / "other.csv").write_text("town,height\n\nRome,1.5\n")
+    with pytest.raises(Refusal, match=r"other.csv, line 3: Row 1, column 'town': 'Rome' was not seen"):
+        Table(path, tmp_path / "other.csv").load("test")
+    (tmp_path / "other.csv").write_text("town\nUlm\n")
+    with pytest.raises(Refusal, match=r"other.csv has no column 'height'"):
+        Table(path, tmp_path / "other.csv").load("test")
 
 
 def test_means_become_the_nearest_likeliest_and_median_cells():

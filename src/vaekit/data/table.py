@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from vaekit.columns import DATES, KINDS, Column, numbers, quantiles, typed
+from vaekit.columns import DATES, KINDS, Column, WrongCell, numbers, quantiles, typed
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
@@ -21,7 +22,25 @@ MISSING = {"", "?", "NA", "N/A", "NaN", "nan", "null"}
 FEW = 20  # distinct whole numbers up to which they are categories in order
 MOST = 1000  # categories up to which there is one number for each
 
-Cells = dict[str, list[str | None]]  # of each column, by name
+
+class Cells(dict[str, list[str | None]]):
+    """Of each column, by name.
+
+    path: the file that they are from. lines: that of each row, where the file has lines.
+    """
+
+    def __init__(self, columns: Mapping[str, list[str | None]], path: Path, lines: Sequence[int] = ()):
+        super().__init__(columns)
+        self.path, self.lines = path, lines
+
+    @contextmanager
+    def placed(self) -> Iterator[None]:
+        """Within, the refusal of a cell names the file and the line."""
+        try:
+            yield
+        except WrongCell as wrong:
+            line = f", line {self.lines[wrong.row]}" if self.lines else ""
+            raise Refusal(f"{self.path}{line}: {wrong}") from None
 
 
 class Table:
@@ -65,7 +84,8 @@ class Table:
             raise Refusal(
                 f"Got data.label={self.label}, expected one of {', '.join(kept)}; use data.label=null for none."
             )
-        columns = [infer(name, cells, self.types.get(name)) for name, cells in kept.items()]
+        with self._cells.placed():
+            columns = [infer(name, cells, self.types.get(name)) for name, cells in kept.items()]
         if kind := next((each.kind for each in columns if each.name == self.label and not each.categories), None):
             raise Refusal(
                 f"data.label={self.label} is a {kind} column, of numbers, expected one of categories; name another, or "
@@ -92,27 +112,31 @@ def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
     path = Path(path).expanduser()
     if not path.is_file():
         raise Refusal(f"There is no file {path.absolute()}; name a .csv or .parquet file that is there.")
-    names, rows = _parquet(path) if path.suffix == ".parquet" else _csv(path, columns)
+    names, rows, lines = _parquet(path) if path.suffix == ".parquet" else _csv(path, columns)
     if len(set(names)) < len(names) or "" in names:
         wrong = next((name for name in names if not name or names.count(name) > 1), "")
         raise Refusal(f"{path}: the column name {wrong!r} is empty or there twice; rename it in the file.")
     if not rows:
         raise Refusal(f"{path} is empty: it holds no rows; name a file that does.")
-    return {
+    cells = {
         name: [None if cell in MISSING else cell for cell in each]
         for name, each in zip(names, zip(*rows, strict=True), strict=True)
     }
+    return Cells(cells, path, lines)
 
 
-def _csv(path: Path, columns: Sequence[str] | None) -> tuple[list[str], list[list[str]]]:
+def _csv(path: Path, columns: Sequence[str] | None) -> tuple[list[str], list[list[str]], list[int]]:
+    """The names of the columns, the cells of each row, and the line that it stands in."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            file.seek(0)
-            separator = max(",;\t|", key=first.count)
-            reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
-            lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        file = StringIO(path.read_bytes().decode("utf-8-sig"), newline="")
+        separator = max(",;\t|", key=file.readline().count)
+        file.seek(0)
+        reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise Refusal(f"Cannot read {path}, line {line} ({error}); save it as CSV in UTF-8.") from error
+    except (OSError, csv.Error) as error:
         raise Refusal(f"Cannot read {path} ({error}); save it as CSV in UTF-8.") from error
     if not lines:
         raise Refusal(f"{path} is empty; name another file.")
@@ -128,10 +152,11 @@ def _csv(path: Path, columns: Sequence[str] | None) -> tuple[list[str], list[lis
             f"{path}: the first line holds the number {found[0]}, so that it is no line of names; add one to the file, "
             "or give them, of data=table, by data.columns=[a,b,...]."
         )
-    return names, [cells for _, cells in lines]
+    return names, [cells for _, cells in lines], [number for number, _ in lines]
 
 
-def _parquet(path: Path) -> tuple[list[str], list[list[str]]]:
+def _parquet(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
+    """As `_csv`; such a file has no lines."""
     try:
         from pyarrow import parquet
     except ImportError:
@@ -141,7 +166,7 @@ def _parquet(path: Path) -> tuple[list[str], list[list[str]]]:
     except Exception as error:  # pyarrow raises its own kinds
         raise Refusal(f"Cannot read {path} as parquet ({error}); save it again, or as CSV.") from error
     columns = [["" if cell is None else str(cell).strip() for cell in each.to_pylist()] for each in table.columns]
-    return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
+    return list(table.column_names), [list(row) for row in zip(*columns, strict=True)], []
 
 
 def _is_number(text: str) -> bool:
@@ -184,10 +209,8 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None) -> Co
         distinct.sort(key=float)
     elif kind == "ordinal":
         wrong = next(cell for cell in distinct if not _is_number(cell))
-        raise Refusal(
-            f"Row {cells.index(wrong) + 1}, column {name!r}: got {wrong!r}, expected a number; "
-            f"use {typed(name, 'categorical')}."
-        )
+        hint = f"use {typed(name, 'categorical')}."
+        raise WrongCell(cells.index(wrong), name, f"got {wrong!r}, expected a number; {hint}")
     return Column(name, kind, distinct)
 
 
@@ -219,15 +242,17 @@ def _decimals(cells: Sequence[str]) -> int | None:
     return max(len(cell.partition(".")[2]) for cell in cells)
 
 
-def encode(cells: Cells, space: Space) -> Rows:
+def encode(cells: Mapping[str, list[str | None]], space: Space) -> Rows:
     """Rows of the space, with labels where the file has their column.
 
     Raises `Refusal` for other columns than its own, in any order, and cells that it lacks.
     """
     if missing := [column.name for column in space.columns if column.name not in cells]:
-        raise Refusal(f"The file has no column {missing[0]!r}; it has {', '.join(cells)}. Add it, its cells empty.")
-    x, mask = space.encode([cells[column.name] for column in space.columns])
-    label = space.label.places(cells[space.label.name]) if space.label and space.label.name in cells else None
+        file = cells.path if isinstance(cells, Cells) else "The file"
+        raise Refusal(f"{file} has no column {missing[0]!r}; it has {', '.join(cells)}. Add it, its cells empty.")
+    with cells.placed() if isinstance(cells, Cells) else nullcontext():
+        x, mask = space.encode([cells[column.name] for column in space.columns])
+        label = space.label.places(cells[space.label.name]) if space.label and space.label.name in cells else None
     return Rows(x, label, None if mask.all() else mask)
 
 
