@@ -233,6 +233,23 @@ def test_columns_that_are_none_are_refused(tmp_path, columns, types, sentence):
         Table(save(tmp_path, columns), types=types).space  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("height", changed("height", 7, "unknown")["height"]),
+        ("height", changed("height", 7, "1,75")["height"]),
+        ("height", [*PEOPLE["height"][:6], *(cell.replace(".", ",") for cell in PEOPLE["height"][6:])]),
+        ("balance", [*PEOPLE["balance"][:6], "1,234,567.5", *PEOPLE["balance"][7:]]),
+        ("born", changed("born", 7, "1960-02-30")["born"]),
+    ],
+)
+def test_a_few_odd_cells_make_no_categories_of_numbers_or_dates(name, cells):
+    hint = rf"Row 7, column '{name}': got '{cells[6]}', expected a .*'data\.types={{{name}:categorical}}'"
+    with pytest.raises(Refusal, match=hint):
+        infer(name, cells)
+    assert infer(name, cells, "categorical").kind == "categorical"
+
+
 def test_an_identifier_is_refused():
     with pytest.raises(Refusal, match=r"2,000 different cells.*'data\.types=\{id:ignore\}'"):
         infer("id", [f"id-{i}" for i in range(2000)])

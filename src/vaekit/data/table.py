@@ -20,6 +20,7 @@ from vaekit.spaces import Table as Space
 
 MISSING = {"", "?", "NA", "N/A", "NaN", "nan", "null"}
 FEW = 20  # distinct whole numbers up to which they are categories in order
+NEARLY = 0.95  # share of the distinct cells of which more are meant to be numbers, or dates, than categories
 MOST = 1000  # categories up to which there is one number for each
 
 
@@ -182,7 +183,8 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None) -> Co
     kind: None for what they suggest. Two different cells are binary; up to `FEW` different whole numbers ordinal; more
     of them count, where they go from 0 on and half of those up to the largest are there; other numbers positive, where
     all are above 0, or real; dates in one of `DATES` date; all else is categorical.
-    Raises `Refusal` for a column without cells, or one of another kind than is asked for.
+    Raises `Refusal` for a column without cells, one of another kind than is asked for, or a few cells that are neither
+    numbers nor dates where `NEARLY` all others are.
     """
     there = [cell for cell in cells if cell is not None]
     distinct = sorted(set(there))
@@ -190,7 +192,10 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None) -> Co
         raise Refusal(f"Column {name!r} has no cell that is not missing; use {typed(name, 'ignore')}.")
     if any("${" in text for text in (name, *distinct)):
         raise Refusal(f"Column {name!r} holds '${{', which configurations read as a reference; replace it.")
-    kind = kind or _suggested(distinct)
+    if kind is None:
+        kind = _suggested(distinct)
+        if kind == "categorical" and len(distinct) > FEW:
+            _refuse_odd_cell(name, cells, distinct)
     if kind == "count":
         Column(name, "count").encode(cells)
         return Column(name, "count")
@@ -227,6 +232,21 @@ def _suggested(distinct: Sequence[str]) -> str:
             return "count"
         return "positive" if values.min() > 0 else "real"
     return "date" if any(_are_dates(distinct, form) for form in DATES) else "categorical"
+
+
+def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[str]) -> None:
+    """Raise `Refusal` for the first cell that makes categories of what are nearly all numbers, or nearly all dates."""
+    sample = distinct[:: 1 + len(distinct) // MOST]
+    for form in ("", *DATES):
+
+        def alike(cell: str, form: str = form) -> bool:
+            return _are_dates([cell], form) if form else _is_number(cell)
+
+        if np.mean([alike(cell.replace(",", "")) for cell in sample]) >= NEARLY:
+            expected = f"a date like {form}" if form else "a number like 1234.5"
+            row = next(row for row, cell in enumerate(cells) if cell is not None and not alike(cell))
+            hint = f"correct it, leave it empty, or use 'data.types={{{name}:categorical}}' for categories."
+            raise WrongCell(row, name, f"got {cells[row]!r}, expected {expected}, as most are; {hint}")
 
 
 def _are_dates(cells: Sequence[str], form: str) -> bool:
