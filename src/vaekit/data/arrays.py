@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +35,8 @@ LABELS = {
 CONDITIONS = {"train": ("condition_train", "condition"), "val": ("condition_val",), "test": ("condition_test",)}
 NUMERIC = "buif"  # the kinds of dtypes
 
+log = logging.getLogger(__name__)
+
 
 class Arrays:
     """Rows that lie in one file: an array in .npy, or named arrays in .npz or .pt (a tensor or a dict of tensors).
@@ -43,7 +47,8 @@ class Arrays:
     counts to train.
 
     key: the name of the rows' array, where it is another one.
-    Raises `Refusal` where the file or the array is not there, or values, labels or conditions are none of these.
+    Labels that are no classes are left out. Raises `Refusal` where the file or the array is not there, values are none
+    of these, or labels or conditions are of other rows.
     """
 
     def __init__(self, path: str | Path | None, key: str | None = None, cache: str | Path | None = None):
@@ -190,18 +195,21 @@ class Arrays:
         if name is None:
             return None
         (shape, dtype), count = self._headers[name], self._headers[self._name(part)][0][0]
-        if dtype.kind in NUMERIC and shape[:1] == (count,):
-            if names is CONDITIONS[part]:
-                return file[name].astype(np.float32).reshape(count, -1)
+        numeric = dtype.kind in NUMERIC
+        if shape[:1] != (count,) or (names is CONDITIONS[part] and not numeric):
+            raise Refusal(
+                f"{name!r} in {self.path} has shape {list(shape)} and dtype {dtype}, expected numbers for each of the "
+                f"{count} rows of {self._name(part)!r}; mend it, or save the file without {name!r}."
+            )
+        if names is CONDITIONS[part]:
+            return file[name].astype(np.float32).reshape(count, -1)
+        if numeric and math.prod(shape) == count:
             with np.errstate(invalid="ignore"):
                 whole = file[name].astype(np.int64)
-            if whole.size == count and np.array_equal(file[name], whole):
+            if np.array_equal(file[name], whole):
                 return whole.reshape(count)
-        expected = "numbers" if names is CONDITIONS[part] else "a whole number, its class,"
-        raise Refusal(
-            f"{name!r} in {self.path} has shape {list(shape)} and dtype {dtype}, expected {expected} for each of the "
-            f"{count} rows of {self._name(part)!r}; mend it, or save the file without {name!r}."
-        )
+        log.info(f"{self.path}: {name!r} is left out, because it holds no class, a whole number, for each row.")
+        return None
 
     def _check(self, block: np.ndarray) -> None:
         if np.isinf(block).any():
