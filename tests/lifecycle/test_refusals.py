@@ -77,7 +77,9 @@ def test_a_device_that_is_not_there(train, monkeypatch, trainer):
 
 @pytest.mark.parametrize("widths", ["[]", "[-8]", "[0]"])
 def test_convolutions_of_no_width(train, widths):
-    assert_refused(train(f"network.channels={widths}", tiny=[]), "network")
+    for network in ("conv", "resnet"):
+        words = [f"network={network}", f"network.channels={widths}"]
+        assert_refused(train(*words, tiny=[]), r"use .*network.channels=\[32,64\]")
 
 
 def test_convolutions_over_vectors(train, here):

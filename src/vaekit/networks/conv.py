@@ -11,7 +11,17 @@ from torch import Tensor, nn
 
 from vaekit.networks.activation import activation as activation_by_name
 from vaekit.networks.glorot import glorot
+from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
+
+
+def check_channels(channels: Sequence[int]) -> None:
+    """Raise `Refusal` unless there are stages, each of some width."""
+    if min(channels, default=0) < 1:
+        raise Refusal(
+            f"channels={list(channels)} must be one number or more, each at least 1; use [32,64], as in "
+            "network.channels=[32,64]."
+        )
 
 
 def halvings(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
@@ -29,6 +39,7 @@ class Encoder(nn.Module):
 
     def __init__(self, space: Real, channels: Sequence[int], features: int = 256, activation: str = "ReLU"):
         super().__init__()
+        check_channels(channels)
         colours, *size = space.shape
         height, width = halvings((size[0], size[1]), len(channels))[-1]
         body: list[nn.Module] = []

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from vaekit.networks.conv import halvings
+from vaekit.networks.conv import check_channels, halvings
 from vaekit.networks.enlarge import enlarge
 from vaekit.networks.glorot import glorot, scaled
 from vaekit.spaces import Image, Real
@@ -82,6 +82,7 @@ class Encoder(nn.Module):
 
     def __init__(self, space: Real, channels: Sequence[int], blocks: int = 1, features: int = 256):
         super().__init__()
+        check_channels(channels)
         colours, *size = space.shape
         height, width = halvings((size[0], size[1]), len(channels))[-1]
         flat = channels[-1] * height * width

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vaekit.networks.conv import halvings
+from vaekit.networks.conv import check_channels, halvings
 from vaekit.networks.enlarge import Enlarge
 from vaekit.networks.resnet import Up, down
 from vaekit.spaces import Image, Real
@@ -23,6 +23,7 @@ class Encoder(nn.Module):
 
     def __init__(self, space: Real, channels: Sequence[int], blocks: int = 1):
         super().__init__()
+        check_channels(channels)
         colours, *size = space.shape
         self.body = nn.Sequential(*down(colours, channels, blocks))
         self.out_shape = (channels[-1], *halvings((size[0], size[1]), len(channels))[-1])

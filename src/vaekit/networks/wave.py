@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from vaekit.networks.conv import check_channels
 from vaekit.networks.glorot import glorot
 from vaekit.networks.sequence import Block
 from vaekit.refusal import Refusal
@@ -36,6 +37,7 @@ class Encoder(nn.Module):
 
     def __init__(self, space: Real, channels: Sequence[int], blocks: int = 4, features: int = 256):
         super().__init__()
+        check_channels(channels)
         _, bands, steps = space.shape
         self.out_shape = (features,)
         body: list[nn.Module] = [nn.Flatten(1, 2)]
