@@ -131,11 +131,15 @@ class DataModule(LightningDataModule):
         order = permutation(len(train), self.seed)
         held_out, rest = np.split(order, [self._count("test", len(train)) if test is None else 0])
         if self.classes is not None:
-            rest = rest[np.isin(self._classes(train)[rest], self.classes)]
-            if not len(rest):
+            label = self._classes(train)
+            there = set(label[rest].tolist()) - {-1}
+            if absent := [each for each in self.classes if each not in there]:
+                kept = sorted(there.intersection(self.classes) or there)[:10]
                 raise Refusal(
-                    f"data.classes={list(self.classes)} is the label of no training row; use data.classes=[0,1,2]."
+                    f"Got data.classes={list(self.classes)}, and {absent[0]} is the label of no training row; "
+                    f"use data.classes={str(kept).replace(' ', '')}."
                 )
+            rest = rest[np.isin(label[rest], self.classes)]
         if train.validation is None:
             val, rest = np.split(rest, [self._count("validation", len(rest))])
         else:
