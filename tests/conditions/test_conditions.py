@@ -157,7 +157,11 @@ def rows(**columns):
     [
         (Label(10), rows(indices=torch.arange(3)), "'~condition'"),
         (Label(10), rows(label=torch.tensor([0, 1, 12]), indices=torch.arange(3)), "condition.classes=13"),
-        (Label(10), rows(label=torch.tensor([0, 1, -1]), indices=torch.arange(3)), r"missing one.*model=m2_vae\.$"),
+        (
+            Label(10),
+            rows(label=torch.tensor([0, 1, -1]), indices=torch.arange(3)),
+            r"missing one.*model=m2_vae.*or drop those rows\.$",
+        ),
         (Label(10), rows(label=torch.tensor([[0, 5], [1, 3]]), indices=torch.arange(2)), r"condition.classes=\[2,6\]"),
         (
             Image([1, 2, 2], [3]),

@@ -52,8 +52,8 @@ class Label(Condition):
             value, last = int(values.reshape(-1, len(self.classes))[row, factor]), self.classes[factor] - 1
             if value == -1:
                 raise Refusal(
-                    f"Got the label -1, which stands for a missing one, expected 0 to {last}; drop the rows without "
-                    "label, or train a model that infers them, model=m2_vae."
+                    f"Got the label -1, expected 0 to {last}: -1 is a missing one, which model=m2_vae learns with; use "
+                    "that, or drop those rows."
                 )
             more = f", or train with condition.classes={value + 1}" if value > last else ""
             raise Refusal(
