@@ -84,9 +84,9 @@ def job_folder(sweep: str, number: int, overrides: Sequence[str]) -> str:
 
 
 def wandb_run(ckpt_path: str | None, folder: str) -> str | None:
-    """The name of the W&B run that the run in `folder` left, if it is resumed; W&B's folders are run-<time>-<name>."""
-    left = sorted(Path(folder).glob("wandb/*run-*"), key=os.path.getmtime) if ckpt_path else []
-    return re.sub(r".*run-\d+_\d+-", "", left[-1].name) if left else None
+    """The name of the W&B run that the run in `folder` left, if it is resumed."""
+    left = sorted(Path(folder).glob("wandb/*run-*/run-*.wandb"), key=os.path.getmtime) if ckpt_path else []
+    return left[-1].stem.removeprefix("run-") if left else None
 
 
 OmegaConf.register_new_resolver("wandb_run", wandb_run, replace=True)

@@ -79,7 +79,7 @@ def test_a_resumed_run_goes_on_in_its_own_wandb_run(train, monkeypatch):
     assert train("logger=wandb", folder="run").code == 0
     assert train("logger=wandb", "ckpt_path=run/checkpoints/last.ckpt", epochs=2).code == 0
     assert train("logger=wandb", folder="other").code == 0
-    names = {folder: [path.name.split("-", 3)[-1] for path in Path(folder).glob("wandb/offline-run-*")]
+    names = {folder: [path.name for path in Path(folder).glob("wandb/offline-run-*/*.wandb")]
              for folder in ("run", "other")}  # fmt: skip
     first, second = names["run"]
     assert first == second != names["other"][0]

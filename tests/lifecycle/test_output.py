@@ -44,7 +44,9 @@ def test_of_one_test_row_there_is_no_way_to_another(train):
 
 
 def test_a_run_that_is_interrupted_says_how_to_go_on(start, here):
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     process = start("trainer.max_epochs=100000", "hydra.run.dir=run")
+    signal.signal(signal.SIGINT, ours)
     last = here / "run" / "checkpoints" / "last.ckpt"
     while not last.is_file() and process.poll() is None:
         time.sleep(0.1)

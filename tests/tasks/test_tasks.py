@@ -216,7 +216,7 @@ def test_a_classifier_is_trained_once_for_all_runs_on_the_same_rows(digits, untr
     assert torch.equal(*drawn)  # what is drawn next does not depend on who trained it
     x = digits.data.examples("test", 20).x
     assert torch.equal(found[0](x), found[1](x)) and torch.equal(found[1].classes, torch.arange(10))
-    classifier.of_training_rows(replace(digits, changes={"validation": 0.3}))
+    classifier.of_training_rows(replace(digits, changes={"classes": [*range(9)]}))
     assert len(calls) == 2
 
 

@@ -172,22 +172,15 @@ class Arrays:
                 x[rows] = block
                 row = rows.stop
         self._refuse_bits_in_bytes(x)
-        if mask is not None:
-            self._refuse_empty(np.logical_or.reduce(mask), parts)
-        for kept, names in {"condition": CONDITIONS, "label": LABELS}.items():
-            columns = [each for part in parts if (each := self._column(file, names[part], part)) is not None]
-            if len(columns) == len(parts):
-                np.save(folder / f"{kept}.npy", np.concatenate(columns))
-
-    def _refuse_empty(self, seen: np.ndarray, parts: list[str]) -> None:
-        """seen: where any row has a value, `[*space.shape]`."""
-        if not seen.any():
+        if mask is not None and not mask.any():
             raise Refusal(
                 f"{self._of(parts[0])} holds nothing but NaN, which is missing; name another by data.path=FILE or "
                 "data.key=NAME."
             )
-        if parts[0] == "train" and seen.ndim == 1 and not seen.all():
-            raise Refusal(f"Column {seen.argmin()} of {self._of('train')} holds nothing but NaN; save it without.")
+        for kept, names in {"condition": CONDITIONS, "label": LABELS}.items():
+            columns = [each for part in parts if (each := self._column(file, names[part], part)) is not None]
+            if len(columns) == len(parts):
+                np.save(folder / f"{kept}.npy", np.concatenate(columns))
 
     def _column(self, file: Mapping[str, np.ndarray], names: Sequence[str], part: str) -> np.ndarray | None:
         """A condition `[n, F]` or a label `[n]` of the n rows of a part; None where the file has none."""
