@@ -110,7 +110,7 @@ def check_resumption(checkpoint: Path, config: dict[str, Any], space: spaces.Rea
     """
     folder = checkpoint.parent.parent
     try:
-        torch.load(checkpoint, map_location="meta", weights_only=True)
+        torch.load(checkpoint, map_location="meta", weights_only=True, mmap=True)
     except Exception as error:  # as many kinds as there are ways to break a file
         raise Refusal(
             f"{checkpoint} is damaged ({_reason(error)}); go on from another, best.ckpt beside it for example, or "

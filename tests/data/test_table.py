@@ -13,7 +13,7 @@ from helpers import TABLE, examples
 from vaekit import runs
 from vaekit.columns import QUANTILES, Column
 from vaekit.data.module import DataModule
-from vaekit.data.table import Table, encode, infer, read, write
+from vaekit.data.table import Cells, Table, encode, infer, read, write
 from vaekit.refusal import Refusal
 
 RNG = np.random.default_rng(0)
@@ -283,17 +283,20 @@ def test_no_file_is_refused(tmp_path):
 def test_what_training_did_not_see_is_refused_with_its_row_and_column():
     with pytest.raises(Refusal, match="Row 2, column 'town': 'Rome' was not seen in training, expected one of Ulm"):
         encode(
-            {
-                "town": ["Ulm", "Rome"],
-                "height": ["1.5"] * 2,
-                "children": ["1"] * 2,
-                "smokes": ["no"] * 2,
-                "grade": ["1"] * 2,
-            },
+            Cells(
+                {
+                    "town": ["Ulm", "Rome"],
+                    "height": ["1.5"] * 2,
+                    "children": ["1"] * 2,
+                    "smokes": ["no"] * 2,
+                    "grade": ["1"] * 2,
+                },
+                Path("people.csv"),
+            ),
             TABLE,
         )
     with pytest.raises(Refusal, match="has no column 'height'"):
-        encode({"town": ["Ulm"]}, TABLE)
+        encode(Cells({"town": ["Ulm"]}, Path("people.csv")), TABLE)
 
 
 def test_wrong_cells_are_refused_with_their_file_and_line(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
@@ -33,6 +33,7 @@ LABELS = {
     "test": ("y_test", "test_labels"),
 }
 CONDITIONS = {"train": ("condition_train", "condition"), "val": ("condition_val",), "test": ("condition_test",)}
+BESIDE = {"condition": CONDITIONS, "label": LABELS}
 NUMERIC = "buif"  # the kinds of dtypes
 
 log = logging.getLogger(__name__)
@@ -177,24 +178,24 @@ class Arrays:
                 f"{self._of(parts[0])} holds nothing but NaN, which is missing; name another by data.path=FILE or "
                 "data.key=NAME."
             )
-        for kept, names in {"condition": CONDITIONS, "label": LABELS}.items():
-            columns = [each for part in parts if (each := self._column(file, names[part], part)) is not None]
+        for kind in BESIDE:
+            columns = [each for part in parts if (each := self._column(file, kind, part)) is not None]
             if len(columns) == len(parts):
-                np.save(folder / f"{kept}.npy", np.concatenate(columns))
+                np.save(folder / f"{kind}.npy", np.concatenate(columns))
 
-    def _column(self, file: Mapping[str, np.ndarray], names: Sequence[str], part: str) -> np.ndarray | None:
-        """A condition `[n, F]` or a label `[n]` of the n rows of a part; None where the file has none."""
-        name = next((name for name in names if name in self._headers), None)
+    def _column(self, file: Mapping[str, np.ndarray], kind: str, part: str) -> np.ndarray | None:
+        """The condition `[n, F]` or the label `[n]` of the n rows of a part; None where the file has none."""
+        name = next((name for name in BESIDE[kind][part] if name in self._headers), None)
         if name is None:
             return None
         (shape, dtype), count = self._headers[name], self._headers[self._name(part)][0][0]
         numeric = dtype.kind in NUMERIC
-        if shape[:1] != (count,) or (names is CONDITIONS[part] and not numeric):
+        if shape[:1] != (count,) or (kind == "condition" and not numeric):
             raise Refusal(
                 f"{name!r} in {self.path} has shape {list(shape)} and dtype {dtype}, expected numbers for each of the "
                 f"{count} rows of {self._name(part)!r}; mend it, or save the file without {name!r}."
             )
-        if names is CONDITIONS[part]:
+        if kind == "condition":
             return file[name].astype(np.float32).reshape(count, -1)
         if numeric and math.prod(shape) == count:
             with np.errstate(invalid="ignore"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from io import StringIO
@@ -245,7 +245,7 @@ def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[
         if np.mean([alike(cell.replace(",", "")) for cell in sample]) >= NEARLY:
             expected = f"a date like {form}" if form else "a number like 1234.5"
             row = next(row for row, cell in enumerate(cells) if cell is not None and not alike(cell))
-            hint = f"correct it, leave it empty, or use 'data.types={{{name}:categorical}}' for categories."
+            hint = f"correct it, leave it empty, or use {typed(name, 'categorical')} for categories."
             raise WrongCell(row, name, f"got {cells[row]!r}, expected {expected}, as most are; {hint}")
 
 
@@ -262,15 +262,14 @@ def _decimals(cells: Sequence[str]) -> int | None:
     return max(len(cell.partition(".")[2]) for cell in cells)
 
 
-def encode(cells: Mapping[str, list[str | None]], space: Space) -> Rows:
+def encode(cells: Cells, space: Space) -> Rows:
     """Rows of the space, with labels where the file has their column.
 
     Raises `Refusal` for other columns than its own, in any order, and cells that it lacks.
     """
     if missing := [column.name for column in space.columns if column.name not in cells]:
-        file = cells.path if isinstance(cells, Cells) else "The file"
-        raise Refusal(f"{file} has no column {missing[0]!r}; it has {', '.join(cells)}. Add it, its cells empty.")
-    with cells.placed() if isinstance(cells, Cells) else nullcontext():
+        raise Refusal(f"{cells.path} has no column {missing[0]!r}; it has {', '.join(cells)}. Add it, its cells empty.")
+    with cells.placed():
         x, mask = space.encode([cells[column.name] for column in space.columns])
         label = space.label.places(cells[space.label.name]) if space.label and space.label.name in cells else None
     return Rows(x, label, None if mask.all() else mask)
