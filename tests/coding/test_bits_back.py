@@ -25,6 +25,7 @@ MODELS = {
     "colour, mixture": (COLOUR, ["likelihood=logistic_mixture"]),
     "grey, pixel by pixel": (GREY, ["likelihood=pixel_autoregressive", *PIXELS]),
     "colour, pixel by pixel": (COLOUR, ["likelihood=pixel_autoregressive", *PIXELS]),
+    "binary, pixel by pixel": (BINARY, ["likelihood=bernoulli_autoregressive", "likelihood.layers=2"]),
     "learned prior": (BINARY, ["likelihood=bernoulli", "prior=gaussian"]),
     "mixture prior": (BINARY, ["likelihood=bernoulli", "prior=mixture"]),
     "vamp prior": (GREY, ["likelihood=discretized_logistic", "prior=vamp"]),

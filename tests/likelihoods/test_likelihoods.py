@@ -77,7 +77,8 @@ def test_each_value_sums_or_integrates_to_one(name):
     torch.testing.assert_close(mass, torch.ones_like(mass), atol=1e-3 if name == "student" else 1e-4, rtol=0)
 
 
-OWN_NETWORK = ("pixel_autoregressive", "tiles_autoregressive", "tokens")  # which bf16 is for
+# which bf16 is for
+OWN_NETWORK = ("bernoulli_autoregressive", "pixel_autoregressive", "tiles_autoregressive", "tokens")
 
 
 @pytest.mark.parametrize("name", [name for name in LIKELIHOODS if name not in OWN_NETWORK])
@@ -101,7 +102,7 @@ def test_draws_lie_in_the_space(name):
 
 # the edge bins of a discretised logistic gather its tails, which moves its mean towards the middle
 NO_MEAN = ("categorical", "pixel_autoregressive", "tiles_autoregressive", "tokens", *BLOCKS)
-TOLERANCE = {"discretized_logistic": 0.06, "logistic_mixture": 0.12, "beta": 1e-3}
+TOLERANCE = {"discretized_logistic": 0.06, "bernoulli_autoregressive": 0.05, "logistic_mixture": 0.12, "beta": 1e-3}
 
 
 @pytest.mark.parametrize("name", [name for name in LIKELIHOODS if name not in NO_MEAN])
@@ -145,3 +146,8 @@ def test_impossible_scales_are_refused(options):
 def test_levels_come_from_the_data():
     vae, _ = build(Image((1, 8, 8), levels=5), "model=mlp_vae", *SMALL, "likelihood=categorical")
     assert vae.likelihood.bias.shape[0] == 5
+
+
+def test_hidden_layers_are_counted_from_one():
+    with pytest.raises(Refusal, match=r"likelihood\.layers=1"):
+        of("bernoulli_autoregressive", "likelihood.layers=0")

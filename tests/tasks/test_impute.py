@@ -106,8 +106,15 @@ def test_imputations_come_of_different_z_where_one_weight_exceeds_all_others(lin
     assert apart.min() > 10 * SIGMA
 
 
-def test_values_drawn_one_by_one_are_imputed_from_their_conditional_distribution():
-    words = ("likelihood=pixel_autoregressive", "likelihood.width=4", "likelihood.layers=1")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("likelihood=pixel_autoregressive", "likelihood.width=4", "likelihood.layers=1"),
+        ("likelihood=bernoulli_autoregressive",),
+    ],
+    ids=str,
+)
+def test_values_drawn_one_by_one_are_imputed_from_their_conditional_distribution(words):
     vae, _ = build(Image((1, 2, 2), levels=2), "model=mlp_vae", "network.hidden=[8]", "latents.dim=2", *words)
     with torch.no_grad():
         for p in vae.parameters():

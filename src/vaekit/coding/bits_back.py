@@ -213,7 +213,8 @@ def _refusal(d: Distribution) -> Refusal:
     return Refusal(
         f"A distribution of this model ({kind}) cannot be coded one dimension at a time; train another with "
         "posterior=gaussian, with prior=standard_normal, gaussian, mixture, vamp or exemplar, or of codes, and with "
-        "likelihood=bernoulli, categorical, discretized_logistic, logistic_mixture or pixel_autoregressive."
+        "likelihood=bernoulli, bernoulli_autoregressive, categorical, discretized_logistic, logistic_mixture or "
+        "pixel_autoregressive."
     )
 
 

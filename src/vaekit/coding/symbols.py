@@ -26,8 +26,8 @@ from vaekit.distributions.coded import Coded
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
+from vaekit.distributions.one_by_one import OneByOne
 from vaekit.distributions.quantized import Certain
-from vaekit.distributions.raster import Raster
 from vaekit.distributions.sequence import Sequence
 
 WIDTH = 2.0**-7  # of a bin of z, in standard deviations of the prior
@@ -86,8 +86,8 @@ def _(d: Certain, grid: Any) -> Code:
 
 
 @code.register(Sequence)
-@code.register(Raster)
-def _(d: Sequence | Raster, grid: Any) -> Code:
+@code.register(OneByOne)
+def _(d: Sequence | OneByOne, grid: Any) -> Code:
     return Ordered(d)
 
 
@@ -201,7 +201,7 @@ class Known:
 class Ordered:
     """A number after the other, each by those before it. Both ways walk, so that both compute the same logits."""
 
-    def __init__(self, d: Sequence | Raster):
+    def __init__(self, d: Sequence | OneByOne):
         self.d, self.count = d, d.batch_shape.numel()
 
     def push(self, coder: Any, symbols: Tensor) -> None:

@@ -8,9 +8,10 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, constraints
+from torch.distributions import constraints
 from torch.nn import functional
 
+from vaekit.distributions.one_by_one import OneByOne
 from vaekit.distributions.precision import full_precision
 
 
@@ -72,14 +73,13 @@ class OneHot:
         return x
 
 
-class Raster(Distribution):
+class Raster(OneByOne):
     """p(x) = prod_i p(x_i | x_1 ... x_i-1): pixel after pixel in rows from the top left, in each symbol after symbol.
 
     maps: what is known of each image, `[..., F, H, W]`. Values `[..., C, H, W]` are made of `symbols`.
     log_prob takes one pass of the network, a draw H of one kind and one of the other for each symbol.
     """
 
-    arg_constraints = {}
     support = constraints.unit_interval
 
     def __init__(self, network: Network, maps: Tensor, symbols: Greys | OneHot):
@@ -90,6 +90,12 @@ class Raster(Distribution):
     def expand(self, batch_shape, _instance=None):
         return Raster(self.network, self.maps.expand(*batch_shape, *self.maps.shape[-3:]), self.symbols)
 
+    def numbers(self, x: Tensor) -> Tensor:
+        return self.symbols.numbers(x)
+
+    def values(self, numbers: Tensor) -> Tensor:
+        return self.symbols.values(numbers).to(self.maps)
+
     def _logits(self, x: Tensor, maps: Tensor) -> Tensor:
         """Of x `[N, C, H, W]`: `[N, L, S, H, W]`."""
         shown = self.symbols.shown(x)
@@ -99,17 +105,14 @@ class Raster(Distribution):
         whole = self.expand(torch.broadcast_shapes(self.batch_shape, value.shape[:-3]))
         x = value.expand(whole._extended_shape()).reshape(-1, *self.event_shape)
         logits = self._logits(x, whole.maps.reshape(-1, *self.maps.shape[-3:]))
-        each = functional.cross_entropy(logits, self.symbols.numbers(x), reduction="none")
+        each = functional.cross_entropy(logits, self.numbers(x), reduction="none")
         return -each.flatten(1).sum(1).reshape(whole.batch_shape)
 
     @torch.no_grad()
     def walk(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Whole numbers `[n, S, H, W]`, symbol after symbol: `pick(i, logits [n, L])` chooses that at place i of an
-        image as it lies in memory, `[n]`. n: of the batch, which has no other.
-        """
         maps, reach = self.maps.reshape(n, *self.maps.shape[-3:]), self.network.reach
         x = maps.new_zeros(n, *self.event_shape)
-        numbers = self.symbols.numbers(x)
+        numbers = self.numbers(x)
         _, symbols, height, width = numbers.shape
         for row in range(height):
             rows = slice(max(0, row - reach), row + 1)
@@ -126,36 +129,6 @@ class Raster(Distribution):
                     x[:, :, row, column] = self.symbols.values(numbers[:, :, row, column])
         return numbers
 
-    def _walked(self, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """`[..., C, H, W]`, values in [0, 1]."""
-        numbers = self.walk(self.batch_shape.numel(), pick)
-        return self.symbols.values(numbers).reshape(self._extended_shape()).to(self.maps)
-
-    @torch.no_grad()
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
-        drawn = self.expand(torch.Size(sample_shape) + self.batch_shape)
-        return drawn._walked(lambda i, logits: Categorical(logits=logits, validate_args=False).sample())
-
-    def given(self, value: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """Draws `[..., C, H, W]` that have the `value` of symbols that are `known`, and the log-probability of these.
-
-        A symbol is drawn given those before it alone; the log-probability, `[...]`, of each that is known given all
-        before it, is what the weight of such a draw lacks. Weighted with it, draws are of p(x | what is known).
-        """
-        n = self.batch_shape.numel()
-        x, there = (each.expand(self._extended_shape()).reshape(n, *self.event_shape) for each in (value, known))
-        fixed, log_p = self.symbols.numbers(x), x.new_zeros(n)
-        there = there.unflatten(1, (fixed.shape[1], -1)).all(2).flatten(1)
-        fixed = fixed.flatten(1)
-
-        def pick(i: int, logits: Tensor) -> Tensor:
-            each = Categorical(logits=logits, validate_args=False)
-            chosen = torch.where(there[:, i], fixed[:, i], each.sample())
-            log_p.add_(each.log_prob(chosen) * there[:, i])
-            return chosen
-
-        return self._walked(pick), log_p.reshape(self.batch_shape)
-
     @property
     def mean(self) -> Tensor:
         """Of each value given a draw of those before it: it is random, and on average the mean, which has no formula.
@@ -165,8 +138,3 @@ class Raster(Distribution):
         x = self.sample().reshape(-1, *self.event_shape)
         p = self._logits(x, self.maps.reshape(-1, *self.maps.shape[-3:])).softmax(1)
         return self.symbols.mean(p, x).reshape(self._extended_shape())
-
-    @property
-    def mode(self) -> Tensor:
-        """The likeliest of each value given those chosen before it; the likeliest image may be another."""
-        return self._walked(lambda i, logits: logits.argmax(1))

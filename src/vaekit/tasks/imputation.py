@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from vaekit.data.module import DataModule
-from vaekit.distributions.raster import Raster
+from vaekit.distributions.one_by_one import OneByOne
 from vaekit.latents.tower import Step, descend
 from vaekit.track import track
 from vaekit.vae import CHUNK_VALUES, VAE
@@ -134,7 +134,7 @@ def complete(px: Distribution, rows: Holed) -> tuple[Tensor, Tensor, Tensor, Ten
     What is drawn value by value is drawn given the observed values before: log p of these, met on the way, is what the
     weights of such draws lack, and the draws are all that is known of the mean.
     """
-    if isinstance(px, Independent) and isinstance(px.base_dist, Raster):
+    if isinstance(px, Independent) and isinstance(px.base_dist, OneByOne):
         x, observed = px.base_dist.given(rows.x, rows.observed)
         return x, x, observed, px.log_prob(rows.x) - observed
     return px.sample(), px.mean, *log_probs(px, rows)

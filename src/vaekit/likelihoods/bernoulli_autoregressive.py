@@ -1,0 +1,43 @@
+"""Binary values that see z and the values before them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaekit.distributions.bits import Bits
+from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.networks.made import MADE
+from vaekit.refusal import at_least_one
+from vaekit.spaces import Real
+
+
+class BernoulliAutoregressive(Likelihood):
+    """p(x | z) = prod_i Bernoulli(x_i | x_1 ... x_i-1, z), by triangular matrices, for data of any shape.
+
+    Of z each value is told its logit, as with `likelihood=bernoulli`, and a number in each of the hidden `layers`;
+    training starts close to that likelihood. It has 2 + layers matrices with a weight for each pair of values, and what
+    a draw costs is that of one pass. What a mean and a mode are: `vaekit.distributions.bits.Bits`.
+
+    Cite: Mathieu Germain et al. MADE: Masked Autoencoder for Distribution Estimation. In ICML 2015.
+        https://arxiv.org/abs/1502.03509
+    Cite: Karol Gregor et al. Deep AutoRegressive Networks. In ICML 2014. https://arxiv.org/abs/1310.8499
+    """
+
+    values = frozenset({"binary"})
+    gives = frozenset({"autoregressive", "given"})
+
+    def __init__(self, space: Real, network: Callable, layers: int = 1):
+        at_least_one("likelihood", layers=(layers, 1))
+        super().__init__(space, network, params=layers + 1)
+        self.made = MADE(space.size, layers)
+
+    def distribution(self, *params: Tensor) -> Distribution:
+        lead = params[0].shape[: params[0].dim() - len(self.space.shape)]
+        return Bits(self.made, list(params), lead, torch.Size(self.space.shape))
+
+    def bias_at(self, mean: Tensor) -> Tensor:
+        """Of the logits; what hidden units are told starts at zero."""
+        logits = mean.clamp(0.001, 0.999).logit().unsqueeze(0)
+        return torch.cat([torch.zeros_like(self.bias[1:]), logits])

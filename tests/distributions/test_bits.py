@@ -1,0 +1,107 @@
+"""Bits drawn one by one: one mass function of all bits together, by triangular matrices that look at none too late."""
+
+import itertools
+
+import pytest
+import torch
+from torch.distributions import Categorical
+
+from vaekit.distributions.bits import Bits
+from vaekit.networks.made import MADE
+
+
+def bits(shape=(2, 3), batch=(2,), layers=2):
+    """With weights large enough that bits depend on each other."""
+    torch.manual_seed(0)
+    network, size = MADE(torch.Size(shape).numel(), layers).double(), torch.Size((*batch, *shape))
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(torch.randn_like(p))
+    told = [torch.randn(size, dtype=torch.float64) for _ in range(layers + 1)]
+    return Bits(network, told, torch.Size(batch), torch.Size(shape))
+
+
+def every(shape):
+    numbers = torch.tensor([*itertools.product(range(2), repeat=torch.Size(shape).numel())])
+    return numbers.reshape(-1, *shape).double()
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_masses_sum_to_one_and_draws_follow_them(layers):
+    p, each = bits(layers=layers), every((2, 3))
+    mass = p.log_prob(each.unsqueeze(1)).exp()
+    assert mass.shape == (64, 2)
+    torch.testing.assert_close(mass.sum(0), torch.ones(2, dtype=torch.float64))
+    assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-3, "what is told says nothing"
+    place = p.sample((20_000,)).flatten(2) @ 2.0 ** torch.arange(5, -1, -1, dtype=torch.float64)
+    for example in range(2):
+        count = torch.bincount(place[:, example].long(), minlength=64)
+        assert (count / 20_000 - mass[:, example]).abs().max() < 6 * 0.5 / 20_000**0.5
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_value_sees_those_before_it_and_no_others(layers):
+    """By the gradient of its logit; what is told of a value and of those before it is seen as well."""
+    p = bits(shape=(7,), batch=(1,), layers=layers)
+    told = [each.requires_grad_() for each in p.told]
+    x = p.sample().requires_grad_()
+    logits = p.logits(x)[0]
+    for i in range(7):
+        of_x, *of_told = torch.autograd.grad(logits[i], [x, *told], retain_graph=True)
+        assert torch.equal(of_x[0] != 0, torch.arange(7) < i)
+        for of_number in of_told[:-1]:
+            assert torch.equal(of_number[0] != 0, torch.arange(7) <= i)
+        assert torch.equal(of_told[-1][0], torch.eye(7, dtype=torch.float64)[i])
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_walk_computes_what_one_pass_does(layers):
+    p = bits(shape=(3, 5), layers=layers)
+    x, log_p = p.sample(), torch.zeros(2, dtype=torch.float64)
+
+    def pick(i, logits):
+        number = x.flatten(1)[:, i].long()
+        log_p.add_(Categorical(logits=logits).log_prob(number))
+        return number
+
+    assert torch.equal(p.walk(2, pick), x.long())
+    torch.testing.assert_close(log_p, p.log_prob(x))
+
+
+def test_weighted_draws_are_of_what_is_missing_given_what_is_known():
+    p, each = bits(shape=(2, 2), batch=(1,)), every((2, 2))
+    known = torch.tensor([[False, True], [False, True]])
+    fits = ((each - each[5]) * known == 0).all((1, 2))
+    mass = p.log_prob(each).exp() * fits
+    drawn, log_w = p.expand((40_000,)).given(each[5], known)
+    assert ((drawn - each[5]) * known == 0).all()
+    weight = log_w.exp()
+    torch.testing.assert_close(weight.mean(), mass.sum(), atol=0.01, rtol=0)
+    expected = torch.einsum("i,ihw->hw", mass / mass.sum(), each)
+    torch.testing.assert_close(torch.einsum("i,ihw->hw", weight / weight.sum(), drawn), expected, atol=0.03, rtol=0)
+
+
+def test_means_average_to_the_mean():
+    p, each = bits(shape=(2, 2)), every((2, 2))
+    mass = p.log_prob(each.unsqueeze(1)).exp()
+    several = p.expand((10_000, 2)).mean
+    torch.testing.assert_close(several.mean(0), torch.einsum("ib,ihw->bhw", mass, each), atol=0.02, rtol=0)
+
+
+def test_the_mode_is_greedy():
+    p = bits(shape=(3, 4))
+    assert torch.equal(p.mode, (p.logits(p.mode) > 0).double())
+
+
+def test_leading_dimensions():
+    """Of many draws of z for one x as well, whose part of the sums is made once."""
+    p = bits(batch=(5, 2))
+    assert p.batch_shape == (5, 2) and p.event_shape == (2, 3)
+    x = p.sample((7,))
+    assert x.shape == (7, 5, 2, 2, 3)
+    assert p.log_prob(x).shape == (7, 5, 2)
+    one = p.log_prob(x[0, 0])
+    assert one.shape == (5, 2)
+    for k in range(5):
+        alone = Bits(p.network, [each[k] for each in p.told], torch.Size([2]), p.event_shape)
+        torch.testing.assert_close(alone.log_prob(x[0, 0]), one[k])
