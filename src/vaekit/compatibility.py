@@ -248,13 +248,14 @@ def check_training(config: Any) -> None:
     if (clip := config["trainer"]["gradient_clip_val"]) is not None and clip < 0:
         raise Refusal(f"trainer.gradient_clip_val={clip} must be at least 0; use trainer.gradient_clip_val=1.")
     scaled = str(config["trainer"]["precision"]) in ("16", "16-mixed")
-    measured = clip or "skip" in (config["callbacks"] or {})
+    measured = clip or (config["callbacks"] or {}).get("skip")
     if scaled and measured and config["optimizer"]["algorithm"].get("fused"):
         raise Refusal(
             "A fused optimiser cannot clip or skip the scaled gradients of trainer.precision=16-mixed; "
             "use trainer.precision=bf16-mixed or optimizer.algorithm.fused=false."
         )
-    if "wandb" in (config["logger"] or {}) and not config["logger"]["wandb"].get("offline"):
+    online = (config["logger"] or {}).get("wandb")
+    if online and not online.get("offline"):
         import wandb  # asks on the terminal, and waits, if it is first used without an account
 
         if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False):

@@ -68,10 +68,7 @@ def run(config: DictConfig) -> float | None:
         vae, objective, penalties, algorithm, decay, warmup, num_samples, config["seed"], config["compile"]
     )
 
-    with building("callbacks"):
-        callbacks = [instantiate(each, _convert_="all") for each in (config["callbacks"] or {}).values()]
-    with building("logger"):
-        loggers = [instantiate(each, _convert_="all") for each in (config["logger"] or {}).values()]
+    callbacks, loggers = built(config, "callbacks"), built(config, "logger")
     with one_job(folder, checkpoint):
         with building("trainer"):
             trainer = instantiate(
@@ -113,6 +110,12 @@ def quiet() -> None:
     logging.getLogger(subprocess_script.__name__).setLevel(logging.INFO)  # says which process died
     for message in UNINTERESTING:
         warnings.filterwarnings("ignore", message)
+
+
+def built(config: DictConfig, group: str) -> list[Any]:
+    """Each part of a group that several are chosen of; one may be left out by setting it to null."""
+    with building(group):
+        return [instantiate(each, _convert_="all") for each in (config[group] or {}).values() if each]
 
 
 def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any, optimized: str) -> float | None:

@@ -98,3 +98,10 @@ def test_a_run_without_loggers_and_callbacks_is_finished_and_applied(train, here
     monkeypatch.setattr(sys, "argv", ["apply.py", "run=run", "task=describe", "device=cpu"])
     commands.apply()
     assert Path("run/tasks/describe/describe.json").is_file()
+
+
+def test_one_logger_or_callback_is_left_out_by_null(train, here):
+    done = train("logger=tensorboard", "logger.csv=null", "callbacks.best=null", folder="run")
+    assert done.code == 0 and done.err == ""
+    assert not Path("run/metrics.csv").exists() and not Path("run/checkpoints/best.ckpt").exists()
+    assert Path("run/model.safetensors").is_file() and Path("run/tensorboard").is_dir()
