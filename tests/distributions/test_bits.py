@@ -1,4 +1,4 @@
-"""Bits drawn one by one: one mass function of all bits together, by triangular matrices that look at none too late."""
+"""Bits drawn one by one: one mass function of all bits together, by masked matrices that look at none too late."""
 
 import itertools
 
@@ -7,13 +7,13 @@ import torch
 from torch.distributions import Categorical
 
 from vaekit.distributions.bits import Bits
-from vaekit.networks.made import MADE
+from vaekit.networks.made import MADE, before
 
 
 def bits(shape=(2, 3), batch=(2,), layers=2):
     """With weights large enough that bits depend on each other."""
     torch.manual_seed(0)
-    network, size = MADE(torch.Size(shape).numel(), layers).double(), torch.Size((*batch, *shape))
+    network, size = MADE(before(shape), layers).double(), torch.Size((*batch, *shape))
     with torch.no_grad():
         for p in network.parameters():
             p.add_(torch.randn_like(p))
@@ -66,6 +66,13 @@ def test_the_walk_computes_what_one_pass_does(layers):
 
     assert torch.equal(p.walk(2, pick), x.long())
     torch.testing.assert_close(log_p, p.log_prob(x))
+
+
+def test_of_maps_a_value_sees_those_near_it():
+    seen = before((2, 5, 6), reach=1).unflatten(0, (2, 5, 6)).unflatten(3, (2, 5, 6))
+    assert torch.equal(seen[0, 2, 3].nonzero(), torch.tensor([[0, 1, 2], [0, 1, 3], [0, 1, 4], [0, 2, 2]]))
+    assert len(seen[1, 2, 3].nonzero()) == 9 + 4, "all of the channel before, and above and left in its own"
+    assert seen[0, 0, 0].sum() == 0
 
 
 def test_weighted_draws_are_of_what_is_missing_given_what_is_known():

@@ -148,6 +148,7 @@ def test_levels_come_from_the_data():
     assert vae.likelihood.bias.shape[0] == 5
 
 
-def test_hidden_layers_are_counted_from_one():
-    with pytest.raises(Refusal, match=r"likelihood\.layers=1"):
-        of("bernoulli_autoregressive", "likelihood.layers=0")
+@pytest.mark.parametrize("setting", ["layers=1", "reach=4"])
+def test_what_bits_see_is_counted_from_one(setting):
+    with pytest.raises(Refusal, match=f"likelihood.{setting}"):
+        of("bernoulli_autoregressive", f"likelihood.{setting[:-1]}0")

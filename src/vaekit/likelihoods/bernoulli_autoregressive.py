@@ -8,17 +8,18 @@ from torch.distributions import Distribution
 
 from vaekit.distributions.bits import Bits
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.networks.made import MADE
+from vaekit.networks.made import MADE, before
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Real
+from vaekit.spaces import Image, Real
 
 
 class BernoulliAutoregressive(Likelihood):
-    """p(x | z) = prod_i Bernoulli(x_i | x_1 ... x_i-1, z), by triangular matrices, for data of any shape.
+    """p(x | z) = prod_i Bernoulli(x_i | x_1 ... x_i-1, z), by masked matrices, for data of any shape.
 
     Of z each value is told its logit, as with `likelihood=bernoulli`, and a number in each of the hidden `layers`;
-    training starts close to that likelihood. It has 2 + layers matrices with a weight for each pair of values, and what
-    a draw costs is that of one pass. What a mean and a mode are: `vaekit.distributions.bits.Bits`.
+    training starts close to that likelihood. Each of the 2 + layers matrices has a weight for every pair of values; of
+    those of an image it uses the pairs that are no more than `reach` rows and columns apart, and all of other data.
+    What a mean and a mode are: `vaekit.distributions.bits.Bits`.
 
     Cite: Mathieu Germain et al. MADE: Masked Autoencoder for Distribution Estimation. In ICML 2015.
         https://arxiv.org/abs/1502.03509
@@ -28,10 +29,10 @@ class BernoulliAutoregressive(Likelihood):
     values = frozenset({"binary"})
     gives = frozenset({"autoregressive", "given"})
 
-    def __init__(self, space: Real, network: Callable, layers: int = 1):
-        at_least_one("likelihood", layers=(layers, 1))
+    def __init__(self, space: Real, network: Callable, layers: int = 1, reach: int = 4):
+        at_least_one("likelihood", layers=(layers, 1), reach=(reach, 4))
         super().__init__(space, network, params=layers + 1)
-        self.made = MADE(space.size, layers)
+        self.made = MADE(before(space.shape, reach if isinstance(space, Image) else None), layers)
 
     def distribution(self, *params: Tensor) -> Distribution:
         lead = params[0].shape[: params[0].dim() - len(self.space.shape)]
