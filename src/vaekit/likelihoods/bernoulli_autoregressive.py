@@ -19,7 +19,8 @@ class BernoulliAutoregressive(Likelihood):
     Of z each value is told its logit, as with `likelihood=bernoulli`, and a number in each of the hidden `layers`;
     training starts close to that likelihood. Each of the 2 + layers matrices has a weight for every pair of values; of
     those of an image it uses the pairs that are no more than `reach` rows and columns apart, and all of other data.
-    What a mean and a mode are: `vaekit.distributions.bits.Bits`.
+    Where z says little, because the values before say enough, its rate falls to 0, as on digits of 8x8. What a mean and
+    a mode are: `vaekit.distributions.bits.Bits`.
 
     Cite: Mathieu Germain et al. MADE: Masked Autoencoder for Distribution Estimation. In ICML 2015.
         https://arxiv.org/abs/1502.03509
