@@ -18,7 +18,7 @@ class OneByOne(Distribution):
     arg_constraints = {}
 
     def numbers(self, x: Tensor) -> Tensor:
-        """x `[N, *event_shape]` -> whole numbers `[N, S, ...]`: of each, event_shape[0] / S values of x."""
+        """x `[N, *event_shape]` -> whole numbers `[N, S, ...]`, each of which stands for event_shape[0] / S values."""
         raise NotImplementedError
 
     def values(self, numbers: Tensor) -> Tensor:
