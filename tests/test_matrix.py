@@ -198,7 +198,7 @@ def test_each_part_trains_somewhere(group, choice):
     """A part whose every use is refused would pass the tests above."""
     rest = [combination for combination in READABLE if combination[1 + GROUPS.index(group)] == choice]
     random.Random(0).shuffle(rest)
-    assert any(check(combination) for combination in rest[:300])
+    assert any(check(combination) for combination in rest)
 
 
 @pytest.mark.parametrize(
