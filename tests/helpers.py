@@ -95,3 +95,15 @@ def step(vae, objective, batch: Batch, lr: float = 1e-2) -> torch.Tensor:
             if p.grad is not None:
                 p -= lr * p.grad
     return loss.detach()
+
+
+def assert_completes(p, every, x, known):
+    """Weighted draws given the known values of x are of p(what is missing | what is known); every: all there can be."""
+    fits = ((every - x) * known == 0).flatten(1).all(1)
+    mass = p.log_prob(every).exp() * fits
+    drawn, log_w = p.expand((40_000,)).given(x, known)
+    assert ((drawn - x) * known == 0).all()
+    weight = log_w.exp()
+    torch.testing.assert_close(weight.mean(), mass.sum(), atol=0.01, rtol=0)
+    expected = torch.einsum("i,i...->...", mass / mass.sum(), every)
+    torch.testing.assert_close(torch.einsum("i,i...->...", weight / weight.sum(), drawn), expected, atol=0.03, rtol=0)

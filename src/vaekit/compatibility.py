@@ -268,7 +268,7 @@ def check_sharding(config: Any, vae: torch.nn.Module) -> None:
     """Raise `Refusal` for what trainer=fsdp cannot spread over processes, or what reads weights that it has spread."""
     if "fsdp" not in str(config["trainer"]["strategy"]).lower():  # its name, or its class
         return
-    if config["penalty"] or (config["callbacks"] or {}).keys() & {"ema", "skip", "lagging"}:
+    if config["penalty"] or any((config["callbacks"] or {}).get(name) for name in ("ema", "skip", "lagging")):
         raise Refusal(
             "trainer=fsdp leaves each process a part of the weights; penalties and callbacks=ema, skip or lagging read "
             "all of them: use trainer=ddp, or penalty=[] callbacks=default."
