@@ -118,10 +118,13 @@ def check_resumption(checkpoint: Path, config: dict[str, Any], space: spaces.Rea
         ) from error
     if not (folder / "config.yaml").is_file():
         return
-    before, now = yaml.safe_load((folder / "config.yaml").read_text()), yaml.safe_load(describe(config, space))
+    try:
+        before, now = _parse(folder / "config.yaml"), yaml.safe_load(describe(config, space))
+    except Refusal as refusal:
+        raise Refusal(
+            f"{folder}/config.yaml is damaged; delete it, and nothing is compared before the run goes on."
+        ) from refusal
     fixed = ("space", "network", "posterior", "prior", "latents", "likelihood", "condition", "penalty", "optimizer")
-    if not isinstance(before, dict) or "space" not in before:  # which is written last
-        raise Refusal(f"{folder}/config.yaml is damaged; delete it, and nothing is compared before the run goes on.")
     if changed := [part for part in fixed if before.get(part) != now[part]]:
         overrides = folder / ".hydra" / "overrides.yaml"
         given = yaml.safe_load(overrides.read_text()) if overrides.is_file() else []
@@ -143,12 +146,15 @@ class _Loader(yaml.SafeLoader):
 
 def read_whole_config(run: str | Path) -> dict[str, Any]:
     """A run's configuration as it was written. What it names is not checked, and nothing of it may be instantiated."""
-    path = find(run) / "config.yaml"
+    return _parse(find(run) / "config.yaml")
+
+
+def _parse(path: Path) -> dict[str, Any]:
     try:
         config = yaml.load(path.read_text(), _Loader)
     except Exception as error:  # PyYAML raises nearly anything on a broken or malicious file
         raise Refusal(f"{path} is no plain YAML; a run's configuration holds no tags and no aliases.") from error
-    if not isinstance(config, dict) or "space" not in config:
+    if not isinstance(config, dict) or "space" not in config:  # which is written last
         raise Refusal(f"{path} is not the configuration of a run; give run=outputs/...")
     return config
 

@@ -14,6 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
+from vaekit.refusal import Refusal
+from vaekit.runs import check_resumption
+from vaekit.spaces import Real
 
 
 def rows(folder):
@@ -151,6 +154,16 @@ def test_a_damaged_file_is_refused_by_name(train, name, kept, message):
     damaged.write_bytes(damaged.read_bytes()[:kept])
     done = train("ckpt_path=run/checkpoints/last.ckpt", epochs=2)
     assert done.code == 1 and message in done.err and "Traceback" not in done.err
+
+
+def test_a_configuration_is_damaged_wherever_it_was_cut(train):
+    assert train(folder="run").code == 0
+    config = Path("run/config.yaml")
+    whole = config.read_text()
+    for kept in range(0, whole.index("\nspace:"), 23):
+        config.write_text(whole[:kept])
+        with pytest.raises(Refusal, match="is damaged; delete it"):
+            check_resumption(Path("run/checkpoints/last.ckpt"), {}, Real((1,)))
 
 
 def test_half_a_checkpoint_never_bears_its_name(here, monkeypatch):
