@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from vaekit import runs
+from vaekit import memory, runs
 from vaekit.refusal import Refusal
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import open_run
@@ -25,6 +25,7 @@ def run(config: DictConfig) -> None:
 
     Raises `Refusal` if the run cannot be loaded or written to, or the task refuses.
     """
+    memory.keep_freed()
     plain: Any = OmegaConf.to_container(config, resolve=True)
     within("seed", plain["seed"], 0)
     one_of("precision", plain["precision"], ("32-true", "bf16-mixed"))

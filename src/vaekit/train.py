@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from safetensors.torch import save_file
 
-from vaekit import compatibility, runs, shards
+from vaekit import compatibility, memory, runs, shards
 from vaekit.album import draw_run
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.compose import compose
@@ -43,6 +43,7 @@ def run(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     quiet()
+    memory.keep_freed()
     compatibility.check_training(config)
     checkpoint = runs.find_checkpoint(config["ckpt_path"]) if config["ckpt_path"] else None
     L.seed_everything(config["seed"], workers=True, verbose=False)

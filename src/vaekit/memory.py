@@ -1,0 +1,19 @@
+"""Memory that a process frees stays with it, for its next tensors."""
+
+import ctypes
+from platform import libc_ver
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # their numbers in glibc's malloc.h
+KEPT = 2**30  # bytes
+
+
+def keep_freed() -> None:
+    """Up to 1 GiB; where the C library is glibc, as on most Linux systems.
+
+    Else what a step frees goes back to the kernel, which fills each page of the next step's tensors with zeros: a
+    third of the time that convolutions train on a CPU.
+    """
+    if libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(TRIM_THRESHOLD, KEPT)
+        libc.mallopt(MMAP_THRESHOLD, KEPT)
