@@ -41,11 +41,18 @@ def describe(config: dict[str, Any], space: spaces.Real) -> str:
 
 
 def write_config(folder: Path, config: dict[str, Any], space: spaces.Real) -> None:
-    (folder / "config.yaml").write_text(describe(config, space))
+    _write_whole(folder / "config.yaml", describe(config, space))
 
 
 def write_metrics(folder: Path, metrics: dict[str, float]) -> None:
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    _write_whole(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Whole or not at all: a run may be killed meanwhile, and a disk may be full."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text)
+    part.replace(path)
 
 
 def read_metrics(folder: Path) -> dict[str, float]:
@@ -119,7 +126,7 @@ def check_resumption(checkpoint: Path, config: dict[str, Any], space: spaces.Rea
     if not (folder / "config.yaml").is_file():
         return
     try:
-        before, now = _parse(folder / "config.yaml"), yaml.safe_load(describe(config, space))
+        before, now = parse_config(folder / "config.yaml"), yaml.safe_load(describe(config, space))
     except Refusal as refusal:
         raise Refusal(
             f"{folder}/config.yaml is damaged; delete it, and nothing is compared before the run goes on."
@@ -146,10 +153,11 @@ class _Loader(yaml.SafeLoader):
 
 def read_whole_config(run: str | Path) -> dict[str, Any]:
     """A run's configuration as it was written. What it names is not checked, and nothing of it may be instantiated."""
-    return _parse(find(run) / "config.yaml")
+    return parse_config(find(run) / "config.yaml")
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def parse_config(path: Path) -> dict[str, Any]:
+    """The configuration in a file that `write_config` has written. Raises `Refusal` if it is damaged or foreign."""
     try:
         config = yaml.load(path.read_text(), _Loader)
     except Exception as error:  # PyYAML raises nearly anything on a broken or malicious file

@@ -48,7 +48,10 @@ def changed_parts(folder: Path, config: DictConfig) -> list[str]:
     """The parts of `config` that the run in `folder` had otherwise, how it is logged apart; none if there is no run."""
     if not (folder / "config.yaml").is_file():
         return []
-    before = yaml.safe_load((folder / "config.yaml").read_text()) or {}  # a full disk may have left it empty
+    try:
+        before = runs.parse_config(folder / "config.yaml")
+    except Refusal:  # cut short by a full disk: nobody knows what it trained
+        before = {}
     moved = OmegaConf.merge(config, {"run_dir": before.get("run_dir")})  # a sweep's folder may have been
     now: Any = yaml.safe_load(yaml.safe_dump(OmegaConf.to_container(moved, resolve=True)))
     before["ckpt_path"] = now["ckpt_path"]  # where it went on

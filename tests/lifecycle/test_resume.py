@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.refusal import Refusal
-from vaekit.runs import check_resumption
+from vaekit.runs import check_resumption, write_config, write_metrics
 from vaekit.spaces import Real
 
 
@@ -177,3 +177,27 @@ def test_half_a_checkpoint_never_bears_its_name(here, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         WholeCheckpoints().save_checkpoint({}, here / "last.ckpt")
     assert (here / "last.ckpt").read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("config.yaml", lambda folder: write_config(folder, {"seed": 1}, Real((1,)))),
+        ("metrics.json", lambda folder: write_metrics(folder, {"test/nll": 1.0})),
+    ],
+)
+def test_half_a_file_of_a_run_never_bears_its_name(here, monkeypatch, name, write):
+    (here / name).write_text("whole")
+
+    def full(path, text):
+        with path.open("w") as file:
+            file.write(text[:5])
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space"):
+            write(here)
+    assert (here / name).read_text() == "whole"
+    write(here)
+    assert len((here / name).read_text()) > 5

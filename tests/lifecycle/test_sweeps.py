@@ -128,6 +128,19 @@ def test_an_unfinished_job_of_another_configuration_starts_anew(train, trained, 
     assert steps == sorted(set(steps))
 
 
+def test_an_unfinished_job_whose_configuration_was_cut_starts_anew(train, trained):
+    assert train(*SWEEP, "seed=1").code == 0
+    config = job("seed=1") / "config.yaml"
+    whole = config.read_text()
+    for kept in (0, whole.index("{") + 1, whole.index("\nspace:")):
+        (config.parent / "metrics.json").unlink()
+        config.write_text(whole[:kept])
+        done = train(*SWEEP, "seed=1")
+        assert done.code == 0 and "goes on" not in done.out, done.err
+        assert config.read_text() == whole
+    assert len(trained) == 4
+
+
 def test_a_sweep_may_have_been_moved(train, trained):
     assert train(*SWEEP, "seed=1").code == 0
     Path("sweep").rename("moved")
