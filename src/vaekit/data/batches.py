@@ -75,9 +75,11 @@ class Batches:
         )
 
     def _shuffled(self, epoch: int) -> Tensor:
-        order = permutation(len(self.indices), (self.seed, epoch))
-        share = np.resize(order, self.rows_per_pass * self.world)[self.rank :: self.world]  # resize begins again
-        return self.indices[torch.from_numpy(share)]
+        order = self.indices.numpy().copy()
+        np.random.default_rng((self.seed, epoch)).shuffle(order)
+        if len(order) % self.world:
+            order = np.resize(order, self.rows_per_pass * self.world)  # which begins again
+        return torch.from_numpy(order[self.rank :: self.world])
 
     def state_dict(self) -> dict[str, int]:
         """Where the pass is; Lightning saves it, so that a run resumed within an epoch goes on with the next batch."""
