@@ -178,20 +178,25 @@ def test_synthetic_rows_of_adult_teach_a_classifier(tmp_path, monkeypatch):
     assert auc > 0.88 and f1 > 0.76 and columns > 0.97 and pairs > 0.94
 
 
-def test_sentences_are_told_by_z_at_the_price_of_a_language_model(tmp_path, monkeypatch):
-    """The table of docs/text.md, 42.73 beside 42.68: 30 minutes."""
+@pytest.mark.parametrize(
+    ("width", "dropout", "above"),
+    [pytest.param(256, 0.4, 0.3, id="42.73 beside 42.68"), pytest.param(32, 0.2, 0.0, id="44.59 beside 44.83")],
+)
+def test_sentences_are_told_by_z_at_the_price_of_a_language_model(tmp_path, monkeypatch, width, dropout, above):
+    """The table of docs/text.md: 30 minutes each."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     dear = importlib.import_module("text").DEAR
     files = Path(os.environ["VAEKIT_DATA"], "Text", "Multi30k_en")
     data = ("data=text", f"data.path={files}/train.en", f"data.test_path={files}/test_2016_flickr.en")
-    budget = ("trainer.max_epochs=20", "trainer.precision=bf16-mixed", "evaluation.num_samples=200")
+    writer = (f"likelihood.writer.width={width}", f"likelihood.writer.dropout={dropout}")
+    budget = (*writer, "trainer.max_epochs=20", "trainer.precision=bf16-mixed", "evaluation.num_samples=200")
     with_z, alone = (
         train(tmp_path / name, "model=text_vae", *data, *budget, *more, small=())
         for name, more in (("text_vae", ()), ("language_model", dear))
     )
     found, bar = use(with_z, "evaluate"), json.loads((alone / "metrics.json").read_text())
     assert found["test/rate"] >= 5 and found["mutual_information"] >= 3 and bar["test/rate"] < 0.1
-    assert found["test/nll"] <= bar["test/nll"] + 0.3
+    assert found["test/nll"] <= bar["test/nll"] + above
 
 
 def test_levels_of_lode_runner_can_be_played(tmp_path):
