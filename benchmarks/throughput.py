@@ -1,6 +1,6 @@
 """Training speed: `python train.py` as a user runs it, beside the tightest loop in plain PyTorch, and pythae's trainer.
 
-    python benchmarks/throughput.py                         # all, without pythae unless it can be imported; 40 minutes
+    python benchmarks/throughput.py                         # all, without pythae unless it can be imported; an hour
     python benchmarks/throughput.py --quick --json speed.json
     python benchmarks/throughput.py --only mlp_128 mlp_128_bf16 --pythae venv/bin/python
 
