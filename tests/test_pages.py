@@ -1,0 +1,47 @@
+"""The commands that the pages show are commands: Hydra composes each."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from vaekit.configs import CONF
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CONFIGS = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF)
+
+
+def commands(page):
+    """The script and the words of each call of train.py or apply.py, within a block of code or between backticks."""
+    text = page.read_text().replace("\\\n", " ")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.splitlines()]
+    lines += [span.replace("\n", " ") for span in re.findall(r"(?<!`)`(python (?:train|apply)\.py[^`]*)`", text)]
+    for line in lines:
+        if called := re.match(r"python (train|apply)\.py (.*)", line):
+            yield called[1], shlex.split(called[2], comments=True)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        pytest.param(script, words, id=f"{page.stem}: {script}.py {' '.join(words)}")
+        for page in PAGES
+        for script, words in commands(page)
+        if not any(word.startswith("--") for word in words)  # sweeps, help and configurations of the reader's own
+    ],
+)
+def test_a_command_of_the_pages_can_be_composed(script, words):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        compose(script, overrides=words)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(CONF)))
+def test_the_choices_that_a_config_mentions_exist(path):
+    groups = "|".join(folder.name for folder in CONF.iterdir() if folder.is_dir())
+    for comment in re.findall(r"#(.*)", path.read_text()):
+        for group, name in re.findall(rf"\b({groups})=([a-z]\w*)", comment):
+            assert (CONF / group / f"{name}.yaml").is_file(), f"{group}={name}"
