@@ -30,6 +30,16 @@ def test_every_weight_of_a_decoder_learns():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in decoder.parameters())
 
 
+def test_what_is_read_and_written_differs_from_one_example_to_another():
+    """It faded to a thousandth over the stages once: z stayed unused."""
+    torch.manual_seed(0)
+    space = Audio((1, 1, 5120), 256)
+    deep = {"channels": [32, 64, 128, 128], "blocks": 1}
+    features = Encoder(space, **deep)(torch.rand(8, *space.shape))
+    for spread in (features, Decoder((32,), space, 4, **deep)(torch.randn(8, 32))):
+        assert 0.1 < spread.std(0).mean() < 3
+
+
 def test_negative_blocks_are_refused():
     with pytest.raises(Refusal, match=r"network.blocks=4"):
         Encoder(Audio((1, 1, 50), 256), channels=[4], blocks=-1)

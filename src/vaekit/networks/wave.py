@@ -1,5 +1,7 @@
 """Convolutions in time alone, for sound: the bands of a spectrogram, or the one of a wave, are channels.
 
+Each stage is normalised over its channels and steps: unnormalised, so many strides let z fade before it is ever used.
+
 Cite: Aäron van den Oord et al. Parallel WaveNet: Fast High-Fidelity Speech Synthesis. In ICML 2018.
     https://arxiv.org/abs/1711.10433
 """
@@ -42,14 +44,15 @@ class Encoder(nn.Module):
         self.out_shape = (features,)
         body: list[nn.Module] = [nn.Flatten(1, 2)]
         for a, b in zip([bands, *channels[:-1]], channels, strict=True):
-            body += [nn.Conv1d(a, b, kernel_size=2 * STRIDE + 1, stride=STRIDE, padding=STRIDE), nn.SiLU()]
+            conv = nn.Conv1d(a, b, kernel_size=2 * STRIDE + 1, stride=STRIDE, padding=STRIDE)
+            body += [conv, nn.GroupNorm(1, b), nn.SiLU()]
         body += [*dilated(channels[-1], blocks), nn.SiLU(), nn.Flatten()]
         left = channels[-1] * lengths(steps, len(channels))[-1]
         self.body = nn.Sequential(*body, nn.Linear(left, features), nn.SiLU())
         glorot(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
+        return self.body(2 * x - 1)
 
 
 class Decoder(nn.Module):
@@ -79,6 +82,7 @@ class Decoder(nn.Module):
         )
         self.stages = nn.ModuleList(
             nn.Sequential(
+                nn.GroupNorm(1, a),
                 nn.SiLU(),
                 nn.ConvTranspose1d(a, b, kernel_size=2 * STRIDE, stride=STRIDE, padding=STRIDE // 2),
                 *dilated(b, blocks),
@@ -86,6 +90,7 @@ class Decoder(nn.Module):
             for a, b in pairwise([*reversed(channels), channels[0]])
         )
         self.head = nn.Sequential(
+            nn.GroupNorm(1, channels[0]),
             nn.SiLU(),
             nn.Conv1d(channels[0], params * bands, kernel_size=1, bias=False),  # the likelihood owns the bias
             nn.Unflatten(1, (params, 1, bands)),
