@@ -3,9 +3,11 @@
 import math
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
+from vaekit.data import sound
 from vaekit.data.audio import Audio as Source
 from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
@@ -42,6 +44,17 @@ def test_what_is_written_is_read_again(tmp_path, space):
     assert abs(spectrum.argmax() * 8000 / 2400 - 400) < 40, "the note that was there"
     again = shown.find(tmp_path / "out")[1](slice(None)).x
     assert (again - x).abs()[x > 0.6].mean() < 0.05
+
+
+def test_waves_are_shown_as_their_spectrograms(tmp_path):
+    """A note is a bright line, the higher the nearer to the top."""
+    shown = medium(WAVE)
+    x = shown.find(clips(tmp_path / "c"))[1](slice(None)).x
+    low, high = sound.spectrograms(x, WAVE.rate, WAVE.hop).mean(3).squeeze(1).argmax(1).tolist()
+    assert high < low < sound.MELS
+    shown.write(tmp_path / "out", x, 1)
+    with PIL.Image.open(tmp_path / "out.png") as picture:
+        assert picture.height > 2 * sound.MELS and np.ptp(np.asarray(picture)) > 200
 
 
 def test_a_set_of_clips_is_read_again_with_its_classes(tmp_path):

@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 RANGE = 80.0  # decibels below the loudest place of a clip that are kept
 WINDOW = 0.032  # seconds that a spectrum looks at
 MU = 255.0
+MELS = 40  # of a wave's spectrogram
 ROUNDS, MOMENTUM = 60, 0.99  # of Griffin and Lim
 
 
@@ -84,3 +85,9 @@ def from_levels(x: Tensor) -> Tensor:
     """Levels as they stand in the data space, k / 255 -> waves in [-1, 1]."""
     squeezed = 2 * x.clamp(0, 1) - 1
     return squeezed.sign() * ((squeezed.abs() * math.log1p(MU)).expm1()) / MU
+
+
+def spectrograms(x: Tensor, rate: int, hop: int) -> Tensor:
+    """What waves `[n, 1, 1, samples]`, levels as in the data space, sound like: `[n, 1, MELS, frames]`."""
+    samples = x.shape[3]
+    return to_mel(from_levels(x.flatten(1)), rate, min(hop, samples), MELS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.data import audio, sound
-from vaekit.figures import save_grid, save_lines
+from vaekit.figures import save_grid
 from vaekit.media.image import Image
 from vaekit.media.medium import Names, Read, Write, write_arrays
 from vaekit.media.real import Real, first
@@ -20,7 +21,7 @@ from vaekit.media.real import Real, first
 class Audio(Image):
     """A sound file, a folder of them, named by their path there, or rows as of images.
 
-    Written as a folder of WAV files, from spectrograms by Griffin and Lim's phases, and as a picture.
+    Written as a folder of WAV files, from spectrograms by Griffin and Lim's phases, and a picture of spectrograms.
     """
 
     def open(self, path: Path) -> tuple[Names, Read]:
@@ -47,10 +48,11 @@ class Audio(Image):
         path.mkdir(parents=True, exist_ok=True)
         for number, wave in enumerate(self.waves(shown), 1):
             audio.write(path / f"{number:0{len(str(len(shown)))}}.wav", wave, self.space.rate)
-        if self.space.levels:
-            save_lines(path.with_suffix(".png"), shown.flatten(1), columns)
-        else:
-            save_grid(path.with_suffix(".png"), shown, self.space, columns)
+        space = self.space
+        if space.levels:
+            shown = sound.spectrograms(shown.float().cpu(), space.rate, space.hop)
+            space = replace(space, shape=tuple(shown.shape[1:]), levels=None)
+        save_grid(path.with_suffix(".png"), shown, space, columns)
 
     @property
     def sets(self) -> dict[str, Write]:

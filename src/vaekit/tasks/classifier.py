@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import OneCycleLR
 
+from vaekit.data import sound
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.module import Part
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Pairs, Real
+from vaekit.spaces import Audio, Image, Pairs, Real
 from vaekit.tasks.context import Context
 from vaekit.track import track
 
@@ -48,22 +49,37 @@ class Images(nn.Module):
         return self.space.split(x)[0]
 
 
+class Spectrograms(nn.Module):
+    """Of waves `[B, 1, 1, samples]` what they sound like, `[B, 1, mels, frames]`."""
+
+    def __init__(self, space: Audio):
+        super().__init__()
+        self.space = space
+
+    def forward(self, x: Tensor) -> Tensor:
+        return sound.spectrograms(x, self.space.rate, self.space.hop)
+
+
 class Classifier(nn.Module):
     """x `[B, *space.shape]` -> a logit for each of `classes` `[K]`. features: what the last layer reads, `[B, 128]`.
 
-    Of an image and its label it sees the image alone.
+    Of an image and its label it sees the image alone, of a wave its spectrogram.
     """
 
     classes: Tensor
 
     def __init__(self, space: Real, classes: Tensor):
         super().__init__()
-        body: list[nn.Module] = [Images(space)] if isinstance(space, Pairs) else []
-        seen = space.image if isinstance(space, Pairs) else space
-        if isinstance(seen, Image):
-            body += [nn.Conv2d(seen.shape[0], 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU()]
+        body: list[nn.Module] = []
+        if isinstance(space, Pairs):
+            body.append(Images(space))
+        elif isinstance(space, Audio) and space.levels:
+            body.append(Spectrograms(space))
+        if isinstance(space, Image | Pairs):
+            seen = nn.Sequential(*body)(torch.zeros(1, *space.shape)).shape
+            body += [nn.Conv2d(seen[1], 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU()]
             body += [nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.BatchNorm2d(64), nn.ReLU()]
-            body += [nn.AdaptiveAvgPool2d(7)] if min(seen.shape[1:]) > 28 else []
+            body += [nn.AdaptiveAvgPool2d(7)] if min(seen[2:]) > 28 else []
         else:
             body += [nn.BatchNorm1d(space.size), nn.Linear(space.size, 256), nn.ReLU()]
         self.features = nn.Sequential(*body, nn.Flatten(), nn.LazyLinear(128), nn.ReLU())
