@@ -34,7 +34,7 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them
 GROUPS = {
-    "network": {"activation", "beside", "climb", "enlarge", "glorot", "linear", "made", "pixelcnn"},
+    "network": {"activation", "beside", "climb", "enlarge", "glorot", "linear", "made", "pixelcnn"} | {"wavenet"},
     "posterior": {"directional", "experts"},
     "prior": set(),
     "condition": {"condition"},

@@ -59,6 +59,7 @@ SMALL = {
     "likelihood=tokens": ["likelihood.told=4", "likelihood.writer.width=4", "likelihood.writer.embedding=4"],
     "likelihood=pixel_autoregressive": ["likelihood.width=4", "likelihood.layers=1"],
     "likelihood=tiles_autoregressive": ["likelihood.maps=1", "likelihood.width=4", "likelihood.layers=1"],
+    "likelihood=wave_autoregressive": ["likelihood.maps=1", "likelihood.width=4", "likelihood.layers=2"],
     "posterior=fsq": ["posterior.levels=[5]"],
     "posterior=categorical": ["posterior.codes=3"],
     "posterior=gumbel": ["posterior.codes=3"],

@@ -14,6 +14,7 @@ from helpers import (
     PAIRS,
     SERIES,
     SMALL,
+    SOUND,
     TABLE,
     TEXT,
     VECTORS,
@@ -26,7 +27,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 
 LIKELIHOODS = sorted(options("likelihood"))
-SPACES = [GREY, BINARY, DEQUANTIZED, VECTORS, TABLE, SERIES, LEVELS, TEXT, PAIRS]
+SPACES = [GREY, BINARY, DEQUANTIZED, VECTORS, TABLE, SERIES, LEVELS, TEXT, PAIRS, SOUND]
 NETWORKS = {
     "tokens": ("network=gru", "network.width=4", "network.embedding=4", "latents.dim=3"),
     "paired": ("network=paired", "network.image.hidden=[16]", "latents.dim=3"),
@@ -78,7 +79,9 @@ def test_each_value_sums_or_integrates_to_one(name):
 
 
 # which bf16 is for
-OWN_NETWORK = ("bernoulli_autoregressive", "pixel_autoregressive", "tiles_autoregressive", "tokens")
+OWN_NETWORK = (
+    "bernoulli_autoregressive", "pixel_autoregressive", "tiles_autoregressive", "wave_autoregressive", "tokens"
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [name for name in LIKELIHOODS if name not in OWN_NETWORK])
@@ -101,7 +104,9 @@ def test_draws_lie_in_the_space(name):
 
 
 # the edge bins of a discretised logistic gather its tails, which moves its mean towards the middle
-NO_MEAN = ("categorical", "pixel_autoregressive", "tiles_autoregressive", "tokens", *BLOCKS)
+NO_MEAN = (
+    "categorical", "pixel_autoregressive", "tiles_autoregressive", "wave_autoregressive", "tokens", *BLOCKS
+)  # fmt: skip
 TOLERANCE = {"discretized_logistic": 0.06, "bernoulli_autoregressive": 0.05, "logistic_mixture": 0.12, "beta": 1e-3}
 
 

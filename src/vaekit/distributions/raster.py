@@ -88,7 +88,7 @@ class Raster(OneByOne):
         super().__init__(maps.shape[:-3], event_shape, validate_args=False)
 
     def expand(self, batch_shape, _instance=None):
-        return Raster(self.network, self.maps.expand(*batch_shape, *self.maps.shape[-3:]), self.symbols)
+        return type(self)(self.network, self.maps.expand(*batch_shape, *self.maps.shape[-3:]), self.symbols)
 
     def numbers(self, x: Tensor) -> Tensor:
         return self.symbols.numbers(x)

@@ -1,0 +1,85 @@
+"""Sounds drawn sample by sample: one mass function of all samples together, by a network that looks back alone."""
+
+import itertools
+
+import pytest
+import torch
+from torch.distributions import Categorical
+
+from helpers import assert_completes
+from vaekit.distributions.raster import Greys, Raster
+from vaekit.distributions.wave import Wave
+from vaekit.networks.wavenet import WaveNet
+
+
+def wave(samples, batch=(2,), levels=3, layers=2):
+    """With weights large enough that samples depend on each other."""
+    torch.manual_seed(0)
+    network = WaveNet(levels, maps=3, width=4, layers=layers).double()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.mul_(2).add_(0.3 * torch.randn_like(p))
+    return Wave(network, torch.randn(*batch, 3, 1, samples, dtype=torch.float64), Greys(1, levels))
+
+
+def every_sound(samples, levels=3):
+    numbers = torch.tensor([*itertools.product(range(levels), repeat=samples)])
+    return (numbers / (levels - 1)).double().reshape(-1, 1, 1, samples)
+
+
+def test_masses_of_all_sounds_sum_to_one_and_draws_follow_them():
+    p, sounds = wave(4), every_sound(4)
+    mass = p.log_prob(sounds.unsqueeze(1)).exp()
+    torch.testing.assert_close(mass.sum(0), torch.ones(2, dtype=torch.float64))
+    assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-3, "the maps say nothing"
+    draws = p.sample((20_000,)).flatten(2)
+    for sound in range(2):
+        count = (draws[:, sound].unsqueeze(1) - sounds.flatten(1)).abs().sum(-1).lt(1e-6).sum(0)
+        assert (count / 20_000 - mass[:, sound]).abs().max() < 6 * 0.5 / 20_000**0.5
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_sample_sees_as_many_before_it_as_was_said_and_no_others(layers):
+    p = wave(12, batch=(1,), layers=layers)
+    x = p.sample().requires_grad_()
+    logits = p._logits(x, p.maps)
+    for place in range(12):
+        (gradient,) = torch.autograd.grad(logits[..., place].square().sum(), x, retain_graph=True)
+        seen = range(max(0, place - 2**layers), place)
+        assert gradient.flatten().nonzero().flatten().tolist() == [*seen]
+
+
+@pytest.mark.parametrize("layers", [1, 4])
+def test_a_walk_finds_the_logits_of_one_pass(layers):
+    """Of more samples than the network looks back, so that its memory has gone round."""
+    p = wave(40, layers=layers)
+    x, found = p.sample(), []
+    fixed = p.numbers(x)[:, 0, 0]
+
+    def pick(place, logits):
+        found.append(logits)
+        return fixed[:, place]
+
+    assert torch.equal(p.walked(pick), x)
+    torch.testing.assert_close(torch.stack(found, -1), p._logits(x, p.maps)[:, :, 0, 0])
+    each = Categorical(logits=torch.stack(found, 1)).log_prob(fixed).sum(1)
+    torch.testing.assert_close(each, p.log_prob(x))
+
+
+def test_memory_changes_nothing():
+    p = wave(40, layers=3)
+    torch.testing.assert_close(p.mode, Raster(p.network, p.maps, p.symbols).mode)
+
+
+def test_weighted_draws_are_of_what_is_missing_given_what_is_known():
+    p, sounds = wave(4, batch=(1,)), every_sound(4)
+    assert_completes(p, sounds, sounds[50], torch.tensor([False, True, False, True]).expand(1, 1, 4))
+
+
+def test_leading_dimensions():
+    p = wave(6, batch=(5, 2))
+    x = p.sample((7,))
+    assert x.shape == (7, 5, 2, 1, 1, 6) and p.mean.shape == p.mode.shape == (5, 2, 1, 1, 6)
+    assert p.log_prob(x).shape == (7, 5, 2)
+    third = Wave(p.network, p.maps[3], p.symbols)
+    torch.testing.assert_close(p.log_prob(x[0])[3], third.log_prob(x[0, 3]))
