@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from helpers import assert_completes
+from helpers import assert_completes, assert_draws_follow_masses
 from vaekit.distributions.bits import Bits
 from vaekit.networks.made import MADE, before
 
@@ -29,15 +29,7 @@ def every(shape):
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_masses_sum_to_one_and_draws_follow_them(layers):
-    p, each = bits(layers=layers), every((2, 3))
-    mass = p.log_prob(each.unsqueeze(1)).exp()
-    assert mass.shape == (64, 2)
-    torch.testing.assert_close(mass.sum(0), torch.ones(2, dtype=torch.float64))
-    assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-3, "what is told says nothing"
-    place = p.sample((20_000,)).flatten(2) @ 2.0 ** torch.arange(5, -1, -1, dtype=torch.float64)
-    for example in range(2):
-        count = torch.bincount(place[:, example].long(), minlength=64)
-        assert (count / 20_000 - mass[:, example]).abs().max() < 6 * 0.5 / 20_000**0.5
+    assert_draws_follow_masses(bits(layers=layers), every((2, 3)))
 
 
 @pytest.mark.parametrize("layers", [1, 2])

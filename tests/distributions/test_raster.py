@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from helpers import assert_completes
+from helpers import assert_completes, assert_draws_follow_masses
 from vaekit.distributions.raster import Greys, OneHot, Raster
 from vaekit.networks.pixelcnn import PixelCNN
 
@@ -39,15 +39,7 @@ def every_image(symbols, size):
 
 @pytest.mark.parametrize("space", SMALL, ids=str)
 def test_masses_of_all_images_sum_to_one_and_draws_follow_them(space):
-    p, images = raster(*space), every_image(*space)
-    mass = p.log_prob(images.unsqueeze(1)).exp()
-    assert mass.shape == (len(images), 2)
-    torch.testing.assert_close(mass.sum(0), torch.ones(2, dtype=torch.float64))
-    assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-3, "the maps say nothing"
-    draws = p.sample((20_000,)).flatten(2)
-    for image in range(2):
-        count = (draws[:, image].unsqueeze(1) - images.flatten(1)).abs().sum(-1).lt(1e-6).sum(0)
-        assert (count / 20_000 - mass[:, image]).abs().max() < 6 * 0.5 / 20_000**0.5
+    assert_draws_follow_masses(raster(*space), every_image(*space))
 
 
 def test_pixels_depend_on_each_other():

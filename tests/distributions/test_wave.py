@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from helpers import assert_completes
+from helpers import assert_completes, assert_draws_follow_masses
 from vaekit.distributions.raster import Greys, Raster
 from vaekit.distributions.wave import Wave
 from vaekit.networks.wavenet import WaveNet
@@ -28,14 +28,7 @@ def every_sound(samples, levels=3):
 
 
 def test_masses_of_all_sounds_sum_to_one_and_draws_follow_them():
-    p, sounds = wave(4), every_sound(4)
-    mass = p.log_prob(sounds.unsqueeze(1)).exp()
-    torch.testing.assert_close(mass.sum(0), torch.ones(2, dtype=torch.float64))
-    assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-3, "the maps say nothing"
-    draws = p.sample((20_000,)).flatten(2)
-    for sound in range(2):
-        count = (draws[:, sound].unsqueeze(1) - sounds.flatten(1)).abs().sum(-1).lt(1e-6).sum(0)
-        assert (count / 20_000 - mass[:, sound]).abs().max() < 6 * 0.5 / 20_000**0.5
+    assert_draws_follow_masses(wave(4), every_sound(4))
 
 
 @pytest.mark.parametrize("layers", [1, 3])
