@@ -5,9 +5,10 @@
     python benchmarks/throughput.py --only mlp_128 mlp_128_bf16 --pythae venv/bin/python
 
 Every contender trains the same architecture on the same 60,000 rows (scikit-learn's digits, enlarged to 28x28, with
-noise), in a process of its own, and they take turns; an epoch's images/s, of the epochs after the first. train.py runs
-on a terminal of its own, with its bar and its logger. Waits for a quiet machine before each turn, and says how many
-cores others kept busy during it. Prints Markdown.
+noise), in a process of its own, and they take turns; an epoch's images/s, the median of the epochs after the first,
+beside those of the first and of the last epoch, which differ where training slows down. train.py runs on a terminal of
+its own, with its bar and its logger. Waits for a quiet machine before each turn, and says how many cores others kept
+busy during it. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -52,6 +53,17 @@ class Case(NamedTuple):
 
 
 CASES = [Case(n, b, p) for n in ("mlp", "conv") for b in (128, 1024) for p in ("float32", "bf16")]
+
+
+class Turn(NamedTuple):
+    """Images/s: the median of the epochs after the first, the first and the last; the cores that others kept busy."""
+
+    speed: float
+    first: float
+    last: float
+    foreign_cores: float
+
+
 EPOCHS = {"mlp": 6, "conv": 2}  # about 20 s; the first is not counted
 
 
@@ -225,8 +237,7 @@ def in_a_process(python: str, contender: str, case: Case, file: Path) -> list[fl
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def turn(contender: str, case: Case, file: Path, pythae: str | None) -> tuple[float, float]:
-    """The median images/s of the epochs after the first, and the cores that others kept busy."""
+def turn(contender: str, case: Case, file: Path, pythae: str | None) -> Turn:
     wait()
     foreign = Foreign()
     with TemporaryDirectory() as folder:
@@ -236,39 +247,46 @@ def turn(contender: str, case: Case, file: Path, pythae: str | None) -> tuple[fl
         else:
             python = pythae if contender == "pythae" and pythae else sys.executable
             speeds = in_a_process(python, contender, case, file)
-    return median(speeds[1:]), foreign.cores()
+    return Turn(median(speeds[1:]), speeds[0], speeds[-1], foreign.cores())
 
 
-def report(found: dict[str, dict[str, list[tuple[float, float]]]]) -> dict[str, Any]:
+def report(found: dict[str, dict[str, list[Turn]]]) -> dict[str, Any]:
     """Medians, spread and ratios; `ratio_to_hand_loop` is to the faster of the two loops."""
-    figures: dict[str, Any] = {"images_per_second": {}, "spread": {}, "ratio_to_hand_loop": {}, "ratio_to_pythae": {}}
+    keys = ("images_per_second", "spread", "first_and_last", "ratio_to_hand_loop", "ratio_to_pythae")
+    figures: dict[str, Any] = {key: {} for key in keys}
     for name, contenders in found.items():
-        speeds = {contender: [speed for speed, _ in turns] for contender, turns in contenders.items()}
+        speeds = {contender: [each.speed for each in turns] for contender, turns in contenders.items()}
         middle = {contender: median(each) for contender, each in speeds.items()}
         figures["images_per_second"][name] = middle
         figures["spread"][name] = {contender: [min(each), max(each)] for contender, each in speeds.items()}
+        figures["first_and_last"][name] = {
+            contender: [median(each.first for each in turns), median(each.last for each in turns)]
+            for contender, turns in contenders.items()
+        }
         ours = middle["train.py"]  # as it comes
         hand = max(middle[contender] for contender in middle if contender.startswith("hand loop"))
         figures["ratio_to_hand_loop"][name] = ours / hand
         float32 = found.get(name.removesuffix("_bf16"), {}).get("pythae")
         if float32:
-            figures["ratio_to_pythae"][name] = ours / median(speed for speed, _ in float32)
+            figures["ratio_to_pythae"][name] = ours / median(each.speed for each in float32)
     return figures
 
 
 def table(figures: dict[str, Any]) -> str:
     lines = [
-        "| | images/s | slowest to fastest | train.py / hand loop | train.py / pythae, float32 |",
-        "| --- " * 5 + "|",
+        "| | images/s | slowest to fastest | first to last epoch | train.py / hand loop | train.py / pythae, float32 |",
+        "| --- " * 6 + "|",
     ]
     for name, middle in figures["images_per_second"].items():
         for contender, speed in middle.items():
             low, high = figures["spread"][name][contender]
+            first, last = figures["first_and_last"][name][contender]
             ratios = ["", ""]
             if contender == "train.py":
                 each = [figures[f"ratio_to_{other}"].get(name) for other in ("hand_loop", "pythae")]
                 ratios = [f"{ratio:.2f}" if ratio else "" for ratio in each]
-            lines.append(f"| {name}, {contender} | {speed:,.0f} | {low:,.0f} to {high:,.0f} | {' | '.join(ratios)} |")
+            spread = f"{low:,.0f} to {high:,.0f} | {first:,.0f} to {last:,.0f}"
+            lines.append(f"| {name}, {contender} | {speed:,.0f} | {spread} | {' | '.join(ratios)} |")
     return "\n".join(lines)
 
 
@@ -298,7 +316,7 @@ def main() -> None:
         contenders += ["train.py, compiled", "hand loop, compiled"]
     if pythae:
         contenders += ["pythae"]
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    found: dict[str, dict[str, list[Turn]]] = {}
     with TemporaryDirectory() as folder:
         file = Path(folder) / "rows.npy"
         write_rows(file)
@@ -309,8 +327,8 @@ def main() -> None:
             for _ in range(1 if arguments.quick else arguments.rounds):
                 for contender, turns in found[case.name].items():
                     turns.append(turn(contender, case, file, pythae))
-                    print(f"{case.name}, {contender}: {turns[-1][0]:,.0f} images/s", file=sys.stderr)
-    busy = [cores for turns in found.values() for each in turns.values() for _, cores in each]
+                    print(f"{case.name}, {contender}: {turns[-1].speed:,.0f} images/s", file=sys.stderr)
+    busy = [each.foreign_cores for turns in found.values() for of_one in turns.values() for each in of_one]
     figures = report(found) | {"threads": torch.get_num_threads(), "foreign_cores": max(busy)}
     print(f"{figures['threads']} threads; others kept at most {figures['foreign_cores']:.2f} cores busy\n")
     print(table(figures))

@@ -14,12 +14,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from vaekit import memory, runs
+from vaekit import denormals, memory, runs
 from vaekit.refusal import Refusal
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import open_run
 
 
+@denormals.flushed()
 def run(config: DictConfig) -> None:
     """Load a run and do one task; what it makes goes into `<run>/tasks/<task>/` when it is done, and nowhere else.
 

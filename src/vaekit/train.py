@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from safetensors.torch import save_file
 
-from vaekit import compatibility, memory, runs, shards
+from vaekit import compatibility, denormals, memory, runs, shards
 from vaekit.album import draw_run
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.compose import compose
@@ -38,6 +38,7 @@ UNINTERESTING = (
 )
 
 
+@denormals.flushed()
 def run(config: DictConfig) -> float | None:
     """Compose, train, evaluate, draw; return the final value of `config.optimized_metric`."""
     hydra = HydraConfig.get()

@@ -88,13 +88,8 @@ class Training(L.LightningModule):
                     part.start_from(trainer.datamodule)
 
     def on_fit_start(self) -> None:
-        # a fifth of Adam's moments would become denormal numbers, which take a CPU many times as long
-        torch.set_flush_denormal(True)
         if self.compiled:
             self._compile()
-
-    def on_fit_end(self) -> None:
-        torch.set_flush_denormal(False)
 
     def on_train_epoch_start(self) -> None:
         self._reseed(0)

@@ -74,7 +74,6 @@ def train(here, monkeypatch, capsys):
         handler.close()
     root.handlers[:], root.level, hydra.cfg = before
     GlobalHydra.instance().clear()
-    torch.set_flush_denormal(False)
     torch.use_deterministic_algorithms(False)
 
 
