@@ -1,14 +1,24 @@
 """Each logger gets the configuration, the figures and the pictures."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+import PIL.Image
 import pytest
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from helpers import GREY, LEVELS, PAIRS, SERIES, SOUND, TABLE, TEXT, VECTORS, build, examples
 from vaekit import commands
+from vaekit.album import draw_examples
+from vaekit.callbacks.pictures import Pictures
 from vaekit.csv_logger import CSVLogger
 
 WANDB = Path(sys.executable).with_name("wandb")
@@ -53,9 +63,6 @@ def test_csv_rows_survive_a_resumption_and_none_is_there_twice(here):
 
 
 def test_all_loggers_at_once(train, monkeypatch):
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     done = train("logger=[csv,wandb,tensorboard]", "tags=[first]", folder="run")
@@ -71,6 +78,80 @@ def test_all_loggers_at_once(train, monkeypatch):
     assert all(f"'{name}'" in logged for name in ("train/loss", "val/loss", "test/nll", "latents"))
     pictures = sorted(path.name.partition("_")[0] for path in (run / "files/media/images").iterdir())
     assert pictures == ["reconstructions", "samples"]
+    for path in (run / "files/media/images").iterdir():
+        values = np.unique(np.array(PIL.Image.open(path)))
+        assert values.max() == 255 and len(values) > 20, "nearly black: floats taken for values up to 255"
+
+
+KINDS = {
+    "gray images": (GREY, "model=mlp_vae", "likelihood=discretized_logistic"),
+    "vectors": (VECTORS, "network=mlp", "likelihood=gaussian"),
+    "series": (SERIES, "model=series_vae", "likelihood=multivariate_student"),
+    "sound": (SOUND, "model=wave_vae"),
+    "levels of games": (LEVELS, "network=mlp", "likelihood=tiles"),
+    "images with labels": (PAIRS, "model=mopoe", "likelihood=paired"),
+    "text": (TEXT, "model=text_vae", "likelihood=tokens"),
+    "tables": (TABLE, "model=table_vae", "likelihood=table"),
+}
+
+
+@pytest.fixture
+def shown(here, monkeypatch):
+    """What each logger holds after `Pictures` has logged a VAE's examples: pixels or lines of text by name."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+
+    def log(vae, rows):
+        loggers = [WandbLogger(save_dir="."), TensorBoardLogger(".", name="board", version="")]
+        module = SimpleNamespace(examples=lambda part, n: rows)
+        trainer = SimpleNamespace(datamodule=module, loggers=loggers, global_step=3, model=vae)
+        torch.manual_seed(5)
+        Pictures()._log(trainer, SimpleNamespace(vae=vae, device="cpu"))
+        loggers[0].experiment.finish()
+        loggers[1].experiment.close()
+        media = next(Path("wandb").glob("offline-run-*/files/media"))
+        pictures = {path.name.partition("_")[0]: np.array(PIL.Image.open(path)) for path in media.glob("images/*")}
+        tables = {path.name.partition("_")[0]: json.loads(path.read_text())["data"] for path in media.glob("table/*")}
+        cells = {name: [str(cell) for row in rows for cell in row] for name, rows in tables.items()}
+        return pictures | cells, board("board")
+
+    return log
+
+
+def board(folder):
+    """The pictures in a TensorBoard folder, and the cells of its texts, by name."""
+    events = EventAccumulator(folder).Reload()
+    pictures = {
+        name: np.array(PIL.Image.open(io.BytesIO(events.Images(name)[0].encoded_image_string)))
+        for name in events.Tags()["images"]
+    }
+    texts = {}
+    for name in events.Tags()["tensors"]:
+        lines = events.Tensors(name)[0].tensor_proto.string_val[0].decode().splitlines()[2:]
+        texts[name.removesuffix("/text_summary")] = [cell for line in lines for cell in line[2:-2].split(" | ")]
+    return pictures | texts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_loggers_show_what_the_figures_show(kind, shown, tmp_path):
+    space, *overrides = KINDS[kind]
+    vae, rows = build(space, *overrides)[0], examples(space, 6)
+    torch.manual_seed(5)
+    (expected := tmp_path / "figures").mkdir()
+    draw_examples(expected, vae, rows)
+    in_wandb, in_tensorboard = shown(vae, rows)
+    assert in_wandb.keys() == in_tensorboard.keys() == {"samples", "reconstructions"}
+    for name in in_wandb:
+        if (path := expected / f"{name}.png").exists():
+            pixels = np.array(PIL.Image.open(path).convert("RGB"))
+            assert len(np.unique(pixels)) > 1
+            for found in in_wandb[name], in_tensorboard[name]:
+                np.testing.assert_array_equal(found, pixels)
+        else:
+            (path,) = expected.glob(f"{name}.*")
+            lines = path.read_text().splitlines()
+            cells = [cell for line in lines[1:] for cell in line.split(",")] if path.suffix == ".csv" else lines
+            assert in_wandb[name] == in_tensorboard[name] == cells and any(cells)
 
 
 def test_a_resumed_run_goes_on_in_its_own_wandb_run(train, monkeypatch):

@@ -1,21 +1,29 @@
-"""Samples and reconstructions, on the way, in every logger that shows pictures."""
+"""Samples and reconstructions during training, in every logger that shows pictures."""
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning.pytorch as L
-import torch
+import numpy as np
+import PIL.Image
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
+from vaekit.album import draw_examples
 from vaekit.shards import whole
-from vaekit.spaces import Image
 
 
 class Pictures(L.Callback):
-    """After the validation of every `every_epochs`-th epoch and at the end; costs nothing without such a logger."""
+    """After the validation of every `every_epochs`-th epoch and at the end; costs nothing without such a logger.
+
+    Logs the files that a run leaves in figures/: pictures, or the rows and lines of data that have none. rows: of the
+    validation data, that are reconstructed.
+    """
 
     def __init__(self, every_epochs: int = 10, rows: int = 8):
         self.every_epochs, self.rows = every_epochs, rows
@@ -27,23 +35,43 @@ class Pictures(L.Callback):
 
     def _log(self, trainer: Any, pl_module: Any) -> None:
         loggers = [each for each in trainer.loggers if isinstance(each, WandbLogger | TensorBoardLogger)]
-        if loggers and type(pl_module.vae.space) is Image:
+        if loggers:
             with whole(trainer):
                 self._draw(trainer, pl_module, loggers)
 
     @rank_zero_only
     def _draw(self, trainer: Any, pl_module: Any, loggers: list[Any]) -> None:
-        from torchvision.utils import make_grid
+        examples = trainer.datamodule.examples("val", self.rows).to(pl_module.device)
+        with TemporaryDirectory() as folder:
+            draw_examples(Path(folder), pl_module.vae, examples)
+            files = sorted(path for path in Path(folder).iterdir() if path.is_file())
+            drawn = {path.stem for path in files if path.suffix == ".png"}
+            for path in files:
+                for logger in loggers:
+                    if path.suffix == ".png":
+                        log_picture(logger, path, trainer.global_step)
+                    elif path.stem not in drawn:
+                        log_rows(logger, path, trainer.global_step)
 
-        batch, vae = trainer.datamodule.examples("val", self.rows).to(pl_module.device), pl_module.vae
-        pairs = torch.cat([batch.x, vae.reconstruct(batch.x, condition=vae.of(batch))])
-        grids = {
-            "samples": make_grid(vae.sample(self.rows**2), nrow=self.rows),
-            "reconstructions": make_grid(pairs, nrow=self.rows),
-        }
-        for logger in loggers:
-            for name, grid in grids.items():
-                if isinstance(logger, WandbLogger):
-                    logger.log_image(name, [grid], step=trainer.global_step)
-                else:
-                    logger.experiment.add_image(name, grid.clamp(0, 1), trainer.global_step)
+
+def log_picture(logger: Any, path: Path, step: int) -> None:
+    """Log a PNG under its name, with the pixels that the file has."""
+    picture = PIL.Image.open(path).convert("RGB")
+    if isinstance(logger, WandbLogger):
+        logger.log_image(path.stem, [picture], step=step)
+    else:
+        logger.experiment.add_image(path.stem, np.array(picture), step, dataformats="HWC")
+
+
+def log_rows(logger: Any, path: Path, step: int) -> None:
+    """Log a file of text, a table of one column, or a CSV file, under its name."""
+    if path.suffix == ".csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            columns, *rows = csv.reader(file)
+    else:
+        columns, rows = ["text"], [[line] for line in path.read_text("utf-8").splitlines()]
+    if isinstance(logger, WandbLogger):
+        logger.log_text(path.stem, columns=columns, data=rows, step=step)
+    else:
+        lines = [columns, ["---"] * len(columns), *rows]
+        logger.experiment.add_text(path.stem, "\n".join(f"| {' | '.join(line)} |" for line in lines), step)
