@@ -26,10 +26,12 @@ train: setup
 apply: setup
 	$(PYTHON) apply.py $(ARGS)
 
+# a process a core, with a thread each
+test: export OMP_NUM_THREADS ?= 1
 test: setup
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-slow: override ARGS += -m "slow or not slow"
 test-slow: test
