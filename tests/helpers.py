@@ -15,6 +15,7 @@ from vaekit.compose import compose
 from vaekit.configs import CONF
 from vaekit.data.text import learn
 from vaekit.spaces import UNKNOWN, Audio, Image, Levels, Pairs, Real, Series, Table, Text
+from vaekit.written import Number
 
 SMALL = ("network.hidden=[16]", "latents.dim=3")
 BINARY = Image((1, 8, 8), levels=2)
@@ -31,7 +32,7 @@ PAIRS = Pairs.of(BINARY, 10)
 TABLE = Table.of(
     [
         Column("town", "categorical", ["Ulm", "Bonn", "Kiel"]),
-        Column("height", "real", quantiles=torch.linspace(1, 2, QUANTILES).tolist(), decimals=2),
+        Column("height", "real", quantiles=torch.linspace(1, 2, QUANTILES).tolist(), form=Number(2, 2)),
         Column("children", "count"),
         Column("smokes", "binary", ["no", "yes"]),
         Column("grade", "ordinal", ["1", "2", "3", "6"]),

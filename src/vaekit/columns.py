@@ -8,19 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import torch
 
 from vaekit.refusal import Refusal
+from vaekit.written import Date, Form, Number, form_of
 
 KINDS = ("real", "positive", "date", "count", "binary", "ordinal", "categorical")
 GROUPS = ("numeric", "count", "binary", "one_hot")
 QUANTILES = 200
 END = 3.5  # the normal quantile that the smallest and largest training value stand at
 Z = np.clip(torch.special.ndtri(torch.linspace(0, 1, QUANTILES, dtype=torch.float64)).numpy(), -END, END)
-DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y%m%d")
 
 
 class WrongCell(Refusal):
@@ -38,28 +37,30 @@ class Column:
     log(1 + n). `binary` is 0 or 1. `ordinal` (numbers in order) and `categorical` are one-hot.
 
     categories: the cells there may be, of the last three. quantiles: `QUANTILES` values at evenly spaced probabilities,
-    of the first three. decimals: behind the point; None for as many as the value needs. form: of dates, as strptime's.
-    Raises `ValueError` for what makes no column.
+    of the first three. form: how the numbers or dates of the other kinds are written; None for whole numbers.
+    Raises `TypeError` or `ValueError` for what makes no column.
     """
 
     name: str
     kind: str
     categories: Sequence[str] = ()
     quantiles: Sequence[float] = ()
-    decimals: int | None = 0
-    form: str = ""
+    form: Form | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "categories", tuple(self.categories))  # a run's configuration holds lists
         object.__setattr__(self, "quantiles", tuple(map(float, self.quantiles)))
-        texts = (self.name, self.form, *self.categories)
+        if self.form is not None or not self.categories:
+            object.__setattr__(self, "form", Number() if self.form is None else form_of(self.form))
+        texts = (self.name, *self.categories)
         if self.kind not in KINDS or not all(isinstance(each, str) for each in texts):
             raise ValueError(f"no column: {self.name!r}, {self.kind!r}")
         whole = len(self.quantiles) == (QUANTILES if self.group == "numeric" else 0)
         ordered = np.isfinite(self.quantiles).all() and (np.diff(self.quantiles) >= 0).all()
         least, most = {"binary": (2, 2), "ordinal": (1, math.inf), "categorical": (1, math.inf)}.get(self.kind, (0, 0))
         named = least <= len(self.categories) <= most and len(set(self.categories)) == len(self.categories)
-        if not (whole and ordered and named) or not (self.decimals is None or isinstance(self.decimals, int)):
+        formed = isinstance(self.form, {"date": Date}.get(self.kind, Number)) != bool(self.categories)
+        if not (whole and ordered and named and formed):
             raise ValueError(f"the {self.kind} column {self.name!r} is not whole")
 
     @property
@@ -83,6 +84,7 @@ class Column:
             codes = self.places(cells)
             x = np.eye(self.width)[codes] if self.kind != "binary" else codes[:, None].astype(float)
         else:
+            assert self.form is not None
             values = numbers(cells, self.name, self.kind, self.form)
             if self.kind == "count" and ((values < 0) | (values != np.floor(values)))[there].any():
                 row = int((there & ((values < 0) | (values != np.floor(values)))).argmax())
@@ -127,16 +129,10 @@ class Column:
                 self.categories[i]
                 for i in (x.argmax(1) if self.kind == "categorical" else (x[:, 0] >= 0.5).astype(int))
             ]
-        if self.kind == "count":
-            return [str(int(n)) for n in np.rint(np.expm1(x[:, 0].astype(np.float64))).clip(0)]
-        values = np.interp(x[:, 0].astype(np.float64), Z, self.quantiles)
-        if self.kind == "date":
-            step = 1 if "%H" in self.form else 24 * 3600
-            return [datetime.fromtimestamp(step * n, UTC).strftime(self.form) for n in (values / step).round()]
-        values = np.exp(values) if self.kind == "positive" else values
-        if self.decimals is None:
-            return [f"{value:.7g}" for value in values]
-        return [f"{value:.{self.decimals}f}" for value in values.round(self.decimals) + 0.0]  # + 0: no minus before 0
+        values = x[:, 0].astype(np.float64)
+        values = np.rint(np.expm1(values)).clip(0) if self.kind == "count" else np.interp(values, Z, self.quantiles)
+        assert self.form is not None
+        return self.form.write(np.exp(values) if self.kind == "positive" else values)
 
 
 def typed(name: str, kind: str) -> str:
@@ -144,30 +140,20 @@ def typed(name: str, kind: str) -> str:
     return f"'data.types={{{name}:{kind}}}'"
 
 
-def numbers(cells: Sequence[str | None], name: str, kind: str, form: str) -> np.ndarray:
+def numbers(cells: Sequence[str | None], name: str, kind: str, form: Form) -> np.ndarray:
     """A number for each cell, `[n]` in double precision, NaN where it is missing: its logarithm where the column is
     positive, the seconds since 1970 where it is of dates. Raises `Refusal`, with the row, for what is none.
     """
-
-    def number(cell: str) -> float:
-        if kind == "date":
-            return datetime.strptime(cell, form).replace(tzinfo=UTC).timestamp()
-        value = float(cell)
-        return math.log(value) if kind == "positive" else value
-
-    values = np.full(len(cells), math.nan)
-    for row, cell in enumerate(cells):
-        if cell is None:
-            continue
-        try:
-            values[row] = number(cell)
-        except ValueError:
-            expected = {"positive": "a number above 0", "date": f"a date like {form}"}.get(kind, "a number")
-            hint = f"correct it, or use {typed(name, 'categorical')}."
-            raise WrongCell(row, name, f"got {cell!r}, expected {expected}; {hint}") from None
-        if not math.isfinite(values[row]):
-            raise WrongCell(row, name, f"got {cell!r}, expected a finite number; leave the cell empty.")
-    return values
+    values, there = form.parse(cells), np.array([cell is not None for cell in cells], dtype=bool)
+    if (wrong := there & (np.isnan(values) | (values <= 0 if kind == "positive" else False))).any():
+        row = int(wrong.argmax())
+        expected = "a number above 0" if kind == "positive" else f"a {form.noun} like {form.example}"
+        hint = f"correct it, or use {typed(name, 'categorical')}."
+        raise WrongCell(row, name, f"got {cells[row]!r}, expected {expected}; {hint}")
+    if np.isinf(values).any():
+        row = int(np.isinf(values).argmax())
+        raise WrongCell(row, name, f"got {cells[row]!r}, expected a finite number; leave the cell empty.")
+    return np.log(values) if kind == "positive" else values
 
 
 def quantiles(values: np.ndarray) -> list[float]:

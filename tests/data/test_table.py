@@ -15,6 +15,7 @@ from vaekit.columns import QUANTILES, Column
 from vaekit.data.module import DataModule
 from vaekit.data.table import Cells, Table, encode, infer, read, write
 from vaekit.refusal import Refusal
+from vaekit.written import Number
 
 RNG = np.random.default_rng(0)
 N = 120
@@ -110,7 +111,8 @@ def test_a_run_keeps_the_space_exactly(tmp_path):
         {"categories": [1, 2, 3]},
         {"categories": ["a", "a", "b"]},
         {"quantiles": [1.0]},
-        {"decimals": "x"},
+        {"form": {"places": "x"}},
+        {"form": {"pattern": "%Q"}},
         {"_target_": "os.system"},
     ],
 )
@@ -239,7 +241,7 @@ def test_columns_that_are_none_are_refused(tmp_path, columns, types, sentence):
         ("height", changed("height", 7, "unknown")["height"]),
         ("height", changed("height", 7, "1,75")["height"]),
         ("height", [*PEOPLE["height"][:6], *(cell.replace(".", ",") for cell in PEOPLE["height"][6:])]),
-        ("balance", [*PEOPLE["balance"][:6], "1,234,567.5", *PEOPLE["balance"][7:]]),
+        ("balance", [*PEOPLE["balance"][:6], "1,234,56.5", *PEOPLE["balance"][7:]]),
         ("born", changed("born", 7, "1960-02-30")["born"]),
     ],
 )
@@ -318,7 +320,7 @@ def test_means_become_the_nearest_likeliest_and_median_cells():
     assert grade.decode(np.array([[0.4, 0.0, 0.3, 0.3]])) == ["3"]
     assert Column("c", "categorical", grade.categories).decode(np.array([[0.4, 0.0, 0.3, 0.3]])) == ["1"]
     assert Column("n", "count").decode(np.log1p(np.array([[2.4], [0.6]]))) == ["2", "1"]
-    few = Column("x", "real", quantiles=np.linspace(-1, 1, QUANTILES), decimals=1)
+    few = Column("x", "real", quantiles=np.linspace(-1, 1, QUANTILES), form=Number(1, 1))
     assert few.decode(np.array([[0.0], [-0.001]])) == ["0.0", "0.0"], "no minus before a zero"
     with pytest.raises(Refusal, match="means of categories"):
         TABLE.check(examples(TABLE, 3).x * 0.5)

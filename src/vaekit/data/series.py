@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -13,13 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit.columns import DATES
 from vaekit.data.source import Rows, Split
-from vaekit.data.table import read
+from vaekit.data.table import NEARLY, Cells, read
 from vaekit.refusal import Refusal
 from vaekit.spaces import Series as Space
+from vaekit.written import Date, Form, Number, doubtful, nearly, readings
+
+log = logging.getLogger(__name__)
 
 VALUES = ("returns", "levels")
+WIDE = "wide.csv"
 
 
 class Table(NamedTuple):
@@ -143,13 +146,16 @@ def read_series(
     for name in (*(columns or ()), *([time] if time else ())):
         if name not in cells:
             raise Refusal(f"{path} has no column {name!r}; it has {', '.join(cells)}.")
+    forms = {name: form_of(name, column) for name, column in cells.items()}
     if time is None:
-        time = next((name for name, column in cells.items() if form_of(column)), None)
-    times = [str(row) for row in range(1, 1 + len(next(iter(cells.values()))))]
-    if time is not None:
-        times = in_order(path, time, cells[time])
+        time = next((name for name, form in forms.items() if isinstance(form, Date)), None)
+    if time is None:
+        times = [str(row) for row in range(1, 1 + cells.count)]
+        log.warning("%s: no column of dates; its rows are taken in the order of the file. Try data.time=COLUMN.", path)
+    else:
+        times = in_order(path, time, cells, forms)
     asked = [name for name in columns or cells if name != time]
-    numbers = {name: to_numbers(path, name, cells[name], required=columns is not None) for name in asked}
+    numbers = {name: to_numbers(path, name, cells[name], forms[name], columns is not None) for name in asked}
     series = {name: column for name, column in numbers.items() if column is not None}
     if not series:
         raise Refusal(f"{path} has no column of numbers; its columns are {', '.join(cells)}. Name another file.")
@@ -158,72 +164,99 @@ def read_series(
             f"{path}: every cell of column {empty[0]!r} is missing; leave it out, by "
             f"data.columns=[{','.join(name for name in series if name not in empty)}]."
         )
+    if columns is None:
+        series = chosen(path, series)
     values = np.stack(list(series.values()))
-    if not returns:
-        return Table(times, list(series), values)
-    for name, column in series.items():
-        if (wrong := np.flatnonzero(column <= 0)).size:
-            raise Refusal(
-                f"{path}, row {wrong[0] + 1}, column {name!r}: got the price {column[wrong[0]]:g}, which has no "
-                "log-return; correct it, use data.values=levels, or choose others by data.columns=[a,b]."
-            )
-    return Table(times[1:], list(series), np.diff(np.log(values)))
-
-
-def to_numbers(path: Path, name: str, cells: Sequence[str | None], required: bool) -> np.ndarray | None:
-    """The numbers of a column, NaN where missing; None for one without any that is not `required`."""
-    values = np.full(len(cells), np.nan)
-    wrong = None
-    for row, cell in enumerate(cells):
-        if cell is not None:
-            try:
-                values[row] = float(cell)
-            except ValueError:
-                wrong = row if wrong is None else wrong
-    none = np.isnan(values).all()
-    if none and not required:
-        return None
-    if wrong is not None or none:
-        row, got = (wrong, repr(cells[wrong])) if wrong is not None else (0, "no number")
+    if returns and (values <= 0).any():
+        name, row = next((name, int((column <= 0).argmax())) for name, column in series.items() if (column <= 0).any())
         raise Refusal(
-            f"{path}, row {row + 1}, column {name!r}: got {got}, expected a number; correct it, leave the cell empty, "
-            "or choose other columns by data.columns=[a,b]."
+            f"{path}, row {row + 1}, column {name!r}: got the price {series[name][row]:g}, which has no "
+            "log-return; correct it, use data.values=levels, or choose others by data.columns=[a,b]."
         )
-    if (infinite := np.flatnonzero(np.isinf(values))).size:
-        row = infinite[0]
+    if time is not None and times[0] != cells[time][0]:
+        values = values[:, ::-1]
+    return Table(times[1:], list(series), np.diff(np.log(values))) if returns else Table(times, list(series), values)
+
+
+def chosen(path: Path, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The series that are meant where none are named: all; of the open, high, low and close of one price the close."""
+    bars = {name.casefold(): name for name in series}
+    if bars.keys() >= {"open", "high", "low", "close"}:
+        series = {bars["close"]: series[bars["close"]]}
+    if len(series) < len(bars) or len(series) > 1:
+        names = ", ".join(map(repr, series))
+        log.warning("%s: the series are %s, of %d columns of numbers. Try data.columns=[...].", path, names, len(bars))
+    return series
+
+
+def form_of(name: str, cells: Sequence[str | None]) -> Form | None:
+    """How the dates or numbers of a column are written, or nearly all of them; None where it has neither."""
+    distinct = [*dict.fromkeys(cell for cell in cells if cell is not None)]
+    if not distinct:
+        return None
+    forms = readings(distinct)
+    if doubt := doubtful(distinct, forms):
+        log.warning("Column %r: %s.", name, doubt)
+    return forms[0] if forms else nearly(distinct, NEARLY)
+
+
+def to_numbers(
+    path: Path, name: str, cells: Sequence[str | None], form: Form | None, required: bool
+) -> np.ndarray | None:
+    """The numbers of a column, NaN where missing; None for one that has none and is not `required`."""
+    if not isinstance(form, Number) and not required:
+        return None
+    values = (form if isinstance(form, Number) else Number()).parse(cells)
+    there = np.array([cell is not None for cell in cells])
+    if (wrong := there & ~np.isfinite(values)).any() or not there.any():
+        row = int(wrong.argmax())
+        got, expected = (cells[row], "a finite number") if np.isinf(values[row]) else (repr(cells[row]), "a number")
         raise Refusal(
-            f"{path}, row {row + 1}, column {name!r}: got {cells[row]}, expected a finite number; correct it, or leave "
-            "the cell empty."
+            f"{path}, row {row + 1}, column {name!r}: got {got}, expected {expected}; correct it, leave the cell "
+            "empty, or choose other columns by data.columns=[a,b]."
         )
     return values
 
 
-def in_order(path: Path, name: str, cells: Sequence[str | None]) -> list[str]:
-    """The cells of a column of times, dates or numbers. Raises `Refusal` unless each is later than the one before."""
-    form, before = form_of(cells), None
-    for row, cell in enumerate(cells):
-        try:
-            now = datetime.strptime(cell or "", form).replace(tzinfo=UTC).timestamp() if form else float(cell or "")
-        except ValueError:
+def in_order(path: Path, name: str, cells: Cells, forms: Mapping[str, Form | None]) -> list[str]:
+    """The cells of a column of times, dates or numbers, the earliest first.
+
+    Raises `Refusal` unless the rows are in the order of time, or of time backwards.
+    """
+    times, form = cells[name], forms[name]
+    values = np.full(len(times), np.nan) if form is None else form.parse(times)
+    if np.isnan(values).any():
+        row = int(np.isnan(values).argmax())
+        raise Refusal(
+            f"{path}, row {row + 1}, column {name!r}: got {times[row]!r}, expected a date like 2024-12-31, or a "
+            "number, as in the other rows; correct it."
+        )
+    steps = np.diff(values)
+    if len(steps) and (steps < 0).all():
+        log.warning("%s: column %r has the newest row first; rows are taken in the order of time.", path, name)
+        return [str(time) for time in reversed(times)]
+    if (steps <= 0).any():
+        refuse_stacked(path, name, cells, forms)
+        row = int((steps <= 0).argmax()) + 1
+        raise Refusal(
+            f"{path}, row {row + 1}, column {name!r}: {times[row]} comes after {times[row - 1]}, expected a later time "
+            "in each row; sort the file by time, and drop what is there twice."
+        )
+    return [str(time) for time in times]
+
+
+def refuse_stacked(path: Path, time: str, cells: Cells, forms: Mapping[str, Form | None]) -> None:
+    """Raise `Refusal` for series that stand one under another, where another column tells them apart."""
+    for name, column in cells.items():
+        several = 2 * len(set(column)) <= cells.count and len({*zip(column, cells[time], strict=True)}) == cells.count
+        value = next(
+            (each for each, form in forms.items() if isinstance(form, Number) and each not in (name, time)), ""
+        )
+        if several and value and name != time:
+            on, using, group = (f'"{each}"' for each in (name, value, time))
+            sql = f"PIVOT '{path}' ON {on} USING first({using}) GROUP BY {group} ORDER BY {group}"
             raise Refusal(
-                f"{path}, row {row + 1}, column {name!r}: got {cell!r}, expected a date like 2024-12-31, or a number, "
-                "as in the other rows; correct it."
-            ) from None
-        if before is not None and now <= before:
-            raise Refusal(
-                f"{path}, row {row + 1}, column {name!r}: {cell} comes after {cells[row - 1]}, expected a later time "
-                "in each row; sort the file by time, and drop what is there twice."
+                f"{path} has {len(set(column))} series one under another, by column {name!r}, expected them side by "
+                f"side. Try python -c {shlex.quote(f'import duckdb; duckdb.sql({sql!r}).write_csv({WIDE!r})')} and "
+                f"data.path={WIDE}."
             )
-        before = now
-    return [str(cell) for cell in cells]
-
-
-def form_of(cells: Sequence[str | None]) -> str | None:
-    """How the dates of a column are written, going by the first that is there; None where that is no date."""
-    there = [cell for cell in cells if cell is not None]
-    for form in DATES:
-        asked = there if form == "%Y%m%d" else there[:1]  # 20241231 may be a number as well, unless all are dates
-        with suppress(ValueError):
-            if asked and all(len(cell) >= 8 and datetime.strptime(cell, form) for cell in asked):
-                return form
-    return None

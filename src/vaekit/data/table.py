@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
@@ -13,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from vaekit.columns import DATES, KINDS, Column, WrongCell, numbers, quantiles, typed
+from vaekit.columns import KINDS, Column, WrongCell, numbers, quantiles, typed
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
+from vaekit.written import Date, Form, Number, are_codes, nearly, readings
 
 MISSING = {"", "?", "NA", "N/A", "NaN", "nan", "null"}
 FEW = 20  # distinct whole numbers up to which they are categories in order
@@ -33,6 +33,11 @@ class Cells(dict[str, list[str | None]]):
     def __init__(self, columns: Mapping[str, list[str | None]], path: Path, lines: Sequence[int] = ()):
         super().__init__(columns)
         self.path, self.lines = path, lines
+
+    @property
+    def count(self) -> int:
+        """Rows."""
+        return len(next(iter(self.values())))
 
     @contextmanager
     def placed(self) -> Iterator[None]:
@@ -177,89 +182,79 @@ def _is_number(text: str) -> bool:
     return False
 
 
-def infer(name: str, cells: Sequence[str | None], kind: str | None = None) -> Column:
+def infer(name: str, cells: Sequence[str | None], kind: str | None = None, decimal: str = ".") -> Column:
     """The column that these cells are of.
 
     kind: None for what they suggest. Two different cells are binary; up to `FEW` different whole numbers ordinal; more
     of them count, where they go from 0 on and half of those up to the largest are there; other numbers positive, where
-    all are above 0, or real; dates in one of `DATES` date; all else is categorical.
+    all are above 0, or real; dates and times date; all else is categorical, codes among them (`vaekit.written`). Or a
+    pattern of dates, such as %d/%m/%Y.
+    decimal: the mark of numbers such as 1,234 or 1.234, where the cells do not tell.
     Raises `Refusal` for a column without cells, one of another kind than is asked for, or a few cells that are neither
     numbers nor dates where `NEARLY` all others are.
     """
-    there = [cell for cell in cells if cell is not None]
-    distinct = sorted(set(there))
-    if not there:
+    distinct = [*dict.fromkeys(cell for cell in cells if cell is not None)]
+    if not distinct:
         raise Refusal(f"Column {name!r} has no cell that is not missing; use {typed(name, 'ignore')}.")
     if any("${" in text for text in (name, *distinct)):
         raise Refusal(f"Column {name!r} holds '${{', which configurations read as a reference; replace it.")
+    if kind is not None and "%" in kind:
+        forms: list[Form] = [Date(kind)]
+        kind = "date"
+    else:
+        forms = sorted(readings(distinct), key=lambda form: isinstance(form, Number) and form.decimal != decimal)
     if kind is None:
-        kind = _suggested(distinct)
+        kind = _suggested(distinct, forms)
         if kind == "categorical" and len(distinct) > FEW:
             _refuse_odd_cell(name, cells, distinct)
-    if kind == "count":
-        Column(name, "count").encode(cells)
-        return Column(name, "count")
-    if kind in ("real", "positive", "date"):
-        form = next((form for form in DATES if _are_dates(distinct, form)), DATES[0])
-        return Column(name, kind, (), quantiles(numbers(cells, name, kind, form)), _decimals(distinct), form)
+    if kind in ("real", "positive", "date", "count"):
+        wanted = Date if kind == "date" else Number
+        form = next((form for form in forms if isinstance(form, wanted)), None) or nearly(distinct, 0.5)
+        form = form if isinstance(form, wanted) else Date("%Y-%m-%d") if kind == "date" else Number()
+        if kind != "count":
+            return Column(name, kind, (), quantiles(numbers(cells, name, kind, form)), form)
+        Column(name, kind, form=form).encode(cells)
+        return Column(name, kind, form=form)
     if kind == "binary" and len(distinct) != 2:
-        other = typed(name, _suggested(distinct))
+        other = typed(name, _suggested(distinct, forms))
         raise Refusal(f"Column {name!r} has {len(distinct)} different cells, not two; use {other}.")
     if len(distinct) > MOST:
         raise Refusal(
             f"Column {name!r} has {len(distinct):,} different cells, expected at most {MOST:,} categories; "
             f"use {typed(name, 'ignore')}."
         )
-    if all(map(_is_number, distinct)):
-        distinct.sort(key=float)
-    elif kind == "ordinal":
-        wrong = next(cell for cell in distinct if not _is_number(cell))
-        hint = f"use {typed(name, 'categorical')}."
-        raise WrongCell(cells.index(wrong), name, f"got {wrong!r}, expected a number; {hint}")
-    return Column(name, kind, distinct)
+    if forms:
+        values = dict(zip(distinct, forms[0].parse(distinct), strict=True))
+        return Column(name, kind, sorted(distinct, key=lambda cell: (values[cell], cell)))
+    if kind == "ordinal":
+        numbers(cells, name, kind, nearly(distinct, 0.5) or Number())
+    return Column(name, kind, sorted(distinct))
 
 
-def _suggested(distinct: Sequence[str]) -> str:
+def _suggested(distinct: Sequence[str], forms: Sequence[Form]) -> str:
     if len(distinct) < 3:
         return "binary" if len(distinct) == 2 else "categorical"
-    if all(map(_is_number, distinct)):
-        values = np.array(distinct, dtype=float)
-        if not np.isfinite(values).all() or (values != np.floor(values)).any():
-            return "positive" if values.min() > 0 else "real"
-        if len(distinct) <= FEW:
-            return "ordinal"
-        if values.min() == 0 and len(distinct) > values.max() / 2:
-            return "count"
+    if not forms or isinstance(forms[0], Date):
+        return "date" if forms else "categorical"
+    values = forms[0].parse(distinct)
+    if not np.isfinite(values).all() or (values != np.floor(values)).any():
         return "positive" if values.min() > 0 else "real"
-    return "date" if any(_are_dates(distinct, form) for form in DATES) else "categorical"
+    if len(distinct) <= FEW:
+        return "ordinal"
+    if values.min() == 0 and len(distinct) > values.max() / 2:
+        return "count"
+    return "positive" if values.min() > 0 else "real"
 
 
 def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[str]) -> None:
     """Raise `Refusal` for the first cell that makes categories of what are nearly all numbers, or nearly all dates."""
     sample = distinct[:: 1 + len(distinct) // MOST]
-    for form in ("", *DATES):
-
-        def alike(cell: str, form: str = form) -> bool:
-            return _are_dates([cell], form) if form else _is_number(cell)
-
-        if np.mean([alike(cell.replace(",", "")) for cell in sample]) >= NEARLY:
-            expected = f"a date like {form}" if form else "a number like 1234.5"
-            row = next(row for row, cell in enumerate(cells) if cell is not None and not alike(cell))
-            hint = f"correct it, leave it empty, or use {typed(name, 'categorical')} for categories."
-            raise WrongCell(row, name, f"got {cells[row]!r}, expected {expected}, as most are; {hint}")
-
-
-def _are_dates(cells: Sequence[str], form: str) -> bool:
-    with suppress(ValueError):
-        return all(datetime.strptime(cell, form) for cell in cells)
-    return False
-
-
-def _decimals(cells: Sequence[str]) -> int | None:
-    """Digits behind the point, as many as any of these cells has; None where they are written with an exponent."""
-    if any("e" in cell.lower() for cell in cells):
-        return None
-    return max(len(cell.partition(".")[2]) for cell in cells)
+    if (form := nearly(sample, NEARLY)) is not None and not are_codes(distinct):
+        there = np.array([cell is not None for cell in cells])
+        row = int((there & np.isnan(form.parse(cells))).argmax())
+        hint = f"correct it, leave it empty, or use {typed(name, 'categorical')} for categories."
+        expected = f"a {form.noun} like {form.example}"
+        raise WrongCell(row, name, f"got {cells[row]!r}, expected {expected}, as most are; {hint}")
 
 
 def encode(cells: Cells, space: Space) -> Rows:
