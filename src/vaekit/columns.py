@@ -6,20 +6,22 @@ A cell is the text that the file holds, stripped, or None where it is missing.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from vaekit import quantiles
 from vaekit.refusal import Refusal
 from vaekit.written import Date, Form, Number, form_of
 
 KINDS = ("real", "positive", "date", "count", "binary", "ordinal", "categorical")
 GROUPS = ("numeric", "count", "binary", "one_hot")
-QUANTILES = 200
-END = 3.5  # the normal quantile that the smallest and largest training value stand at
-Z = np.clip(torch.special.ndtri(torch.linspace(0, 1, QUANTILES, dtype=torch.float64)).numpy(), -END, END)
+LARGEST = 1000  # count up to which each has a probability of its own
+QUANTILES = 200  # evenly spaced ones, of a column that does not say at which normal numbers they stand
+Z = torch.special.ndtri(torch.linspace(0, 1, QUANTILES, dtype=torch.float64)).clamp(-3.5, 3.5).tolist()
 
 
 class WrongCell(Refusal):
@@ -32,12 +34,15 @@ class WrongCell(Refusal):
 
 @dataclass(frozen=True)
 class Column:
-    """kind: `real`, `positive` and `date` are one number, the normal quantile of the cell's rank among those the file
-    holds (of `positive` by its logarithm, a date by its seconds), so that several modes become one bell. `count` is
-    log(1 + n). `binary` is 0 or 1. `ordinal` (numbers in order) and `categorical` are one-hot.
+    """kind: `real`, `positive` and `date` are one number, the normal quantile of the value's rank among those of the
+    file (a date is its seconds), so that several modes become one bell (`vaekit.quantiles`). `count` is log(1 + n).
+    `binary` is 0 or 1. `ordinal` (numbers in order) and `categorical` are one-hot.
 
-    categories: the cells there may be, of the last three. quantiles: `QUANTILES` values at evenly spaced probabilities,
-    of the first three. form: how the numbers or dates of the other kinds are written; None for whole numbers.
+    categories: the cells there may be, of the last three. quantiles: values of the first three, and normals: the
+        normal numbers at which they stand.
+    step: the numbers are the least one plus multiples of it; 0 where they are not. largest: count of the file.
+    unseen: the probability that a cell is a category, or a count, which the file does not hold.
+    form: how the numbers or dates of the other kinds are written; None for whole numbers.
     Raises `TypeError` or `ValueError` for what makes no column.
     """
 
@@ -45,23 +50,51 @@ class Column:
     kind: str
     categories: Sequence[str] = ()
     quantiles: Sequence[float] = ()
+    normals: Sequence[float] = ()
+    step: float = 0.0
+    largest: int = 999
+    unseen: float = 1e-6
     form: Form | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "categories", tuple(self.categories))  # a run's configuration holds lists
         object.__setattr__(self, "quantiles", tuple(map(float, self.quantiles)))
+        normals = Z if len(self.quantiles) == QUANTILES and len(self.normals) == 0 else self.normals
+        object.__setattr__(self, "normals", tuple(map(float, normals)))
         if self.form is not None or not self.categories:
             object.__setattr__(self, "form", Number() if self.form is None else form_of(self.form))
         texts = (self.name, *self.categories)
         if self.kind not in KINDS or not all(isinstance(each, str) for each in texts):
             raise ValueError(f"no column: {self.name!r}, {self.kind!r}")
-        whole = len(self.quantiles) == (QUANTILES if self.group == "numeric" else 0)
-        ordered = np.isfinite(self.quantiles).all() and (np.diff(self.quantiles) >= 0).all()
+        whole = len(self.normals) == len(self.quantiles) and (len(self.quantiles) > 1) == (self.group == "numeric")
+        ordered = all(np.isfinite(each).all() and (np.diff(each) >= 0).all() for each in (self.quantiles, self.normals))
         least, most = {"binary": (2, 2), "ordinal": (1, math.inf), "categorical": (1, math.inf)}.get(self.kind, (0, 0))
         named = least <= len(self.categories) <= most and len(set(self.categories)) == len(self.categories)
+        bounded = 0 <= self.step < math.inf and 0 < self.unseen < 1 and isinstance(self.largest, int)
         formed = isinstance(self.form, {"date": Date}.get(self.kind, Number)) != bool(self.categories)
-        if not (whole and ordered and named and formed):
+        if not (whole and ordered and named and bounded and formed and 0 <= self.largest <= LARGEST):
             raise ValueError(f"the {self.kind} column {self.name!r} is not whole")
+
+    @classmethod
+    def measured(cls, name: str, kind: str, values: np.ndarray, form: Form) -> Column:
+        """The column of kind real, positive or date that has these values `[n]`, NaN where they are missing."""
+        known = values[~np.isnan(values)]
+        knots, normals = quantiles.fit(known)
+        step = quantiles.step(known)
+        return cls(name, kind, (), knots.tolist(), normals.round(6).tolist(), step, form=form)
+
+    @classmethod
+    def counted(
+        cls, name: str, kind: str, cells: Sequence[str | None], categories: Sequence[str] = (), form: Form | None = None
+    ) -> Column:
+        """The column of another kind that has these cells, and categories or a form.
+
+        `unseen` is the fraction of its cells that are the only ones of their category (Good 1953), plus one of two.
+        """
+        counts = Counter(cell for cell in cells if cell is not None)
+        alone = sum(count == 1 for count in counts.values())
+        largest = 0 if form is None else int(np.nanmax(form.parse(cells)))
+        return cls(name, kind, categories, largest=largest, unseen=(alone + 1) / (counts.total() + 2), form=form)
 
     @property
     def group(self) -> str:
@@ -70,69 +103,93 @@ class Column:
         return alike.get(self.kind, "numeric")
 
     @property
+    def _form(self) -> Form:
+        assert self.form is not None, "of columns without categories"
+        return self.form
+
+    @property
     def width(self) -> int:
         """How many numbers stand for a cell."""
         return len(self.categories) if self.group == "one_hot" else 1
 
     def encode(self, cells: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of n cells `[n, width]`, 0 where they are missing, and which are there `[n]`.
+        """The numbers of n cells `[n, width]`, 0 where they are missing, and which are observed `[n]`.
 
-        Raises `Refusal`, with the number of the row, for a cell that this column cannot hold.
+        A category that the column does not have is one of its own: 0 in all numbers of a block, .5 in a binary one.
+        Values beyond those of the file lie further out. Raises `WrongCell` for text where a number is expected.
         """
-        there = np.array([cell is not None for cell in cells], dtype=bool)
+        observed = np.array([cell is not None for cell in cells], dtype=bool)
         if self.categories:
-            codes = self.places(cells)
-            x = np.eye(self.width)[codes] if self.kind != "binary" else codes[:, None].astype(float)
+            codes = self.codes(cells)
+            hot = codes[:, None] == np.arange(len(self.categories))
+            x = np.where(codes < 0, 0.5, codes)[:, None] if self.kind == "binary" else hot.astype(float)
         else:
-            assert self.form is not None
-            values = numbers(cells, self.name, self.kind, self.form)
-            if self.kind == "count" and ((values < 0) | (values != np.floor(values)))[there].any():
-                row = int((there & ((values < 0) | (values != np.floor(values)))).argmax())
-                why = f"{cells[row]!r} is no count (0, 1, 2, ...); use {typed(self.name, 'real')}."
-                raise WrongCell(row, self.name, why)
-            x = (np.log1p(values) if self.kind == "count" else self._ranked(values))[:, None]
-        return np.where(there[:, None], x, 0).astype(np.float32), there
+            values = numbers(cells, self.name, self._form)
+            if self.kind == "count":
+                x = (np.sign(values) * np.log1p(np.abs(values)))[:, None]
+            else:
+                x = quantiles.to_normal(values, np.array(self.quantiles), np.array(self.normals))[:, None]
+        return np.where(observed[:, None], x, 0).astype(np.float32), observed
 
-    def places(self, cells: Sequence[str | None]) -> np.ndarray:
-        """Of n cells the places among the categories `[n]`, -1 where they are missing. Raises as `encode`."""
-        number = {None: -1} | {category: i for i, category in enumerate(self.categories)}
-        if (unseen := next((row for row, cell in enumerate(cells) if cell not in number), None)) is not None:
+    def codes(self, cells: Sequence[str | None]) -> np.ndarray:
+        """The places of n cells among the categories `[n]`, -1 for those missing and for those that are none."""
+        number = {category: i for i, category in enumerate(self.categories)}
+        return np.array([-1 if cell is None else number.get(cell, -1) for cell in cells], dtype=np.int64)
+
+    def unusual(self, cells: Sequence[str | None]) -> np.ndarray:
+        """Which of n cells are categories that the file lacks, or values beyond its own, `[n]`."""
+        if self.categories:
+            return np.array([cell is not None for cell in cells]) & (self.codes(cells) < 0)
+        values = numbers(cells, self.name, self._form)
+        if self.kind == "count":
+            return (values < 0) | (values > self.largest) | (values % 1 > 0)
+        return (values < self.quantiles[0]) | (values > self.quantiles[-1])
+
+    def check(self, cells: Sequence[str | None]) -> None:
+        """Raise `WrongCell` for the first of n cells that is `unusual`."""
+        if not (unusual := self.unusual(cells)).any():
+            return
+        row = int(unusual.argmax())
+        if self.categories:
             known = ", ".join(self.categories[:8]) + (", ..." if len(self.categories) > 8 else "")
-            raise WrongCell(
-                unseen,
-                self.name,
-                f"{cells[unseen]!r} was not seen in training, expected one of {known}; leave the cell empty.",
+            why = f"was not seen in training, expected one of {known}; leave the cell empty."
+        else:
+            ends = np.array(
+                [[0], [self.largest]] if self.kind == "count" else [self.quantiles[:1], self.quantiles[-1:]]
             )
-        return np.array([number[cell] for cell in cells], dtype=np.int64)
-
-    def _ranked(self, values: np.ndarray) -> np.ndarray:
-        """Normal quantiles of values; beyond those seen straight on, up to three times as far."""
-        seen = np.array(self.quantiles)
-        span = seen[-1] - seen[0] or 1.0
-        grid = np.concatenate([[-3 * END], Z, [3 * END]])
-        seen = np.concatenate([[seen[0] - span], seen, [seen[-1] + span]])
-        below, above = -np.interp(-values, -seen[::-1], -grid[::-1]), np.interp(values, seen, grid)
-        # a value that fills several quantiles stands at the middle of their probabilities
-        middle = (torch.special.ndtr(torch.from_numpy(below)) + torch.special.ndtr(torch.from_numpy(above))) / 2
-        return np.where(np.abs(above - below) < 1e-9, above, torch.special.ndtri(middle).numpy())
+            least, most = self.write(ends)
+            why = f"was not seen in training, expected {least} to {most}."
+        raise WrongCell(row, self.name, f"{cells[row]!r} {why}")
 
     def decode(self, x: np.ndarray) -> list[str]:
         """The cells of numbers `[n, width]`: the nearest, of probabilities the likeliest, of ordinal ones the median.
 
-        No number lies beyond those seen in training.
+        No number lies beyond those of the file.
         """
+        return self.write(self.values(x))
+
+    def values(self, x: np.ndarray) -> np.ndarray:
+        """What numbers `[n, width]` stand for, in the unit of the cells, so that the mean of several is one of cells:
+        values and counts `[n, 1]`; of categories the probabilities, as they are.
+        """
+        if self.group == "numeric":
+            return np.interp(x.astype(np.float64), self.normals, self.quantiles)
+        return np.expm1(x.astype(np.float64)) if self.kind == "count" else x
+
+    def write(self, values: np.ndarray) -> list[str]:
+        """The cells of `values` `[n, width]`, or of means of such."""
         if self.kind == "ordinal":
-            middle = x.cumsum(1) >= 0.5 * x.sum(1, keepdims=True)
+            middle = values.cumsum(1) >= 0.5 * values.sum(1, keepdims=True)
             return [self.categories[i] for i in middle.argmax(1)]
         if self.categories:
-            return [
-                self.categories[i]
-                for i in (x.argmax(1) if self.kind == "categorical" else (x[:, 0] >= 0.5).astype(int))
-            ]
-        values = x[:, 0].astype(np.float64)
-        values = np.rint(np.expm1(values)).clip(0) if self.kind == "count" else np.interp(values, Z, self.quantiles)
-        assert self.form is not None
-        return self.form.write(np.exp(values) if self.kind == "positive" else values)
+            codes = values.argmax(1) if self.kind == "categorical" else (values[:, 0] >= 0.5).astype(int)
+            return [self.categories[i] for i in codes]
+        if self.kind == "count":
+            return self._form.write(np.rint(values[:, 0]).clip(0, self.largest))
+        values = values[:, 0].clip(self.quantiles[0], self.quantiles[-1])
+        if self.step:
+            values = self.quantiles[0] + np.rint((values - self.quantiles[0]) / self.step) * self.step
+        return self._form.write(values)
 
 
 def typed(name: str, kind: str) -> str:
@@ -140,22 +197,16 @@ def typed(name: str, kind: str) -> str:
     return f"'data.types={{{name}:{kind}}}'"
 
 
-def numbers(cells: Sequence[str | None], name: str, kind: str, form: Form) -> np.ndarray:
-    """A number for each cell, `[n]` in double precision, NaN where it is missing: its logarithm where the column is
-    positive, the seconds since 1970 where it is of dates. Raises `Refusal`, with the row, for what is none.
+def numbers(cells: Sequence[str | None], name: str, form: Form) -> np.ndarray:
+    """A number for each cell, `[n]` in double precision, NaN where it is missing. Raises `Refusal`, with the row, for
+    what is none.
     """
-    values, there = form.parse(cells), np.array([cell is not None for cell in cells], dtype=bool)
-    if (wrong := there & (np.isnan(values) | (values <= 0 if kind == "positive" else False))).any():
+    values, observed = form.parse(cells), np.array([cell is not None for cell in cells], dtype=bool)
+    if (wrong := observed & np.isnan(values)).any():
         row = int(wrong.argmax())
-        expected = "a number above 0" if kind == "positive" else f"a {form.noun} like {form.example}"
         hint = f"correct it, or use {typed(name, 'categorical')}."
-        raise WrongCell(row, name, f"got {cells[row]!r}, expected {expected}; {hint}")
+        raise WrongCell(row, name, f"got {cells[row]!r}, expected a {form.noun} like {form.example}; {hint}")
     if np.isinf(values).any():
         row = int(np.isinf(values).argmax())
         raise WrongCell(row, name, f"got {cells[row]!r}, expected a finite number; leave the cell empty.")
-    return np.log(values) if kind == "positive" else values
-
-
-def quantiles(values: np.ndarray) -> list[float]:
-    """What `Column` keeps of the values `[n]` of a column, NaN left out."""
-    return np.nanquantile(values, np.linspace(0, 1, QUANTILES)).tolist()
+    return values

@@ -282,21 +282,22 @@ def test_no_file_is_refused(tmp_path):
         Table(tmp_path / "none.csv").space  # noqa: B018
 
 
-def test_what_training_did_not_see_is_refused_with_its_row_and_column():
-    with pytest.raises(Refusal, match="Row 2, column 'town': 'Rome' was not seen in training, expected one of Ulm"):
-        encode(
-            Cells(
-                {
-                    "town": ["Ulm", "Rome"],
-                    "height": ["1.5"] * 2,
-                    "children": ["1"] * 2,
-                    "smokes": ["no"] * 2,
-                    "grade": ["1"] * 2,
-                },
-                Path("people.csv"),
-            ),
-            TABLE,
-        )
+def test_what_training_did_not_see_is_encoded_and_said_once(caplog):
+    cells = {
+        "town": ["Ulm", "Rome", "Rome"],
+        "height": ["1.5", "1.5", "2.5"],
+        "children": ["1", "2000", "-1"],
+        "smokes": ["no", "perhaps", "no"],
+        "grade": ["1"] * 3,
+    }
+    x = torch.from_numpy(encode(Cells(cells, Path("people.csv")), TABLE).x)
+    height, children, smokes, town, _ = x.split(TABLE.sizes, -1)
+    assert town[1:].tolist() == [[0.0] * 3] * 2 and smokes[:, 0].tolist() == [0.0, 0.5, 0.0]
+    assert 3.5 < height[2] < 11 and children[:, 0].tolist() == pytest.approx(np.log([2, 2001, 0.5]))
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert "people.csv: 2 rows" in said and "first in row 2" in said
+    assert "town: 2, height: 1, children: 2, smokes: 1" in said
     with pytest.raises(Refusal, match="has no column 'height'"):
         encode(Cells({"town": ["Ulm"]}, Path("people.csv")), TABLE)
 
@@ -307,9 +308,9 @@ def test_wrong_cells_are_refused_with_their_file_and_line(tmp_path):
     with pytest.raises(Refusal, match=r"people.csv, line 5: Row 2, column 'height': got 'inf'"):
         Table(path, types={"height": "real"}).space  # noqa: B018
     path.write_text("town,height\nUlm,1.5\nBonn,1.6\n")
-    (tmp_path / "other.csv").write_text("town,height\n\nRome,1.5\n")
-    with pytest.raises(Refusal, match=r"other.csv, line 3: Row 1, column 'town': 'Rome' was not seen"):
-        Table(path, tmp_path / "other.csv").load("test")
+    (tmp_path / "other.csv").write_text("town,height\n\nUlm,tall\n")
+    with pytest.raises(Refusal, match=r"other.csv, line 3: Row 1, column 'height': got 'tall', expected a number"):
+        Table(path, tmp_path / "other.csv", types={"height": "real"}).load("test")
     (tmp_path / "other.csv").write_text("town\nUlm\n")
     with pytest.raises(Refusal, match=r"other.csv has no column 'height'"):
         Table(path, tmp_path / "other.csv").load("test")
@@ -333,3 +334,71 @@ def test_the_wine_table():
     assert [column.kind for column in source.space.columns].count("ordinal") == 1
     x = source.load("train").x
     assert x.shape[0] == 1599 and np.abs(x[:, : source.space.sizes[0]].std(0) - 1).max() < 0.2
+
+
+# Values and their numbers ---------------------------------------------------------------------------------------------
+
+LONG_TAILED = {
+    "payments": np.exp(RNG.normal(3, 1.5, 27_000)).round(2),
+    "mostly zero": np.concatenate([np.zeros(20_000), (100 + np.exp(RNG.normal(6, 1, 7000))).round(2)]),
+    "fives": 5.0 * RNG.integers(0, 3000, 9000),
+    "hours": RNG.integers(0, 24, 5000).astype(float),
+    "two modes": np.concatenate([RNG.normal(-50, 1, 500), RNG.normal(50, 1, 500)]),
+}
+
+
+def column_of(values):
+    return Column.measured("x", "real", values, Number(places=2, padded=2))
+
+
+def drawn(column, n, scale=1.0, seed=0):
+    cells = column.decode(np.random.default_rng(seed).normal(0, scale, (n, 1)))
+    return np.array(cells, dtype=float)
+
+
+def figures(x):
+    return x.mean(), x.std(), *np.quantile(x, (0.01, 0.99, 0.999))
+
+
+@pytest.mark.parametrize("name", LONG_TAILED)
+def test_a_perfect_normal_marginal_is_the_file_s_own(name):
+    values = LONG_TAILED[name]
+    column, n = column_of(values), len(values)
+    assert len(column.quantiles) <= 512
+    found = np.array([figures(drawn(column, n, seed=seed)) for seed in range(20)])
+    same = np.array([figures(RNG.choice(values, n)) for _ in range(20)])
+    sampling_error = same.std(0) + 1e-3 * values.std()
+    assert (np.abs(found.mean(0) - same.mean(0)) < 1.5 * sampling_error).all()
+    assert (found.std(0) < 2 * sampling_error).all()
+
+
+@pytest.mark.parametrize("name", LONG_TAILED)
+def test_values_come_back_and_draws_keep_bounds_steps_and_gaps(name):
+    values = LONG_TAILED[name]
+    column, n = column_of(values), len(values)
+    x, _ = column.encode([f"{value:.2f}" for value in values])
+    again = np.array(column.decode(x), dtype=float)
+    assert np.abs(again - values.round(2)).max() <= 0.011 + 1e-4 * np.abs(values).max()
+    new = drawn(column, 10 * n, scale=1.5)
+    assert new.min() >= values.min().round(2) and new.max() <= values.max().round(2)
+    if name == "fives":
+        assert column.step == 5 and (new % 5 == 0).all()
+    if name == "hours":
+        assert set(new) == set(values)
+    if name == "mostly zero":
+        assert ((new > 0) & (new < values[values > 0].min())).mean() < 2 / n
+    if name == "two modes":
+        assert (np.abs(new) < 40).mean() < 2 / n
+
+
+def test_the_largest_value_of_one_row_comes_back_less_often_than_once():
+    for values in (LONG_TAILED["payments"], np.append(LONG_TAILED["hours"], 30.0)):
+        column, n = column_of(values), len(values)
+        times = [(drawn(column, n, seed=seed) == values.max()).sum() for seed in range(40)]
+        assert 0 < np.mean(times) < 1
+        assert np.mean([(drawn(column, n, 1.05, seed) == values.max()).sum() for seed in range(40)]) < 2
+
+
+def test_a_count_goes_no_further_than_the_file():
+    column = infer("n", PEOPLE["visits"])
+    assert column.decode(np.array([[9.0], [-1.0]])) == ["30", "0"] and column.largest == 30

@@ -3,9 +3,12 @@
 import itertools
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from helpers import SMALL, TABLE, build, examples
+from vaekit.columns import Column
+from vaekit.spaces import Table
 
 
 def likelihood():
@@ -23,6 +26,32 @@ def test_probabilities_of_all_cells_together_sum_to_one():
     others = (px.log_prob(x[:, None]) - px.base_dist.log_prob(x[:, None])[..., 0]).exp().sum(0)
     torch.testing.assert_close(height, torch.ones_like(height))
     torch.testing.assert_close(others, torch.ones_like(others), atol=1e-4, rtol=0)
+
+
+def test_what_the_file_does_not_hold_has_the_rest_of_the_probability():
+    columns = [
+        Column("town", "categorical", ["Ulm", "Bonn", "Kiel"], unseen=0.1),
+        Column("smokes", "binary", ["no", "yes"], unseen=0.2),
+        Column("children", "count", largest=4, unseen=0.3),
+    ]
+    space = Table.of(columns)
+    torch.manual_seed(0)
+    px = build(space, "model=table_vae", "likelihood=table", *SMALL)[0].likelihood.double()(torch.randn(1, 3).double())
+
+    def mass(name, cells):
+        x = space.encode([cells if column.name == name else [None] * len(cells) for column in columns])[0]
+        each = px.base_dist.log_prob(torch.from_numpy(x).double()[:, None])[:, 0]
+        of = torch.tensor([column.name == name for column in space.ordered])
+        return (each * space.spread(of)).sum(-1).exp()
+
+    towns = mass("town", ["Ulm", "Bonn", "Kiel", "Rome"])
+    assert towns.sum().item() == pytest.approx(1) and towns[3].item() == pytest.approx(0.1)
+    smokes = mass("smokes", ["no", "yes", "perhaps"])
+    assert smokes.sum().item() == pytest.approx(1) and smokes[2].item() == pytest.approx(0.2)
+    children = mass("children", [str(n) for n in range(-2000, 2001)])
+    assert children[2000:2005].sum().item() == pytest.approx(0.7)
+    assert children.sum().item() == pytest.approx(1, abs=1e-3)
+    assert (px.sample((1000,))[..., 0].expm1() < 4.01).all()
 
 
 def test_draws_are_as_frequent_as_their_probability_says():

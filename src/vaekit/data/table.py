@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -12,11 +13,13 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from vaekit.columns import KINDS, Column, WrongCell, numbers, quantiles, typed
+from vaekit.columns import KINDS, LARGEST, Column, WrongCell, numbers, typed
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
 from vaekit.written import Date, Form, Number, are_codes, nearly, readings
+
+log = logging.getLogger(__name__)
 
 MISSING = {"", "?", "NA", "N/A", "NaN", "nan", "null"}
 FEW = 20  # distinct whole numbers up to which they are categories in order
@@ -211,10 +214,11 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None, decim
         wanted = Date if kind == "date" else Number
         form = next((form for form in forms if isinstance(form, wanted)), None) or nearly(distinct, 0.5)
         form = form if isinstance(form, wanted) else Date("%Y-%m-%d") if kind == "date" else Number()
-        if kind != "count":
-            return Column(name, kind, (), quantiles(numbers(cells, name, kind, form)), form)
-        Column(name, kind, form=form).encode(cells)
-        return Column(name, kind, form=form)
+        values = numbers(cells, name, form)
+        _refuse_values(name, kind, cells, values)
+        if kind == "count":
+            return Column.counted(name, kind, cells, form=form)
+        return Column.measured(name, kind, values, form)
     if kind == "binary" and len(distinct) != 2:
         other = typed(name, _suggested(distinct, forms))
         raise Refusal(f"Column {name!r} has {len(distinct)} different cells, not two; use {other}.")
@@ -224,11 +228,22 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None, decim
             f"use {typed(name, 'ignore')}."
         )
     if forms:
-        values = dict(zip(distinct, forms[0].parse(distinct), strict=True))
-        return Column(name, kind, sorted(distinct, key=lambda cell: (values[cell], cell)))
+        value = dict(zip(distinct, forms[0].parse(distinct), strict=True))
+        return Column.counted(name, kind, cells, sorted(distinct, key=lambda cell: (value[cell], cell)))
     if kind == "ordinal":
-        numbers(cells, name, kind, nearly(distinct, 0.5) or Number())
-    return Column(name, kind, sorted(distinct))
+        numbers(cells, name, nearly(distinct, 0.5) or Number())
+    return Column.counted(name, kind, cells, sorted(distinct))
+
+
+def _refuse_values(name: str, kind: str, cells: Sequence[str | None], values: np.ndarray) -> None:
+    """Raise `Refusal` for the first of the values `[n]` that the kind does not have."""
+    if kind == "count":
+        wrong, why = (values < 0) | (values % 1 > 0) | (values > LARGEST), f"{{!r}} is no count (0, 1, ..., {LARGEST})"
+    else:
+        wrong, why = values <= 0, "got {!r}, expected a number above 0"
+    if kind in ("count", "positive") and wrong.any():
+        row = int(wrong.argmax())
+        raise WrongCell(row, name, f"{why.format(cells[row])}; use {typed(name, 'real')}.")
 
 
 def _suggested(distinct: Sequence[str], forms: Sequence[Form]) -> str:
@@ -241,7 +256,7 @@ def _suggested(distinct: Sequence[str], forms: Sequence[Form]) -> str:
         return "positive" if values.min() > 0 else "real"
     if len(distinct) <= FEW:
         return "ordinal"
-    if values.min() == 0 and len(distinct) > values.max() / 2:
+    if values.min() == 0 and len(distinct) > values.max() / 2 and values.max() <= LARGEST:
         return "count"
     return "positive" if values.min() > 0 else "real"
 
@@ -260,14 +275,33 @@ def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[
 def encode(cells: Cells, space: Space) -> Rows:
     """Rows of the space, with labels where the file has their column.
 
-    Raises `Refusal` for other columns than its own, in any order, and cells that it lacks.
+    Warns of categories and values beyond those of the space. Raises `Refusal` for other columns than its own, in any
+    order, for text in place of a number, and for labels that it lacks.
     """
     if missing := [column.name for column in space.columns if column.name not in cells]:
         raise Refusal(f"{cells.path} has no column {missing[0]!r}; it has {', '.join(cells)}. Add it, its cells empty.")
     with cells.placed():
         x, mask = space.encode([cells[column.name] for column in space.columns])
-        label = space.label.places(cells[space.label.name]) if space.label and space.label.name in cells else None
+        label = None
+        if space.label and space.label.name in cells:
+            space.label.check(cells[space.label.name])
+            label = space.label.codes(cells[space.label.name])
+        _warn(cells, space)
     return Rows(x, label, None if mask.all() else mask)
+
+
+def _warn(cells: Cells, space: Space) -> None:
+    """Say how many cells of a file are categories or values that training did not see."""
+    found = {column.name: column.unusual(cells[column.name]) for column in space.columns}
+    if counts := {name: int(each.sum()) for name, each in found.items() if each.any()}:
+        rows = np.logical_or.reduce(list(found.values()))
+        log.warning(
+            "%s: %d rows hold cells that training did not see, which count as unusual (%s; the first in row %d).",
+            cells.path,
+            rows.sum(),
+            ", ".join(f"{name}: {count}" for name, count in counts.items()),
+            rows.argmax() + 1,
+        )
 
 
 def write(path: Path, x: Tensor, space: Space, given: Cells | None = None, label: Tensor | None = None) -> None:

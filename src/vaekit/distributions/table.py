@@ -4,8 +4,46 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Categorical, Distribution, NegativeBinomial, Normal, constraints
-from torch.nn.functional import one_hot
+from torch.distributions import Bernoulli, Categorical, Distribution, Normal, constraints
+from torch.nn.functional import logsigmoid, one_hot
+
+HALF = 0.5  # the number of a binary cell that is neither of the two
+
+
+class Counts(Distribution):
+    """Negative binomial of n = 0 .. largest, normalised over these, batch shape `[..., C]`.
+
+    total: of failures, `[C]`, with n successes of these logits `[..., C]`. largest: `[C]`.
+    """
+
+    arg_constraints = {}
+    support = constraints.nonnegative_integer
+
+    def __init__(self, total: Tensor, logits: Tensor, largest: Tensor):
+        super().__init__(logits.shape, validate_args=False)
+        self.n = torch.arange(int(largest.max()) + 1 if len(largest) else 1, device=logits.device)
+        ways = (total.unsqueeze(-1) + self.n).lgamma() - (self.n + 1.0).lgamma()
+        ways = ways.masked_fill(self.n > largest.unsqueeze(-1), -torch.inf)
+        self.log_mass = (ways + self.n * logsigmoid(logits).unsqueeze(-1)).log_softmax(-1)  # [..., C, n]
+        self.largest = largest
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """value: whole numbers `[..., C]`. Beyond 0 .. largest those of its end."""
+        n = value.clamp(min=0).minimum(self.largest).long()
+        shape = torch.broadcast_shapes(n.shape, self.batch_shape)
+        return self.log_mass.expand(*shape, -1).gather(-1, n.expand(shape).unsqueeze(-1)).squeeze(-1)
+
+    def sample(self, sample_shape=torch.Size()) -> Tensor:
+        with torch.no_grad():
+            return Categorical(logits=self.log_mass, validate_args=False).sample(sample_shape).to(self.log_mass)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.log_mass.exp() @ self.n.to(self.log_mass)
+
+    @property
+    def mode(self) -> Tensor:
+        return self.log_mass.argmax(-1).to(self.log_mass)
 
 
 class Cells(Distribution):
@@ -13,22 +51,38 @@ class Cells(Distribution):
 
     normal: of the numeric columns. counts: of n, where x is log(1 + n). binary: of 0 and 1. blocks: logits of each
     one-hot block, whose numbers together have one probability: log_prob of those that are 0 is 0.
+    unseen: the probability of a cell that is none of the categories, or a count beyond the largest, for each count,
+    binary column and block. A block holds nothing but 0 then, a binary number is .5. Draws are of the others.
     """
 
     arg_constraints = {}
     support = constraints.real
 
-    def __init__(self, normal: Normal, counts: NegativeBinomial, binary: Bernoulli, blocks: Sequence[Tensor]):
+    def __init__(self, normal: Normal, counts: Counts, binary: Bernoulli, blocks: Sequence[Tensor], unseen: Tensor):
         self.normal, self.counts, self.binary = normal, counts, binary
         self.blocks = [block.log_softmax(-1) for block in blocks]
         parts = (normal, counts, binary)
         self.sizes = [part.batch_shape[-1] for part in parts] + [block.shape[-1] for block in blocks]
+        self.log_unseen, self.log_seen = (
+            each.split([*self.sizes[1:3], len(blocks)]) for each in (unseen.log(), (-unseen).log1p())
+        )
         super().__init__(torch.Size([*normal.batch_shape[:-1], sum(self.sizes)]), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        x, n, binary, *one_hots = value.split(self.sizes, -1)
-        numbers = [self.normal.log_prob(x), self.counts.log_prob(n.expm1().round()), self.binary.log_prob(binary)]
-        return torch.cat([*numbers, *(a * b for a, b in zip(one_hots, self.blocks, strict=True))], -1)
+        x, n, binary, *hots = value.split(self.sizes, -1)
+        n = (n.sign() * n.abs().expm1()).round()
+        beyond = (n - n.clamp(min=0).minimum(self.counts.largest)).abs()  # each half as likely as on its other side
+        far = -(2 * beyond * (beyond + 1)).clamp(min=1).log()  # 1/2, 1/6, 1/12, ... sum to 1
+        numbers = [
+            self.normal.log_prob(x),
+            torch.where(beyond > 0, self.log_unseen[0] + far, self.log_seen[0] + self.counts.log_prob(n)),
+            torch.where(binary == HALF, self.log_unseen[1], self.log_seen[1] + self.binary.log_prob(binary)),
+        ]
+        for hot, block, unseen, seen in zip(hots, self.blocks, self.log_unseen[2], self.log_seen[2], strict=True):
+            log_p = hot * (block + seen)
+            first = torch.where((hot == 0).all(-1), unseen, log_p[..., 0])
+            numbers.append(torch.cat([first.unsqueeze(-1), log_p[..., 1:]], -1))
+        return torch.cat(numbers, -1)
 
     def sample(self, sample_shape=torch.Size()) -> Tensor:
         with torch.no_grad():

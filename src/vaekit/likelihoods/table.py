@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, NegativeBinomial, Normal
+from torch.distributions import Bernoulli, Distribution, Normal
 from torch.nn.functional import softplus
 
-from vaekit.distributions.table import Cells
+from vaekit.distributions.table import Cells, Counts
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.spaces import Real
 from vaekit.spaces import Table as TableSpace
@@ -17,7 +17,8 @@ FLOOR = 0.02  # below it a density of a column that another one settles can grow
 
 class Table(Likelihood):
     """p(x | z) = prod_columns p(x_c | z): normal with a scale learned a column for numeric ones, negative binomial with
-    a dispersion learned a column for counts, Bernoulli, and categorical (Nazabal et al. 2020).
+    a dispersion learned a column for counts up to the file's largest, Bernoulli, and categorical (Nazabal et al. 2020).
+    A category that the file does not hold has the probability of `Column.unseen`.
 
     Nats of numeric columns are of the normal quantiles that stand for them (`vaekit.columns.Column`), not of the file's
     units: they compare models of the same table, and no two tables.
@@ -27,22 +28,27 @@ class Table(Likelihood):
     """
 
     values = frozenset({"table"})
+    largest: Tensor
+    unseen: Tensor
 
     def __init__(self, space: Real, network: Callable):
         assert isinstance(space, TableSpace)
         super().__init__(space, network, params=1)
         self.sizes = space.sizes
         self.log_scale = nn.Parameter(torch.full((self.sizes[0],), -0.5)) if self.sizes[0] else None
+        counts = [column for column in space.ordered if column.group == "count"]
+        unseen = [column.unseen for column in space.ordered if column.group != "numeric"]
+        self.register_buffer("largest", torch.tensor([column.largest for column in counts]), persistent=False)
+        self.register_buffer("unseen", torch.tensor(unseen, dtype=torch.float32), persistent=False)
         self.log_total = nn.Parameter(torch.zeros(self.sizes[1])) if self.sizes[1] else None
 
     def distribution(self, *params: Tensor) -> Distribution:
         loc, log_mean, logit, *blocks = params[0].split(self.sizes, -1)
         scale = torch.ones_like(loc) if self.log_scale is None else (self.log_scale.exp() + FLOOR).expand_as(loc)
-        total = torch.ones_like(log_mean) if self.log_total is None else softplus(self.log_total).expand_as(log_mean)
-        counts = NegativeBinomial(total, logits=log_mean - total.log(), validate_args=False)
-        return Cells(
-            Normal(loc, scale, validate_args=False), counts, Bernoulli(logits=logit, validate_args=False), blocks
-        )
+        total = log_mean.new_ones(0) if self.log_total is None else softplus(self.log_total)
+        counts = Counts(total, log_mean - total.log(), self.largest)
+        normal, binary = Normal(loc, scale, validate_args=False), Bernoulli(logits=logit, validate_args=False)
+        return Cells(normal, counts, binary, blocks, self.unseen.to(loc))
 
     def bias_at(self, mean: Tensor) -> Tensor:
         loc, counts, binary, *blocks = mean.split(self.sizes)

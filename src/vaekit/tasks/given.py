@@ -48,6 +48,8 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
     known = [column.name for column in space.columns]
     if unknown := named.keys() - set(known):
         raise Refusal(f"task.given names the column {unknown.pop()!r}, expected one of {', '.join(known)}.")
+    for column in space.columns:
+        column.check([named.get(column.name)])
     numbers, there = space.encode([[named.get(name)] for name in known])
     x, mask = torch.from_numpy(numbers[0]).to(vae.device), torch.from_numpy(there[0]).to(vae.device)
     kept, labels, found, tried = list[Tensor](), list[Tensor](), 0, 0
