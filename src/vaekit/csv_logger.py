@@ -7,6 +7,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from vaekit.whole_file import whole_file
+
 
 class CSVLogger(Logger):
     """Appends to `folder/metrics.csv`. Lightning's own would delete the rows of the run that is being resumed.
@@ -51,9 +53,7 @@ class CSVLogger(Logger):
                 if int(old["step"]) < row["step"] and not old.get("test/loss")
             ]
         self.columns = ["step", *sorted({name for each in (*rows, row) for name in each} - {"step"})]
-        part = self.path.with_suffix(".part")
-        with part.open("w", newline="") as file:
+        with whole_file(self.path) as part, part.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)
-        part.replace(self.path)

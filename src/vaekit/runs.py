@@ -14,21 +14,25 @@ import importlib
 import inspect
 import json
 import os
-import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
 import yaml
 from hydra.utils import get_object
-from torch import nn, optim
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn, optim
 
 from vaekit import spaces
 from vaekit.refusal import Refusal
+from vaekit.whole_file import read_json, whole_file, write_whole
 
 OUTPUTS = Path("outputs")
+RUN_IS = ("space", "network", "posterior", "prior", "latents", "likelihood", "condition", "objective", "penalty")
 HOW_NOT_WHAT = ("trainer", "callbacks", "logger", "optimizer", "penalty")  # how a run was trained: of no use to load it
 KINDS = {"vaekit": object, "torch.nn": nn.Module, "torch.optim": optim.Optimizer, "zuko": nn.Module}
 """The classes that a run may name: where they are defined, and what they are."""
@@ -41,24 +45,24 @@ def describe(config: dict[str, Any], space: spaces.Real) -> str:
 
 
 def write_config(folder: Path, config: dict[str, Any], space: spaces.Real) -> None:
-    _write_whole(folder / "config.yaml", describe(config, space))
+    """Write config.yaml. A run that was finished is not from now on, until it has written its metrics.json again."""
+    (folder / "metrics.json").unlink(missing_ok=True)
+    write_whole(folder / "config.yaml", describe(config, space))
+
+
+def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    with whole_file(folder / "model.safetensors") as part:
+        save_file(dict(weights), part)
 
 
 def write_metrics(folder: Path, metrics: dict[str, float]) -> None:
-    _write_whole(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Whole or not at all: a run may be killed meanwhile, and a disk may be full."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
+    """Write metrics.json, which is last."""
+    write_whole(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
 
 
 def read_metrics(folder: Path) -> dict[str, float]:
-    """The final metrics by name, empty if the run has none yet."""
-    path = folder / "metrics.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    """The final metrics by name, empty if the run has none yet, or a damaged file."""
+    return read_json(folder / "metrics.json")
 
 
 def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
@@ -72,8 +76,20 @@ def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run has left its weights and its figures, which are written last."""
-    return (folder / "model.safetensors").is_file() and (folder / "metrics.json").is_file()
+    """Whether a run has left its weights and its metrics, which are written last, and both are whole."""
+    try:
+        with safe_open(folder / "model.safetensors", "pt"):  # compares the header with the file's size
+            return bool(read_metrics(folder))
+    except (OSError, SafetensorError):
+        return False
+
+
+def how_to_go_on(folder: Path) -> str:
+    """What to type to finish the training of the run in `folder`."""
+    checkpoints = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
+    if found := next((path for path in checkpoints if path.is_file()), None):
+        return f"resume it with `python train.py ckpt_path={found}` and its overrides"
+    return "no checkpoint is left, so train it again"
 
 
 def find(run: str | Path) -> Path:
@@ -86,7 +102,7 @@ def find(run: str | Path) -> Path:
     if not (folder / "model.safetensors").is_file():
         raise Refusal(
             f"{folder} holds no weights (no model.safetensors), so its training did not finish; "
-            f"go on with `python train.py ckpt_path={folder}/checkpoints/last.ckpt`, or give another run=outputs/..."
+            f"{how_to_go_on(folder)}, or give another run=outputs/..."
         )
     return folder
 
@@ -109,20 +125,35 @@ def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
     return found.resolve()  # `latest` may come to be another run's
 
 
-def check_resumption(checkpoint: Path, config: dict[str, Any], space: spaces.Real) -> None:
-    """Raise `Refusal` if the run that wrote `checkpoint` is of another model than `config`, or has another optimiser,
-    and for a damaged one.
+def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """A checkpoint, with its tensors on `device`, "meta" for none.
 
-    Its optimiser would be restored whatever `config` says; how long it trains, on what and how it is logged may change.
+    torch.save writes a CRC-32 of each tensor and torch.load does not compare it, so that is done here. No code is run.
+    Raises `Refusal` for a file that is cut, or has changed by one bit.
+    """
+    try:
+        with ZipFile(path) as archive:
+            whole = all(member.compress_type == ZIP_STORED for member in archive.infolist())
+            if not whole or (broken := archive.testzip()):
+                raise BadZipFile(f"bad checksum of {broken}" if whole else "compressed")
+        return torch.load(path, map_location=device, weights_only=True, mmap=str(device) == "meta")
+    except Exception as error:  # as many kinds as there are ways to break a file
+        others = [each for each in sorted(path.parent.glob("*.ckpt")) if each != path]
+        other = f"go on from another: ckpt_path={others[0]}" if others else "there is no other, so train the run again"
+        raise Refusal(f"{path} is damaged ({_reason(error)}); {other}.") from error
+
+
+def check_resumption(
+    checkpoint: Path, config: dict[str, Any], space: spaces.Real, data: dict[str, Any] | None = None
+) -> None:
+    """Raise `Refusal` unless `config` goes on with the very run that wrote `checkpoint`: the same model, objective and
+    data, and something left to train.
+
+    How long it trains, its learning rate, clipping and batch size, and how it is logged may change. data: the state of
+    the data module.
     """
     folder = checkpoint.parent.parent
-    try:
-        torch.load(checkpoint, map_location="meta", weights_only=True, mmap=True)
-    except Exception as error:  # as many kinds as there are ways to break a file
-        raise Refusal(
-            f"{checkpoint} is damaged ({_reason(error)}); go on from another, best.ckpt beside it for example, or "
-            "leave ckpt_path out to train from the start."
-        ) from error
+    state = read_checkpoint(checkpoint, "meta")
     if not (folder / "config.yaml").is_file():
         return
     try:
@@ -131,15 +162,43 @@ def check_resumption(checkpoint: Path, config: dict[str, Any], space: spaces.Rea
         raise Refusal(
             f"{folder}/config.yaml is damaged; delete it, and nothing is compared before the run goes on."
         ) from refusal
-    fixed = ("space", "network", "posterior", "prior", "latents", "likelihood", "condition", "penalty", "optimizer")
-    if changed := [part for part in fixed if before.get(part) != now[part]]:
-        overrides = folder / ".hydra" / "overrides.yaml"
-        given = yaml.safe_load(overrides.read_text()) if overrides.is_file() else []
-        again = [each for each in given if not each.startswith("ckpt_path=")] + [f"ckpt_path={checkpoint}"]
+    another = f"To start a new run from its weights: init_from={folder}"
+    then = state.get("DataModule")
+    if data is not None and then is not None and then != data:
+        what = ", ".join(sorted(name for name in {**then, **data} if then.get(name) != data.get(name)))
         raise Refusal(
-            f"The run of {checkpoint} was composed with another {' and '.join(changed)}; repeat its overrides: "
-            f"{shlex.join(again)}"
+            f"These are not the data that the run of {checkpoint} was trained on (other {what}). "
+            f"Resuming goes on with the same data. {another} (with data=... as you like)."
         )
+    if changed := list(_changes(_fixed(before), _fixed(now))):
+        parts = dict.fromkeys(key.partition(".")[0] for key, _ in changed)
+        settings = [f"{key}={json.dumps(then)}" if isinstance(then, int | float) else key for key, then in changed]
+        raise Refusal(
+            f"The run of {checkpoint} was composed with another {' and '.join(parts)} ({', '.join(settings[:5])}). "
+            f"Repeat the overrides of that run. {another}."
+        )
+    trained, epochs = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], now["trainer"]["max_epochs"]
+    if is_finished(folder) and epochs is not None and 0 <= epochs <= trained:
+        raise Refusal(
+            f"{folder} is finished: it has trained {trained} epochs, and trainer.max_epochs={epochs}. To train it "
+            f"longer: trainer.max_epochs={2 * trained or 1}. {another}."
+        )
+
+
+def _fixed(config: dict[str, Any]) -> dict[str, Any]:
+    """What of a configuration may not change while a run is trained. Of an optimiser, what it is, not its settings."""
+    optimizer = config.get("optimizer") or {}
+    kinds = {name: (optimizer.get(name) or {}).get("_target_") for name in ("algorithm", "decay")}
+    return {part: config.get(part) for part in RUN_IS} | {"freeze": config.get("freeze") or [], "optimizer": kinds}
+
+
+def _changes(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys, dotted, whose value is not `now` what it was before, and what it was."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from _changes(before.get(key), now.get(key), f"{path}.{key}".lstrip("."))
+    elif before != now:
+        yield path, before
 
 
 class _Loader(yaml.SafeLoader):
@@ -244,9 +303,6 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
     Runs no code from the folder: the configuration may name known parts alone (and what `trust` lists), the weights
     are safetensors. Raises `Refusal` if the folder holds no finished run, names anything else, or does not fit.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from vaekit.compose import compose
 
     folder = find(run)
@@ -259,12 +315,23 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
     except Exception as error:  # whatever a part makes of arguments that are not its own
         raise Refusal(f"{folder}/config.yaml makes no VAE ({_reason(error)}); train the run again.") from error
     try:
-        vae.load_state_dict(load_file(folder / "model.safetensors"))
-    except (SafetensorError, RuntimeError, OSError) as error:
+        vae.load_state_dict(read_weights(folder))
+    except RuntimeError as error:
         raise Refusal(
-            f"{folder}/model.safetensors does not fit its config.yaml ({_reason(error)}); train the run again."
+            f"{folder}/model.safetensors does not fit its config.yaml ({_reason(error)}); {how_to_go_on(folder)}."
         ) from error
     return vae.eval().to(device)
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The best weights of a run, by name. Runs no code. Raises `Refusal` for a damaged file."""
+    path = folder / "model.safetensors"
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise Refusal(
+            f"{path} does not fit its own header ({_reason(error)}): it is damaged; {how_to_go_on(folder)}."
+        ) from error
 
 
 def _reason(error: Exception) -> str:

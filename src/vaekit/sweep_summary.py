@@ -13,6 +13,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from vaekit.whole_file import read_json, whole_file, write_whole
+
 log = logging.getLogger(__name__)
 RECORD = ".hydra/job.json"
 
@@ -53,15 +55,18 @@ def own(overrides: Iterable[str]) -> list[str]:
 def write_record(hydra: DictConfig, status: str, error: str = "") -> None:
     path = Path(hydra.runtime.output_dir, RECORD)
     path.parent.mkdir(exist_ok=True)
-    part = path.with_name(f"job-{os.getpid()}.part")  # jobs that run beside it read it
-    part.write_text(json.dumps({"overrides": own(hydra.overrides.task), "status": status, "error": error}))
-    part.replace(path)
+    write_whole(path, json.dumps({"overrides": own(hydra.overrides.task), "status": status, "error": error}))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A job's record; of a damaged one, what is known of a job that has none."""
+    return {"overrides": [], "status": "unfinished", "error": f"{path} is damaged"} | read_json(path)
 
 
 def find_done(sweep: Path, overrides: Iterable[str], name: str) -> Path | None:
     """The folder, named `name` but for its number, of the job that is done with these overrides."""
     for path in sweep.glob(f"*_{name}/{RECORD}"):
-        record = json.loads(path.read_text())
+        record = read_record(path)
         if record["status"] == "done" and sorted(record["overrides"]) == sorted(own(overrides)):
             return path.parents[1]
     return None
@@ -76,21 +81,18 @@ def summarise(sweep: Path) -> list[dict[str, str]]:
 
     rows = []
     for path in sorted(sweep.glob(f"*/{RECORD}"), key=place):
-        folder, record = path.parents[1], json.loads(path.read_text())
-        metrics = folder / "metrics.json"  # read here: vaekit.runs would import torch, into a process that is ending
-        figures = json.loads(metrics.read_text()) if metrics.exists() else {}
+        folder, record = path.parents[1], read_record(path)
+        figures = read_json(folder / "metrics.json")  # vaekit.runs would import torch, into a process that is ending
         row = {"job": folder.name, **record, "overrides": " ".join(record["overrides"])}
         rows.append(row | {name: f"{value:.6g}" for name, value in figures.items()})
     if not rows:
         return rows
     first = ["job", "overrides", "status", "error", "test/nll"]
     names = first + sorted({name for row in rows for name in row} - set(first))
-    part = sweep / f"summary-{os.getpid()}.part"  # several jobs may end at once
-    with part.open("w", newline="") as file:
+    with whole_file(sweep / "summary.csv") as part, part.open("w", newline="") as file:  # several jobs may end at once
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)
-    part.replace(sweep / "summary.csv")
     return rows
 
 

@@ -16,9 +16,9 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from safetensors.torch import save_file
+from torch import Tensor
 
-from vaekit import compatibility, denormals, memory, runs, shards
+from vaekit import compatibility, denormals, memory, runs, shards, transfer
 from vaekit.album import draw_run
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.compose import compose
@@ -57,17 +57,37 @@ def run(config: DictConfig) -> float | None:
             config["data"]["num_classes"] = len(getattr(datamodule.source, "classes", dict)() or ()) or None
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if checkpoint:
-        runs.check_resumption(checkpoint, plain, space)
+        datamodule.prepare_data()
+        runs.check_resumption(checkpoint, plain, space, datamodule.state_dict())
     vae, objective, penalties = compose(config, space)
     compatibility.check_sharding(config, vae)
     compatibility.check_gradient(objective, vae)
+    weights: dict[str, Tensor] = {}
+    if config["init_from"] and not checkpoint:  # else they have been trained since
+        weights, unlike = transfer.match(vae, runs.read_weights(runs.find(config["init_from"])))
+        started = f"init_from={config['init_from']}: {transfer.describe(weights, unlike)}"
+        if not weights:
+            raise Refusal(
+                f"{started} No part of it can be used. Repeat its network=, latents=, ... or give another run."
+            )
+    frozen = transfer.freeze(vae, config["freeze"])
     with building("optimizer"):
         algorithm = instantiate(config["optimizer"]["algorithm"], _convert_="all")
         algorithm(vae.parameters())  # tried here, because Lightning calls it late
         decay = instantiate(config["optimizer"]["decay"], _convert_="all")
     warmup, num_samples = config["optimizer"]["warmup"], config["evaluation"]["num_samples"]
     training = Training(
-        vae, objective, penalties, algorithm, decay, warmup, num_samples, config["seed"], config["compile"]
+        vae,
+        objective,
+        penalties,
+        algorithm,
+        decay,
+        warmup,
+        num_samples,
+        config["seed"],
+        config["compile"],
+        weights,
+        frozen,
     )
 
     callbacks, loggers = built(config, "callbacks"), built(config, "logger")
@@ -85,6 +105,8 @@ def run(config: DictConfig) -> float | None:
         try:
             if trainer.is_global_zero:
                 console.print(composition(vae, objective, penalties, hydra.runtime.choices["data"]))
+                if weights:
+                    console.print(started, soft_wrap=True, highlight=False)
                 runs.write_config(folder, plain, space)
             for logger in loggers:
                 logger.log_hyperparams(plain)
@@ -131,7 +153,7 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
     if best:
         training.load_best(Path(best))
     if trainer.is_global_zero:
-        save_file(training.vae.state_dict(), folder / "model.safetensors")
+        runs.write_weights(folder, training.vae.state_dict())
     trainer.test(training, datamodule, verbose=False)
     tested = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics = training.validation | tested  # both of the best weights

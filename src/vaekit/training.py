@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
@@ -18,8 +19,9 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
-from vaekit import optimizers
+from vaekit import optimizers, runs
 from vaekit.batch import Batch
+from vaekit.callbacks.whole_checkpoints import rebase
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import at
@@ -40,7 +42,8 @@ class Training(L.LightningModule):
     optimizer(parameters) builds the optimiser, decay its learning-rate schedule (see `vaekit.optimizers`), which rises
     over `warmup` epochs. nll_samples: importance samples of test/nll. seed: with the step it decides every random
     draw, so that a resumed run repeats an uninterrupted one. compiled: the way from a whole batch to its terms is
-    compiled once; smaller last batches and evaluation go as they would without.
+    compiled once; smaller last batches and evaluation go as they would without. weights: of parts that start from
+    another run, by name. frozen: modules that stay in evaluation mode, see `vaekit.transfer`.
     """
 
     penalties: Any
@@ -57,6 +60,8 @@ class Training(L.LightningModule):
         nll_samples: int = 100,
         seed: int = 0,
         compiled: bool = False,
+        weights: Mapping[str, Tensor] | None = None,
+        frozen: Sequence[nn.Module] = (),
     ):
         super().__init__()
         if nll_samples < 1:
@@ -66,6 +71,7 @@ class Training(L.LightningModule):
         self.vae, self.objective, self.penalties = vae, objective, penalties
         self.optimizer, self.decay, self.warmup = optimizer, decay, warmup
         self.nll_samples, self.seed, self.compiled = nll_samples, seed, compiled
+        self.weights, self.frozen = weights or {}, list(frozen)
         atoms = [level.space.atoms if isinstance(level.space, Codes) else 0 for level in vae.latents.levels]
         if vae.latents.infers:
             atoms[0] = 0  # every class is tried: what is chosen is in its accuracy
@@ -86,10 +92,33 @@ class Training(L.LightningModule):
             for part in self.penalties.modules():
                 if hasattr(part, "start_from"):  # the number of rows
                     part.start_from(trainer.datamodule)
+            self.vae.load_state_dict(self.weights, strict=False)
+
+    def train(self, mode: bool = True) -> Training:
+        """Frozen parts stay in evaluation mode, so that no statistics of theirs follow the batches."""
+        super().train(mode)
+        for module in self.frozen:
+            module.training = False
+        return self
 
     def on_fit_start(self) -> None:
         if self.compiled:
             self._compile()
+
+    def on_train_start(self) -> None:
+        """A resumed run takes the optimiser's settings that it has now, of which Lightning restored the earlier ones.
+
+        The learning rate changes by a factor: where it is on its schedule is kept.
+        """
+        for optimizer in self.trainer.optimizers:
+            for group, settings in zip(optimizer.param_groups, self.settings, strict=True):
+                full = group.get("initial_lr", group["lr"])
+                group |= settings | {"lr": group["lr"] * (settings["lr"] / full) if full else settings["lr"]}
+                if "initial_lr" in group:
+                    group["initial_lr"] = settings["lr"]
+            for config in self.trainer.lr_scheduler_configs:
+                if hasattr(config.scheduler, "base_lrs"):
+                    config.scheduler.base_lrs = [settings["lr"] for settings in self.settings]
 
     def on_train_epoch_start(self) -> None:
         self._reseed(0)
@@ -247,7 +276,9 @@ class Training(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         critics = [penalty.critic.parameters() for penalty in self.penalties.values() if hasattr(penalty, "critic")]
-        optimizer = self.optimizer([{"params": list(player)} for player in (self.vae.parameters(), *critics)])
+        players = (self.vae.parameters(), *critics)
+        optimizer = self.optimizer([{"params": [w for w in player if w.requires_grad]} for player in players])
+        self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
         self.trainer.fit_loop.setup_data()  # else the number of batches is not known in a run without an end
         total_steps = self.trainer.estimated_stepping_batches
         steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
@@ -279,9 +310,16 @@ class Training(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.validation = checkpoint["validation"]
+        for each in self.trainer.checkpoint_callbacks:
+            if isinstance(each, ModelCheckpoint) and (state := checkpoint["callbacks"].pop(each.state_key, None)):
+                rebased = rebase(state, str(each.dirpath))
+                if not rebased["best_model_path"] or Path(rebased["best_model_path"]).is_file():
+                    checkpoint["callbacks"][each.state_key] = rebased
+                elif each.monitor:
+                    log.warning(f"{rebased['best_model_path']} is missing: the best weights will be of later epochs.")
 
     def load_best(self, checkpoint: Path) -> None:
         """Take weights and validation figures of a checkpoint that this training wrote."""
-        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        state = runs.read_checkpoint(checkpoint, self.device)
         self.load_state_dict(state["state_dict"])
         self.validation = state["validation"]

@@ -1,9 +1,10 @@
 """A run that is killed and resumed ends as if nothing had happened."""
 
 import csv
+import itertools
 import json
 import os
-import shlex
+import re
 import shutil
 import signal
 import time
@@ -14,9 +15,11 @@ import torch
 from safetensors.torch import load_file
 
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
+from vaekit.metrics.evaluation import Evaluation
 from vaekit.refusal import Refusal
-from vaekit.runs import check_resumption, write_config, write_metrics
+from vaekit.runs import check_resumption, is_finished, write_config, write_metrics
 from vaekit.spaces import Real
+from vaekit.training import Training
 
 
 def rows(folder):
@@ -113,15 +116,15 @@ def test_a_finished_run_goes_on_where_it_ended_and_is_tested_anew(train):
     assert last["optimizer_states"][0]["param_groups"][0]["lr"] == 0  # the cosine ends where the longer run does
 
 
-def test_another_model_is_refused_with_the_overrides_of_the_first(train):
+def test_another_model_is_refused_with_the_settings_of_the_first(train):
     assert train("latents.dim=3", folder="outputs/run").code == 0
     before = {path: path.read_bytes() for path in Path("outputs").rglob("*") if path.is_file()}
     done = train("ckpt_path=last", "trainer.max_epochs=2")
     assert done.code == 1
     assert "another latents" in done.err and "latents.dim=3" in done.err and "Traceback" not in done.err
     assert before == {path: path.read_bytes() for path in Path("outputs").rglob("*") if path.is_file()}
-    again = shlex.split(done.err.partition("repeat its overrides: ")[2].splitlines()[0])
-    assert train(*again, epochs=2).code == 0
+    again = re.search(r"\((\S+)\)", done.err)[1]
+    assert train(again, "ckpt_path=last", epochs=2).code == 0
 
 
 @pytest.mark.parametrize("ckpt_path", ["last", "nowhere/checkpoints/last.ckpt", "loose.ckpt"])
@@ -201,3 +204,176 @@ def test_half_a_file_of_a_run_never_bears_its_name(here, monkeypatch, name, writ
     assert (here / name).read_text() == "whole"
     write(here)
     assert len((here / name).read_text()) > 5
+
+
+# Only the same run goes on -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def run(train, kept):
+    """The folder "run" of a run of one epoch, trained once for all tests."""
+    if not (kept / "run").exists():
+        assert train(folder="run").code == 0
+        shutil.copytree("run", kept / "run")
+    else:
+        shutil.copytree(kept / "run", "run")
+    return Path("run")
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "sentence"),
+    [
+        (["data.classes=[0,1,2]"], 2, r"not the data .* \(other checksum, rows\).*init_from="),
+        (["data.seed=3"], 2, "not the data"),
+        (["data.shift=1"], 2, "other transform"),
+        (["objective.beta=2"], 2, r"another objective \(objective.beta\)"),
+        (["optimizer=adamw"], 2, "another optimizer"),
+        (["freeze=[posterior]"], 2, "another freeze"),
+        ([], 1, r"finished: it has trained 1 epochs.*trainer.max_epochs=2.*init_from="),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_another_run_is_refused_and_nothing_is_touched(train, run, words, epochs, sentence):
+    before = contents("run")
+    done = train(*words, "ckpt_path=run/checkpoints/last.ckpt", epochs=epochs)
+    assert done.code == 1 and "Traceback" not in done.err
+    assert re.search(sentence, done.err), done.err
+    assert contents("run") == before
+
+
+def test_a_run_that_was_killed_during_its_test_is_finished(train):
+    assert train(folder="run", epochs=2).code == 0
+    whole = contents("run")
+    (Path("run") / "metrics.json").unlink()
+    assert train("ckpt_path=run/checkpoints/last.ckpt", epochs=2).code == 0
+    after = contents("run")
+    for name in ("run/metrics.json", "run/model.safetensors"):
+        assert after[Path(name)] == whole[Path(name)]
+
+
+def test_a_run_that_goes_on_is_not_finished_until_it_is(train, run, monkeypatch):
+    assert is_finished(Path("run"))
+    with monkeypatch.context() as patch:
+        patch.setattr("vaekit.training.Training.training_step", lambda *_: (_ for _ in ()).throw(OSError("broken")))
+        assert train("ckpt_path=run/checkpoints/last.ckpt", epochs=2).code == 1
+    assert not is_finished(Path("run")) and Path("run/model.safetensors").is_file()
+    assert train("ckpt_path=run/checkpoints/last.ckpt", epochs=2).code == 0
+    assert is_finished(Path("run"))
+    weights = Path("run/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert not is_finished(Path("run"))
+
+
+@pytest.mark.parametrize("words", [[], ["optimizer.warmup=1", "optimizer/decay=cosine"]], ids=["constant", "cosine"])
+def test_another_learning_rate_takes_effect(train, monkeypatch, words):
+    rates = []
+
+    def watched(self, batch, batch_idx, call=Training.training_step):
+        rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
+        return call(self, batch, batch_idx)
+
+    monkeypatch.setattr(Training, "training_step", watched)
+    assert train(*words, folder="run", epochs=2).code == 0
+    (Path("run") / "metrics.json").unlink()
+    shutil.copytree("run", "copy")
+    seen = {}
+    for folder, lr in (("run", 1e-3), ("copy", 1e-4)):
+        rates.clear()
+        done = train(*words, f"optimizer.lr={lr}", f"ckpt_path={folder}/checkpoints/last.ckpt", epochs=4)
+        assert done.code == 0, done.err
+        seen[lr] = list(rates)
+    assert len(seen[1e-3]) == 22 and max(seen[1e-3]) > 0
+    assert seen[1e-4] == pytest.approx([rate / 10 for rate in seen[1e-3]], rel=1e-9)
+
+
+# Checkpoints of other places and other people ------------------------------------------------------------------------
+
+
+def test_one_flipped_bit_is_refused(train, run):
+    last = Path("run/checkpoints/last.ckpt")
+    weight = torch.load(last, weights_only=True)["state_dict"]["vae.encoder.body.1.weight"].numpy().tobytes()
+    content = bytearray(last.read_bytes())
+    content[content.index(weight) + len(weight) // 2] ^= 1
+    last.write_bytes(content)
+    done = train("ckpt_path=run/checkpoints/last.ckpt", epochs=3)
+    assert done.code == 1 and "Traceback" not in done.err
+    assert "last.ckpt is damaged" in done.err and "best.ckpt" in done.err
+
+
+@pytest.mark.parametrize("place", [Path.rename, shutil.copytree], ids=["moved", "copied"])
+def test_a_run_that_was_moved_or_copied_keeps_its_best_weights(train, monkeypatch, place):
+    compute, growth = Evaluation.compute, itertools.count(0, 1000)  # each validation is worse than the one before
+    monkeypatch.setattr(Evaluation, "compute", lambda self: (f := compute(self)) | {"loss": f["loss"] + next(growth)})
+    assert train(folder="old", epochs=2).code == 0
+    best = Path("old/checkpoints/best.ckpt").read_bytes()
+    before = contents("old")
+    place(Path("old"), "new")
+    done = train("ckpt_path=new/checkpoints/last.ckpt", epochs=4)
+    assert done.code == 0, done.err
+    assert Path("new/checkpoints/best.ckpt").read_bytes() == best
+    assert contents("old") == ({} if place == Path.rename else before)
+    best_state = torch.load("new/checkpoints/best.ckpt", weights_only=True)
+    assert json.loads(Path("new/metrics.json").read_text())["val/loss"] == best_state["validation"]["val/loss"]
+
+
+def test_a_run_whose_best_checkpoint_is_lost_goes_on_without(train, run):
+    Path("run/checkpoints/best.ckpt").unlink()
+    done = train("ckpt_path=run/checkpoints/last.ckpt", epochs=2)
+    assert done.code == 0 and "best.ckpt is missing" in done.out, done.err
+    assert torch.load("run/checkpoints/best.ckpt", weights_only=True)["epoch"] == 1
+
+
+def spoiled(run, change):
+    last = Path(run, "checkpoints/last.ckpt")
+    checkpoint = torch.load(last, weights_only=True)
+    for name, state in checkpoint["callbacks"].items():
+        if name.startswith("ModelCheckpoint"):
+            change(state)
+    torch.save(checkpoint, last)
+
+
+@pytest.mark.parametrize("form", ["address", "dots", "consistent", "link"])
+def test_a_strangers_checkpoint_removes_nothing(train, run, here, form):
+    victim = here / "victim" / "best.ckpt"
+    (victim / "deep").mkdir(parents=True)
+    (victim / "deep" / "file").write_text("mine")
+    place = {
+        "address": f"local://{victim}",
+        "dots": f"{here}/run/checkpoints/../../victim/best.ckpt",
+        "consistent": str(victim),
+        "link": f"{here}/run/checkpoints/link/best.ckpt",
+    }[form]
+    (here / "run/checkpoints/link").symlink_to(victim.parent)
+
+    def lie(state):
+        if form == "consistent":
+            state["dirpath"] = str(victim.parent)
+        state |= {"best_model_path": place, "last_model_path": place, "kth_best_model_path": place}
+        state |= {"best_k_models": {place: torch.tensor(1e9)}, "best_model_score": torch.tensor(1e9)}
+        state |= {"kth_value": torch.tensor(1e9)}
+
+    spoiled("run", lie)
+    done = train("ckpt_path=run/checkpoints/last.ckpt", epochs=3)
+    assert "Traceback" not in done.err
+    assert (done.code == 0) == (form == "consistent"), done.err  # as if the run had been moved
+    assert (victim / "deep" / "file").read_text() == "mine"
+    if form != "consistent":
+        assert re.search("not in its run's own checkpoints|is a link out of", done.err)
+
+
+def test_files_have_the_permissions_of_the_umask(train):
+    before = os.umask(0o027)
+    try:
+        assert train(folder="run").code == 0
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in contents("run")} == {0o640}

@@ -97,8 +97,13 @@ def test_find(run, tmp_path):
     with pytest.raises(Refusal, match="holds no run"):
         runs.find(tmp_path)
     (tmp_path / "config.yaml").touch()
-    with pytest.raises(Refusal, match=r"did not finish.*ckpt_path="):
+    with pytest.raises(Refusal, match=r"did not finish.*no checkpoint is left, so train it again"):
         runs.find(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("best", "last"):  # the newest state that there is
+        (tmp_path / "checkpoints" / f"{name}.ckpt").touch()
+        with pytest.raises(Refusal, match=rf"did not finish.*ckpt_path={tmp_path}/checkpoints/{name}.ckpt"):
+            runs.find(tmp_path)
 
 
 def test_the_last_checkpoint_is_the_newest_of_any_run(tmp_path):

@@ -1,21 +1,53 @@
-"""Checkpoints that are there whole or not at all."""
+"""Checkpoints that are there whole or not at all, and lead nowhere else."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from vaekit.refusal import Refusal
+from vaekit.whole_file import whole_file
+
+
+def rebase(state: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """The state of a Lightning ModelCheckpoint whose paths lead to the files of the same names in `folder`.
+
+    A run may have been moved or copied. Lightning removes what these paths lead to, so that of a stranger's checkpoint
+    they may be anything. Raises `Refusal` for one that leads out of the folder in which the state was saved.
+    """
+
+    def here(path: Any) -> str:
+        old = Path(str(path))
+        if not old.is_relative_to(str(state.get("dirpath"))) or ".." in old.parts:
+            raise Refusal(f"The checkpoint names {path!r}, which is not in its run's own checkpoints/. Do not use it.")
+        new = Path(folder, old.relative_to(str(state["dirpath"])))
+        if not new.parent.resolve().is_relative_to(Path(folder).resolve()):
+            raise Refusal(f"{new.parent} is a link out of {folder}. Replace it by a folder.")
+        return str(new)
+
+    return {
+        **{name: here(value) if value and name.endswith("_path") else value for name, value in state.items()},
+        "best_k_models": {here(path): score for path, score in state["best_k_models"].items()},
+        "dirpath": folder,
+    }
+
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes beside and renames. Lightning writes in the system's temporary folder and moves the file.
+    """Writes beside and renames, loads without running code, and removes single files alone.
 
-    Where that is another disk, moving is copying: a run that is killed meanwhile is left with half of its last.ckpt.
+    Lightning writes in the system's temporary folder and moves the file: where that is another disk, moving is copying,
+    and a run that is killed meanwhile is left with half of its last.ckpt. It also removes folders with all they hold.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        torch.save(checkpoint, part)
-        part.replace(path)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as part:
+            torch.save(checkpoint, part)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: Any = None) -> dict[str, Any]:
+        return torch.load(path, map_location=map_location, weights_only=True)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import save_file
 from torch import Tensor
 
 from vaekit import runs
@@ -75,8 +74,8 @@ def fit_prior(
     metrics = after | {name.replace("test/", "before/"): value for name, value in before.items()}
     origin = {"run": str(context.run), "epochs": epochs, "lr": lr}
     runs.write_config(folder, {**whole, "prior": prior, "fit_prior": origin}, vae.space)
+    runs.write_weights(folder, vae.state_dict())
     runs.write_metrics(folder, metrics)
-    save_file(vae.state_dict(), folder / "model.safetensors")
     draw_run(folder, vae, new.data.examples("test", 1000))
     runs.mark_latest(folder)
 

@@ -1,0 +1,88 @@
+"""A new run that starts from the weights of a trained one, and parts that are held still."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+
+from torch import Tensor, nn
+
+from vaekit.refusal import Refusal
+from vaekit.vae import VAE
+
+
+def part_of(name: str) -> str:
+    """The part of the configuration that a weight or module of a VAE belongs to, e.g. "network.encoder"."""
+    path = name.split(".")
+    if path[0] == "encoder":
+        return "network.encoder"
+    if path[:2] == ["likelihood", "network"]:
+        return "network.decoder"
+    return next((arrow for arrow in ("posterior", "prior") if arrow in path), path[0])
+
+
+def match(vae: VAE, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The weights of each part that fits `vae` in every name and shape; why each other part of either does not fit."""
+    here, there = _by_part(vae.state_dict()), _by_part(weights)
+    reasons = {part: _difference(here.get(part, {}), there.get(part, {})) for part in {**here, **there}}
+    fitting = [part for part, reason in reasons.items() if not reason]
+    return (
+        {name: weight for part in fitting for name, weight in there[part].items()},
+        {part: reason for part, reason in reasons.items() if reason},
+    )
+
+
+def _by_part(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, weight in weights.items():
+        parts.setdefault(part_of(name), {})[name] = weight
+    return parts
+
+
+def _difference(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> str:
+    """The first difference in names or shapes, "" for none."""
+    if not there:
+        return "that run has none"
+    if not here:
+        return "this model has none"
+    for name in {**here, **there}:
+        shapes = [list(each[name].shape) if name in each else "missing" for each in (there, here)]
+        if shapes[0] != shapes[1]:
+            return f"{name} is {shapes[0]} there, {shapes[1]} here"
+    return ""
+
+
+def describe(weights: Mapping[str, Tensor], unlike: Mapping[str, str]) -> str:
+    """What `match` has found, in one line."""
+    started = ", ".join(_by_part(weights)) or "nothing"
+    return "; ".join([f"{started} loaded", *(f"{part} not ({reason})" for part, reason in unlike.items())]) + "."
+
+
+def freeze(vae: VAE, names: Collection[str]) -> list[nn.Module]:
+    """Let the parts of these names have no gradient; returns their modules, which are to stay in evaluation mode.
+
+    names: of parts as in the configuration, `network` for both of its networks. Raises `Refusal` for an unknown one,
+    and where nothing would be left to train.
+    """
+    parts = sorted({part_of(name) for name in vae.state_dict()})
+    for name in names:
+        if not any(_covers(name, part) for part in parts):
+            near = get_close_matches(name, parts, 1) or parts
+            raise Refusal(
+                f"freeze={name} is not a part of this model with weights. Its parts are {', '.join(parts)}. "
+                f"Try freeze=[{near[0]}]."
+            )
+
+    def held(name: str) -> bool:
+        return any(_covers(each, part_of(name)) for each in names)
+
+    for name, weight in vae.named_parameters():
+        if held(name):
+            weight.requires_grad_(False)
+    if names and not any(weight.requires_grad for weight in vae.parameters()):
+        raise Refusal(f"freeze=[{','.join(names)}] leaves nothing to train. Leave out at least one part of it.")
+    return [module for name, module in vae.named_modules() if held(name)]
+
+
+def _covers(name: str, part: str) -> bool:
+    return f"{part}.".startswith(f"{name}.")
