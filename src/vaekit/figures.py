@@ -87,12 +87,27 @@ def save_latent_map(
     centred = functional.pad(centred, (0, 2 - centred.shape[1]))  # of one example, or of one dimension
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(figsize=(6, 5))
-    colours = None if label is None else label.cpu().reshape(len(label), -1)[:, 0]
-    points = axis.scatter(*centred.float().T, c=colours, cmap=None if label is None else "tab10", s=6)
-    if label is not None:
-        figure.colorbar(points, label="label")
+    if label is None:
+        axis.scatter(*centred.float().T, s=6)
+    else:
+        _scatter_classes(axis, centred.float(), label.cpu().reshape(len(label), -1)[:, 0])
     axis.set(title="Posterior means", xlabel=axes[0], ylabel=axes[1])
     _save(figure, path)
+
+
+def _scatter_classes(axis: Any, x: Tensor, label: Tensor) -> None:
+    """Points x `[N, 2]`, in a colour for each label `[N]`; gray where it is missing, which is -1."""
+    import matplotlib
+
+    classes = label[label != -1].unique().tolist()
+    palette = matplotlib.colormaps["tab10" if len(classes) <= 10 else "tab20" if len(classes) <= 20 else "turbo"]
+    colours = palette if len(classes) <= 20 else palette.resampled(len(classes))
+    axis.scatter(*x[label == -1].T, color="lightgray", s=6)
+    for number, value in enumerate(classes):
+        axis.scatter(*x[label == value].T, color=colours(number), s=6, label=f"{value:g}")
+    if classes:
+        columns = -(-len(classes) // 20)
+        axis.legend(title="label", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3, ncols=columns)
 
 
 def save_heat_maps(path: Path, maps: Mapping[str, np.ndarray], columns: Sequence[str]) -> None:

@@ -161,7 +161,7 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
     if trainer.is_global_zero:
         runs.write_metrics(folder, metrics)  # after the weights: a run that has both is finished
         training.eval()
-        draw_run(folder, training.vae, datamodule.examples("test", 1000))
+        draw_run(folder, training.vae, datamodule.sample("test", 1000))
         runs.mark_latest(folder)
         console.print(results(metrics))
         console.print(f"pictures: {folder}/figures\nmetrics:  {folder}/metrics.json", soft_wrap=True)

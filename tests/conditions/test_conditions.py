@@ -232,7 +232,7 @@ def test_samples_of_a_class_look_like_it():
             optimizer.zero_grad()
             objective(vae(data.transform(batch, training=True)), None).mean().backward()
             optimizer.step()
-    train, test = (data.examples(part, 2000) for part in ("train", "test"))
+    train, test = (data.sample(part, 2000) for part in ("train", "test"))
     classifier = LogisticRegression(max_iter=1000).fit(train.x.flatten(1), train.label)
     assert classifier.score(test.x.flatten(1), test.label) > 0.9
     asked = torch.arange(10).repeat_interleave(30)

@@ -6,8 +6,10 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from vaekit.data.batches import Batches
 from vaekit.data.digits import Digits
 from vaekit.data.module import DataModule
+from vaekit.data.source import Rows
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
@@ -65,8 +67,9 @@ def test_draws_in_evaluation_belong_to_rows(memory, options):
     x = in_evaluation(DataModule(source, eval_batch_size=1, **options))
     torch.manual_seed(1)
     assert torch.equal(in_evaluation(DataModule(source, eval_batch_size=7, **options)), x)
-    assert torch.equal(DataModule(source, **options).examples("val", 5).x, x[:5])
-    train = [DataModule(source, **options).examples("train", 5).x for _ in range(2)]
+    some, rows = DataModule(source, **options).sample("val", 5), seen(DataModule(source, **options).val_dataloader())
+    assert torch.equal(some.x, x[[rows.index(number) for number in some.label.tolist()]])
+    train = [DataModule(source, **options).sample("train", 5).x for _ in range(2)]
     assert torch.equal(*train)
     assert not torch.equal(in_evaluation(DataModule(source, seed=1, validation=10, **options)), x)
     DataModule(source, **options).space.check(x)
@@ -74,8 +77,9 @@ def test_draws_in_evaluation_belong_to_rows(memory, options):
 
 def test_train_and_test_rows_of_the_same_number_have_different_noise(memory):
     data = DataModule(memory(SPACE, np.full_like(TRAIN, 128), np.full_like(TRAIN, 128)), binarize="fixed")
-    train, test = data.examples("train", 100), data.examples("test", 100)
-    assert not torch.equal(train.x[:30], test.x[train.label[:30]])
+    train, test = data.sample("train", 100), data.sample("test", 100)
+    in_order = test.x[test.label.argsort()]
+    assert not torch.equal(train.x[:30], in_order[train.label[:30]])
 
 
 def test_fixed_draws_are_the_same_in_every_epoch_and_dynamic_ones_are_not(memory):
@@ -130,11 +134,30 @@ def test_mean_is_the_mean_of_the_training_rows_in_the_data_space(memory, options
 
 def test_rows_are_drawn_from_all_over_the_training_split(memory):
     data = DataModule(memory(SPACE, TRAIN, TEST))
-    drawn, training = data.draw(40), sorted(seen(data.train_dataloader()))
+    drawn, training = data.sample("train", 40), sorted(seen(data.train_dataloader()))
     assert set(drawn.label.tolist()) <= set(training) and len(set(drawn.label.tolist())) == 40
     assert 8 <= (drawn.label < 50).sum() <= 32, "not the first ones"
-    assert torch.equal(data.draw(40).x, drawn.x)
-    assert sorted(data.draw(1000).label.tolist()) == training
+    assert torch.equal(data.sample("train", 40).x, drawn.x)
+    assert sorted(data.sample("train", 1000).label.tolist()) == training
+
+
+def test_any_beginning_of_a_sample_has_as_many_of_each_class_as_the_rows_have():
+    label = np.repeat([7, 3, -1, 5], [600, 300, 90, 10])  # a file in the order of its classes
+    rows = Batches(Rows(np.zeros((1000, 2), np.float32), label), torch.arange(1000), batch_size=10)
+    order = rows.sample(1000, seed=0)
+    assert sorted(order.tolist()) == list(range(1000)) and not torch.equal(order, rows.sample(1000, seed=1))
+    for n in (10, 50, 100, 500):
+        assert torch.equal(rows.sample(n, seed=0), order[:n])
+        for value, fraction in ((7, 0.6), (3, 0.3), (-1, 0.09), (5, 0.01)):
+            assert abs((label[order[:n]] == value).sum() - fraction * n) <= 1
+    first = order[:500].sort().values.diff()[:-1]
+    assert first.max() < 30, "rows of one class from one place"
+
+
+def test_mean_of_many_rows_is_of_rows_from_all_over_the_file(memory):
+    x = np.repeat(np.array([0.0, 1.0], np.float32), 40_000)[:, None]
+    data = DataModule(memory(Real((1,)), x))
+    assert data.mean().item() == pytest.approx(0.5, abs=0.02)
 
 
 def test_mean_is_over_what_is_observed(memory):
@@ -143,7 +166,7 @@ def test_mean_is_over_what_is_observed(memory):
     data = DataModule(memory(Real((3,)), np.where(mask, x, 0), mask=mask))
     rows = seen(data.train_dataloader())
     assert np.allclose(data.mean(), (x * mask)[rows].sum(0) / mask[rows].sum(0), atol=1e-6)
-    batch = data.examples("train", 4)
+    batch = data.sample("train", 4)
     assert batch.mask.dtype == torch.float32 and torch.equal(batch.mask, torch.from_numpy(mask[batch.label]).float())
 
 
@@ -226,7 +249,7 @@ def test_a_run_resumed_at_any_step_sees_what_the_whole_run_saw(memory, tmp_path,
 def test_digits():
     data = DataModule(Digits())
     assert data.space == Image((1, 8, 8), levels=17) and data.num_train == 1294
-    batch = data.examples("train", 1294)
+    batch = data.sample("train", 1294)
     data.space.check(batch.x)
     assert batch.x.max() == 1 and sorted(batch.label.unique().tolist()) == list(range(10))
 

@@ -39,7 +39,7 @@ def test_levels_become_one_hot_maps(tmp_path):
     assert [[list(TILES)[tile] for tile in line] for line in rows.x[0].argmax(0)] == [["b", "."], ["M", "G"]]
     assert (rows.x.sum(1) == 1).all() and rows.condition is None and source.names == ["0.txt", "1.txt", "2.txt"]
     data = DataModule(source, validation=1, test=1, batch_size=1)
-    source.space.check(data.examples("val", 1).x)
+    source.space.check(data.sample("val", 1).x)
     assert data.space == source.space
 
 

@@ -17,7 +17,7 @@ DIGITS = {"of": "digits"}
 def test_images_are_binarised_and_labels_stay(binarize):
     data = DataModule(Paired(**DIGITS), binarize=binarize)
     assert data.space == Pairs.of(Image((1, 8, 8), levels=2), 10)
-    batch = data.examples("train", 50)
+    batch = data.sample("train", 50)
     data.space.check(batch.x)
     image, label, there = data.space.split(batch.x)
     assert torch.equal(label.argmax(-1), batch.label) and there.all() and batch.mask is None
@@ -41,7 +41,7 @@ def test_a_share_of_the_rows_lacks_one_of_the_two():
     assert not np.array_equal(rows.mask, Paired(**DIGITS, missing=0.3, seed=1).load("train").mask)
     assert np.array_equal(rows.label, whole.label)
     data = DataModule(Paired(**DIGITS, missing=0.3), binarize="dynamic")
-    batch = data.examples("train", 100)
+    batch = data.sample("train", 100)
     data.space.check(batch.x)
     assert torch.equal(batch.mask, data.space.spread(data.space.split(batch.x)[2]))
 

@@ -44,7 +44,7 @@ def test_the_data_module_takes_it():
     data = DataModule(Sprites(), batch_size=8, validation=5000, test=10_000)
     assert data.space.values == "binary"
     assert data.num_train == 722_280
-    examples = data.examples("test", 50)
+    examples = data.sample("test", 50)
     data.space.check(examples.x)
     assert examples.label.shape == (50, 5)
     assert len(examples.label[:, 0].unique()) == 3

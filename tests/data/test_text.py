@@ -93,7 +93,7 @@ def test_test_sentences_are_read_with_the_tokenizer_of_the_others(tmp_path):
     longer = Text(path, other, length=9, min_count=3)
     assert longer.space.shape == (3,)
     data = DataModule(Text(path, other), batch_size=2, validation=1)
-    assert data.examples("train", 2).x.dtype == torch.float32
+    assert data.sample("train", 2).x.dtype == torch.float32
     assert Text(path).load("test") is None
 
 

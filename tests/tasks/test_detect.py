@@ -202,7 +202,7 @@ def test_a_folder_to_judge_without_known_anomalies(digits, tmp_path):
 def test_another_data_set_is_read_as_the_run_s_own(digits):
     other = other_data(digits, "digits")
     assert other.space == digits.vae.space
-    assert torch.equal(other.examples("test", 5).x, digits.data.examples("test", 5).x)
+    assert torch.equal(other.sample("test", 5).x, digits.data.sample("test", 5).x)
     with pytest.raises(Refusal, match=r"task.other=mnist holds .*28x28.* use task.anomalies=rows.npy"):
         other_data(digits, "mnist")
     with pytest.raises(Refusal, match=r"Got task.other=nowhere, expected .*mnist"):
@@ -216,9 +216,9 @@ def test_other_torchvision_sets_come_from_the_run_s_root(untrained, tmp_path):
     space = Image((1, 28, 28), levels=2)
     changes = {"root": root, "cache": str(tmp_path / "cache")}
     context = open_run(untrained("data=fashion_mnist", space=space), tmp_path, device="cpu", data=changes)
-    batch = other_data(context, "mnist").examples("test", 5)
-    assert batch.label.tolist() == [7, 2, 1, 0, 4]
-    context.vae.space.check(batch.x)
+    rows = other_data(context, "mnist").in_order("test")
+    assert rows.label[:5].tolist() == [7, 2, 1, 0, 4]
+    context.vae.space.check(other_data(context, "mnist").sample("test", 5).x)
 
 
 def test_vectors_and_autoencoders(vectors, untrained, tmp_path):

@@ -20,8 +20,8 @@ def test_npz_holds_the_encoder_s_means_rows_and_labels(digits):
     digits.batch_size = 100
     (codes,) = embed(digits)
     held = np.load(digits.out / "codes.npz")
-    examples = digits.data.examples("test", 359)
-    assert torch.allclose(codes, digits.vae.encode(examples.x)[0], atol=1e-5)
+    examples = digits.test.gather(digits.test.indices)
+    assert torch.allclose(codes, digits.vae.encode(digits.examples(slice(None)))[0], atol=1e-5)
     assert np.array_equal(held["z"], codes.numpy())
     assert np.array_equal(held["label"], examples.label.numpy())
     assert np.array_equal(held["row"], digits.test.indices.numpy())
@@ -84,7 +84,7 @@ def test_codes_are_judged_beside_principal_components_and_x(digits, capsys):
 def test_a_code_that_is_the_label_tells_it(digits, monkeypatch):
     known = {}
     for part in ("train", "test"):
-        batch = digits.data.examples(part, len(digits.data.in_order(part).indices))
+        batch = digits.data.sample(part, len(digits.data.in_order(part).indices))
         known |= {row.tobytes(): label for row, label in zip(batch.x.numpy(), batch.label, strict=True)}
     codes = torch.nn.functional.normalize(torch.randn(10, 3, generator=torch.Generator().manual_seed(0)), dim=1)
     monkeypatch.setattr(

@@ -109,7 +109,7 @@ def test_a_binary_threshold_is_passed_by_half_of_an_even_number_of_levels(untrai
     with torch.no_grad():
         silence(vae)
         vae.likelihood.bias.zero_()  # each of 17 levels alike, 8 of which are brighter
-    batch = context.data.examples("test", 10)
+    batch = context.data.sample("test", 10)
     found = calibration(vae, [batch], [vae.encoder(batch.x)])["calibration"]
     assert found["predicted"] == pytest.approx([8 / 17])
     assert found["happened"] == pytest.approx([(batch.x > 0.5).float().mean().item()])

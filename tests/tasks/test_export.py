@@ -39,7 +39,7 @@ def test_differences_are_small_and_of_every_file(exported):
 @pytest.mark.parametrize("n", [1, 5, 130])
 def test_both_agree_with_the_vae_for_batches_of_any_size(exported, n):
     context, _ = exported
-    x = context.data.examples("test", n).x
+    x = context.data.sample("test", n).x
     (z,) = context.vae.encode(x)
     (by_onnx,) = run(context.out / "encoder.onnx", x=x)
     assert np.abs(by_onnx - z.numpy()).max() < 1e-4
@@ -73,7 +73,7 @@ def test_a_decoder_that_draws_value_by_value_is_left_out(untrained, tmp_path, ca
 
 def test_the_folder_is_loaded_as_a_run(exported):
     context, _ = exported
-    x = context.data.examples("test", 3).x
+    x = context.data.sample("test", 3).x
     assert torch.equal(vaekit.load(context.out).reconstruct(x), context.vae.reconstruct(x))
 
 
@@ -104,7 +104,7 @@ def test_the_card_s_own_lines_run(exported, monkeypatch):
 def test_two_levels(untrained, tmp_path):
     context = open_run(untrained("latents=ladder", "latents.levels=2", "latents.width=8"), tmp_path, device="cpu")
     assert set(export(context)) == FILES
-    x = context.data.examples("test", 6).x
+    x = context.data.sample("test", 6).x
     means = run(tmp_path / "encoder.onnx", x=x)
     assert [each.shape for each in means] == [(6, 1), (6, 3)]
     (again,) = run(tmp_path / "decoder.onnx", z_0=torch.tensor(means[0]), z_1=torch.tensor(means[1]))

@@ -61,7 +61,7 @@ def test_the_density_of_held_out_codes_grows(digits_run, tmp_path, name):
 def test_priors_that_start_from_rows(digits_run, tmp_path, name):
     folder, _ = fitted(digits_run, tmp_path, name, epochs=2)
     prior = vaekit.load(folder).latents.levels[0].prior
-    rows = open_run(digits_run, tmp_path).data.draw(50).x
+    rows = open_run(digits_run, tmp_path).data.sample("train", 50).x
     start = prior.rows if name == "exemplar" else prior.pseudo.sigmoid()
     assert (start - rows).abs().mean() < 0.1
 
@@ -120,7 +120,7 @@ def test_an_autoencoder_gets_a_sampler(autoencoder, apply, tmp_path):
     assert metrics["test/log_pz"] > metrics["before/log_pz"] + 1
     assert "test/nll" not in metrics
     old, new = (vaekit.load(each) for each in (autoencoder, folder))
-    codes = old.encode(open_run(autoencoder, tmp_path).data.examples("train", 1000).x)[0]
+    codes = old.encode(open_run(autoencoder, tmp_path).data.sample("train", 1000).x)[0]
     spread = [(vae.generate(1000).steps[0].z.std(0) - codes.std(0)).abs().max() for vae in (old, new)]
     assert spread[1] < spread[0]
     assert apply(f"run={folder}", "task=sample", "device=cpu")[0] == 0

@@ -200,7 +200,7 @@ def test_the_classical_imputers_are_scored_by_probabilities_where_values_are_dis
 def test_digits_are_filled_and_scored(digits):
     torch.manual_seed(0)
     imputed = impute(digits, hole="half", n=100, num_samples=50, draws=3, updates=150)
-    x = digits.data.examples("test", 100).x
+    x = digits.data.sample("test", 100).x
     assert imputed.mean.shape == x.shape
     assert imputed.draws.shape == (3, *x.shape)
     assert torch.equal(imputed.mean[:, :, :4], x[:, :, :4])
@@ -305,7 +305,7 @@ def test_halves_of_images_that_are_drawn_value_by_value(untrained, tmp_path):
         impute(context, "gibbs")
     found = impute(context, hole="half", n=2, num_samples=4, draws=2, updates=2)
     assert torch.isfinite(found.nll).all() and (tmp_path / "imputed.png").is_file()
-    assert torch.equal(found.draws[0, :, :, :4], context.data.examples("test", 2).x[:, :, :4])
+    assert torch.equal(found.draws[0, :, :, :4], context.data.sample("test", 2).x[:, :, :4])
 
 
 def test_a_tower_of_levels_is_read_from_the_top(untrained, tmp_path):

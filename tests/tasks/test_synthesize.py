@@ -98,7 +98,7 @@ def test_rows_without_labels(vectors):
 
 def test_what_is_copied_is_found_out(digits, monkeypatch):
     """A decoder that knows its training rows by heart."""
-    real = digits.data.examples("train", 1294).x
+    real = digits.data.sample("train", 1294).x
     monkeypatch.setattr(
         digits.vae.likelihood, "forward", lambda state: Memory(real[torch.randint(1294, (len(state),))])
     )
@@ -113,7 +113,7 @@ class Memory:
 
 
 def test_what_is_real_and_unseen_is_no_copy(digits, monkeypatch):
-    real = digits.data.examples("val", 144).x
+    real = digits.data.sample("val", 144).x
     monkeypatch.setattr(digits.vae.likelihood, "forward", lambda state: Memory(real[torch.randint(144, (len(state),))]))
     found = synthesize(digits, n=300)
     assert found["copied"] == pytest.approx(found["copied_real"], abs=0.1)
@@ -122,7 +122,7 @@ def test_what_is_real_and_unseen_is_no_copy(digits, monkeypatch):
 
 def test_labels_that_fit_the_rows_teach_as_much_as_real_ones(digits, monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 300)
-    real = digits.data.examples("train", 1294)
+    real = digits.data.sample("train", 1294)
     given = torch.arange(1294).split(digits.batch_size)
     monkeypatch.setattr(
         "vaekit.tasks.synthesize.prior",
@@ -204,4 +204,4 @@ def test_a_class_of_one_row(vectors, tmp_path):
 def test_the_synthetic_file_makes_a_data_module(digits, tmp_path):
     synthesize(digits, n=100, draw=True)
     data = DataModule(Arrays(tmp_path / "synthetic.npz", cache=tmp_path / "cache"), batch_size=10)
-    assert data.examples("test", 5).label.shape == (5,)
+    assert data.sample("test", 5).label.shape == (5,)

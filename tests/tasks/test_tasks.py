@@ -59,7 +59,7 @@ def test_a_grid_shows_no_more_than_can_be_seen(digits):
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_reconstruct_is_the_vae_s_own_whatever_the_batch_size(digits, batch_size):
     digits.batch_size = batch_size
-    x = digits.data.examples("test", 5).x
+    x = digits.data.sample("test", 5).x
     assert torch.allclose(reconstruct(digits, n=5), digits.vae.reconstruct(x), atol=1e-6)
     assert np.array_equal(np.load(digits.out / "reconstructions.npz")["x"], x.numpy())
 
@@ -67,7 +67,7 @@ def test_reconstruct_is_the_vae_s_own_whatever_the_batch_size(digits, batch_size
 @pytest.mark.parametrize("batch_size", [1, 512])
 def test_interpolate_begins_and_ends_at_the_reconstructions(digits, batch_size):
     digits.batch_size = batch_size
-    x = digits.data.examples("test", 6).x
+    x = digits.data.sample("test", 6).x
     path = interpolate(digits, n=3, steps=4)
     assert path.shape == (3, 4, 1, 8, 8)
     ends = digits.vae.reconstruct(x).unflatten(0, (2, 3))
@@ -84,7 +84,7 @@ def test_variants_differ_more_at_a_higher_temperature(digits):
     spread = [vary(digits, n=200, temperature=t).std(0).mean() for t in (0.1, 1.0)]
     assert spread[0] < spread[1]
     variants = np.load(digits.out / "variants.npz")
-    assert np.array_equal(variants["original"], digits.data.examples("test", 1).x.numpy())
+    assert np.array_equal(variants["original"], digits.examples(slice(1)).numpy())
     vary(digits, index=4, n=1)
     assert np.array_equal(np.load(digits.out / "variants.npz")["original"], digits.examples(slice(4, 5)).numpy())
 
@@ -98,7 +98,7 @@ def test_score_equals_the_log_likelihood(digits):
     torch.manual_seed(0)
     log_px = score(digits, num_samples=3)
     torch.manual_seed(0)
-    expected = digits.vae.log_likelihood(digits.data.examples("test", 359).x, 3)
+    expected = digits.vae.log_likelihood(digits.examples(slice(359)), 3)
     assert torch.allclose(log_px, expected, atol=1e-4)
     assert [float(row["log_px"]) for row in table(digits)] == pytest.approx(expected.tolist(), abs=1e-3)
 
@@ -195,7 +195,7 @@ def test_quality_tells_samples_from_real_rows(digits, monkeypatch):
 
 def test_rows_that_are_drawn_from_the_data_have_the_quality_of_real_ones(digits, monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 100)
-    real = digits.data.examples("val", 144).x
+    real = digits.data.sample("val", 144).x
     monkeypatch.setattr(digits.vae, "sample", lambda n, temperature, condition: real[torch.randint(144, (n,))])
     found = judge(digits)
     assert found["samples"]["precision"] > 0.75
@@ -214,7 +214,7 @@ def test_a_classifier_is_trained_once_for_all_runs_on_the_same_rows(digits, untr
         drawn.append(torch.rand(3))
     assert len(calls) == 1
     assert torch.equal(*drawn)  # what is drawn next does not depend on who trained it
-    x = digits.data.examples("test", 20).x
+    x = digits.data.sample("test", 20).x
     assert torch.equal(found[0](x), found[1](x)) and torch.equal(found[1].classes, torch.arange(10))
     classifier.of_training_rows(replace(digits, changes={"classes": [*range(9)]}))
     assert len(calls) == 2

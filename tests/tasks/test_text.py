@@ -107,6 +107,6 @@ def test_sentences_of_files_are_scored_and_joined(text, tmp_path):
 
 def test_sentences_are_reconstructed_and_made(text):
     reconstruct(text, n=3)
-    assert lines(text, "reconstructions")[::2] == text.vae.space.decode(text.examples(slice(3)))
+    assert lines(text, "reconstructions")[::2] == text.vae.space.decode(text.examples(text.sample(3)))
     synthesize(text, n=6, draw=True)
     assert len(lines(text, "synthetic")) == 6

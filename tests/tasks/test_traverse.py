@@ -42,7 +42,7 @@ def test_variables_are_ordered_by_their_rate(digits):
     assert held["variable"][-1] == 1
     assert held["information"][-1] == pytest.approx(0, abs=1e-6)
     assert (np.diff(held["information"]) <= 0).all()
-    terms = digits.vae(digits.data.examples("test", 359))
+    terms = digits.vae(digits.data.sample("test", 359))
     assert held["information"].sum() == pytest.approx(terms.rate.mean().item(), rel=1e-4)
 
 

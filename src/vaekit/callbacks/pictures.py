@@ -41,7 +41,7 @@ class Pictures(L.Callback):
 
     @rank_zero_only
     def _draw(self, trainer: Any, pl_module: Any, loggers: list[Any]) -> None:
-        examples = trainer.datamodule.examples("val", self.rows).to(pl_module.device)
+        examples = trainer.datamodule.sample("val", self.rows).to(pl_module.device)
         with TemporaryDirectory() as folder:
             draw_examples(Path(folder), pl_module.vae, examples)
             files = sorted(path for path in Path(folder).iterdir() if path.is_file())

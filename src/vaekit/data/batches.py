@@ -74,6 +74,21 @@ class Batches:
             condition=None if self.condition is None else self.condition[rows],
         )
 
+    def sample(self, n: int, seed: int) -> Tensor:
+        """n of the rows, each once, by number, in random order: all of them, where there are fewer.
+
+        Any number of the first are a fair sample of the rest, with as many of each class as it has rows.
+        """
+        rows = self.indices.unique()
+        order = rows[torch.from_numpy(permutation(len(rows), seed)).long()]
+        if self.label is None or self.label.dim() != 1:
+            return order[:n]
+        _, which, count = self.label[order].unique(return_inverse=True, return_counts=True)
+        by_class = which.argsort(stable=True)
+        rank = torch.empty_like(by_class)  # of a row among those of its class
+        rank[by_class] = torch.arange(len(order)) - (count.cumsum(0) - count)[which[by_class]]
+        return order[((rank + 0.5) / count[which]).argsort(stable=True)[:n]]
+
     def _shuffled(self, epoch: int) -> Tensor:
         order = self.indices.numpy().copy()
         np.random.default_rng((self.seed, epoch)).shuffle(order)

@@ -219,33 +219,24 @@ class DataModule(LightningDataModule):
         return len(self._splits["train"][1].unique())
 
     def mean(self) -> Tensor:
-        """The training mean `[*space.shape]` in the data space, of what is observed in the first 50,000 rows.
+        """The training mean `[*space.shape]` in the data space, of what is observed in 50,000 rows, or in all.
 
         Where images are binarised by a draw, it is their mean grey value.
         """
-        rows, indices, _ = self._splits["train"]
+        batches = self._batches("train", 1024)
+        batches.indices, batches.draw = batches.sample(50_000, self.seed).sort().values, None
         total, seen = torch.zeros(2, *self.space.shape, dtype=torch.float64)
-        for batch in Batches(rows, indices[:50_000], 1024):
+        for batch in batches:
             x = self.transform.expected(batch.x).double()
             mask = torch.ones_like(x) if batch.mask is None else batch.mask.double()
             total += (x * mask).sum(0)
             seen += mask.sum(0)
         return (total / seen.clamp(min=1)).float()
 
-    def examples(self, part: Part, n: int) -> Batch:
-        """The first n rows of a part in the data space, the same at every call."""
+    def sample(self, part: Part, n: int) -> Batch:
+        """n rows from all over a part, as `Batches.sample` draws them, in the data space, the same at every call."""
         batches = self._batches(part, n)
-        return self.transform(batches.gather(batches.indices[:n]), training=False)
-
-    def draw(self, n: int) -> Batch:
-        """n training rows from all over the split in the data space, the same at every call; all, if there are fewer.
-
-        A file may be in the order of its classes.
-        """
-        batches = self._batches("train", n)
-        rows = batches.indices.unique()
-        order = torch.from_numpy(permutation(len(rows), self.seed)).long()
-        return self.transform(batches.gather(rows[order[:n]]), training=False)
+        return self.transform(batches.gather(batches.sample(n, self.seed)), training=False)
 
     def in_order(self, part: Part) -> Batches:
         """Every row of a part once, raw, in its source's order; `indices` holds the row numbers there."""

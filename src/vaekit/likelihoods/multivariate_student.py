@@ -50,7 +50,7 @@ class MultivariateStudent(Likelihood):
     def start_from(self, data: Any) -> None:
         """From the data's mean, and from the correlation of what was observed first."""
         super().start_from(data)
-        values = data.examples("train", SEEN).x.to(self.below).transpose(0, 1).flatten(1)
+        values = data.sample("train", SEEN).x.to(self.below).transpose(0, 1).flatten(1)
         shrunk = 0.9 * torch.corrcoef(values).reshape(self.below.shape) + 0.1 * torch.eye(len(values)).to(values)
         factor = torch.linalg.cholesky(shrunk)
         self.below.copy_(factor / factor.diagonal().unsqueeze(1))

@@ -45,5 +45,5 @@ class Exemplar(nn.Module):
 
     @torch.no_grad()
     def start_from(self, data: Any) -> None:
-        x = data.draw(len(self.rows)).x.to(self.rows)
+        x = data.sample("train", len(self.rows)).x.to(self.rows)
         self.rows.copy_(x[torch.arange(len(self.rows), device=x.device) % len(x)])

@@ -39,5 +39,5 @@ class Vamp(nn.Module):
 
     @torch.no_grad()
     def start_from(self, data: Any) -> None:
-        x = data.draw(len(self.pseudo)).x.to(self.pseudo)
+        x = data.sample("train", len(self.pseudo)).x.to(self.pseudo)
         self.pseudo[: len(x)] = x.clamp(0.05, 0.95).logit() if self.bounded else x

@@ -64,7 +64,7 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
     asked = space.pair(None, torch.arange(space.classes).repeat_interleave(ROW)).to(vae.device)
     told = torch.where(space.spread(torch.tensor([False, True], device=vae.device)), asked, given(asked, 1, 1))
     context.show("from_labels", told, columns=ROW)
-    x = context.examples(slice(min(64, len(context.test.indices))))
+    x = context.examples(context.sample(64))
     told = torch.where(space.spread(torch.tensor([True, False], device=x.device)), x, given(x, 0, num_samples))
     context.show("from_images", told, columns=16)
     table = Table("", "share", title=f"Coherence, {count:,} test rows", title_justify="left")

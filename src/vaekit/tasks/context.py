@@ -96,11 +96,16 @@ class Context:
         """The one example in a file, `[1, *space.shape]`, on the device."""
         return self.medium.one(path).to(self.vae.device)
 
-    def examples(self, numbers: slice) -> Tensor:
+    def sample(self, n: int) -> Tensor:
+        """The numbers of n test examples from all over the test rows, see `Batches.sample`."""
+        rows = self.test.sample(n, self.data.seed)
+        return torch.searchsorted(self.test.indices, rows.to(self.test.indices))
+
+    def examples(self, numbers: slice | Tensor) -> Tensor:
         """These of the test examples, `[n, *space.shape]`, in the data space."""
         return self.data.transform(self.test.gather(self.test.indices[numbers]), training=False).x.to(self.vae.device)
 
-    def condition(self, numbers: slice, label: Any = None) -> Any:
+    def condition(self, numbers: slice | Tensor, label: Any = None) -> Any:
         """What the VAE is to be given beside these test examples: `label` where it is said, else what it needs."""
         return self.vae.of(self.test.gather(self.test.indices[numbers]).to(self.vae.device)) if label is None else label
 

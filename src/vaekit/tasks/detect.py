@@ -30,7 +30,7 @@ from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
 from vaekit.track import track
 
-FITTED = 10_000  # training rows that codes and baselines are fitted to, and held-out rows
+FITTED = 10_000  # training rows that codes and baselines are fitted to, and held-out rows, at most
 ALPHA = 0.05  # at or below it a p-value is an alarm
 
 Labels = int | Sequence[int] | None
@@ -95,7 +95,7 @@ def detect(
 
     train, held_out = (_in_order(context.data, part, normal) for part in ("train", "val"))
     for rows in (train, held_out):
-        rows.indices = rows.indices[:FITTED]
+        rows.indices = rows.sample(FITTED, context.data.seed)
     fitted = look(train, "training rows", regret_steps=0)
     detector = Detector(fitted, look(held_out, "held-out rows"), names)
     measured = join([look(each, each.name) for each in sets])

@@ -31,15 +31,15 @@ def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
     if label is None or label.dim() < 2:
         raise refusal
     within("task.n", n, 100, len(rows))
-    factors = label[rows[:n]].numpy()
+    numbers = context.sample(n)
+    factors = label[rows[numbers]].numpy()
     varied = np.flatnonzero(np.ptp(factors, 0))
     if len(varied) < 2:
         raise refusal
     names = getattr(source, "factors", [f"factor {number}" for number in range(factors.shape[1])])
 
     codes = []
-    for start in track(range(0, n, context.batch_size), "encoding"):
-        part = slice(start, min(n, start + context.batch_size))
+    for part in track(numbers.split(context.batch_size), "encoding"):
         levels = context.vae.encode(context.examples(part), condition=context.condition(part))
         codes.append(torch.cat([z.flatten(1) for z in levels], 1).cpu())
     seed = int(torch.randint(2**31, ()))

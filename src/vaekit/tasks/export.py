@@ -80,7 +80,7 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
     vae = copy.deepcopy(context.vae).cpu()
     levels = range(len(vae.latents.levels))
     names = ["z"] if len(levels) == 1 else [f"z_{level}" for level in levels]
-    x = context.examples(slice(CHECKED)).cpu()
+    x = context.examples(context.sample(CHECKED)).cpu()
     with torch.no_grad():
         zs = tuple(step.z for step in vae.generate(CHECKED).steps)
     modules: dict[str, tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]] = {

@@ -49,7 +49,7 @@ def impute(
         `box` (a rectangle somewhere in an image), `random` (each value by itself); box and random hide this `fraction`.
         `none` fills what is missing already. None: none for an input, random for test rows.
     input: rows in .npy or .npz, NaN where missing, an image, or a folder of images; a .csv or .parquet file of a table.
-    n: where there is no input, as many of the first test rows; None: 256, or all where there are fewer.
+    n: where there is no input, as many of the test rows; None: 256, or all where there are fewer.
     mask: an image or an array of one row, 0 (black) where the values of every row of the input are missing.
     draws: multiple imputations a row. updates: in which the encoder learns to read such holes from training rows
         (`vaekit.tasks.imputation.learn_holes`); 0 keeps it as it is.
@@ -72,8 +72,8 @@ def impute(
         there = len(context.test.indices)
         n = min(256, there) if n is None else n
         within("task.n", n, 1, there)
-        x, known = _rows(context, "test", n)
-        condition = context.condition(slice(n))
+        batch = context.data.sample("test", n)
+        x, known, condition = batch.x, _known(batch), vae.of(batch.to(vae.device))
     else:
         batch = context.medium.holed(input)
         known = _known(batch) if mask is None else _known(batch) & _mask(space, mask)
@@ -165,8 +165,8 @@ def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> 
 
 
 def _rows(context: Context, part: Part, n: int) -> tuple[Tensor, Tensor]:
-    """The first n rows of a part of the run's data, and which of their values are known."""
-    batch = context.data.examples(part, n)
+    """n rows of a part of the run's data, and which of their values are known."""
+    batch = context.data.sample(part, n)
     return batch.x, _known(batch)
 
 
@@ -196,7 +196,8 @@ def _report(context: Context, figures: dict[str, tuple[float, float]], rows: Hol
     runs.write_metrics(context.out, named)
     title = f"{int(rows.hidden.sum()):,} hidden values of {len(rows)} rows"
     if context.vae.space.size > imputers.SMALL:
-        title += f"; of {imputers.TRAINING_ROWS:,} training rows, iterative imputation with "
+        fitted = min(imputers.TRAINING_ROWS, context.data.num_train)
+        title += f"; the others fitted on {fitted:,} training rows, iterative imputation with "
         title += f"n_nearest_features={imputers.NEAREST}"
     Console().print(title, highlight=False, soft_wrap=True)
     table = Table("", "RMSE", "nats a value")

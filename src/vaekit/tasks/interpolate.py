@@ -27,7 +27,7 @@ def interpolate(
 ) -> Tensor:
     """`steps` decoded points of the latent space's own path from each a to its b: x `[n, steps, *space.shape]`.
 
-    a, b: a file each (an image, or one row in .npy or .npz); else the first n test examples and the n after them.
+    a, b: a file each (an image, or one row in .npy or .npz); else n test examples and n others.
     label: of all points, where the model has labels; None for a's own.
     Writes interpolations.png, a row each with a on the left and b on the right, walk.gif, all at once and back again,
     where x are images, and interpolations.npz: a, b, x.
@@ -45,19 +45,15 @@ def interpolate(
     else:
         within("task.n", n, 1, len(context.test.indices) // 2)
         at_once = max(1, context.batch_size // steps)
-        parts = [(first, min(n, first + at_once)) for first in range(0, n, at_once)]
+        starts, ends = (part.split(at_once) for part in context.sample(2 * n).split(n))
         pairs = (
-            (
-                context.examples(slice(i, j)),
-                context.examples(slice(n + i, n + j)),
-                context.condition(slice(i, j), label),
-            )
-            for i, j in parts
+            (context.examples(i), context.examples(j), context.condition(i, label))
+            for i, j in zip(starts, ends, strict=True)
         )
     batches = ({"a": a, "b": b, "x": context.vae.interpolate(a, b, steps, c)} for a, b, c in pairs)
     arrays = context.stream("interpolations", n, batches)
-    starts, ends, x = (array[:SHOWN] for array in arrays.values())
-    rows = torch.cat([starts.unsqueeze(1), x, ends.unsqueeze(1)], 1)
+    a_shown, b_shown, x = (array[:SHOWN] for array in arrays.values())
+    rows = torch.cat([a_shown.unsqueeze(1), x, b_shown.unsqueeze(1)], 1)
     context.show("interpolations", rows.flatten(0, 1), columns=steps + 2)
     if type(context.vae.space) is Image:
         save_walk(context.out / "walk.gif", x, context.vae.space)

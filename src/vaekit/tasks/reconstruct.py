@@ -22,15 +22,15 @@ def reconstruct(
     input: str | Path | None = None,
     overlap: float = 0.25,
 ) -> Tensor | list[Tensor]:
-    """The first n test examples x and their reconstructions `[n, *space.shape]`, the means of p(x | z) at mean z.
+    """n test examples x and their reconstructions `[n, *space.shape]`, the means of p(x | z) at mean z.
 
     levels: how many latent levels, from the top, look at x; the others are at their prior's mean. None for all.
     input: in place of them an image file or a folder of images, at their own size `[C, H, W]`, by tiles of that of the
         training images (`vaekit.tasks.tiles`), of a model with maps; `overlap` is the part of its side that a tile
         shares with the next, where they are blended.
 
-    Writes reconstructions.png, each original left of its reconstruction, and reconstructions.npz: x, reconstruction;
-    of an input reconstructions/NAME.png.
+    Writes reconstructions.png, each original left of its reconstruction, and reconstructions.npz: x, reconstruction,
+    and `example`, the numbers of the test examples; of an input reconstructions/NAME.png.
     Raises `Refusal` unless n is from 1 to the number of test rows, and levels to that of latent levels, and for an
     input that does not fit.
     """
@@ -38,11 +38,11 @@ def reconstruct(
         size = context.vae.space.shape[1:]
         return [write(context, *each) for each in of_files(context, input, context.vae.reconstruct, size, overlap)]
     within("task.n", n, 1, len(context.test.indices))
-    starts = track(range(0, n, context.batch_size), "reconstructing")
-    parts = (slice(start, min(n, start + context.batch_size)) for start in starts)
+    numbers = context.sample(n)
+    parts = track(numbers.split(context.batch_size), "reconstructing")
     examples = ((context.examples(part), context.condition(part)) for part in parts)
     batches = ({"x": x, "reconstruction": context.vae.reconstruct(x, levels, c)} for x, c in examples)
-    arrays = context.stream("reconstructions", n, batches)
+    arrays = context.stream("reconstructions", n, batches, example=numbers)
     pairs = torch.stack([array[:SHOWN] for array in arrays.values()], 1)
     context.show("reconstructions", pairs.flatten(0, 1), columns=8)
     return arrays["reconstruction"]

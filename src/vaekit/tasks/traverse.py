@@ -85,9 +85,10 @@ def traverse(
 def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor], Tensor, str]:
     """Codes of test examples, `[N, *shape]` per level; the information of each variable at `level`, `[D]`, in what."""
     vae, n = context.vae, min(ROWS, len(context.test.indices))
-    parts = [slice(first, min(n, first + context.batch_size)) for first in range(0, n, context.batch_size)]
-    features = torch.cat([vae.encoder(context.examples(part)) for part in track(parts, "encoding")])
-    steps = vae.infer(features, DRAWS, condition=_seen(context, slice(0, n), label)).steps
+    numbers = context.sample(n)
+    parts = track(numbers.split(context.batch_size), "encoding")
+    features = torch.cat([vae.encoder(context.examples(part)) for part in parts])
+    steps = vae.infer(features, DRAWS, condition=_seen(context, numbers, label)).steps
     codes, step = [each.z.flatten(0, 1).cpu() for each in steps], steps[level]
     assert step.q is not None
     if isinstance(step.q, Independent) and isinstance(step.p, Independent):
@@ -98,7 +99,7 @@ def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor
     return codes, mean.var(0).cpu(), "variance of the mean"
 
 
-def _seen(context: Context, numbers: slice, label: Any) -> Tensor | None:
+def _seen(context: Context, numbers: slice | Tensor, label: Any) -> Tensor | None:
     """The labels of test examples themselves: of a model that needs them, or that is told one."""
     vae, batch = context.vae, context.test.gather(context.test.indices[numbers]).to(context.vae.device)
     return vae.of(batch) if label is None or vae.condition is None else vae.condition.of(batch)

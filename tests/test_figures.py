@@ -1,0 +1,32 @@
+"""Figures, by their pixels."""
+
+import matplotlib
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from vaekit.figures import save_latent_map
+
+
+def colours(path):
+    with PIL.Image.open(path) as picture:
+        return {tuple(each) for each in np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).tolist()}
+
+
+@pytest.mark.parametrize(("classes", "palette"), [(3, "tab10"), (12, "tab20"), (40, "turbo")])
+def test_each_class_has_a_colour_of_its_own_in_the_latent_map(classes, palette, tmp_path):
+    label = torch.arange(classes).repeat_interleave(20)
+    z = torch.stack([label % 7, label // 7], 1) + 0.1 * torch.randn(len(label), 2, generator=torch.manual_seed(0))
+    save_latent_map(tmp_path / "map.png", z, label)
+    map_ = matplotlib.colormaps[palette] if classes <= 20 else matplotlib.colormaps[palette].resampled(classes)
+    expected = np.array([map_(number)[:3] for number in range(classes)]) * 255
+    assert len(np.unique(expected.round(), axis=0)) == classes
+    drawn = np.array(list(colours(tmp_path / "map.png")))
+    assert np.abs(expected[:, None] - drawn).max(2).min(1).max() < 2
+
+
+def test_rows_without_a_label_are_gray(tmp_path):
+    z = torch.randn(50, 3, generator=torch.manual_seed(0))
+    save_latent_map(tmp_path / "map.png", z, torch.full((50,), -1))
+    assert (211, 211, 211) in colours(tmp_path / "map.png")
