@@ -60,6 +60,17 @@ def test_splits_are_fixed_by_the_seed_and_test_rows_do_not_move_with_validation(
     assert splits(seed=3, validation=30)[1] == first[1] and len(splits(seed=3, validation=30)[0]) == 30
 
 
+def test_calibration_rows_are_in_no_other_part_and_leave_validation_as_it_is(memory):
+    plain, data = (DataModule(memory(SPACE, TRAIN), **options) for options in ({}, {"calibration": 0.25}))
+    parts = {part: data.in_order(part).indices.tolist() for part in ("train", "val", "calibration", "test")}
+    assert sorted(chain(*parts.values())) == list(range(100)) and len(parts["calibration"]) == 18
+    assert not len(plain.in_order("calibration").indices)
+    for part in ("val", "test"):
+        assert parts[part] == plain.in_order(part).indices.tolist()
+    with pytest.raises(Refusal, match=r"data.calibration=72 takes 72 of 72 rows"):
+        _ = DataModule(memory(SPACE, TRAIN), calibration=72).num_train
+
+
 @pytest.mark.parametrize("options", [{"binarize": "dynamic"}, {"binarize": "fixed"}, {"dequantize": True}])
 def test_draws_in_evaluation_belong_to_rows(memory, options):
     source = memory(SPACE, TRAIN, TEST)

@@ -15,7 +15,7 @@ from helpers import build
 from vaekit.batch import Batch
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
-from vaekit.tasks.anomaly import Detector, Measured, baselines, measure, regret
+from vaekit.tasks.anomaly import Detector, Measured, baselines, measure, p_values, regret
 from vaekit.tasks.context import open_run
 from vaekit.tasks.detect import detect, other_data
 
@@ -32,30 +32,68 @@ def measured(n, seed, shift=0.0):
     )
 
 
+NAMES = ("path", "nll", "rate", "latent", "typicality")
+
+
 @pytest.fixture(scope="module")
 def detector():
-    names = ("path", "nll", "rate", "latent", "typicality")
-    return Detector(measured(5000, 0), measured(2000, 1), names)
+    return Detector(measured(5000, 0), measured(2000, 1), NAMES)
 
 
-def test_p_values_of_normal_rows_are_uniform(detector):
-    p = detector.p_values(detector.scores(measured(4000, 2)))
-    for name, each in p.items():
+@pytest.fixture(scope="module")
+def p_of(detector):
+    """The p-values of rows, by 2000 others."""
+    calibration = detector.scores(measured(2000, 5))
+    return lambda rows: p_values(detector.scores(rows), calibration, np.zeros(len(rows), dtype=bool))
+
+
+def test_p_values_of_normal_rows_are_uniform(p_of):
+    for name, each in p_of(measured(4000, 2)).items():
         assert each.min() > 0 and each.max() <= 1
         for alpha in (0.01, 0.05, 0.2, 0.5):
             assert (each <= alpha).mean() == pytest.approx(alpha, abs=0.015 + 0.05 * alpha), name
 
 
-def test_path_calibration_does_not_count_a_row_for_its_own_density():
-    held_out = measured(40, 1)  # few, so that its own kernel would be much of the density
-    p = Detector(measured(100, 0), held_out, ["path"]).p_values
-    few = Detector(measured(100, 0), held_out, ["path"])
-    assert (p(few.scores(measured(4000, 2)))["path"] <= 0.2).mean() == pytest.approx(0.2, abs=0.1)
+@pytest.mark.parametrize("n", [19, 30, 120])
+def test_few_rows_cover_normal_rows_over_random_splits(n):
+    """Of 200 splits, with calibration rows of their own, and with each row compared with the others."""
+    found = {"own": [], "among": []}
+    for seed in range(200):
+        rows = measured(300 + n, seed)
+        order = np.random.default_rng(seed).permutation(len(rows))
+        train, held_out, calibration, test = (take(rows, part) for part in np.split(order, [100, 140, 140 + n]))
+        detector = Detector(train, held_out, NAMES)
+        known, new = detector.scores(calibration), detector.scores(test)
+        found["own"].append(p_values(new, known, np.zeros(len(test), dtype=bool)))
+        found["among"].append(p_values(known, known, np.ones(n, dtype=bool)))
+    for kind, splits in found.items():
+        for name in NAMES:
+            for alpha in (0.05, 0.2):
+                alarms = [(split[name] <= alpha).mean() for split in splits]
+                error = np.std(alarms) / len(alarms) ** 0.5
+                most = alpha + 4 * error
+                least = alpha - 2 / (n + 1) - 4 * error  # p-values are multiples of 1 / (n + 1), of 2 for the rate
+                assert least <= np.mean(alarms) <= most, (kind, name, alpha)
 
 
-def test_each_score_finds_what_it_is_for(detector):
+def take(rows, numbers):
+    statistics = {name: each[numbers] for name, each in rows.statistics.items()}
+    return Measured(rows.x[numbers], rows.mean[numbers], rows.codes[numbers], statistics)
+
+
+def test_p_values_count_as_many_rows_as_there_are():
+    calibration, scores = {"nll": np.arange(1.0, 11.0)}, {"nll": np.array([10.0, 10.5, 1.0, 8.0])}
+    new = p_values(scores, calibration, np.zeros(4, dtype=bool))["nll"]
+    assert (new * 11).round(6).tolist() == [2, 1, 11, 4]
+    within = p_values(scores, calibration, np.array([True, False, True, True]))["nll"]
+    assert (within * [10, 11, 10, 10]).round(6).tolist() == [1, 1, 10, 3]
+    two_sided = p_values({"rate": np.array([0.0, 5.0])}, {"rate": np.arange(1.0, 11.0)}, np.zeros(2, dtype=bool))
+    assert two_sided["rate"].tolist() == pytest.approx([2 / 11, 1])
+
+
+def test_each_score_finds_what_it_is_for(detector, p_of):
     low, high, far = (measured(200, 3, shift) for shift in (-4.0, 4.0, 8.0))
-    found = {name: detector.p_values(detector.scores(rows)) for name, rows in (("low", low), ("high", high))}
+    found = {"low": p_of(low), "high": p_of(high)}
     for name in ("path", "rate", "latent", "typicality"):
         assert np.median(found["low"][name]) < 0.01 and np.median(found["high"][name]) < 0.01, name
     assert np.median(found["high"]["nll"]) < 0.01 < 0.9 < np.median(found["low"]["nll"])
@@ -186,6 +224,20 @@ def test_classes_that_were_left_out_of_training_are_anomalies(digits):
     detect(replace(digits, changes={"classes": [0, 1, 2]}), scores=["nll"], num_samples=2)
     labels = digits.test.label[digits.test.indices].numpy()
     assert [int(row["anomaly"]) for row in table(digits)] == (labels > 2).astype(int).tolist()
+
+
+def test_p_values_rest_on_calibration_rows_or_else_on_test_rows(digits, noise, untrained, capsys):
+    found = detect(digits, scores=["nll"], num_samples=2)
+    assert "p-values by 359 test rows, each by the others" in capsys.readouterr().out
+    ordered = np.sort(found["nll"])
+    assert found["p/nll"] == pytest.approx((359 - np.searchsorted(ordered, found["nll"])) / 359)
+    detect(digits, input=noise, scores=["nll"], num_samples=2)
+    assert "p-values by 359 test rows\n" in capsys.readouterr().out
+    own = open_run(untrained("data.calibration=18"), digits.out, device="cpu")
+    p = detect(own, scores=["nll"], num_samples=2)["p/nll"]
+    assert p.min() >= 1 / 19 and np.allclose((p * 19).round(), p * 19)
+    says = "The smallest p-value of 18 rows is 0.053, so that no row can reach 0.05. Train with data.calibration=19"
+    assert says in capsys.readouterr().out
 
 
 def test_a_folder_to_judge_without_known_anomalies(digits, tmp_path):

@@ -21,7 +21,7 @@ from vaekit.data.transform import BINARIZE, Transform
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Pairs, Real
 
-Part = Literal["train", "val", "test"]
+Part = Literal["train", "val", "calibration", "test"]
 LABELLED = 0.25  # labelled rows in an epoch, to those of the training split, where data.labels are few
 
 
@@ -31,6 +31,7 @@ class DataModule(LightningDataModule):
     batch_size: rows a step and process. eval_batch_size: in evaluation; None for four times as many.
     binarize, dequantize, flip, shift: see `Transform`. In evaluation every draw belongs to its row.
     validation: number (int) or fraction (float) of the training rows that is held out.
+    calibration: the same for rows that are used for p-values alone, of those that are left; 0 for none.
     test: the same for the test rows, where the source has no official ones.
     classes: labels whose rows are kept in training and validation; the others are only in the test split.
     labels: how many labels are kept in training, as many of each class; the others are missing, which is -1. These rows
@@ -51,6 +52,7 @@ class DataModule(LightningDataModule):
         flip: bool = False,
         shift: int = 0,
         validation: int | float = 0.1,
+        calibration: int | float = 0,
         test: int | float = 0.2,
         classes: Sequence[int] | None = None,
         labels: int | None = None,
@@ -59,7 +61,8 @@ class DataModule(LightningDataModule):
         super().__init__()
         self.source, self.batch_size, self.seed, self.shuffle_seed = source, batch_size, seed, seed
         self.eval_batch_size = 4 * batch_size if eval_batch_size is None else eval_batch_size
-        self.validation, self.test, self.classes, self.labels = validation, test, classes, labels
+        self.validation, self.calibration, self.test = validation, calibration, test
+        self.classes, self.labels = classes, labels
         images = source.space.image if isinstance(source.space, Pairs) else source.space
         levels = images.levels if isinstance(images, Image) else None
         self.transform = Transform(levels, binarize, dequantize, flip, shift)
@@ -146,6 +149,7 @@ class DataModule(LightningDataModule):
         else:
             first = len(train) - train.validation
             val, rest = rest[rest >= first], rest[rest < first]
+        calibration, rest = np.split(rest, [self._count("calibration", len(rest)) if self.calibration else 0])
         few = train
         if self.labels is not None:
             few, again = self._few_labels(train, rest)
@@ -157,6 +161,7 @@ class DataModule(LightningDataModule):
         return {
             "train": part(few, rest),
             "val": part(train, val),
+            "calibration": part(train, calibration),
             "test": part(train, held_out) if test is None else part(test, np.arange(len(test))),
         }
 

@@ -28,6 +28,8 @@ PATH = ("distortion", "rate", "reconstruction")
 AT_ONCE = 10  # draws of z that the distortion is the mean of
 TWO_SIDED = {"rate"}  # the code of an anomaly may cost more than others, or less
 
+Figures = dict[str, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -127,13 +129,12 @@ def regret(vae: VAE, batch: Batch, features: Tensor, steps: int, draws: int = 16
 
 
 class Detector:
-    """Scores that are high where an example is unusual, and their p-values, fitted to normal rows.
+    """Scores that are high where an example is unusual, fitted to normal rows.
 
     `path` is -log of a kernel density of distortion, rate and reconstruction, which tell the path from x to z and back
     (Huang et al. 2024, https://arxiv.org/abs/2401.04933). `typicality` is the distance of the nll from its mean
-    (Nalisnick et al. 2019, https://arxiv.org/abs/1906.02994, for one example). Both are fitted to the held-out rows,
-    which also calibrate, in `path` by the density of the other nine tenths. `latent` is the Mahalanobis distance from
-    the training codes. All else is `measure`'s.
+    (Nalisnick et al. 2019, https://arxiv.org/abs/1906.02994, for one example). Both are fitted to the held-out rows.
+    `latent` is the Mahalanobis distance from the training codes. All else is `measure`'s.
     """
 
     def __init__(self, train: Measured, held_out: Measured, names: Iterable[str]):
@@ -142,42 +143,38 @@ class Detector:
         self.typical = held_out.statistics["nll"].mean() if "nll" in held_out.statistics else None
         path = self._path(held_out)
         self.location, self.scale = path.mean(0), path.std(0) + 1e-6
-        self.density = self._fit(path)
-        self.calibration = self.scores(held_out)
-        if "path" in self.names:
-            tenth = np.arange(len(path)) % 10
-            for k in range(10):
-                self.calibration["path"][tenth == k] = self._unlikely(self._fit(path[tenth != k]), path[tenth == k])
+        self.density = KernelDensity(bandwidth="scott").fit((path - self.location) / self.scale)
 
     def _path(self, rows: Measured) -> np.ndarray:
         return np.stack([rows.statistics[name] for name in PATH if name in rows.statistics], 1).astype(np.float64)
 
-    def _fit(self, path: np.ndarray) -> KernelDensity:
-        return KernelDensity(bandwidth="scott").fit((path - self.location) / self.scale)
-
-    def _unlikely(self, density: KernelDensity, path: np.ndarray) -> np.ndarray:
-        return -density.score_samples((path - self.location) / self.scale)
-
     def scores(self, rows: Measured) -> dict[str, np.ndarray]:
         """By name, `[N]` each."""
         special: dict[str, Callable[[], np.ndarray]] = {
-            "path": lambda: self._unlikely(self.density, self._path(rows)),
+            "path": lambda: -self.density.score_samples((self._path(rows) - self.location) / self.scale),
             "latent": lambda: np.sqrt(self.codes.mahalanobis(rows.codes)),
             "typicality": lambda: np.abs(rows.statistics["nll"] - self.typical),
         }
         return {name: special[name]() if name in special else rows.statistics[name] for name in self.names}
 
-    def p_values(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """How often a normal row has such a score or a higher one; for the rate, one so far out on its side, twice."""
-        p = {}
-        for name, each in scores.items():
-            calibration = np.sort(self.calibration[name])
-            higher = len(calibration) - np.searchsorted(calibration, each, side="left")
-            p[name] = (1 + higher) / (1 + len(calibration))
-            if name in TWO_SIDED:
-                lower = (1 + np.searchsorted(calibration, each, side="right")) / (1 + len(calibration))
-                p[name] = np.minimum(1, 2 * np.minimum(p[name], lower))
-        return p
+
+def p_values(scores: Figures, calibration: Figures, within: np.ndarray) -> Figures:
+    """Conformal p-values of scores `[N]`, by name: how often a normal row has such a score, or a higher one.
+
+    For a normal row that is exchangeable with the n rows that calibrate, p <= alpha has at most the probability alpha
+    (Bates et al. 2023, https://arxiv.org/abs/2104.08279, equation 2). The smallest is 1 / (n + 1); twice that for the
+    rate, which is unusual on either side. within: which of the N rows are among the n, `[N]`; each is compared with
+    the others.
+    """
+    p = {}
+    for name, each in scores.items():
+        ordered, n = np.sort(calibration[name]), len(calibration[name]) + 1 - within
+        higher = len(ordered) - np.searchsorted(ordered, each, side="left")
+        p[name] = (1 - within + higher) / n
+        if name in TWO_SIDED:
+            lower = (1 - within + np.searchsorted(ordered, each, side="right")) / n
+            p[name] = np.minimum(1, 2 * np.minimum(p[name], lower))
+    return p
 
 
 def baselines(train: np.ndarray, rows: np.ndarray, components: int, seed: int) -> dict[str, np.ndarray]:

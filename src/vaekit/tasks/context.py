@@ -58,7 +58,7 @@ class Context:
                 known = ", ".join(sorted(settings))
                 raise Refusal(f"data.{name} is no setting of this run's data; use one of {known}.")
             settings[name][name] = value
-        split = self.changes.keys() & {"test", "validation", "seed"}
+        split = self.changes.keys() & {"test", "validation", "calibration", "seed"}
         if split and not self.changes.keys() & source.keys():
             raise Refusal(
                 f"data.{min(split)} would mix rows that the run was trained on with those that it has not seen; "

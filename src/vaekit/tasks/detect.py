@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,18 @@ from vaekit.data.module import DataModule, Part
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.summary import describe_space
-from vaekit.tasks.anomaly import DENSITY, SCORES, Detector, Measured, baselines, join, measure
+from vaekit.tasks.anomaly import (
+    DENSITY,
+    SCORES,
+    TWO_SIDED,
+    Detector,
+    Figures,
+    Measured,
+    baselines,
+    join,
+    measure,
+    p_values,
+)
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import Context
 from vaekit.track import track
@@ -34,7 +46,6 @@ FITTED = 10_000  # training rows that codes and baselines are fitted to, and hel
 ALPHA = 0.05  # at or below it a p-value is an alarm
 
 Labels = int | Sequence[int] | None
-Figures = dict[str, np.ndarray]
 
 
 @dataclass
@@ -58,7 +69,11 @@ def detect(
     steps: int = 100,
     n: int = 32,
 ) -> dict[str, np.ndarray]:
-    """Scores of each test row, high where it is unusual, and p-values on held-out (validation) rows, which are normal.
+    """Scores of each test row, high where it is unusual, and conformal p-values.
+
+    p-values need normal rows that neither training nor the choice of the best weights has seen: those of
+    data.calibration where the run has them, else its (normal) test rows, of which each is compared with the others.
+    They are too high for test rows among which there are anomalies that nobody has labelled.
 
     input: in place of the test rows, an image file, a folder of images, or rows in .npy or .npz.
     anomalies: more of that kind, known to be unusual. other: a data set whose test rows are anomalies, e.g. mnist.
@@ -100,16 +115,24 @@ def detect(
     detector = Detector(fitted, look(held_out, "held-out rows"), names)
     measured = join([look(each, each.name) for each in sets])
     found = detector.scores(measured)
-    p = detector.p_values(found)
-
     truth = np.concatenate([each.anomaly for each in sets])
     known = bool(truth.any() and not truth.all())
+
+    own, among_test = len(context.data.in_order("calibration").indices), np.zeros(len(truth), dtype=bool)
+    if own or input is not None:
+        unseen = _in_order(context.data, "calibration" if own else "test", normal)
+        calibration = detector.scores(look(unseen, "calibration rows"))
+    else:
+        among_test[: len(sets[0].examples)] = ~sets[0].anomaly
+        calibration = {name: each[among_test] for name, each in found.items()}
+    p = p_values(found, calibration, among_test)
     _write(context, sets, found, p, known)
     if known:
         baseline = baselines(fitted.flat, measured.flat, fitted.codes.shape[1], seed)
         _report(context, truth, found, p, baseline)
     alarms = p[names[0]] <= ALPHA
     Console().print(f"{names[0]}: {alarms.sum():,} of {len(alarms):,} rows have a p-value of at most {ALPHA}")
+    _say_calibration(names[0], len(calibration[names[0]]), "calibration" if own else "test", bool(among_test.any()))
     if type(vae.space) is Image:
         most = np.argsort(-found[names[0]], kind="stable")[:n]
         x = torch.from_numpy(measured.x[most])
@@ -130,6 +153,19 @@ def _names(has_density: bool, scores: Any) -> list[str]:
     if not scores:
         raise Refusal(f"task.scores is empty; use task.scores=[{there[0]}].")
     return scores
+
+
+def _say_calibration(name: str, n: int, part: str, among: bool) -> None:
+    """Print which rows the p-values rest on, and whether they are enough for an alarm."""
+    print = partial(Console().print, highlight=False, soft_wrap=True)
+    print(f"p-values by {n:,} {part} rows" + (", each by the others" if among else ""))
+    least = (2 if name in TWO_SIDED else 1) / (n if among else n + 1)
+    if least > ALPHA:
+        needed = round((2 if name in TWO_SIDED else 1) / ALPHA) - (not among)
+        print(
+            f"The smallest p-value of {n} rows is {least:.3f}, so that no row can reach {ALPHA}. "
+            f"Train with data.calibration={needed}, or more."
+        )
 
 
 def _in_order(data: DataModule, part: Part, normal: Labels) -> Batches:
