@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from helpers import build
 from vaekit.batch import Batch
@@ -168,10 +169,21 @@ def test_baselines_rank_far_rows_first():
     train[:, 3] = train[:, 0]
     odd = np.array([[3.0, 0.0, 0.0, -3.0]], dtype="float32")
     found = baselines(train, np.concatenate([train, odd]), components=3, seed=0)
-    assert {"isolation forest", "PCA"} <= set(found)
-    assert found["PCA"].argmax() == 500
+    assert {"isolation forest", "PCA", "Mahalanobis"} <= set(found)
+    assert found["PCA"].argmax() == 500 and found["Mahalanobis"].argmax() == 500
     assert (found["isolation forest"] < found["isolation forest"][-1]).mean() > 0.9
     assert baselines(train[:3], train, components=10, seed=0)["PCA"].shape == (500,)  # more components than there are
+
+
+def test_principal_components_of_a_narrow_table_leave_some_out():
+    """Two columns carry the variance; an anomaly breaks how the others follow them."""
+    rng = np.random.default_rng(0)
+    z, noise = rng.normal(size=(600, 2)), 0.1 * rng.normal(size=(600, 6))
+    train = (z @ rng.normal(size=(2, 6)) + noise).astype("float32")
+    odd = train[500:] + 0.5 * rng.normal(size=(100, 6)).astype("float32")
+    found = baselines(train[:500], np.concatenate([train[500:], odd]), components=32, seed=0)
+    truth = np.repeat([0, 1], 100)
+    assert roc_auc_score(truth, found["PCA"]) > 0.97 and roc_auc_score(truth, found["Mahalanobis"]) > 0.97
 
 
 # The task ------------------------------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ from vaekit.vae import VAE, posterior_mean
 SCORES = ("path", "nll", "elbo", "distortion", "rate", "reconstruction", "latent", "typicality", "regret")
 DENSITY = {"nll", "elbo", "rate", "typicality", "regret"}  # which an autoencoder does not have
 PATH = ("distortion", "rate", "reconstruction")
+EXPLAINED = 0.9  # of the variance, by the principal components that are kept at most
+WIDEST = 2048  # columns up to which their covariances are estimated
 AT_ONCE = 10  # draws of z that the distortion is the mean of
 TWO_SIDED = {"rate"}  # the code of an anomaly may cost more than others, or less
 
@@ -177,15 +179,21 @@ def p_values(scores: Figures, calibration: Figures, within: np.ndarray) -> Figur
     return p
 
 
-def baselines(train: np.ndarray, rows: np.ndarray, components: int, seed: int) -> dict[str, np.ndarray]:
+def baselines(train: np.ndarray, rows: np.ndarray, components: int, seed: int) -> Figures:
     """Scores of the same rows `[N, D]` by scikit-learn: an isolation forest, and the squared error of a principal
-    component analysis with so many components; where pyod is installed, also by its ECOD.
+    component analysis with so many components, or as few as explain `EXPLAINED` of the variance. Up to `WIDEST` columns
+    also the Mahalanobis distance, which weighs all principal components by their variance (Shyu et al. 2003, "A novel
+    anomaly detection scheme based on principal component classifier"); where pyod is installed, its ECOD.
     """
-    pca = PCA(min(components, *train.shape) - (components >= min(train.shape)), random_state=seed).fit(train)
+    pca = PCA(min(components, *train.shape), random_state=seed).fit(train)
+    kept = pca.components_[: 1 + np.searchsorted(pca.explained_variance_ratio_.cumsum(), EXPLAINED)]
+    centred = rows - pca.mean_
     found = {
         "isolation forest": -IsolationForest(random_state=seed).fit(train).score_samples(rows),
-        "PCA": np.square(pca.inverse_transform(pca.transform(rows)) - rows).sum(1),
+        "PCA": np.square(centred - centred @ kept.T @ kept).sum(1),
     }
+    if train.shape[1] <= WIDEST:
+        found["Mahalanobis"] = LedoitWolf().fit(train).mahalanobis(rows)
     if importlib.util.find_spec("pyod"):  # wants an older pandas, so that it is nobody's dependency here
         ecod = importlib.import_module("pyod.models.ecod").ECOD()
         found["ECOD"] = ecod.fit(train).decision_function(rows)

@@ -85,9 +85,9 @@ def detect(
     Returns the scores by name, `[N]`, and their p-values as p/<name>; first the test rows', then the anomalies'.
 
     Writes scores.csv: set, row or file, whether it is an anomaly where that is known, each score and its p-value. Where
-    anomalies are known, metrics.json: AUROC and AUPR of each score, of an isolation forest, of PCA, and of ECOD where
-    pyod is installed. For images maps.png and maps.npz: the n most unusual ones x, the mean E[x | z] at the posterior's
-    mean z, and the map of how far each pixel is from it.
+    anomalies are known, metrics.json: AUROC and AUPR of each score, of an isolation forest, of PCA, of the Mahalanobis
+    distance, and of ECOD where pyod is installed. For images maps.png and maps.npz: the n most unusual ones x, the mean
+    E[x | z] at the posterior's mean z, and the map of how far each pixel is from it.
     Raises `Refusal` for settings, files and data sets that do not fit.
     """
     vae = context.vae
