@@ -42,6 +42,7 @@ class Column:
         normal numbers at which they stand.
     step: the numbers are the least one plus multiples of it; 0 where they are not. largest: count of the file.
     unseen: the probability that a cell is a category, or a count, which the file does not hold.
+    nullable: whether cells are missing: one more number, the last, is 1 where they are.
     form: how the numbers or dates of the other kinds are written; None for whole numbers.
     Raises `TypeError` or `ValueError` for what makes no column.
     """
@@ -54,6 +55,7 @@ class Column:
     step: float = 0.0
     largest: int = 999
     unseen: float = 1e-6
+    nullable: bool = False
     form: Form | None = None
 
     def __post_init__(self) -> None:
@@ -81,7 +83,8 @@ class Column:
         known = values[~np.isnan(values)]
         knots, normals = quantiles.fit(known)
         step = quantiles.step(known)
-        return cls(name, kind, (), knots.tolist(), normals.round(6).tolist(), step, form=form)
+        nullable = len(known) < len(values)
+        return cls(name, kind, (), knots.tolist(), normals.round(6).tolist(), step, nullable=nullable, form=form)
 
     @classmethod
     def counted(
@@ -94,7 +97,8 @@ class Column:
         counts = Counter(cell for cell in cells if cell is not None)
         alone = sum(count == 1 for count in counts.values())
         largest = 0 if form is None else int(np.nanmax(form.parse(cells)))
-        return cls(name, kind, categories, largest=largest, unseen=(alone + 1) / (counts.total() + 2), form=form)
+        unseen, nullable = (alone + 1) / (counts.total() + 2), None in cells
+        return cls(name, kind, categories, largest=largest, unseen=unseen, nullable=nullable, form=form)
 
     @property
     def group(self) -> str:
@@ -110,10 +114,11 @@ class Column:
     @property
     def width(self) -> int:
         """How many numbers stand for a cell."""
-        return len(self.categories) if self.group == "one_hot" else 1
+        return (len(self.categories) if self.group == "one_hot" else 1) + self.nullable
 
     def encode(self, cells: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of n cells `[n, width]`, 0 where they are missing, and which are observed `[n]`.
+        """The numbers of n cells `[n, width]`, 0 where they are missing, but for that which says so, and which of them
+        are observed, `[n, width]`.
 
         A category that the column does not have is one of its own: 0 in all numbers of a block, .5 in a binary one.
         Values beyond those of the file lie further out. Raises `WrongCell` for text where a number is expected.
@@ -129,7 +134,10 @@ class Column:
                 x = (np.sign(values) * np.log1p(np.abs(values)))[:, None]
             else:
                 x = quantiles.to_normal(values, np.array(self.quantiles), np.array(self.normals))[:, None]
-        return np.where(observed[:, None], x, 0).astype(np.float32), observed
+        x, mask = np.where(observed[:, None], x, 0), observed[:, None].repeat(x.shape[1], 1)
+        if self.nullable:
+            x, mask = np.column_stack([x, ~observed]), np.column_stack([mask, np.ones_like(observed)])
+        return x.astype(np.float32), mask
 
     def codes(self, cells: Sequence[str | None]) -> np.ndarray:
         """The places of n cells among the categories `[n]`, -1 for those missing and for those that are none."""
@@ -164,20 +172,24 @@ class Column:
     def decode(self, x: np.ndarray) -> list[str]:
         """The cells of numbers `[n, width]`: the nearest, of probabilities the likeliest, of ordinal ones the median.
 
-        No number lies beyond those of the file.
+        No number lies beyond those of the file. No cell is missing.
         """
         return self.write(self.values(x))
 
     def values(self, x: np.ndarray) -> np.ndarray:
         """What numbers `[n, width]` stand for, in the unit of the cells, so that the mean of several is one of cells:
-        values and counts `[n, 1]`; of categories the probabilities, as they are.
+        values and counts; of categories the probabilities, as they are. In double precision.
         """
+        values = x.astype(np.float64)
         if self.group == "numeric":
-            return np.interp(x.astype(np.float64), self.normals, self.quantiles)
-        return np.expm1(x.astype(np.float64)) if self.kind == "count" else x
+            values[:, 0] = np.interp(values[:, 0], self.normals, self.quantiles)
+        if self.kind == "count":
+            values[:, 0] = np.expm1(values[:, 0])
+        return values
 
     def write(self, values: np.ndarray) -> list[str]:
         """The cells of `values` `[n, width]`, or of means of such."""
+        values = values[:, : self.width - self.nullable]
         if self.kind == "ordinal":
             middle = values.cumsum(1) >= 0.5 * values.sum(1, keepdims=True)
             return [self.categories[i] for i in middle.argmax(1)]

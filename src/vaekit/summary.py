@@ -32,6 +32,7 @@ def kinds(space: Real) -> dict[str, list[str]]:
     """The columns of a table by their kind, that of the label as one of its own; none of other data."""
     columns = space.columns if isinstance(space, TableSpace) else ()
     found = {kind: [column.name for column in columns if column.kind == kind] for kind in KINDS}
+    found["with missing cells"] = [column.name for column in columns if column.nullable]
     if isinstance(space, TableSpace) and space.label is not None:
         found["label"] = [space.label.name]
     return {kind: names for kind, names in found.items() if names}

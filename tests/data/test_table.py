@@ -91,6 +91,10 @@ def test_missing_cells_are_the_mask(tmp_path):
     names = np.repeat([column.name for column in source.space.ordered], widths)
     assert set(names[~rows.mask[0]]) == {"town", "height"} and set(names[~rows.mask[1]]) == {"height"}
     assert (rows.x[~rows.mask] == 0).all() and rows.mask[2:].all()
+    assert [column.nullable for column in source.space.columns] == [name in ("town", "height") for name in PEOPLE]
+    assert rows.x[:, source.space.indicators].sum(0).tolist() == [2, 1]
+    write(tmp_path / "again.csv", torch.from_numpy(rows.x), source.space)
+    assert read(tmp_path / "again.csv") == source._cells
     data = DataModule(source)
     data.setup()
     assert torch.isfinite(data.mean()).all()
@@ -291,7 +295,7 @@ def test_what_training_did_not_see_is_encoded_and_said_once(caplog):
         "grade": ["1"] * 3,
     }
     x = torch.from_numpy(encode(Cells(cells, Path("people.csv")), TABLE).x)
-    height, children, smokes, town, _ = x.split(TABLE.sizes, -1)
+    height, children, smokes, town, *_ = x.split(TABLE.sizes, -1)
     assert town[1:].tolist() == [[0.0] * 3] * 2 and smokes[:, 0].tolist() == [0.0, 0.5, 0.0]
     assert 3.5 < height[2] < 11 and children[:, 0].tolist() == pytest.approx(np.log([2, 2001, 0.5]))
     (record,) = caplog.records

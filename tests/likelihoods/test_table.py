@@ -3,6 +3,7 @@
 import itertools
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -52,6 +53,30 @@ def test_what_the_file_does_not_hold_has_the_rest_of_the_probability():
     assert children[2000:2005].sum().item() == pytest.approx(0.7)
     assert children.sum().item() == pytest.approx(1, abs=1e-3)
     assert (px.sample((1000,))[..., 0].expm1() < 4.01).all()
+
+
+@pytest.mark.parametrize("kind", ["categorical", "binary", "count"])
+def test_a_missing_cell_has_a_probability_beside_those_of_the_others(kind):
+    categories = {"categorical": ["a", "b", "c"], "binary": ["a", "b"]}.get(kind, [])
+    columns = [
+        Column("x", kind, categories, largest=6, nullable=True),
+        Column("y", "real", quantiles=[0.0, 1.0], normals=[-2.0, 2.0], nullable=True),
+        Column("z", "categorical", ["d", "e"]),
+    ]
+    space = Table.of(columns)
+    torch.manual_seed(0)
+    px = build(space, "model=table_vae", "likelihood=table", *SMALL)[0].likelihood.double()(torch.randn(1, 3).double())
+    cells = [*(categories or map(str, range(7))), None]
+    x, mask = map(torch.from_numpy, space.encode([cells, ["0.5"] * len(cells), ["d"] * len(cells)]))
+    each = px.base_dist.log_prob(x.double()[:, None])[:, 0] * mask
+    of = space.spread(torch.tensor([column.name == "x" for column in space.ordered]))
+    mass = (each * of).sum(-1).exp()
+    assert mass.sum().item() == pytest.approx(1, abs=1e-5) and (mass > 0).all()
+    draws = px.sample((4000,))[:, 0]
+    space.check(draws.float())
+    missing = [cell == "" for cell in space.decode(draws.float())[0]]
+    assert np.mean(missing) == pytest.approx(mass[-1].item(), abs=0.03)
+    assert (space.emptied(draws)[missing][:, of & ~space.indicators] == 0).all()
 
 
 def test_draws_are_as_frequent_as_their_probability_says():

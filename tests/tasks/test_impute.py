@@ -10,14 +10,16 @@ import pytest
 import torch
 
 from helpers import build
+from vaekit.columns import Column
 from vaekit.data.arrays import Arrays
 from vaekit.data.module import DataModule
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Image, Real, Table
 from vaekit.tasks.context import open_run
 from vaekit.tasks.imputation import Holed, gibbs, importance_weighted, learn_holes
 from vaekit.tasks.impute import draw_observed, impute
 from vaekit.tasks.imputers import classical
+from vaekit.written import Number
 
 SIGMA = 0.6
 W = torch.tensor([[1.0, 0.5], [1.0, -0.5], [0.8, 0.3], [0.4, -1.4], [-0.5, 0.9]])
@@ -195,6 +197,46 @@ def test_the_classical_imputers_are_scored_by_probabilities_where_values_are_dis
     rows = Holed(x, observed, ~observed)
     nll = classical(train, rows, rows, space)["mean"][1]
     assert nll == pytest.approx(math.log(space.levels), abs=0.1)  # they are uniform
+
+
+def test_cells_of_tables_are_scored_by_the_mass_of_their_kind_and_count_once():
+    columns = [
+        Column("town", "categorical", [f"town {i}" for i in range(50)]),
+        Column("smokes", "binary", ["no", "yes"]),
+        Column("children", "count", largest=1),
+    ]
+    cells = [[each.categories[i % 50] for i in range(1000)] for each in columns[:1]]
+    cells += [["no", "yes"] * 500, ["0", "0", "1", "1"] * 250]
+    for column, each, best in zip(columns, cells, (50, 2, 2), strict=True):
+        space = Table.of([column])
+        x = torch.from_numpy(space.encode([each])[0])
+        rows = Holed(x[:500], torch.zeros_like(x[:500]).bool(), torch.ones_like(x[:500]).bool())
+        train = Holed.whole(x, torch.ones_like(x).bool())
+        error, nll = classical(train, rows, rows, space)["mean"]
+        assert nll == pytest.approx(math.log(best), abs=0.02 if column.kind == "count" else 1e-3)
+        if column.kind == "categorical":
+            assert error == pytest.approx(math.sqrt(0.98), abs=1e-3)  # (1 - 1/50)^2 + 49/50^2
+
+
+@pytest.mark.parametrize("method", ["miwae", "gibbs"])
+def test_the_mean_of_a_cell_is_that_of_values_not_of_normal_numbers(method):
+    values = np.exp(np.random.default_rng(0).normal(3, 1, 5000))
+    space = Table.of([Column.measured("pay", "real", values, Number(places=2)), Column("town", "categorical", ["a"])])
+    vae, _ = build(space, "model=table_vae", "likelihood=table", "network.hidden=[8]", "latents.dim=2")
+    with torch.no_grad():
+        for weight in vae.likelihood.network.parameters():
+            weight.zero_()
+        vae.likelihood.log_scale.fill_(math.log(1 - 0.02))  # p(x | z) is the standard normal for every z
+    observed = torch.tensor([[False, True]]).expand(20, -1)
+    rows = Holed(torch.tensor([[0.0, 1.0]]).expand(20, -1), observed, torch.zeros_like(observed))
+    torch.manual_seed(0)
+    if method == "miwae":
+        found = importance_weighted(vae, rows, torch.zeros(2), num_samples=2000, draws=2)
+    else:
+        found = gibbs(vae, vae, rows, torch.zeros(2), steps=400, draws=5)
+    written = np.array(space.write(found.plain)[0], dtype=float)
+    assert written.mean() == pytest.approx(values.mean(), rel=0.05) and values.mean() > 1.5 * np.median(values)
+    assert found.mean[:, 0].abs().max() < 0.15 and (found.plain[:, 1] == 1).all()
 
 
 def test_digits_are_filled_and_scored(digits):

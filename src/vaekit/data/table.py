@@ -304,13 +304,16 @@ def _warn(cells: Cells, space: Space) -> None:
         )
 
 
-def write(path: Path, x: Tensor, space: Space, given: Cells | None = None, label: Tensor | None = None) -> None:
+def write(path: Path, x: Tensor, space: Space, label: Tensor | None = None) -> None:
     """Write rows x `[n, *space.shape]` as CSV, with the names, order, decimals and categories of the original.
 
     label: `[n]`, of the column that is the label, whose cells are empty without it.
-    given: cells that are kept as they are, where they are not missing.
     """
-    columns = space.decode(x, label)
+    write_cells(path, space.decode(x, label), space)
+
+
+def write_cells(path: Path, columns: list[list[str]], space: Space, given: Cells | None = None) -> None:
+    """Write the cells of columns in the order of the space. given: cells that stay, where they are not missing."""
     if given is not None:
         for name, cells in zip(space.names, columns, strict=True):
             cells[:] = [new if old is None else old for new, old in zip(cells, given.get(name, cells), strict=True)]

@@ -51,6 +51,7 @@ class Cells(Distribution):
 
     normal: of the numeric columns. counts: of n, where x is log(1 + n). binary: of 0 and 1. blocks: logits of each
     one-hot block, whose numbers together have one probability: log_prob of those that are 0 is 0.
+    missing: that a cell is missing, 1, or not. order: the places of all these numbers in the row.
     unseen: the probability of a cell that is none of the categories, or a count beyond the largest, for each count,
     binary column and block. A block holds nothing but 0 then, a binary number is .5. Draws are of the others.
     """
@@ -58,18 +59,28 @@ class Cells(Distribution):
     arg_constraints = {}
     support = constraints.real
 
-    def __init__(self, normal: Normal, counts: Counts, binary: Bernoulli, blocks: Sequence[Tensor], unseen: Tensor):
-        self.normal, self.counts, self.binary = normal, counts, binary
+    def __init__(
+        self,
+        normal: Normal,
+        counts: Counts,
+        binary: Bernoulli,
+        blocks: Sequence[Tensor],
+        missing: Bernoulli,
+        order: Tensor,
+        unseen: Tensor,
+    ):
+        self.normal, self.counts, self.binary, self.missing = normal, counts, binary, missing
         self.blocks = [block.log_softmax(-1) for block in blocks]
-        parts = (normal, counts, binary)
-        self.sizes = [part.batch_shape[-1] for part in parts] + [block.shape[-1] for block in blocks]
+        widths = [block.shape[-1] for block in blocks]
+        self.sizes = [*(part.batch_shape[-1] for part in (normal, counts, binary)), *widths, missing.batch_shape[-1]]
+        self.order, self.back = order, order.argsort()
         self.log_unseen, self.log_seen = (
             each.split([*self.sizes[1:3], len(blocks)]) for each in (unseen.log(), (-unseen).log1p())
         )
         super().__init__(torch.Size([*normal.batch_shape[:-1], sum(self.sizes)]), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        x, n, binary, *hots = value.split(self.sizes, -1)
+        x, n, binary, *hots, missing = value[..., self.order].split(self.sizes, -1)
         n = (n.sign() * n.abs().expm1()).round()
         beyond = (n - n.clamp(min=0).minimum(self.counts.largest)).abs()  # each half as likely as on its other side
         far = -(2 * beyond * (beyond + 1)).clamp(min=1).log()  # 1/2, 1/6, 1/12, ... sum to 1
@@ -82,23 +93,29 @@ class Cells(Distribution):
             log_p = hot * (block + seen)
             first = torch.where((hot == 0).all(-1), unseen, log_p[..., 0])
             numbers.append(torch.cat([first.unsqueeze(-1), log_p[..., 1:]], -1))
-        return torch.cat(numbers, -1)
+        return self._row(*numbers, self.missing.log_prob(missing))
+
+    def _row(self, *numbers: Tensor) -> Tensor:
+        """Normal, counts, binary ones, blocks and missing ones in the places of the row."""
+        return torch.cat(numbers, -1)[..., self.back]
 
     def sample(self, sample_shape=torch.Size()) -> Tensor:
         with torch.no_grad():
             chosen = (Categorical(logits=block, validate_args=False).sample(sample_shape) for block in self.blocks)
             hot = [one_hot(each, block.shape[-1]) for each, block in zip(chosen, self.blocks, strict=True)]
-            numbers = [self.normal.sample(sample_shape), self.counts.sample(sample_shape).log1p()]
-            return torch.cat([*numbers, self.binary.sample(sample_shape), *(each.to(numbers[0]) for each in hot)], -1)
+            x, counts, binary, missing = (
+                each.sample(sample_shape) for each in (self.normal, self.counts, self.binary, self.missing)
+            )
+            return self._row(x, counts.log1p(), binary, *(each.to(x) for each in hot), missing)
 
     @property
     def mean(self) -> Tensor:
         """Of binary and one-hot numbers their probabilities; of a count log(1 + the mean of n)."""
         blocks = [block.exp() for block in self.blocks]
-        return torch.cat([self.normal.mean, self.counts.mean.log1p(), self.binary.mean, *blocks], -1)
+        return self._row(self.normal.mean, self.counts.mean.log1p(), self.binary.mean, *blocks, self.missing.mean)
 
     @property
     def mode(self) -> Tensor:
         likeliest = [one_hot(block.argmax(-1), block.shape[-1]).to(block) for block in self.blocks]
-        binary = (self.binary.probs > 0.5).to(self.binary.probs)
-        return torch.cat([self.normal.mean, self.counts.mode.log1p(), binary, *likeliest], -1)
+        binary, missing = ((each.probs > 0.5).to(each.probs) for each in (self.binary, self.missing))
+        return self._row(self.normal.mean, self.counts.mode.log1p(), binary, *likeliest, missing)

@@ -47,7 +47,8 @@ class Table(Medium):
     def write_imputed(
         self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
     ) -> None:
-        """imputed.csv and draw_1.csv, ...; cells of the source stay as they are."""
+        """imputed.csv and draw_1.csv, ...; cells of the source stay as they are. mean: `Table.plain`."""
         given = None if source is None else table.read(source)
-        for name, each in {"imputed": mean, **{f"draw_{i}": each for i, each in enumerate(draws, 1)}}.items():
-            table.write(folder / f"{name}.csv", each, self.space, given)
+        plain = {f"draw_{i}": self.space.plain(each) for i, each in enumerate(draws, 1)}
+        for name, each in {"imputed": mean, **plain}.items():
+            table.write_cells(folder / f"{name}.csv", self.space.write(each), self.space, given)

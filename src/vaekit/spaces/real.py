@@ -41,6 +41,19 @@ class Real:
         """What is said of each place, `[..., *places]`, of each of its values, `[..., *shape]`."""
         return each
 
+    def cells(self, each: Tensor) -> Tensor:
+        """What is said of each value, `[..., *shape]`, of what counts as one; of a cell of a table by its first."""
+        return each
+
+    def together(self, mask: Tensor) -> Tensor:
+        """A mask of values `[..., *shape]`, extended to those that are never missing, but say that others are."""
+        return mask
+
+    @property
+    def indicators(self) -> Tensor:
+        """Which values say that others are missing, `[*shape]`."""
+        return torch.zeros(self.shape, dtype=torch.bool)
+
     def path(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """The points at times `t` `[T]` of the straight line from `a` to `b` (`[..., *shape]`): `[T, ..., *shape]`."""
         return torch.lerp(a.unsqueeze(0), b.unsqueeze(0), t.reshape(-1, *[1] * a.dim()).to(a))

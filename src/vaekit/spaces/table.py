@@ -20,7 +20,8 @@ from vaekit.spaces.real import Real
 class Table(Real):
     """Rows of a table, shape (numbers,): numeric columns, counts, binary ones, then a one-hot block for each other.
 
-    columns: in the file's order (`Column` says what its numbers are). A missing cell is 0 everywhere.
+    columns: in the file's order (`Column` says what its numbers are). A missing cell is 0, but for the last number of
+        a column that may be missing, which is 1 there and always observed.
     label: one more column of the file, in front of number `place` of the others; its categories are the classes.
     """
 
@@ -67,10 +68,22 @@ class Table(Real):
 
     @cached_property
     def sizes(self) -> list[int]:
-        """How many numeric, count and binary values there are, and the width of each block behind them."""
+        """How many numeric, count and binary values there are, the width of each block behind them, and how many
+        numbers say what is missing.
+        """
         groups = [column.group for column in self.ordered]
         alone = [groups.count(group) for group in GROUPS[:-1]]
-        return [*alone, *(column.width for column in self.ordered[sum(alone) :])]
+        blocks = [column.width - column.nullable for column in self.ordered[sum(alone) :]]
+        return [*alone, *blocks, int(self.indicators.sum())]
+
+    @cached_property
+    def order(self) -> Tensor:
+        """The places of the numbers in the order of `sizes`."""
+        return self.indicators.int().argsort(stable=True)
+
+    @cached_property
+    def indicators(self) -> Tensor:
+        return torch.tensor([i == c.width - 1 and c.nullable for c in self.ordered for i in range(c.width)])
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -78,32 +91,63 @@ class Table(Real):
         return (len(self.columns),)
 
     def spread(self, each: Tensor) -> Tensor:
-        return each.repeat_interleave(torch.tensor([column.width for column in self.ordered]), -1)
+        return each.repeat_interleave(torch.tensor([column.width for column in self.ordered], device=each.device), -1)
+
+    def cells(self, each: Tensor) -> Tensor:
+        return each[..., [end - column.width for end, column in zip(self._ends, self.ordered, strict=True)]]
+
+    def together(self, mask: Tensor) -> Tensor:
+        return self.spread(self.cells(mask))
+
+    @property
+    def _ends(self) -> list[int]:
+        return list(accumulate(column.width for column in self.ordered))
 
     def encode(self, cells: Sequence[Sequence[str | None]]) -> tuple[np.ndarray, np.ndarray]:
         """x and mask `[n, *shape]` of n cells a column, in the file's order. Raises `Refusal` as `Column.encode`."""
         parts = {column.name: column.encode(each) for column, each in zip(self.columns, cells, strict=True)}
         x, mask = zip(*(parts[column.name] for column in self.ordered), strict=True)
-        widths = [column.width for column in self.ordered]
-        return np.concatenate(x, 1), np.stack(mask, 1).repeat(widths, 1)
+        return np.concatenate(x, 1), np.concatenate(mask, 1)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """What x `[..., *shape]` stands for in the units of the file, where a mean is one of cells: `Column.values`."""
+        parts = x.cpu().split([column.width for column in self.ordered], -1)
+        flat = [c.values(part.reshape(-1, c.width).numpy()) for c, part in zip(self.ordered, parts, strict=True)]
+        return torch.from_numpy(np.concatenate(flat, 1)).reshape(x.shape)
 
     def decode(self, x: Tensor, label: Tensor | None = None) -> list[list[str]]:
-        """The cells of x `[n, *shape]` or of means of such, and of labels `[n]`, a list for each of `names`.
+        """The cells of x `[n, *space.shape]` or of means of such, and of labels `[n]`, a list for each of `names`.
 
-        Labels that are not known, or -1, leave their cells empty.
+        Labels that are not known, or -1, leave their cells empty, as does what x says is missing.
         """
-        ends = list(accumulate(column.width for column in self.ordered))
-        values = {c.name: x[:, end - c.width : end].cpu().numpy() for c, end in zip(self.ordered, ends, strict=True)}
-        cells = [column.decode(values[column.name]) for column in self.columns]
+        cells = self.write(self.plain(x), label)
+        for end, column in zip(self._ends, self.ordered, strict=True):
+            if column.nullable:
+                each = cells[self.names.index(column.name)]
+                each[:] = ["" if gone else cell for cell, gone in zip(each, x[:, end - 1] >= 0.5, strict=True)]
+        return cells
+
+    def write(self, plain: Tensor, label: Tensor | None = None) -> list[list[str]]:
+        """As `decode`, of what is `plain`, and with no cell missing but labels."""
+        parts = plain.numpy()
+        values = {c.name: parts[:, end - c.width : end] for c, end in zip(self.ordered, self._ends, strict=True)}
+        cells = [column.write(values[column.name]) for column in self.columns]
         if self.label is not None:
-            known = [-1] * len(x) if label is None else label.tolist()
+            known = [-1] * len(plain) if label is None else label.tolist()
             cells.insert(self.place, ["" if i < 0 else self.label.categories[i] for i in known])
         return cells
 
+    def emptied(self, x: Tensor) -> Tensor:
+        """x `[..., *shape]`, with 0 in what it says is missing."""
+        ends = [end - 1 for end in self._ends]
+        there = torch.tensor([not column.nullable for column in self.ordered], device=x.device) | (x[..., ends] < 0.5)
+        return x * (self.spread(there) | self.indicators.to(x.device))
+
     def check(self, x: Tensor) -> None:
         super().check(x)
-        _, counts, binary, *blocks = x.split(self.sizes, -1)
+        _, counts, binary, *blocks, missing = x[..., self.order].split(self.sizes, -1)
         one_hot = all(((block == 0) | (block == 1)).all() and (block.sum(-1) <= 1).all() for block in blocks)
+        binary = torch.cat([binary, missing], -1)
         n = counts.expm1()
         if not one_hot or not ((binary == 0) | (binary == 1)).all() or not torch.allclose(n, n.round(), rtol=1e-4):
             raise Refusal("Got means of categories or counts, expected rows of the table; draw some by task.draw=true.")

@@ -50,8 +50,10 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
         raise Refusal(f"task.given names the column {unknown.pop()!r}, expected one of {', '.join(known)}.")
     for column in space.columns:
         column.check([named.get(column.name)])
-    numbers, there = space.encode([[named.get(name)] for name in known])
-    x, mask = torch.from_numpy(numbers[0]).to(vae.device), torch.from_numpy(there[0]).to(vae.device)
+    numbers, _ = space.encode([[named.get(name)] for name in known])
+    x = torch.from_numpy(numbers[0]).to(vae.device)
+    mask = space.spread(torch.tensor([column.name in named for column in space.ordered], device=vae.device))
+    numeric = space.order[: space.sizes[0]]
     kept, labels, found, tried = list[Tensor](), list[Tensor](), 0, 0
     draw_z = prior(context, label)
     while found < n:
@@ -59,7 +61,7 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
         px = vae.likelihood(state)
         assert isinstance(px, Independent) and isinstance(px.base_dist, Cells)
         log_p = px.base_dist.log_prob(x)
-        log_p[:, : space.sizes[0]] -= px.base_dist.normal.log_prob(px.base_dist.normal.loc)
+        log_p[:, numeric] -= px.base_dist.normal.log_prob(px.base_dist.normal.loc)
         fits = torch.rand(len(log_p), device=vae.device).log() < (log_p * mask).sum(-1)
         kept.append(torch.where(mask, x, px.sample()[fits]).cpu())
         labels += [] if drawn is None else [drawn[fits.cpu()]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from torch.distributions import Distribution, Independent
 from vaekit.data.module import DataModule
 from vaekit.distributions.one_by_one import OneByOne
 from vaekit.latents.tower import Step, descend
+from vaekit.spaces import Table
 from vaekit.track import track
 from vaekit.vae import CHUNK_VALUES, VAE
 
@@ -61,15 +62,28 @@ class Holed:
 @dataclass(frozen=True)
 class Imputation:
     """mean: E[x | observed], `[N, *space.shape]`. draws: M multiple imputations, `[M, N, *space.shape]`. Both hold what
-    is observed as it is. nll: -log p(hidden | observed) of each row's true values, `[N]`, in nats.
+    is observed as it is. nll: -log p(hidden | observed) of each row's true values, `[N]`, in nats. plain: of a table
+    the mean in the units of the file (`Table.plain`), which is that of no number of the model.
     """
 
     mean: Tensor
     draws: Tensor
     nll: Tensor
+    plain: Tensor | None = None
 
     def cpu(self) -> Imputation:
-        return Imputation(self.mean.cpu(), self.draws.cpu(), self.nll.cpu())
+        return Imputation(self.mean.cpu(), self.draws.cpu(), self.nll.cpu(), self.plain)
+
+    @classmethod
+    def join(cls, parts: Sequence[Imputation]) -> Imputation:
+        """The rows of all parts, one after the other."""
+        plain = [part.plain for part in parts if part.plain is not None]
+        return cls(
+            torch.cat([part.mean for part in parts]),
+            torch.cat([part.draws for part in parts], 1),
+            torch.cat([part.nll for part in parts]),
+            torch.cat(plain) if plain else None,
+        )
 
 
 @torch.no_grad()
@@ -83,6 +97,8 @@ def importance_weighted(vae: VAE, rows: Holed, fill: Tensor, num_samples: int, d
     x, features = rows.x, vae.encoder(rows.filled(fill))
     total = joint = x.new_full((len(rows),), -math.inf)  # log sum of the weights, of observed and of all values
     mean, drawn = torch.zeros_like(x), x.expand(draws, *x.shape).clone()
+    table = vae.space if isinstance(vae.space, Table) else None
+    plain = None if table is None else torch.zeros_like(x, dtype=torch.float64, device="cpu")
     chunk = max(1, CHUNK_VALUES // (len(rows) * vae.likelihood.bias.numel()))
     for number in range(draws):
         own = max(1, num_samples // draws + (number < num_samples % draws))
@@ -95,13 +111,27 @@ def importance_weighted(vae: VAE, rows: Holed, fill: Tensor, num_samples: int, d
             chunk_total, share = log_w.logsumexp(0), log_w.softmax(0)
             total = total.logaddexp(chunk_total)
             new = (chunk_total - total).exp()  # the share of this chunk in all weights so far
-            one = expected[0]  # about it, what all draws agree on is not rounded
-            mean += _like(new, mean) * (one + torch.einsum("kb,kb...->b...", share, expected - one) - mean)
+            mean += _like(new, mean) * (_average(share, expected) - mean)
+            if table is not None and plain is not None:
+                of_chunk = _average(share.cpu().double(), table.plain(completed))
+                plain += _like(new.cpu(), plain) * (of_chunk - plain)
             key, chosen = (log_w - torch.empty_like(log_w).exponential_().log()).max(0)  # as often as weights say
             picked = completed[chosen, torch.arange(len(rows), device=x.device)]
             drawn[number] = torch.where(_like(key > best, x), picked, drawn[number])
             best = best.maximum(key)
-    return Imputation(rows.filled(mean), rows.filled(drawn), total - joint)
+    return Imputation(rows.filled(mean), rows.filled(drawn), total - joint, _plain(table, rows, plain))
+
+
+def _average(share: Tensor, values: Tensor) -> Tensor:
+    """The mean `[B, ...]` of values `[K, B, ...]` by shares `[K, B]`. What all values agree on is not rounded."""
+    return values[0] + torch.einsum("kb,kb...->b...", share, values - values[0])
+
+
+def _plain(table: Table | None, rows: Holed, mean: Tensor | None) -> Tensor | None:
+    """The mean of a table in the units of the file, with what is observed as it is."""
+    if table is None or mean is None:
+        return None
+    return torch.where(rows.observed.cpu(), table.plain(rows.x), mean)
 
 
 @torch.no_grad()
@@ -114,6 +144,8 @@ def gibbs(vae: VAE, reader: VAE, rows: Holed, fill: Tensor, steps: int, draws: i
     """
     chains = rows.repeat(draws)
     total, log_p = torch.zeros_like(chains.x), chains.x.new_full((len(chains),), -math.inf)
+    table = vae.space if isinstance(vae.space, Table) else None
+    plain = None if table is None else torch.zeros_like(total, dtype=torch.float64, device="cpu")
     state = reader.infer(reader.encoder(chains.filled(fill)), condition=chains.condition).state[0]
     kept = range(steps // 2, steps)
     for step in range(steps):
@@ -121,11 +153,15 @@ def gibbs(vae: VAE, reader: VAE, rows: Holed, fill: Tensor, steps: int, draws: i
         x = chains.filled(px.sample())
         if step in kept:
             total += px.mean
+            if table is not None and plain is not None:
+                plain += table.plain(px.sample())
             log_p = log_p.logaddexp(log_probs(px, chains)[1])
         state = vae.infer(vae.encoder(x), condition=chains.condition).state[0]
     mean = (total / len(kept)).unflatten(0, (draws, -1)).mean(0)
+    if plain is not None:
+        plain = (plain / len(kept)).unflatten(0, (draws, -1)).mean(0)
     log_p = log_p.unflatten(0, (draws, -1)).logsumexp(0) - math.log(draws * len(kept))
-    return Imputation(rows.filled(mean), x.unflatten(0, (draws, -1)), -log_p)
+    return Imputation(rows.filled(mean), x.unflatten(0, (draws, -1)), -log_p, _plain(table, rows, plain))
 
 
 def complete(px: Distribution, rows: Holed) -> tuple[Tensor, Tensor, Tensor, Tensor]:

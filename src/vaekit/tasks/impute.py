@@ -56,8 +56,9 @@ def impute(
     In holes the encoder reads the training mean, or 0 where the training rows have missing values themselves, as there.
 
     Writes imputed.npy (the rows, filled with means), imputed.npz (mean, draws, observed) and imputed.png; of a table
-    imputed.csv and draw_1.csv, ... in place of the picture, where cells of the input stay as they are. Where values
-    were hidden, also metrics.json: their RMSE and their nll in nats a value, beside those of scikit-learn's imputers.
+    imputed.csv (means of the file's own units) and draw_1.csv, ... in place of the picture, where cells of the input
+    stay as they are. Where values were hidden, also metrics.json: their RMSE and their nll in nats a value, or a cell
+    of a table, in the model's numbers, beside those of scikit-learn's imputers.
     Raises `Refusal` for settings and files that do not fit, where nothing is missing, and for likelihoods that score
     several values together.
     """
@@ -81,18 +82,19 @@ def impute(
 
     def draw(count: int) -> Tensor:
         if hole == "none":
-            return known[torch.randint(len(known), (count,))]
+            return space.together(known[torch.randint(len(known), (count,))])
         return draw_observed(hole, fraction, space, count)
 
     def hide(x: Tensor, known: Tensor) -> Holed:
         observed = known if hole == "none" else known & draw(len(x))
-        return Holed(x, observed, known & ~observed)
+        return Holed(x, observed, known & ~observed & ~space.indicators)
 
     rows = replace(hide(x, known), condition=condition)
     if rows.observed.all():
         raise Refusal("No value is missing; hide some by task.hole=random, half or box.")
     masked = isinstance(space, Pairs) or context.data.in_order("train").mask is not None
-    fill = torch.zeros(space.shape, device=vae.device) if masked else context.data.mean().to(vae.device)
+    fill = torch.zeros(space.shape) if masked else context.data.mean()
+    fill = torch.where(space.indicators, 1.0, fill).to(vae.device)
     reader = learn_holes(vae, context.data, draw, fill, updates) if updates else vae
 
     at_once = max(1, context.batch_size // draws) if method == "gibbs" else context.batch_size
@@ -103,16 +105,15 @@ def impute(
             parts.append(gibbs(vae, reader, part, fill, steps, draws).cpu())
         else:
             parts.append(importance_weighted(reader, part, fill, num_samples, draws).cpu())
-    imputed = Imputation(
-        torch.cat([part.mean for part in parts]),
-        torch.cat([part.draws for part in parts], 1),
-        torch.cat([part.nll for part in parts]),
-    )
+    imputed = Imputation.join(parts)
     _save(context, rows, imputed, input)
     if rows.hidden.any():
         train = Holed.whole(*_rows(context, "train", 10 * imputers.TRAINING_ROWS))
         figures = imputers.classical(train, hide(*_rows(context, "val", len(rows))), rows, space)
-        figures[method] = imputers.rmse(imputed.mean, rows), float(imputed.nll.sum() / rows.hidden.sum())
+        figures[method] = (
+            imputers.rmse(space, imputed.mean, rows),
+            float(imputed.nll.sum() / space.cells(rows.hidden).sum()),
+        )
         _report(context, figures, rows)
     return imputed
 
@@ -187,14 +188,15 @@ def _save(context: Context, rows: Holed, imputed: Imputation, source: str | Path
     np.savez(context.out / "imputed.npz", **plain)
     truth = rows.x if rows.hidden.any() else None
     holed = rows.filled(torch.tensor(math.nan))
-    context.medium.write_imputed(context.out, holed, imputed.mean, imputed.draws, truth, source)
+    mean = imputed.mean if imputed.plain is None else imputed.plain
+    context.medium.write_imputed(context.out, holed, mean, imputed.draws, truth, source)
 
 
 def _report(context: Context, figures: dict[str, tuple[float, float]], rows: Holed) -> None:
     kinds = ("rmse", "nll")
     named = {f"{kind}/{name}": pair[i] for name, pair in figures.items() for i, kind in enumerate(kinds)}
     runs.write_metrics(context.out, named)
-    title = f"{int(rows.hidden.sum()):,} hidden values of {len(rows)} rows"
+    title = f"{int(context.vae.space.cells(rows.hidden).sum()):,} hidden values of {len(rows)} rows"
     if context.vae.space.size > imputers.SMALL:
         fitted = min(imputers.TRAINING_ROWS, context.data.num_train)
         title += f"; the others fitted on {fitted:,} training rows, iterative imputation with "

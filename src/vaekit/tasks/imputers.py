@@ -13,8 +13,9 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401  Iterati
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from torch import Tensor
 from torch.distributions import Normal
+from torch.nn.functional import pad
 
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Image, Real, Table
 from vaekit.tasks.imputation import Holed
 
 SMALL = 64  # columns up to which iterative imputation is affordable as it comes
@@ -27,8 +28,9 @@ def classical(train: Holed, validation: Holed, rows: Holed, space: Real) -> dict
     """RMSE and nll in nats of each hidden value of `rows`: of the mean, of k nearest neighbours, and of iterative
     imputation. They are fitted on all three sets of rows together, each with its holes.
 
-    Where the values are binary, the filled value is their probability, kept from 0.01 to 0.99; elsewhere it is the mean
-    of a normal distribution, whose scale is the column's error on the hidden values of `validation`.
+    Where the values are binary, the filled value is their probability, kept from 0.01 to 0.99, and so are those of a
+    category, which sum to one; elsewhere it is the mean of a normal distribution, whose scale is the column's error on
+    the hidden values of `validation`. Gray levels and counts have its mass between the values half-way to their next.
     """
     columns = space.size
     train = train[: TRAINING_ROWS if columns > SMALL else 10 * TRAINING_ROWS]
@@ -60,25 +62,58 @@ def classical(train: Holed, validation: Holed, rows: Holed, space: Real) -> dict
         overall = (squared.sum() / validation.hidden.sum()).sqrt()
         scale = scale.clamp(min=0.1 * float(overall))  # a column with few hidden values, or a nearly constant one
         figures[name] = (
-            rmse(mean, rows),
-            float((_nll(space, mean, scale, rows.x) * rows.hidden).sum() / rows.hidden.sum()),
+            rmse(space, mean, rows),
+            float((_nll(space, mean, scale, rows.x) * rows.hidden).sum() / space.cells(rows.hidden).sum()),
         )
     return figures
 
 
-def rmse(mean: Tensor, rows: Holed) -> float:
-    """Root of the mean squared error of the hidden values."""
-    return float((((mean - rows.x).square() * rows.hidden).sum() / rows.hidden.sum()).sqrt())
+def rmse(space: Real, mean: Tensor, rows: Holed) -> float:
+    """Root of the mean squared error of the hidden values; of a table of its cells, whose numbers are summed."""
+    return float((((mean - rows.x).square() * rows.hidden).sum() / space.cells(rows.hidden).sum()).sqrt())
 
 
 def _nll(space: Real, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+    """-log p(x) of each value; of a category of a table that of its number, and 0 of the others."""
+    if isinstance(space, Table):
+        return _nll_of_cells(space, mean, scale, x)
     if space.values == "binary":
-        p = mean.clamp(0.01, 0.99)
-        return -(x * p.log() + (1 - x) * (1 - p).log())
+        return _nll_of_probabilities(mean, x)
     normal = Normal(mean.double(), scale.double())
     if not (isinstance(space, Image) and space.values == "discrete"):
         return -normal.log_prob(x.double())
-    half = 0.5 / ((space.levels or 2) - 1)  # the mass of a grey level's bin; the edge bins reach to infinity
-    above = torch.where(x > 1 - half, 1.0, normal.cdf((x + half).double()))
-    below = torch.where(x < half, 0.0, normal.cdf((x - half).double()))
-    return -(above - below).clamp(min=1e-12).log()
+    half = 0.5 / ((space.levels or 2) - 1)  # the mass of a gray level's bin; the edge bins reach to infinity
+    return _nll_between(
+        normal, torch.where(x < half, -math.inf, x - half), torch.where(x > 1 - half, math.inf, x + half)
+    )
+
+
+def _nll_of_cells(space: Table, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+    """As `_nll`: each column by the kind of mass that `vaekit.likelihoods.table` gives it."""
+    widths, parts = [column.width for column in space.ordered], []
+    for column, *tensors in zip(space.ordered, *(each.split(widths, -1) for each in (mean, scale, x)), strict=True):
+        m, s, value = (each[..., : column.width - column.nullable].double() for each in tensors)
+        if column.group == "numeric":
+            nll = -Normal(m, s).log_prob(value)
+        elif column.group == "count":
+            n = value.expm1().round()
+            below = torch.where(n < 1, -math.inf, (n - 0.5).log1p())
+            nll = _nll_between(Normal(m, s), below, torch.where(n < column.largest, (n + 0.5).log1p(), math.inf))
+        elif column.group == "binary":
+            nll = _nll_of_probabilities(m, value)
+        else:
+            p = m.clamp(min=1e-9)
+            p = 0.98 * p / p.sum(-1, keepdim=True) + 0.02 / p.shape[-1]
+            nll = -value * p.log()
+        parts.append(pad(nll, (0, column.nullable)))  # nobody scores what says that a cell is missing
+    return torch.cat(parts, -1)
+
+
+def _nll_of_probabilities(mean: Tensor, x: Tensor) -> Tensor:
+    p = mean.clamp(0.01, 0.99)
+    return -(x * p.log() + (1 - x) * (1 - p).log())
+
+
+def _nll_between(normal: Normal, below: Tensor, above: Tensor) -> Tensor:
+    """-log of the probability between two values."""
+    return -(normal.cdf(above.double()) - normal.cdf(below.double())).clamp(min=1e-12).log()

@@ -20,6 +20,7 @@ from vaekit.latents.tower import Step, descend
 from vaekit.metrics.quality import nearest
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
+from vaekit.spaces import Table as TableSpace
 from vaekit.tasks.checks import flag, one_of, within
 from vaekit.tasks.classifier import Examples, accuracy, class_of, fit, of_training_rows, real_rows
 from vaekit.tasks.context import Context
@@ -187,6 +188,8 @@ def write_rows(context: Context, path: Path, n: int, draw_z: Draw, draw: bool) -
 
 def to_raw(x: Tensor, space: Real, raw: Real) -> Tensor:
     """x in the data space, as a file of raw rows holds it: floats, bool for 2 grey levels, else uint8 up to 255."""
+    if isinstance(raw, TableSpace):
+        return raw.emptied(x.float())
     if not isinstance(raw, Image) or raw.levels is None:
         return x.float()
     dequantized = isinstance(space, Image) and space.dequantized

@@ -1,0 +1,97 @@
+"""What tasks write for a table with missing cells, and what they make of cells that training did not see."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from vaekit.data.table import read
+from vaekit.tasks.context import open_run
+from vaekit.tasks.detect import detect
+from vaekit.tasks.impute import impute
+from vaekit.tasks.score import score
+from vaekit.tasks.synthesize import synthesize
+
+from .conftest import train
+
+N = 800
+TOWNS = ("Bonn", "Kiel", "Ulm")
+
+
+def save(path, **columns):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([list(columns), *zip(*columns.values(), strict=True)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """people.csv: nobody in Ulm has an income, elsewhere a tenth has none; it is a multiple of 50."""
+    rng = np.random.default_rng(0)
+    town = rng.integers(3, size=N)
+    income = 50 * np.exp(rng.normal(3, 1, N)).astype(int)
+    gone = (town == 2) | (rng.random(N) < 0.1)
+    folder = tmp_path_factory.mktemp("people")
+    save(
+        folder / "people.csv",
+        town=[TOWNS[i] for i in town],
+        income=["" if none else f"{each}.0" for each, none in zip(income, gone, strict=True)],
+        hour=[str(each) for each in rng.integers(0, 24, N)],
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory):
+    small = ("model=table_vae", "network.hidden=[32]", "latents.dim=4", "data=table", "data.batch_size=32")
+    small += ("optimizer.lr=1e-2", "trainer.max_epochs=40", "evaluation.num_samples=2")
+    return train(tmp_path_factory.mktemp("run") / "run", f"data.path={folder}/people.csv", small=small)
+
+
+@pytest.fixture
+def context(run, tmp_path):
+    torch.manual_seed(0)
+    return open_run(run, tmp_path, device="cpu")
+
+
+def test_missing_cells_are_written_where_the_file_lacks_them(context, folder):
+    synthesize(context, n=2000)
+    made, real = read(context.out / "synthetic.csv"), read(folder / "people.csv")
+    shares = {
+        town: np.mean([cell is None for cell, each in zip(made["income"], made["town"], strict=True) if each == town])
+        for town in TOWNS
+    }
+    assert shares["Ulm"] > max(shares["Bonn"], shares["Kiel"]) + 0.3  # 1 and 0.1 in the file
+    known = [cell for cell in made["income"] if cell is not None]
+    assert all(cell.endswith(".0") and float(cell) % 50 == 0 for cell in known)
+    assert max(map(float, known)) <= max(float(cell) for cell in real["income"] if cell is not None)
+    assert {*made["hour"]} <= {str(hour) for hour in range(24)}
+    assert None not in made["town"] + made["hour"]
+
+
+def test_imputed_cells_are_never_empty(context, folder):
+    impute(context, input=folder / "people.csv", updates=20, num_samples=20)
+    filled, real = read(context.out / "imputed.csv"), read(folder / "people.csv")
+    assert None not in filled["income"] and filled["town"] == real["town"]
+    assert all(new == old for new, old in zip(filled["income"], real["income"], strict=True) if old is not None)
+    assert None not in read(context.out / "draw_1.csv")["income"]
+
+
+def test_hidden_cells_are_scored_beside_other_ways(context):
+    found = impute(context, hole="random", updates=20, num_samples=20)
+    assert torch.isfinite(found.nll).all()
+    assert (context.out / "metrics.json").is_file()
+
+
+def test_rows_with_unseen_cells_are_scored_and_unusual(context, tmp_path, caplog):
+    rows = {"town": ["Bonn"] * 4, "income": ["900.0"] * 4, "hour": ["12"] * 4}
+    rows = {**rows, "town": ["Bonn", "Rome", "Bonn", "Bonn"], "income": ["900.0", "900.0", "90000.0", "900.0"]}
+    rows["hour"][3] = "40"
+    more = save(tmp_path / "more.csv", **rows)
+    log_px = score(context, input=more, num_samples=500)
+    assert (log_px[1:] < log_px[0] - 3).all()
+    (warning,) = [record.getMessage() for record in caplog.records if "training did not see" in record.getMessage()]
+    assert "3 rows" in warning and "town: 1, income: 1, hour: 1" in warning
+    found = detect(context, input=more)
+    assert (found["p/nll"][1:] < found["p/nll"][0]).all() and (found["p/nll"][1:] <= 0.1).all()
