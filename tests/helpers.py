@@ -1,11 +1,14 @@
 """Small VAEs for tests, composed as `train.py` composes them."""
 
+import csv
 from functools import cache
+from pathlib import Path
 
 import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import DictConfig
+from safetensors.torch import load_file
 from torch.nn.functional import one_hot
 
 from vaekit import commands  # noqa: F401  (registers the resolver that conf/train.yaml uses)
@@ -120,3 +123,19 @@ def assert_completes(p, every, x, known):
     torch.testing.assert_close(weight.mean(), mass.sum(), atol=0.01, rtol=0)
     expected = torch.einsum("i,i...->...", mass / mass.sum(), every)
     torch.testing.assert_close(torch.einsum("i,i...->...", weight / weight.sum(), drawn), expected, atol=0.03, rtol=0)
+
+
+def rows(folder):
+    """The rows of a run's metrics.csv, less their empty cells."""
+    with (Path(folder) / "metrics.csv").open(newline="") as file:
+        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def assert_same(a, b):
+    """Two runs have the same numbers, to the last bit."""
+    a, b = Path(a), Path(b)
+    weights = load_file(a / "model.safetensors"), load_file(b / "model.safetensors")
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert (a / "metrics.json").read_text() == (b / "metrics.json").read_text()
+    assert rows(a) == rows(b)

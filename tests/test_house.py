@@ -30,6 +30,7 @@ LEVELS = [
     ["runs", "callbacks", "csv_logger", "processes", "transfer"],
     ["training"],
     ["tasks", "sweep_summary"],
+    ["folders"],
     ["train", "apply"],
     ["sweep_jobs"],
     ["commands"],

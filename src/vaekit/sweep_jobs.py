@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from vaekit import runs
+from vaekit.folders import claim
 from vaekit.refusal import Refusal
 from vaekit.train import run
 
@@ -25,6 +26,11 @@ def run_job(config: DictConfig) -> float | None:
     anew. Raises `Refusal` where the folder holds the finished run of another configuration.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
+    with claim(folder):
+        return _run_in(folder, config)
+
+
+def _run_in(folder: Path, config: DictConfig) -> float | None:
     changed = changed_parts(folder, config)
     metrics = runs.read_metrics(folder)
     if runs.is_finished(folder):

@@ -11,7 +11,7 @@ import lightning.pytorch as L
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.fabric.strategies.launchers import subprocess_script
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from vaekit import compatibility, denormals, memory, runs, shards, transfer
 from vaekit.album import draw_run
+from vaekit.callbacks.stop import Stop
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.compose import compose
 from vaekit.processes import one_job
@@ -90,15 +91,16 @@ def run(config: DictConfig) -> float | None:
         frozen,
     )
 
-    callbacks, loggers = built(config, "callbacks"), built(config, "logger")
-    with one_job(folder, checkpoint):
+    last = folder / "checkpoints" / "last.ckpt"
+    stop = Stop(last)
+    callbacks, loggers = [*built(config, "callbacks"), stop], built(config, "logger")
+    with one_job(folder, checkpoint), stop.listening():
         with building("trainer"):
             trainer = instantiate(
                 config["trainer"],
                 callbacks=callbacks,
                 logger=loggers,
                 plugins=[WholeCheckpoints()],
-                enable_checkpointing=any(isinstance(each, Checkpoint) for each in callbacks),
                 enable_progress_bar=any(isinstance(each, ProgressBar) for each in callbacks),
                 _convert_="all",
             )
@@ -113,8 +115,7 @@ def run(config: DictConfig) -> float | None:
             trainer.fit(training, datamodule, ckpt_path=checkpoint)
             return finish(folder, trainer, training, datamodule, config["optimized_metric"])
         except SystemExit:
-            if trainer.interrupted and trainer.is_global_zero:  # by Ctrl-C, of which Lightning says nothing here
-                last = folder / "checkpoints" / "last.ckpt"
+            if trainer.is_global_zero:  # by Ctrl-C or a signal, of which Lightning says nothing here
                 on = f"to go on, repeat it with ckpt_path={last}" if last.is_file() else "no epoch was finished"
                 console.print(f"Interrupted; {on}.", soft_wrap=True)
             raise

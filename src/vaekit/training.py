@@ -106,7 +106,7 @@ class Training(L.LightningModule):
             self._compile()
 
     def on_train_start(self) -> None:
-        """A resumed run takes the optimiser's settings that it has now, of which Lightning restored the earlier ones.
+        """A resumed run has the optimiser's settings of now, not those that Lightning restored, and the next batch.
 
         The learning rate changes by a factor: where it is on its schedule is kept.
         """
@@ -119,6 +119,13 @@ class Training(L.LightningModule):
             for config in self.trainer.lr_scheduler_configs:
                 if hasattr(config.scheduler, "base_lrs"):
                     config.scheduler.base_lrs = [settings["lr"] for settings in self.settings]
+        trainer: Any = self.trainer
+        if (
+            loop := trainer.fit_loop
+        ).restarted_mid_epoch:  # Lightning has made the loader, for the number of steps, before it restored it
+            done = loop.epoch_loop.batch_progress.current.ready
+            trainer.train_dataloader.load_state_dict({"epoch": self.current_epoch, "batch": done})
+            self._reseed(done)
 
     def on_train_epoch_start(self) -> None:
         self._reseed(0)

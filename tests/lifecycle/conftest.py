@@ -53,9 +53,10 @@ def train(here, monkeypatch, capsys):
     root, hydra, calls = logging.getLogger(), HydraConfig.instance(), iter(range(1000))
     before = root.handlers[:], root.level, hydra.cfg
 
-    def call(*words, folder=None, epochs=1, tiny=TINY):
+    def call(*words, folder=None, epochs=1, tiny=TINY, stamped=True):
         run_dir = [f"hydra.run.dir={folder}"] if folder else []
-        monkeypatch.setenv("VAEKIT_STAMP", f"day/run{next(calls)}")
+        if stamped:
+            monkeypatch.setenv("VAEKIT_STAMP", f"day/run{next(calls)}")
         words = [*tiny, f"trainer.max_epochs={epochs}", *run_dir, *words]
         monkeypatch.setattr(sys, "argv", [TRAIN, *flags_first(words)])
         code = 0

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from vaekit.commands import job_folder
+from vaekit.folders import job_folder
 
 
 def test_jobs_that_work_and_jobs_that_do_not(train_apart, here):

@@ -1,6 +1,5 @@
 """A run that is killed and resumed ends as if nothing had happened."""
 
-import csv
 import itertools
 import json
 import os
@@ -12,29 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from helpers import assert_same, rows
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.refusal import Refusal
 from vaekit.runs import check_resumption, is_finished, write_config, write_metrics
 from vaekit.spaces import Real
 from vaekit.training import Training
-
-
-def rows(folder):
-    with (Path(folder) / "metrics.csv").open(newline="") as file:
-        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
-
-
-def assert_same(a, b):
-    """The same numbers, to the last bit."""
-    a, b = Path(a), Path(b)
-    weights = load_file(a / "model.safetensors"), load_file(b / "model.safetensors")
-    assert weights[0].keys() == weights[1].keys()
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-    assert (a / "metrics.json").read_text() == (b / "metrics.json").read_text()
-    assert rows(a) == rows(b)
 
 
 def test_killed_within_an_epoch_and_resumed(start, train_apart):

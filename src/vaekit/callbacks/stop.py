@@ -1,0 +1,89 @@
+"""A run that is asked to end leaves a checkpoint first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities import rank_zero_only
+
+TERMINATED = 128 + signal.SIGTERM  # what a shell reports of a process that SIGTERM has ended
+
+
+class Stop(Checkpoint):
+    """On SIGTERM, writes `checkpoint` after the current step of the optimiser and ends with code 143.
+
+    So it does on SIGUSR1 in a SLURM job, which then is queued again. Several processes stop at the same step, which
+    they settle as often as steps are logged. Lightning would wait for the end of the epoch and end with code 0.
+    """
+
+    def __init__(self, checkpoint: Path):
+        self.checkpoint, self.received, self.in_steps = checkpoint, 0, False
+        self.signals = [signal.SIGTERM, *[signal.SIGUSR1] * ("SLURM_JOB_ID" in os.environ)]
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within, the signals are received; outside of training they end the process at once."""
+        if threading.current_thread() is not threading.main_thread():  # which alone may
+            yield
+            return
+        before = [signal.signal(number, self._receive) for number in self.signals]
+        try:
+            yield
+        finally:
+            for number, handler in zip(self.signals, before, strict=True):
+                signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: Any) -> None:
+        self.received = number
+        if not self.in_steps:
+            self._end()
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        self.in_steps = True
+        if threading.current_thread() is threading.main_thread():
+            for number in self.signals:  # Lightning has put handlers of its own before these
+                signal.signal(number, self._receive)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        done = batch_idx + 1
+        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch  # then the epoch has a validation to come
+        if last or done % trainer.accumulate_grad_batches or done % trainer.val_check_batch == 0:
+            return
+        if trainer.world_size == 1 or done % trainer.log_every_n_steps == 0:
+            self._stop_if_received(trainer)
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self._stop_if_received(trainer)
+
+    def _stop_if_received(self, trainer: Any) -> None:
+        if trainer.strategy.reduce_boolean_decision(bool(self.received), all=False):
+            self.in_steps = False
+            trainer.save_checkpoint(self.checkpoint)
+            self._end()
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        self.in_steps = False
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        self.in_steps = False
+
+    def _end(self) -> None:
+        if self.received == signal.SIGUSR1:
+            requeue()
+        raise SystemExit(TERMINATED)
+
+
+@rank_zero_only
+def requeue() -> None:
+    """Let SLURM queue this job again; it goes on where it stopped, see `vaekit.folders.requeued`."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
+    subprocess.run(["scontrol", "requeue", job], check=False)

@@ -1,0 +1,171 @@
+"""Which folder a run gets, and that it belongs to this run alone. Imports no torch: tab completion should not wait."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import yaml
+from filelock import FileLock, Timeout
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from vaekit.refusal import Refusal
+from vaekit.sweep_summary import find_done, own
+
+OUTPUTS = Path("outputs")
+STAMPS = itertools.count()  # how many runs this process has named; each process of a run counts alike
+CLAIMED = ExitStack()  # the folders of the command that runs now
+
+
+def stamp() -> str:
+    """The name of a new run: microseconds, so that two runs of one second do not share a folder.
+
+    Processes that srun or torchrun has started are one run, and agree on a name. That of a SLURM job begins with its
+    number. VAEKIT_STAMP, where somebody has set it, is the name.
+    """
+    now, job, number = datetime.now(), os.environ.get("SLURM_JOB_ID"), next(STAMPS)
+    if exported := os.environ.get("VAEKIT_STAMP"):
+        return exported
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return f"slurm/{job}-{os.environ['SLURM_STEP_ID']}" + (f"-{number}" if number else "")
+    name = f"slurm/{job}-{now:%Y-%m-%d-%H-%M-%S-%f}" if job else f"{now:%Y-%m-%d/%H-%M-%S-%f}"
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        from torch.distributed import TCPStore
+
+        store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        return store.compare_set(f"vaekit_stamp_{number}", "", name).decode()  # that of the first to come
+    return name
+
+
+def first_process() -> bool:
+    """Whether this is the only process of a run, or its first, whoever started the others."""
+    return all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
+def run_folder(ckpt_path: str | None, stamp: str) -> str:
+    """Where a run writes: a new folder, or the one that holds the checkpoint it resumes from."""
+    if ckpt_path is None:
+        return f"{OUTPUTS}/{stamp}"
+    from vaekit.runs import find_checkpoint
+
+    try:
+        return str(find_checkpoint(ckpt_path).parent.parent)
+    except Refusal as refusal:
+        raise SystemExit(str(refusal)) from None  # OmegaConf wraps all other exceptions of a resolver
+
+
+def job_folder(sweep: str, number: int, overrides: Sequence[str]) -> str:
+    """A multirun job's folder: its number and overrides, in characters that can be typed as an override again.
+
+    Where the same job is done already, under whatever number, it is that folder.
+    """
+    name = re.sub(r"[^\w.+-]+", "-", "_".join(sorted(own(overrides)))).rstrip("-_")
+    if len(name) > 110:
+        name = f"{name[:101]}-{crc32(name.encode()):08x}"
+    done = find_done(Path(sweep), overrides, name)
+    return done.name if done else f"{number}_{name}".rstrip("_")
+
+
+# cached, as Hydra's own `now`: one configuration, and all jobs of a sweep, have one stamp
+OmegaConf.register_new_resolver("stamp", stamp, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+# a resumed run keeps the .hydra/ of its start: those are the overrides that compose its model
+OmegaConf.register_new_resolver("hydra_folder", lambda ckpt_path: None if ckpt_path else ".hydra", replace=True)
+
+
+def check_new(folder: Path) -> None:
+    """Raise `Refusal` if `folder` holds a run that has come to something, which a new run would overwrite."""
+    if left := [*folder.glob("checkpoints/*.ckpt"), *folder.glob("model.safetensors"), *folder.glob("metrics.json")]:
+        raise Refusal(
+            f"{folder} holds a run already ({left[0].relative_to(folder)}). Go on with it: "
+            f"ckpt_path={folder}/checkpoints/last.ckpt, or give another hydra.run.dir=FOLDER."
+        )
+
+
+def check_own(folder: Path, *names: str) -> None:
+    """Raise `Refusal` if anything in `folder` of these names, of all by default, is a link, which leads elsewhere."""
+    for path in [folder / name for name in names] or sorted(folder.iterdir()):
+        if path.is_symlink():
+            raise Refusal(
+                f"{path} is a link to {path.readlink()}; a run writes into its own folder alone. "
+                "Copy the run with what its links lead to (cp -rL), and use the copy."
+            )
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Within, no other run can write into `folder`. Raises `Refusal` where one does already.
+
+    The processes of one run count as one: the first has the lock, which the system takes off a process that dies.
+    """
+    if not first_process():
+        yield
+        return
+    check_own(folder)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Refusal(
+            f"Another process is training in {folder}. Wait until it has ended, or give another hydra.run.dir=FOLDER."
+        ) from None
+    except (OSError, NotImplementedError):  # a file system without locks: nobody can know
+        yield
+        return
+    try:
+        yield
+    finally:
+        (folder / ".lock").unlink(missing_ok=True)
+        lock.release()
+
+
+def requeued(words: Sequence[str]) -> tuple[Path, list[str]] | None:
+    """Where a SLURM job that was queued again stopped, and the words that let the same command go on there."""
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    if os.environ.get("SLURM_RESTART_COUNT", "0") == "0" or given.get("ckpt_path", "null") != "null":
+        return None
+    job = f"slurm/{os.environ.get('SLURM_JOB_ID')}-*"
+    if {"-m", "--multirun"} & {*words}:
+        sweeps = [] if "hydra.sweep.dir" in given else sorted((OUTPUTS / "multirun").glob(job))
+        return (sweeps[0], [f"hydra.sweep.dir='{sweeps[0]}'"]) if sweeps else None
+    task = sorted(word for word in words if not word.startswith(("hydra", "-")))
+    for folder in [Path(given["hydra.run.dir"])] if "hydra.run.dir" in given else sorted(OUTPUTS.glob(job)):
+        overrides, last = folder / ".hydra" / "overrides.yaml", folder / "checkpoints" / "last.ckpt"
+        if last.is_file() and overrides.is_file() and sorted(yaml.safe_load(overrides.read_text())) == task:
+            return folder, [f"ckpt_path='{last}'"]
+    return None
+
+
+class WritableFolder(Callback):
+    """Makes the folder before Hydra does, which would answer with a traceback where that cannot be, and claims it."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = self._make(config.hydra.run.dir, "hydra.run.dir")
+        ckpt_path = config["ckpt_path"]
+        try:
+            if first_process() and (ckpt_path is None or Path(run_folder(ckpt_path, "")) != folder.resolve()):
+                check_new(folder)
+            CLAIMED.enter_context(claim(folder))
+        except Refusal as refusal:  # an exception of a Hydra callback would only be a warning
+            raise SystemExit(str(refusal)) from None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        self._make(config.hydra.sweep.dir, "hydra.sweep.dir")
+
+    def _make(self, folder: str, key: str) -> Path:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(None, "Permission denied")
+        except OSError as error:
+            raise SystemExit(f"Cannot write to {folder}: {error.strerror}; give another {key}=FOLDER.") from None
+        return Path(folder)
