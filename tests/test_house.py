@@ -14,7 +14,8 @@ from vaekit.configs import CONF, options
 SRC = Path(vaekit.__file__).parent
 # lowest first; a module imports from lines above its own, or from its own folder
 LEVELS = [
-    ["refusal", "configs", "denormals", "memory", "torchvision_operators", "poincare", "quantiles", "shards", "track"],
+    ["refusal", "configs", "denormals", "memory", "torchvision_operators"],
+    ["poincare", "quantiles", "shards", "similarity", "track"],
     ["written"],
     ["columns", "settings"],
     ["spaces", "batch"],

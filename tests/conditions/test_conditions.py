@@ -3,6 +3,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -13,8 +14,10 @@ from vaekit.compose import compose
 from vaekit.conditions.attributes import Attributes
 from vaekit.conditions.image import Image
 from vaekit.conditions.label import Label
+from vaekit.data.batches import Batches
 from vaekit.data.digits import Digits
 from vaekit.data.module import DataModule
+from vaekit.data.source import Rows
 from vaekit.refusal import Refusal
 
 MLP = ("network=mlp", *SMALL)
@@ -86,12 +89,14 @@ def test_evaluation_is_of_x_given_its_label():
 
 
 def test_without_a_condition_samples_are_as_frequent_as_in_training():
-    condition = Label(3)
-    rows = SimpleNamespace(label=torch.tensor([0] * 60 + [1] * 30 + [2] * 10), indices=torch.arange(100))
+    condition, counts = Label(3), [6000, 3990, 10]  # one in a thousand rows is of the last class
+    label = np.repeat([0, 1, 2], counts)
+    rows = Batches(Rows(np.zeros((len(label), 1), np.float32), label), torch.arange(len(label)), 100)
     condition.start_from(SimpleNamespace(in_order=lambda part: rows))
     torch.manual_seed(0)
-    share = condition.draw(20_000).bincount() / 20_000
-    torch.testing.assert_close(share, torch.tensor([0.6, 0.3, 0.1]), atol=0.02, rtol=0)
+    share = condition.draw(2_000_000).bincount() / 2_000_000
+    torch.testing.assert_close(share, torch.tensor(counts) / 10_000, atol=0.002, rtol=0)
+    assert share[2].item() == pytest.approx(0.001, rel=0.1)
 
 
 def test_factors_stand_side_by_side():

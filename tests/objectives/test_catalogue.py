@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from torch.distributions import Independent, Normal
 
 from helpers import BINARY, SMALL, build, examples
+from vaekit.batch import Batch
+from vaekit.latents.tower import Step
 from vaekit.objectives.ciwae import CIWAE
 from vaekit.objectives.elbo import ELBO
 from vaekit.objectives.iwae import IWAE
@@ -14,11 +17,33 @@ from vaekit.objectives.reconstruction import Reconstruction
 from vaekit.objectives.renyi import Renyi
 from vaekit.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from vaekit.refusal import Refusal
+from vaekit.terms import Terms
 
 
 @pytest.fixture
 def vae():
     return build(BINARY, "model=mlp_vae", *SMALL, "prior=gaussian", "likelihood=bernoulli")[0].double()
+
+
+@pytest.mark.parametrize("gap", [0.0, 20.0, 49.0, 60.0, 90.0, 300.0, 5000.0])
+@pytest.mark.parametrize(("outer", "inner"), [(2, 1), (2, 3)])
+def test_piwaes_gradients_are_exact_however_far_apart_the_weights_are(gap, outer, inner):
+    """log p(x, z) = -(z - a)^2 / 2 with `gap` added for the first group; q = N(m, s), in single precision."""
+    noise = torch.tensor([0.3, -0.7, 1.1, 0.2, -0.4, 0.9])[: outer * inner].reshape(-1, 1, 1)
+    apart = torch.zeros(inner, outer).index_fill(1, torch.tensor([0]), gap).reshape(-1, 1)
+
+    def of(objective):
+        m, log_s, a = (torch.tensor(value, requires_grad=True) for value in (0.5, -0.3, 0.1))
+        q = Independent(Normal(m.expand(1, 1), log_s.exp()), 1)
+        z = m + log_s.exp() * noise
+        p = Independent(Normal(torch.zeros(1, 1), torch.ones(1, 1)), 1)
+        log_px = apart - (z.squeeze(2) - a).square() / 2
+        loss = objective(Terms(Batch(torch.zeros(1, 1)), [Step(z, q, p)], None, log_px), None)
+        return torch.stack(torch.autograd.grad(loss.sum(), (m, log_s, a)))
+
+    found, loose, tight = of(PIWAE(outer, inner)), of(MIWAE(outer, inner)), of(IWAE(outer * inner))
+    torch.testing.assert_close(found[:2], loose[:2], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found[2], tight[2], atol=1e-5, rtol=1e-4)
 
 
 @pytest.fixture

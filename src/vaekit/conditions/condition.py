@@ -8,27 +8,29 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.batch import Batch
-from vaekit.data.batches import permutation
 from vaekit.refusal import Refusal
 
-SEEN = 1000  # training rows whose values are kept, to draw from
+SEEN = 1000  # values that are kept, to draw from
 
 
 class Condition(nn.Module):
     """c of p(x | c): values of each row `[B, *shape]` -> a vector each, `[B, size]`, which every arrow reads.
 
     A condition states the `column` of a batch that it reads (label or condition), and how values become vectors.
-    seen: values of some training rows, which `draw` draws from.
+    seen: the values of training rows, and `often` how many rows each has, which `draw` draws from: of all rows, where
+    there are at most `SEEN` different values, else of as many rows.
     """
 
     column: str
     seen: Tensor
+    often: Tensor
     missing = False  # whether rows may come without, which is -1, because the model infers it
 
     def __init__(self, shape: tuple[int, ...], size: int, seen: Tensor):
         super().__init__()
         self.shape, self.size = shape, size
         self.register_buffer("seen", seen.new_zeros(SEEN, *shape))
+        self.register_buffer("often", torch.ones(SEEN))
 
     def of(self, batch: Batch) -> Tensor:
         """The values of a batch. Raises `Refusal` where it brings none, and in evaluation for values that are none."""
@@ -44,7 +46,7 @@ class Condition(nn.Module):
 
     def draw(self, n: int) -> Tensor:
         """n values, as frequent as in training: `[n, *shape]`."""
-        return self.seen[torch.randint(SEEN, (n,), device=self.seen.device)]
+        return self.seen[self.often.multinomial(n, replacement=True)]
 
     def rows(self, n: int) -> Tensor:
         """n values for people to look at, `[n, *shape]`."""
@@ -88,8 +90,15 @@ class Condition(nn.Module):
         self.check(column[column != -1] if self.missing else column)
         if not self.missing and (tested := getattr(data.in_order("test"), self.column)) is not None:
             self.check(tested)
-        order = torch.from_numpy(permutation(len(rows.indices), 0))[torch.arange(SEEN) % len(rows.indices)]
-        self.seen.copy_(column[rows.indices[order.long()].long()])
+        some, all_rows = column[rows.sample(SEEN, 0).long()], column[rows.indices.long()]
+        if self.missing:
+            some, all_rows = some[some != -1], all_rows[all_rows != -1]
+        repeated = len(some.unique(dim=0)) <= SEEN // 2
+        values, often = (all_rows if repeated else some).unique(dim=0, return_counts=True)
+        if len(values) > SEEN:
+            values, often = some.unique(dim=0, return_counts=True)
+        self.often.zero_()
+        self.seen[: len(values)], self.often[: len(values)] = values, often.float()
 
     def fix(self, column: Tensor) -> str:
         """What to type for a column of this shape."""

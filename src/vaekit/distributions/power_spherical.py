@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.distributions import Beta, Distribution, constraints
 from torch.distributions.kl import register_kl
 
-from vaekit.distributions.sphere import SphereUniform, around, log_area
+from vaekit.distributions.sphere import COLDEST, SphereUniform, around, log_area
+from vaekit.distributions.temperature import tempered
 
 
 class PowerSpherical(Distribution):
@@ -55,3 +56,9 @@ class PowerSpherical(Distribution):
 @register_kl(PowerSpherical, SphereUniform)
 def _kl(q: PowerSpherical, p: SphereUniform) -> Tensor:
     return log_area(q.d) - q.entropy()
+
+
+@tempered.register
+def _(d: PowerSpherical, temperature: float) -> Distribution:
+    """The density to the power 1 / temperature^2, as that of a normal distribution is; a point in the limit."""
+    return PowerSpherical(d.loc, d.concentration / max(temperature, COLDEST) ** 2)

@@ -7,6 +7,10 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import normalize
 
+from vaekit.distributions.temperature import tempered
+
+COLDEST = 1e-3  # temperature, below which a concentration is not raised any further
+
 
 def log_area(d: int) -> float:
     """The log of the surface area of the unit sphere in R^d."""
@@ -54,3 +58,9 @@ class SphereUniform(Distribution):
     @property
     def mean(self) -> Tensor:
         return torch.zeros_like(self.like).expand(*self.batch_shape, -1)
+
+
+@tempered.register
+def _(d: SphereUniform, temperature: float) -> Distribution:
+    """Itself, which any power of its density is."""
+    return d

@@ -1,9 +1,13 @@
 """Sharper or broader versions of a distribution to draw from."""
 
+import math
+from contextlib import suppress
 from functools import singledispatch
+from typing import Any
 
+import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal
+from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal, constraints
 from torch.nn.functional import one_hot
 
 from vaekit.distributions.flow import Flow, zuko
@@ -14,8 +18,54 @@ from vaekit.refusal import Refusal
 
 @singledispatch
 def tempered(d: Distribution, temperature: float) -> Distribution:
-    """`d` with its standard deviation multiplied by `temperature`. Raises `Refusal` if it has none."""
-    raise Refusal(f"{type(d).__name__} has no scale that temperature={temperature} could change; use temperature=1.")
+    """`d` with its standard deviation multiplied by `temperature`.
+
+    By default its draws are moved away from its mean, or towards it. Raises `Refusal` unless they are real and can be
+    reparameterised, and the mean is known; a distribution of another kind registers what a temperature does to it.
+    """
+    with suppress(NotImplementedError):
+        if d.has_rsample and _is_real(d.support):
+            return Spread(d, d.mean, temperature)
+    raise Refusal(
+        f"temperature={temperature} spreads draws about their mean, which {type(d).__name__} does not have in closed "
+        "form for real values. Try temperature=1."
+    )
+
+
+def _is_real(support: Any) -> bool:
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support is constraints.real
+
+
+class Spread(Distribution):
+    """mean + temperature (z - mean), z from `d`, whose mean is `mean`."""
+
+    arg_constraints = {}
+    has_rsample = True
+
+    def __init__(self, d: Distribution, mean: Tensor, temperature: float):
+        self.d, self.about, self.temperature = d, mean, temperature
+        super().__init__(d.batch_shape, d.event_shape, validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        d = self.d.expand(batch_shape)
+        return Spread(d, self.about.expand(d.batch_shape + d.event_shape), self.temperature)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.about
+
+    @property
+    def stddev(self) -> Tensor:
+        return self.temperature * self.d.stddev
+
+    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+        return self.about + self.temperature * (self.d.rsample(sample_shape) - self.about)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        z = self.about + (value - self.about) / self.temperature
+        return self.d.log_prob(z) - self.event_shape.numel() * math.log(self.temperature)
 
 
 def divided(logits: Tensor, temperature: float) -> Tensor:

@@ -10,7 +10,8 @@ from torch.distributions import Beta, Distribution, constraints
 from torch.distributions.kl import register_kl
 from torch.distributions.utils import lazy_property
 
-from vaekit.distributions.sphere import SphereUniform, around, log_area
+from vaekit.distributions.sphere import COLDEST, SphereUniform, around, log_area
+from vaekit.distributions.temperature import tempered
 
 NODES = 96
 
@@ -130,3 +131,9 @@ class VonMisesFisher(Distribution):
 @register_kl(VonMisesFisher, SphereUniform)
 def _kl(q: VonMisesFisher, p: SphereUniform) -> Tensor:
     return log_area(q.d) - q.entropy()
+
+
+@tempered.register
+def _(d: VonMisesFisher, temperature: float) -> Distribution:
+    """The density to the power 1 / temperature^2, as that of a normal distribution is; a point in the limit."""
+    return VonMisesFisher(d.loc, d.concentration / max(temperature, COLDEST) ** 2)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints
 
-from vaekit.poincare import conformal, exp, log
+from vaekit.poincare import conformal, double, exp, log
 
 
 class WrappedNormal(Distribution):
@@ -31,13 +31,15 @@ class WrappedNormal(Distribution):
         return exp(loc, self.scale * torch.randn_like(loc) / conformal(loc))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        v = conformal(self.loc) * log(self.loc, value)
+        loc, value = double(self.loc), double(value)
+        v = conformal(loc) * log(loc, value)
         distance = v.norm(dim=-1).clamp_min(1e-15)
         d = self.event_shape[0]
         # log sinh r = r + log(1 - exp(-2r)) - log 2, which neither overflows nor cancels
         log_sinh = distance + torch.log(-torch.expm1(-2 * distance)) - torch.log(distance.new_tensor(2.0))
         riemannian = Normal(0.0, self.scale, validate_args=False).log_prob(v).sum(-1)
-        return riemannian + (d - 1) * (distance.log() - log_sinh) + d * conformal(value).squeeze(-1).log()
+        log_p = riemannian + (d - 1) * (distance.log() - log_sinh) + d * conformal(value).squeeze(-1).log()
+        return log_p.to(self.loc)
 
     @property
     def mean(self) -> Tensor:

@@ -7,6 +7,8 @@ from torch import Tensor
 from vaekit.objectives.weights import log_mean_exp, refuse_below_one, with_gradient_of, with_scaled_path
 from vaekit.terms import Terms
 
+LEAST = -35.0  # of the log of a weight: 6e-16
+
 
 class PIWAE:
     """Likelihood and prior climb IWAE(M K), the posterior climbs MIWAE(M, K), from the same samples.
@@ -28,10 +30,11 @@ class PIWAE:
         """The loss of each example in nats, `[B]`."""
         log_w = terms.log_w.detach()
         groups = log_w.unflatten(0, (self.inner, self.outer))
-        tight = log_w.softmax(0)
-        loose = groups.softmax(0).flatten(0, 1) / self.outer
-        # loose / tight, which is the same for all samples of a group; bounded where a group weighs nothing at all
-        ratio = (log_w.logsumexp(0) - groups.logsumexp(0) - math.log(self.outer)).clamp_max(50).exp()
-        # through z the posterior hears `loose`; its score, which z does not carry, is set right beside
-        surrogate = tight * with_scaled_path(terms, ratio.repeat(self.inner, 1)) + (loose - tight) * terms.score * -1
+        # the loss reaches z multiplied by `tight`, and is multiplied by loose / tight there: so tight must not vanish,
+        # however far apart the weights are. What this adds to the likelihood's gradient is below rounding.
+        log_tight = log_w.log_softmax(0).clamp_min(LEAST)
+        log_loose = groups.log_softmax(0).flatten(0, 1) - math.log(self.outer)
+        tight, loose = log_tight.exp(), log_loose.exp()
+        # the posterior's gradient through z has the weights `loose`; so has its score, which does not go through z
+        surrogate = tight * with_scaled_path(terms, (log_loose - log_tight).exp()) + (loose - tight) * terms.score * -1
         return -with_gradient_of(log_mean_exp(terms.log_w), surrogate.sum(0))

@@ -1,5 +1,6 @@
 """The density of the aggregate posterior q(z) = 1/N sum_n q(z | x_n), estimated from a batch of B of the N rows."""
 
+import math
 from typing import Any
 
 import torch
@@ -13,8 +14,9 @@ class Aggregate(nn.Module):
 
     Chen et al. 2018, https://arxiv.org/abs/1802.04942. `stratified` (appendix C.2) is unbiased inside the log: x_i
     counts as the one row in N that it is, the others share the rest evenly (which is the paper's estimate averaged
-    over the order of the batch). `weighted` (appendix C.1) divides by N B: too small by a factor that no gradient sees.
-    N is the number of training rows, and until that is known the batch's.
+    over the order of the batch). `weighted` (appendix C.1) counts each row of the batch as one in B. The paper divides
+    by N B in its place, which has the same gradient, but is too small by log N: at q(z | x) = p(z), where there is no
+    information, its figures would be log N. N is the number of training rows, and until that is known the batch's.
     """
 
     rows: Tensor
@@ -31,9 +33,9 @@ class Aggregate(nn.Module):
 
     def forward(self, log_q: Tensor) -> Tensor:
         batch = log_q.shape[-1]
-        n = self.rows.clamp_min(batch)
         if self.estimator == "weighted":
-            return log_q.logsumexp(-1) - (n * batch).log().to(log_q)
+            return log_q.logsumexp(-1) - math.log(batch)
+        n = self.rows.clamp_min(batch)
         own = torch.eye(batch, dtype=torch.bool, device=log_q.device)
         weights = torch.where(own, 1 / n, (n - 1) / n / max(batch - 1, 1))
         return (log_q + weights.log().to(log_q)).logsumexp(-1)

@@ -1,11 +1,11 @@
 """Structural similarity."""
 
 from torch import Tensor
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import Schedule
+from vaekit.similarity import ms_ssim, scales
 from vaekit.terms import Terms
 from vaekit.vae import VAE
 
@@ -30,22 +30,12 @@ class MSSSIM(Penalty):
         super().__init__(vae, weight)
         side = min(vae.space.shape[1:])
         self.sigma, self.window = (1.5, 11) if side >= 22 else (0.5, 5)
-        # torchmetrics' own bound, and what its padding asks of the coarsest scale
-        bounds = {n: (side // max(1, n - 1) ** 2, side // 2 ** (n - 1) * 2 - 1) for n in range(1, 6)}
-        fits = [n for n in bounds if min(bounds[n]) >= self.window]
-        if not fits:
+        used = EXPONENTS[: scales(side, self.window)]
+        if not used:
             raise Refusal(f"penalty=ms_ssim reads images from 5x5 up, got {list(vae.space.shape)}; use penalty=mmd.")
-        self.betas = tuple(each / sum(EXPONENTS[: fits[-1]]) for each in EXPONENTS[: fits[-1]])
+        self.exponents = tuple(each / sum(used) for each in used)
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         made = terms.px.mean
-        similarity = multiscale_structural_similarity_index_measure(
-            made.flatten(0, 1),
-            terms.batch.filled(made).expand_as(made).flatten(0, 1),
-            sigma=self.sigma,
-            kernel_size=self.window,
-            data_range=1.0,
-            betas=self.betas,
-            normalize="simple",
-        )
-        return 1 - similarity
+        real = terms.batch.filled(made).expand_as(made)
+        return 1 - ms_ssim(made.flatten(0, 1), real.flatten(0, 1), self.window, self.sigma, self.exponents).mean()

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from rich.console import Console
 from torch import Tensor
-from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
+from torchmetrics import MeanMetric
+from torchmetrics.image import PeakSignalNoiseRatio
 
 from vaekit import runs
 from vaekit.batch import Batch
@@ -19,6 +20,7 @@ from vaekit.figures import save_panels
 from vaekit.metrics.calibration import Reliability
 from vaekit.metrics.information import mutual_information
 from vaekit.refusal import Refusal
+from vaekit.similarity import WINDOW, ssim
 from vaekit.spaces import Image
 from vaekit.summary import results
 from vaekit.tasks.checks import within
@@ -28,7 +30,6 @@ from vaekit.track import track
 from vaekit.training import Training
 from vaekit.vae import VAE
 
-WINDOW = 11  # pixels that structural similarity compares at once
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
@@ -128,14 +129,14 @@ def information(vae: VAE, features: Tensor) -> dict[str, float]:
 
 
 def fidelity(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str, float]:
-    """The mean over images of peak signal-to-noise ratio, and of structural similarity (Wang et al. 2004)."""
+    """The mean over images of peak signal-to-noise ratio, and of structural similarity."""
     psnr: Any = PeakSignalNoiseRatio(1.0, dim=(1, 2, 3)).to(vae.device)
-    ssim: Any = StructuralSimilarityIndexMeasure(data_range=1.0).to(vae.device)
+    similarity = MeanMetric().to(vae.device)
     for batch, feature in zip(track(batches, "reconstructing"), features, strict=True):
         mean = vae.likelihood(vae.infer(feature, condition=vae.of(batch)).state).mean[0]
-        for metric in (psnr, ssim):
-            metric.update(mean, batch.x)
-    return {"psnr": float(psnr.compute()), "ssim": float(ssim.compute())}
+        psnr.update(mean, batch.x)
+        similarity.update(ssim(mean, batch.x))
+    return {"psnr": float(psnr.compute()), "ssim": float(similarity.compute())}
 
 
 def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str, Any]:
