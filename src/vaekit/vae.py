@@ -296,14 +296,17 @@ class VAE(nn.Module):
     def log_likelihood(self, x: Tensor, num_samples: int = 500, condition: Any = None) -> Tensor:
         """log p(x) in nats, `[B]`: the importance-sampled lower bound of Burda et al. 2016, equation 8.
 
-        Of a conditional model it is log p(x | condition). It grows with `num_samples` towards the truth. Raises
+        Of a conditional model it is log p(x | condition), of levels with unknown cells that of the known ones. It grows with `num_samples` towards the truth. Raises
         `Refusal` if x does not lie in the data space, and for a condition that is missing.
         """
         if num_samples < 1:
             raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
-        batch = Batch(self._checked(x), condition=self.read(condition, len(x)))
+        x = self._checked(x)
+        batch = Batch(x, mask=self.space.known(x), condition=self.read(condition, len(x)))
         parts = batch.split(max(1, CHUNK_VALUES // num_samples))  # log_weights keeps K numbers a row
-        log_px = [self.log_weights(Batch(part.x), num_samples, part.condition).logsumexp(0) for part in parts]
+        log_px = [
+            self.log_weights(Batch(part.x, mask=part.mask), num_samples, part.condition).logsumexp(0) for part in parts
+        ]
         return torch.cat(log_px) - math.log(num_samples)
 
     def _checked(self, x: Tensor) -> Tensor:

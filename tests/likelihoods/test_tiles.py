@@ -47,6 +47,24 @@ def test_a_cell_that_is_not_known_costs_nothing():
     torch.testing.assert_close(terms.log_px[0], expected)
 
 
+def test_an_unknown_cell_is_no_tile_for_the_autoregressive_likelihood():
+    torch.manual_seed(0)
+    words = ("model=conv_vae", "network.channels=[4]", "network.features=8", "latents.dim=2")
+    vae, _ = build(LEVELS, *words, "likelihood=tiles_autoregressive")
+    x = examples(LEVELS, 2).x
+    x[1, :, 3, 5] = 0
+    z = torch.randn(1, 2)
+    with torch.no_grad():
+        log_px = vae.likelihood(z).log_prob(x)
+    assert torch.isfinite(log_px[0]) and log_px[1] == -torch.inf
+    with pytest.raises(Refusal, match="likelihood=tiles"):
+        vae.log_likelihood(x, 2)
+    factorised, _ = build(LEVELS, *words, "likelihood=tiles")
+    torch.manual_seed(0)
+    known = factorised.log_likelihood(x, 50)
+    assert torch.isfinite(known).all() and known[1] != known[0]
+
+
 def test_levels_may_be_asked_for_by_the_number_of_a_tile():
     words = ("model=conv_vae", "likelihood=tiles", "network.channels=[4]", "network.features=8", "latents.dim=3")
     vae, objective = build(LEVELS, *words, "condition=attributes", "condition.features=1")

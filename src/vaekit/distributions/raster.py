@@ -39,6 +39,9 @@ class Greys:
     def numbers(self, x: Tensor) -> Tensor:
         return (x * (self.levels - 1)).round().long()
 
+    def possible(self, x: Tensor) -> Tensor | None:
+        return None
+
     def values(self, numbers: Tensor) -> Tensor:
         return numbers / (self.levels - 1)
 
@@ -61,6 +64,10 @@ class OneHot:
 
     def numbers(self, x: Tensor) -> Tensor:
         return x.argmax(1, keepdim=True)
+
+    def possible(self, x: Tensor) -> Tensor | None:
+        """Which pixels have a symbol, `[N, 1, H, W]`; None for all."""
+        return x.amax(1, keepdim=True) > 0
 
     def values(self, numbers: Tensor) -> Tensor:
         return functional.one_hot(numbers.squeeze(1), self.channels).movedim(-1, 1).float()
@@ -106,6 +113,8 @@ class Raster(OneByOne):
         x = value.expand(whole._extended_shape()).reshape(-1, *self.event_shape)
         logits = self._logits(x, whole.maps.reshape(-1, *self.maps.shape[-3:]))
         each = functional.cross_entropy(logits, self.numbers(x), reduction="none")
+        if (possible := self.symbols.possible(x)) is not None:
+            each = each.masked_fill(~possible, torch.inf)
         return -each.flatten(1).sum(1).reshape(whole.batch_shape)
 
     @torch.no_grad()

@@ -32,6 +32,10 @@ class Levels(Image):
     def values(self) -> str:
         return "tiles"
 
+    def known(self, x: Tensor) -> Tensor | None:
+        there = x.sum(-3) > 0
+        return None if there.all() else self.spread(there.to(x))
+
     def bits_per_dim(self, nll: Tensor | float) -> Tensor | float | None:
         """Bits a cell."""
         return nll / math.prod(self.places) / math.log(2)

@@ -49,6 +49,10 @@ class Real:
         """A mask of values `[..., *shape]`, extended to those that are never missing, but say that others are."""
         return mask
 
+    def known(self, x: Tensor) -> Tensor | None:
+        """A mask of the values of x `[..., *shape]` that are known, where x itself says so; None for all of them."""
+        return None
+
     @property
     def indicators(self) -> Tensor:
         """Which values say that others are missing, `[*shape]`."""
