@@ -296,8 +296,9 @@ class VAE(nn.Module):
     def log_likelihood(self, x: Tensor, num_samples: int = 500, condition: Any = None) -> Tensor:
         """log p(x) in nats, `[B]`: the importance-sampled lower bound of Burda et al. 2016, equation 8.
 
-        Of a conditional model it is log p(x | condition), of levels with unknown cells that of the known ones. It grows with `num_samples` towards the truth. Raises
-        `Refusal` if x does not lie in the data space, and for a condition that is missing.
+        Of a conditional model it is log p(x | condition); of levels with unknown cells, that of the known ones. It
+        grows with `num_samples` towards the truth. Raises `Refusal` if x does not lie in the data space, and for a
+        condition that is missing.
         """
         if num_samples < 1:
             raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
