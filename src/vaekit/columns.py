@@ -6,6 +6,7 @@ A cell is the text that the file holds, stripped, or None where it is missing.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from vaekit import quantiles
 from vaekit.refusal import Refusal
 from vaekit.written import Date, Form, Number, form_of
 
-KINDS = ("real", "positive", "date", "count", "binary", "ordinal", "categorical")
+KINDS = ("real", "positive", "date", "count", "binary", "ordinal", "categorical", "identifier")
 GROUPS = ("numeric", "count", "binary", "one_hot")
+NUMBERED = re.compile("(.*?)([0-9]{1,18})", re.DOTALL)  # what ends in a number
 LARGEST = 1000  # count up to which each has a probability of its own
 QUANTILES = 200  # evenly spaced ones, of a column that does not say at which normal numbers they stand
 Z = torch.special.ndtri(torch.linspace(0, 1, QUANTILES, dtype=torch.float64)).clamp(-3.5, 3.5).tolist()
@@ -36,12 +38,14 @@ class WrongCell(Refusal):
 class Column:
     """kind: `real`, `positive` and `date` are one number, the normal quantile of the value's rank among those of the
     file (a date is its seconds), so that several modes become one bell (`vaekit.quantiles`). `count` is log(1 + n).
-    `binary` is 0 or 1. `ordinal` (numbers in order) and `categorical` are one-hot.
+    `binary` is 0 or 1. `ordinal` (numbers in order) and `categorical` are one-hot. Of an `identifier` there is no
+    number: it is not modelled.
 
-    categories: the cells there may be, of the last three. quantiles: values of the first three, and normals: the
-        normal numbers at which they stand.
+    categories: the cells there may be, of the three kinds of categories. quantiles: values of the first three kinds.
+    normals: the normal numbers at which these stand.
     step: the numbers are the least one plus multiples of it; 0 where they are not. largest: count of the file.
     unseen: the probability that a cell is a category, or a count, which the file does not hold.
+    first: the first new cell of an identifier, which ends in a number; the others count on.
     nullable: whether cells are missing: one more number, the last, is 1 where they are.
     form: how the numbers or dates of the other kinds are written; None for whole numbers.
     Raises `TypeError` or `ValueError` for what makes no column.
@@ -56,6 +60,7 @@ class Column:
     largest: int = 999
     unseen: float = 1e-6
     nullable: bool = False
+    first: str = ""
     form: Form | None = None
 
     def __post_init__(self) -> None:
@@ -65,7 +70,7 @@ class Column:
         object.__setattr__(self, "normals", tuple(map(float, normals)))
         if self.form is not None or not self.categories:
             object.__setattr__(self, "form", Number() if self.form is None else form_of(self.form))
-        texts = (self.name, *self.categories)
+        texts = (self.name, self.first, *self.categories)
         if self.kind not in KINDS or not all(isinstance(each, str) for each in texts):
             raise ValueError(f"no column: {self.name!r}, {self.kind!r}")
         whole = len(self.normals) == len(self.quantiles) and (len(self.quantiles) > 1) == (self.group == "numeric")
@@ -73,6 +78,7 @@ class Column:
         least, most = {"binary": (2, 2), "ordinal": (1, math.inf), "categorical": (1, math.inf)}.get(self.kind, (0, 0))
         named = least <= len(self.categories) <= most and len(set(self.categories)) == len(self.categories)
         bounded = 0 <= self.step < math.inf and 0 < self.unseen < 1 and isinstance(self.largest, int)
+        whole &= (NUMBERED.fullmatch(self.first) is not None) == (self.kind == "identifier")
         formed = isinstance(self.form, {"date": Date}.get(self.kind, Number)) != bool(self.categories)
         if not (whole and ordered and named and bounded and formed and 0 <= self.largest <= LARGEST):
             raise ValueError(f"the {self.kind} column {self.name!r} is not whole")
@@ -100,11 +106,22 @@ class Column:
         unseen, nullable = (alone + 1) / (counts.total() + 2), None in cells
         return cls(name, kind, categories, largest=largest, unseen=unseen, nullable=nullable, form=form)
 
+    @classmethod
+    def identifying(cls, name: str, cells: Sequence[str | None]) -> Column:
+        """The column of identifiers that has these cells. New ones go on behind the largest number at their ends."""
+        known = [cell for cell in cells if cell is not None]
+        matches = [NUMBERED.fullmatch(cell) for cell in known]
+        if len({match and match[1] for match in matches}) == 1 and matches[0]:
+            numbers = [match[2] for match in matches if match]
+            following = str(max(map(int, numbers)) + 1).zfill(min(map(len, numbers)))
+            return cls(name, "identifier", first=matches[0][1] + following)
+        return cls(name, "identifier", first=f"{name}-{len(cells) + 1}")
+
     @property
     def group(self) -> str:
-        """Which of `GROUPS` its numbers are."""
-        alike = {"count": "count", "binary": "binary", "ordinal": "one_hot", "categorical": "one_hot"}
-        return alike.get(self.kind, "numeric")
+        """Which of `GROUPS` its numbers are; "identifier" where there are none."""
+        alike = {"ordinal": "one_hot", "categorical": "one_hot", "real": "numeric", "positive": "numeric"}
+        return (alike | {"date": "numeric"}).get(self.kind, self.kind)
 
     @property
     def _form(self) -> Form:
@@ -114,6 +131,8 @@ class Column:
     @property
     def width(self) -> int:
         """How many numbers stand for a cell."""
+        if self.kind == "identifier":
+            return 0
         return (len(self.categories) if self.group == "one_hot" else 1) + self.nullable
 
     def encode(self, cells: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
@@ -124,6 +143,8 @@ class Column:
         Values beyond those of the file lie further out. Raises `WrongCell` for text where a number is expected.
         """
         observed = np.array([cell is not None for cell in cells], dtype=bool)
+        if not self.width:
+            return np.zeros((len(cells), 0), dtype=np.float32), np.zeros((len(cells), 0), dtype=bool)
         if self.categories:
             codes = self.codes(cells)
             hot = codes[:, None] == np.arange(len(self.categories))
@@ -146,6 +167,8 @@ class Column:
 
     def unusual(self, cells: Sequence[str | None]) -> np.ndarray:
         """Which of n cells are categories that the file lacks, or values beyond its own, `[n]`."""
+        if not self.width:
+            return np.zeros(len(cells), dtype=bool)
         if self.categories:
             return np.array([cell is not None for cell in cells]) & (self.codes(cells) < 0)
         values = numbers(cells, self.name, self._form)
@@ -188,7 +211,10 @@ class Column:
         return values
 
     def write(self, values: np.ndarray) -> list[str]:
-        """The cells of `values` `[n, width]`, or of means of such."""
+        """The cells of `values` `[n, width]`, or of means of such; of an identifier new ones."""
+        if match := NUMBERED.fullmatch(self.first):
+            prefix, number = match.groups()
+            return [f"{prefix}{int(number) + i:0{len(number)}d}" for i in range(len(values))]
         values = values[:, : self.width - self.nullable]
         if self.kind == "ordinal":
             middle = values.cumsum(1) >= 0.5 * values.sum(1, keepdims=True)

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 MISSING = {"", "?", "NA", "N/A", "NaN", "nan", "null"}
 FEW = 20  # distinct whole numbers up to which they are categories in order
 NEARLY = 0.95  # share of the distinct cells of which more are meant to be numbers, or dates, than categories
+CHANCE = 10  # -log of the probability that whole numbers which identify nothing are all different
 MOST = 1000  # categories up to which there is one number for each
 
 
@@ -58,9 +59,9 @@ class Table:
     Empty cells, `?`, `NA` and `NaN` are missing: the row's mask is 0 there. Spaces around cells are dropped.
 
     test_path: a file of test rows. columns: names, of a file without a line of them. types: of a column, by name, where
-    it is another than the cells suggest (`infer`): real, positive, date, count, binary, ordinal, categorical, or
-    `ignore`, which leaves it out. label: the column whose categories are the classes of rows, which is no part of x;
-    an empty cell is a missing label.
+    it is another than the cells suggest (`infer`): real, positive, date, count, binary, ordinal, categorical,
+    identifier, or `ignore`, which leaves it out. label: the column whose categories are the classes of rows, which is
+    no part of x; an empty cell is a missing label.
     Quantiles and categories are those of all rows of the file, validation and test among them where there is no
     `test_path`: marginals alone.
     Raises `Refusal`, naming row and column, for what cannot be read.
@@ -95,6 +96,17 @@ class Table:
             )
         with self._cells.placed():
             columns = [infer(name, cells, self.types.get(name)) for name, cells in kept.items()]
+        for column in columns:
+            if column.kind == "identifier" and column.name not in self.types:
+                log.warning(
+                    "%s: column %r identifies rows: it is not modelled, and new rows get new ones. Use %s to leave it "
+                    "out of what is written, or another kind, such as real or categorical, to model it.",
+                    self.path,
+                    column.name,
+                    typed(column.name, "ignore"),
+                )
+        if not any(column.width for column in columns if column.name != self.label):
+            raise Refusal(f"{self.path}: all columns identify rows, expected others; say what they are by data.types.")
         if kind := next((each.kind for each in columns if each.name == self.label and not each.categories), None):
             raise Refusal(
                 f"data.label={self.label} is a {kind} column, of numbers, expected one of categories; name another, or "
@@ -190,7 +202,8 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None, decim
 
     kind: None for what they suggest. Two different cells are binary; up to `FEW` different whole numbers ordinal; more
     of them count, where they go from 0 on and half of those up to the largest are there; other numbers positive, where
-    all are above 0, or real; dates and times date; all else is categorical, codes among them (`vaekit.written`). Or a
+    all are above 0, or real; dates and times date; text that differs nearly everywhere,
+    and whole numbers like 1 .. N, identifier; all else is categorical, codes among them (`vaekit.written`). Or a
     pattern of dates, such as %d/%m/%Y.
     decimal: the mark of numbers such as 1,234 or 1.234, where the cells do not tell.
     Raises `Refusal` for a column without cells, one of another kind than is asked for, or a few cells that are neither
@@ -210,6 +223,10 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None, decim
         kind = _suggested(distinct, forms)
         if kind == "categorical" and len(distinct) > FEW:
             _refuse_odd_cell(name, cells, distinct)
+        if _identify(kind, cells, distinct, forms):
+            kind = "identifier"
+    if kind == "identifier":
+        return Column.identifying(name, cells)
     if kind in ("real", "positive", "date", "count"):
         wanted = Date if kind == "date" else Number
         form = next((form for form in forms if isinstance(form, wanted)), None) or nearly(distinct, 0.5)
@@ -261,6 +278,19 @@ def _suggested(distinct: Sequence[str], forms: Sequence[Form]) -> str:
     return "positive" if values.min() > 0 else "real"
 
 
+def _identify(kind: str, cells: Sequence[str | None], distinct: Sequence[str], forms: Sequence[Form]) -> bool:
+    """Whether cells identify their rows: text, nearly all of it different, or whole numbers like 1 .. N, all different,
+    as n numbers out of so few would be by chance with probability exp(-n^2 / 2 range) at most.
+    """
+    count = sum(cell is not None for cell in cells)
+    if len(distinct) <= FEW or kind not in ("categorical", "count", "positive", "real"):
+        return False
+    if kind == "categorical":
+        return len(distinct) >= NEARLY * count
+    values = forms[0].parse(distinct)
+    return len(distinct) == count and not (values % 1).any() and count**2 / (2 * np.ptp(values)) > CHANCE
+
+
 def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[str]) -> None:
     """Raise `Refusal` for the first cell that makes categories of what are nearly all numbers, or nearly all dates."""
     sample = distinct[:: 1 + len(distinct) // MOST]
@@ -278,10 +308,10 @@ def encode(cells: Cells, space: Space) -> Rows:
     Warns of categories and values beyond those of the space. Raises `Refusal` for other columns than its own, in any
     order, for text in place of a number, and for labels that it lacks.
     """
-    if missing := [column.name for column in space.columns if column.name not in cells]:
+    if missing := [column.name for column in space.ordered if column.name not in cells]:
         raise Refusal(f"{cells.path} has no column {missing[0]!r}; it has {', '.join(cells)}. Add it, its cells empty.")
     with cells.placed():
-        x, mask = space.encode([cells[column.name] for column in space.columns])
+        x, mask = space.encode([cells.get(column.name, [None] * cells.count) for column in space.columns])
         label = None
         if space.label and space.label.name in cells:
             space.label.check(cells[space.label.name])
@@ -292,7 +322,7 @@ def encode(cells: Cells, space: Space) -> Rows:
 
 def _warn(cells: Cells, space: Space) -> None:
     """Say how many cells of a file are categories or values that training did not see."""
-    found = {column.name: column.unusual(cells[column.name]) for column in space.columns}
+    found = {column.name: column.unusual(cells[column.name]) for column in space.columns if column.width}
     if counts := {name: int(each.sum()) for name, each in found.items() if each.any()}:
         rows = np.logical_or.reduce(list(found.values()))
         log.warning(

@@ -63,8 +63,10 @@ class Table(Real):
 
     @cached_property
     def ordered(self) -> list[Column]:
-        """The columns in the order of their numbers."""
-        return sorted(self.columns, key=lambda column: GROUPS.index(column.group))
+        """The columns that have numbers, in their order."""
+        return sorted(
+            (column for column in self.columns if column.width), key=lambda column: GROUPS.index(column.group)
+        )
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -88,7 +90,7 @@ class Table(Real):
     @property
     def places(self) -> tuple[int, ...]:
         """`ordered`."""
-        return (len(self.columns),)
+        return (len(self.ordered),)
 
     def spread(self, each: Tensor) -> Tensor:
         return each.repeat_interleave(torch.tensor([column.width for column in self.ordered], device=each.device), -1)
@@ -131,7 +133,7 @@ class Table(Real):
         """As `decode`, of what is `plain`, and with no cell missing but labels."""
         parts = plain.numpy()
         values = {c.name: parts[:, end - c.width : end] for c, end in zip(self.ordered, self._ends, strict=True)}
-        cells = [column.write(values[column.name]) for column in self.columns]
+        cells = [column.write(values.get(column.name, parts[:, :0])) for column in self.columns]
         if self.label is not None:
             known = [-1] * len(plain) if label is None else label.tolist()
             cells.insert(self.place, ["" if i < 0 else self.label.categories[i] for i in known])

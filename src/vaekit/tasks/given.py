@@ -45,12 +45,12 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
     named = cells(given)
     if space.label is not None and space.label.name in named:
         label = context.class_number(named.pop(space.label.name))
-    known = [column.name for column in space.columns]
+    known = [column.name for column in space.columns if column.width]
     if unknown := named.keys() - set(known):
         raise Refusal(f"task.given names the column {unknown.pop()!r}, expected one of {', '.join(known)}.")
     for column in space.columns:
         column.check([named.get(column.name)])
-    numbers, _ = space.encode([[named.get(name)] for name in known])
+    numbers, _ = space.encode([[named.get(column.name)] for column in space.columns])
     x = torch.from_numpy(numbers[0]).to(vae.device)
     mask = space.spread(torch.tensor([column.name in named for column in space.ordered], device=vae.device))
     numeric = space.order[: space.sizes[0]]
