@@ -1,13 +1,15 @@
 """Every preset composes on the embedded data, trains, samples, reconstructs and, where it has a density, evaluates."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from helpers import GREY, PAIRS, SERIES, SOUND, TEXT, build_all, config, examples
 from vaekit.configs import options
+from vaekit.data.batches import Batches
+from vaekit.data.source import Rows
 from vaekit.spaces import Image
 
 SMALL = {
@@ -36,14 +38,11 @@ class Data:
     def mean(self):
         return torch.full(self.space.shape, 0.3)
 
-    def examples(self, part, n):
-        return examples(self.space, n)
-
-    def draw(self, n):
-        return examples(self.space, n)
+    def sample(self, part, n):
+        return replace(examples(self.space, n), row=torch.arange(n))
 
     def in_order(self, part):
-        return SimpleNamespace(label=torch.arange(100) % 10, indices=torch.arange(100))
+        return Batches(Rows(np.zeros((100, 1), np.float32), np.arange(100) % 10), torch.arange(100), 10)
 
 
 @pytest.mark.parametrize("name", sorted(options("model")))

@@ -13,13 +13,15 @@ class Batch:
     """One batch. Nothing else travels.
 
     x: `[B, *space.shape]`, in the data space. label: `[B]`, or `[B, F]` of F factors, integers, -1 where missing.
-    mask: like `x`, 1 where observed. condition: `[B, ...]`.
+    mask: like `x`, 1 where observed. condition: `[B, ...]`. row: `[B]`, the numbers of the rows in the file of their
+    part, by which a prior of training rows knows them.
     """
 
     x: Tensor
     label: Tensor | None = None
     mask: Tensor | None = None
     condition: Tensor | None = None
+    row: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)

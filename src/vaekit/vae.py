@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.distributions import Distribution, Independent
 from vaekit.batch import Batch
 from vaekit.conditions.condition import Condition
 from vaekit.distributions.coded import Coded
+from vaekit.distributions.exemplars import leave_out
 from vaekit.distributions.temperature import tempered
 from vaekit.latents.tower import Draw, Level, Step, Tower, descend
 from vaekit.likelihoods.likelihood import Likelihood
@@ -170,9 +172,12 @@ class VAE(nn.Module):
         condition: in place of the batch's own.
         """
         draw = self.infer(features, num_samples, temperature, self.of(batch) if condition is None else condition)
-        px, top = self.likelihood(draw.state), draw.steps[0]
+        steps = draw.steps
+        if self.training and batch.row is not None:
+            steps = [replace(step, p=leave_out(step.p, batch.row)) for step in steps]
+        px, top = self.likelihood(draw.state), steps[0]
         weight = posterior(top).log_prob(top.z).exp() if num_samples is None else None
-        return Terms(batch, draw.steps, px, self._log_prob(px, batch), weight)
+        return Terms(batch, steps, px, self._log_prob(px, batch), weight)
 
     def _log_prob(self, px: Distribution, batch: Batch) -> Tensor:
         """log p(x | z), `[K, B]`; over the observed values alone where the batch has a mask."""

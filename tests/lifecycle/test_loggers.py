@@ -103,7 +103,7 @@ def shown(here, monkeypatch):
 
     def log(vae, rows):
         loggers = [WandbLogger(save_dir="."), TensorBoardLogger(".", name="board", version="")]
-        module = SimpleNamespace(examples=lambda part, n: rows)
+        module = SimpleNamespace(sample=lambda part, n: rows)
         trainer = SimpleNamespace(datamodule=module, loggers=loggers, global_step=3, model=vae)
         torch.manual_seed(5)
         Pictures()._log(trainer, SimpleNamespace(vae=vae, device="cpu"))

@@ -114,7 +114,7 @@ TOLERANCE = {"discretized_logistic": 0.06, "bernoulli_autoregressive": 0.05, "lo
 def test_starts_at_the_mean_of_the_data(name):
     likelihood = of(name)
     mean = torch.linspace(0.1, 0.9, likelihood.space.size, dtype=torch.float64).reshape(likelihood.space.shape)
-    likelihood.start_from(SimpleNamespace(mean=lambda: mean, examples=lambda part, n: examples(likelihood.space, n)))
+    likelihood.start_from(SimpleNamespace(mean=lambda: mean, sample=lambda part, n: examples(likelihood.space, n)))
     likelihood.network = torch.nn.Module()  # a silent one
     likelihood.network.in_shape = (3,)
     likelihood.network.forward = lambda z: torch.zeros(len(z), *likelihood.bias.shape, dtype=z.dtype)

@@ -1,16 +1,19 @@
 """Every prior: a density over its space that its own samples follow."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.distributions import Independent, Normal
 
 from helpers import BINARY, SMALL, TABLE, build, examples
 from spaces_of_z import grid, small_vae
 from vaekit.batch import Batch
 from vaekit.configs import options
 from vaekit.distributions.estimated import Estimated
+from vaekit.distributions.exemplars import Exemplars, leave_out
 
 
 @pytest.fixture(params=sorted(options("prior")))
@@ -77,8 +80,8 @@ def test_vamp_is_the_posterior_of_its_pseudo_inputs():
 
 
 class Data:
-    def draw(self, n):
-        return examples(BINARY, n, seed=3)
+    def sample(self, part, n):
+        return replace(examples(BINARY, n, seed=3), row=torch.arange(n) + 100)
 
 
 def test_vamp_and_exemplar_start_from_training_rows():
@@ -88,13 +91,36 @@ def test_vamp_and_exemplar_start_from_training_rows():
     exemplar = small_vae("prior", "exemplar", "prior.components=5").latents.levels[0].prior
     exemplar.start_from(Data())
     assert torch.equal(exemplar.rows, examples(BINARY, 5, seed=3).x.double())
+    assert exemplar.numbers.tolist() == [100, 101, 102, 103, 104]
+
+
+def test_a_training_row_is_no_exemplar_of_itself():
+    vae = small_vae("prior", "exemplar", "prior.components=5")
+    prior = vae.latents.levels[0].prior
+    prior.start_from(Data())
+    batch = replace(examples(BINARY, 3), row=torch.tensor([102, 7, 100]))
+    batch.x = batch.x.double()
+    torch.manual_seed(0)
+    terms = vae.train()(batch, 4)
+    each = prior(None).component_distribution.log_prob(terms.steps[0].z.unsqueeze(2))  # [K, B, M]
+    for b, others in enumerate(([0, 1, 3, 4], [0, 1, 2, 3, 4], [1, 2, 3, 4])):
+        expected = each[:, b, others].logsumexp(-1) - math.log(len(others))
+        torch.testing.assert_close(terms.log_pz[0][:, b], expected)
+    torch.manual_seed(0)
+    in_evaluation = vae.eval()(batch, 4)
+    torch.testing.assert_close(in_evaluation.log_pz[0], each.logsumexp(-1) - math.log(5))
+
+
+def test_the_only_exemplar_stays():
+    p = Exemplars(Independent(Normal(torch.zeros(1, 2), 1.0), 1), torch.tensor([4]))
+    assert torch.isfinite(leave_out(p, torch.tensor([4, 5])).log_prob(torch.zeros(2, 2))).all()
 
 
 def test_pseudo_inputs_reach_what_is_beyond_0_and_1():
     vae, _ = build(TABLE, "model=mlp_vae", "likelihood=table", *SMALL, "prior=vamp", "prior.components=5")
     prior, rows = vae.latents.levels[0].prior, examples(TABLE, 5).x
     rows[:, 0] = 7 * torch.randn(5)  # a normal quantile
-    prior.start_from(SimpleNamespace(draw=lambda n: Batch(rows[:n])))
+    prior.start_from(SimpleNamespace(sample=lambda part, n: Batch(rows[:n])))
     z = vae.latents.levels[0].posterior(vae.encoder(rows)).sample()
     by_hand = vae.latents.levels[0].posterior(vae.encoder(rows)).log_prob(z.unsqueeze(1)).logsumexp(1) - math.log(5)
     torch.testing.assert_close(prior(None).log_prob(z), by_hand)

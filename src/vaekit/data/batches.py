@@ -72,6 +72,7 @@ class Batches:
             label=None if self.label is None else self.label[rows],
             mask=None if self.mask is None else self.mask[rows],
             condition=None if self.condition is None else self.condition[rows],
+            row=rows,
         )
 
     def sample(self, n: int, seed: int) -> Tensor:

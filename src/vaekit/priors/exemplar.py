@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.distributions import Distribution, Independent, Normal
 
+from vaekit.distributions.exemplars import Exemplars
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 
@@ -15,7 +16,8 @@ from vaekit.spaces import Real
 class Exemplar(nn.Module):
     """p(z) = 1/M sum_m N(mean of q(z | x_m), sigma^2 I) over M training rows, sigma learned.
 
-    Norouzi et al. 2020, equation 6, with a fixed random subset of M rows for all.
+    Norouzi et al. 2020, equation 6, with a fixed random subset of M rows for all. In training a row that is among them
+    is scored by the others (section 3.1), so that it cannot be its own explanation.
 
     Cite: Sajad Norouzi, David Fleet, Mohammad Norouzi. Exemplar VAE: Linking Generative Models, Nearest Neighbor
         Retrieval, and Data Augmentation. In NeurIPS 2020. https://arxiv.org/abs/2004.04795
@@ -25,6 +27,7 @@ class Exemplar(nn.Module):
     needs = frozenset({"infer", "data_space"})
     asks = frozenset({"mean"})
     rows: Tensor
+    numbers: Tensor
 
     def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 1000):
         super().__init__()
@@ -32,18 +35,17 @@ class Exemplar(nn.Module):
             raise Refusal(f"prior.components={components} must be at least 1; use prior.components=1000.")
         self.space, self.infer = space, infer
         self.register_buffer("rows", torch.rand(components, *data_space.shape))
+        self.register_buffer("numbers", torch.full((components,), -1))
         self.log_scale = nn.Parameter(torch.tensor(math.log(0.5)))
 
     def forward(self, context: Tensor | None = None) -> Distribution:
         loc = self.infer(self.rows).mean
         normals = Normal(loc, self.log_scale.exp().expand_as(loc), validate_args=False)
-        return MixtureSameFamily(
-            Categorical(logits=loc.new_zeros(len(loc)), validate_args=False),
-            Independent(normals, len(self.space.shape), validate_args=False),
-            validate_args=False,
-        )
+        return Exemplars(Independent(normals, len(self.space.shape), validate_args=False), self.numbers)
 
     @torch.no_grad()
     def start_from(self, data: Any) -> None:
-        x = data.sample("train", len(self.rows)).x.to(self.rows)
-        self.rows.copy_(x[torch.arange(len(self.rows), device=x.device) % len(x)])
+        batch = data.sample("train", len(self.rows))
+        repeated = torch.arange(len(self.rows)) % len(batch)  # of fewer rows
+        self.rows.copy_(batch.x[repeated])
+        self.numbers.copy_(batch.row[repeated])

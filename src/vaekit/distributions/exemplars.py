@@ -1,0 +1,31 @@
+"""Mixtures with a component for each of some training rows."""
+
+from functools import singledispatch
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Distribution, MixtureSameFamily
+
+
+class Exemplars(MixtureSameFamily):
+    """Equal weights of components, batch shape `[M]`. row: the number of the training row of each, `[M]`."""
+
+    def __init__(self, components: Distribution, row: Tensor):
+        self.row = row
+        even = torch.zeros(components.batch_shape, device=row.device)
+        super().__init__(Categorical(logits=even, validate_args=False), components, validate_args=False)
+
+
+@singledispatch
+def leave_out(p: Distribution, row: Tensor) -> Distribution:
+    """The prior of each of B training rows, `row` `[B]`, without its component of that row; most priors have none."""
+    return p
+
+
+@leave_out.register
+def _(p: Exemplars, row: Tensor) -> Distribution:
+    own = p.row == row.unsqueeze(1)
+    own = own & ~own.all(1, keepdim=True)  # of one row alone there is no other
+    others = torch.zeros(own.shape, device=row.device).masked_fill(own, -torch.inf)
+    components = p.component_distribution.expand(own.shape)
+    return MixtureSameFamily(Categorical(logits=others, validate_args=False), components, validate_args=False)
