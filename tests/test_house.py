@@ -17,6 +17,7 @@ LEVELS = [
     ["refusal", "configs", "denormals", "memory", "torchvision_operators"],
     ["poincare", "quantiles", "shards", "similarity", "track"],
     ["written"],
+    ["limits"],
     ["columns", "settings"],
     ["spaces", "batch"],
     ["distributions", "networks", "schedules", "data"],

@@ -15,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from vaekit import denormals, memory, runs
+from vaekit.folders import check_own
+from vaekit.limits import within_limits
 from vaekit.refusal import Refusal
 from vaekit.tasks.checks import one_of, within
 from vaekit.tasks.context import open_run
@@ -37,12 +39,14 @@ def run(config: DictConfig) -> None:
         raise Refusal(f"task={name} has no setting {unknown.pop()}; use task.{', task.'.join(known)}.")
     folder = runs.find(plain["run"]).resolve()  # outputs/latest may move on while the task works
     out = folder / "tasks" / name
+    check_own(folder, "tasks", f"tasks/{name}")
     try:
         out.parent.mkdir(exist_ok=True)
         unfinished = TemporaryDirectory(prefix=f".{name}-", dir=out.parent)
     except OSError as error:
         raise Refusal(f"Cannot write to {out.parent} ({error.strerror}); copy the run, and give run=COPY.") from error
-    with unfinished:  # a task that fails leaves the files of an earlier call as they were
+    full = within_limits("Try a smaller batch_size=8.", "Then repeat the command.")
+    with full, unfinished:  # a task that fails leaves the files of an earlier call as they were
         settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust")}
         context = open_run(folder, unfinished.name, **settings)
         if (label := task.keywords.get("label")) is not None:

@@ -1,6 +1,7 @@
 """metrics.csv: what was logged on the way, a row a logged step. Rows survive a resumption."""
 
 import csv
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,18 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from vaekit.whole_file import whole_file
+
+log = logging.getLogger(__name__)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a metrics.csv; less those that a crash has left damaged, which are counted in a warning."""
+    with path.open(newline="", errors="replace") as file:
+        found = list(csv.DictReader(line.replace("\0", "") for line in file))
+    rows = [row for row in found if (row.get("step") or "").isdigit() and None not in row and None not in row.values()]
+    if len(rows) < len(found):
+        log.warning(f"{path}: {len(found) - len(rows)} damaged rows were left out.")
+    return rows
 
 
 class CSVLogger(Logger):
@@ -44,8 +57,7 @@ class CSVLogger(Logger):
         """Write the file anew with the columns of `row` too; the first time, without what is measured again."""
         rows: list[dict[str, str]] = []
         if self.path.exists():
-            with self.path.open(newline="") as file:
-                rows = list(csv.DictReader(file))
+            rows = read_rows(self.path)
         if not self.columns:
             rows = [
                 {name: value for name, value in old.items() if not name.startswith("test/")}

@@ -13,8 +13,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,10 @@ from torch import Tensor, nn, optim
 
 from vaekit import spaces
 from vaekit.refusal import Refusal
+from vaekit.settings import check_types
 from vaekit.whole_file import read_json, whole_file, write_whole
 
+log = logging.getLogger(__name__)
 OUTPUTS = Path("outputs")
 RUN_IS = ("space", "network", "posterior", "prior", "latents", "likelihood", "condition", "objective", "penalty")
 HOW_NOT_WHAT = ("trainer", "callbacks", "logger", "optimizer", "penalty")  # how a run was trained: of no use to load it
@@ -69,10 +73,13 @@ def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
     """Let outputs/latest point to `folder`, in one step that no reader can see half done."""
     if not folder.resolve().is_relative_to(outputs.resolve()):
         return
-    link = outputs / f".latest-{os.getpid()}"
+    latest, link = outputs / "latest", outputs / f".latest-{os.getpid()}"
+    if latest.is_dir() and not latest.is_symlink():
+        log.warning(f"{latest} is a folder, so it does not lead to this run; move it away, and give run={folder}.")
+        return
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(folder.resolve(), outputs.resolve()), target_is_directory=True)
-    link.replace(outputs / "latest")
+    link.replace(latest)
 
 
 def is_finished(folder: Path) -> bool:
@@ -117,7 +124,8 @@ def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
     """The checkpoint of a run folder to resume from; `last` is the newest one. Raises `Refusal` if there is none."""
     found = last_checkpoint(outputs) if ckpt_path == "last" else Path(ckpt_path)
     if found is None or not found.is_file() or found.parent.name != "checkpoints":
-        newest = last_checkpoint(outputs) or "outputs/<date>/<time>/checkpoints/last.ckpt"
+        beside = [] if found is None or found.parent.name != "checkpoints" else sorted(found.parent.glob("*.ckpt"))
+        newest = next(iter(beside), last_checkpoint(outputs)) or "outputs/<date>/<time>/checkpoints/last.ckpt"
         raise Refusal(
             f"ckpt_path={ckpt_path} leads to no checkpoint in a run's folder; give a file such as "
             f"ckpt_path={newest}, or leave it out to train from the start."
@@ -243,6 +251,23 @@ def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
     return config
 
 
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Within, anything that goes wrong is a `Refusal` of the config.yaml in `folder`, which anybody may change."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, Refusal):  # Hydra wraps what a constructor raises
+            cause = cause.__cause__
+        if cause is not None:
+            raise cause from None
+        raise Refusal(
+            f"{folder}/config.yaml is not as a run writes it ({type(error).__name__}: {_reason(error)}); "
+            "restore it, or train the run again."
+        ) from error
+
+
 def _targets(node: Any) -> Iterator[Any]:
     """Every `_target_` below `node`. Refuses interpolations, which could read files and environment on resolution."""
     if isinstance(node, dict):
@@ -287,6 +312,7 @@ def check_target(target: Any) -> type:
 def read_space(config: dict[str, Any]) -> spaces.Real:
     """The data space of a run's configuration. Raises `Refusal` if it is none of vaekit.spaces."""
     try:
+        check_types(config["space"], "space")
         fields = dict(config["space"])
         kind = check_target(fields.pop("_target_"))
         if issubclass(kind, spaces.Real):

@@ -23,6 +23,7 @@ from vaekit.album import draw_run
 from vaekit.callbacks.stop import Stop
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.compose import compose
+from vaekit.limits import within_limits
 from vaekit.processes import one_job
 from vaekit.refusal import Refusal, building
 from vaekit.summary import composition, results
@@ -42,8 +43,15 @@ UNINTERESTING = (
 @denormals.flushed()
 def run(config: DictConfig) -> float | None:
     """Compose, train, evaluate, draw; return the final value of `config.optimized_metric`."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    batch_size = OmegaConf.select(config, "data.batch_size", default=2)
+    memory = f"Try data.batch_size={max(1, int(batch_size) // 2)}, smaller networks, or objective.num_samples=1."
+    with within_limits(memory, f"Then go on with ckpt_path={folder}/checkpoints/last.ckpt, if there is one."):
+        return _run(config, folder)
+
+
+def _run(config: DictConfig, folder: Path) -> float | None:
     hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
     quiet()
     memory.keep_freed()
     compatibility.check_training(config)

@@ -225,8 +225,11 @@ class Training(L.LightningModule):
     def _stop(self, reason: str) -> None:
         written = [getattr(each, "best_model_path", "") for each in self.trainer.checkpoint_callbacks]
         written.append(self.trainer.ckpt_path)
-        kept = next((f"the last good checkpoint is {path}" for path in reversed(written) if path), "no checkpoint yet")
-        raise Refusal(f"{reason} ({kept}). Try optimizer.lr=1e-4 or trainer.gradient_clip_val=1.")
+        good = next((path for path in reversed(written) if path and Path(path).is_file()), None)
+        kept = f"the last good checkpoint is {good}" if good else "no checkpoint yet"
+        on = f"ckpt_path={good} " if good else ""
+        slower = f"{on}optimizer.lr={self.settings[0]['lr'] / 10:.3g}"
+        raise Refusal(f"{reason} ({kept}). Try {slower}, or {on}trainer.gradient_clip_val=1.")
 
     def on_train_epoch_end(self) -> None:  # before a checkpoint is written
         for name, weights in self.named_parameters():

@@ -1,9 +1,12 @@
+import os
+
 import numpy as np
 import pytest
 import torch
 
 from vaekit.data.batches import Batches, permutation
 from vaekit.data.source import Rows
+from vaekit.refusal import Refusal
 
 ROWS = Rows(
     np.arange(40, dtype=np.uint8).reshape(20, 2), label=np.arange(20), mask=np.arange(40).reshape(20, 2) % 3 > 0
@@ -76,3 +79,13 @@ def test_a_permutation_is_numpy_s_own_in_half_the_memory(n):
     order = permutation(n, (3, 7))
     assert order.dtype == np.int32
     assert order.tolist() == np.random.default_rng((3, 7)).permutation(n).tolist()
+
+
+def test_a_file_that_becomes_shorter_is_refused(tmp_path):
+    """To read what is mapped beyond the end of a file would end the process."""
+    np.save(tmp_path / "x.npy", np.ones((5000, 100), np.float32))
+    batches = Batches(Rows(np.load(tmp_path / "x.npy", mmap_mode="c")), torch.arange(5000), 10)
+    assert next(iter(batches)).x.sum() == 1000
+    os.truncate(tmp_path / "x.npy", 1000)
+    with pytest.raises(Refusal, match=r"x\.npy has become shorter"):
+        batches.gather(torch.tensor([4999]))

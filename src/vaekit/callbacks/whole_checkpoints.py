@@ -43,8 +43,8 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as part:
-            torch.save(checkpoint, part)
+        with whole_file(path) as part, part.open("wb") as file:  # opened here, a full disk is an OSError
+            torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: Any = None) -> dict[str, Any]:
         return torch.load(path, map_location=map_location, weights_only=True)

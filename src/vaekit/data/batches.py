@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.data.source import Rows
+from vaekit.refusal import Refusal
 
 
 class Batches:
@@ -39,6 +41,8 @@ class Batches:
         self.indices = indices if epoch else indices[rank * count // world : (rank + 1) * count // world]
         self.batch_size, self.epoch, self.seed, self.draw = batch_size, epoch, seed, draw
         self.rank, self.world = rank, world
+        self.file = getattr(rows.x, "filename", None)  # which x is mapped from
+        self.bytes = os.path.getsize(self.file) if self.file else 0
         self._at = {"epoch": 0, "batch": 0}
         self._resume: dict[str, int] | None = None
 
@@ -63,7 +67,10 @@ class Batches:
             yield self.gather(order[start : start + self.batch_size])
 
     def gather(self, rows: Tensor) -> Batch:
-        """The batch of these rows."""
+        """The batch of these rows. Raises `Refusal` where the file that they are mapped from has become shorter."""
+        if self.file and os.path.exists(self.file) and os.path.getsize(self.file) < self.bytes:
+            # to read beyond its end would end the process
+            raise Refusal(f"{self.file} has become shorter since it was opened. Restore the file, and begin again.")
         rows = rows.long()
         # index_select takes half the time of x[rows]
         x = self.x.index_select(0, rows) if isinstance(self.x, Tensor) else self.x[rows]

@@ -23,6 +23,7 @@ from vaekit.data.batches import Batches
 from vaekit.data.module import DataModule
 from vaekit.media.medium import Medium, medium
 from vaekit.refusal import Refusal
+from vaekit.settings import check_type
 from vaekit.spaces import Table
 from vaekit.summary import describe_space
 from vaekit.tasks.checks import within
@@ -50,6 +51,17 @@ class Context:
 
         Raises `Refusal` for an unknown setting, another split of the run's own files, or data of another space.
         """
+        with runs.reading(self.run):
+            data = self._data()
+            data.setup()
+        if data.space != self.vae.space:
+            raise Refusal(
+                f"The data are {describe_space(data.space)}, but the run was trained on "
+                f"{describe_space(self.vae.space)}; leave out data.{' data.'.join(self.changes)}, or name another run=."
+            )
+        return data
+
+    def _data(self) -> DataModule:
         module = dict(self.config["data"]["module"], eval_batch_size=self.batch_size, labels=None)
         module["source"] = source = dict(module["source"])
         settings = {name: part for part in (source, module) for name in part if name[0] != "_" and name != "source"}
@@ -64,13 +76,7 @@ class Context:
                 f"data.{min(split)} would mix rows that the run was trained on with those that it has not seen; "
                 "leave it out, or train again with it."
             )
-        data: DataModule = instantiate(module)
-        if data.space != self.vae.space:
-            raise Refusal(
-                f"The data are {describe_space(data.space)}, but the run was trained on "
-                f"{describe_space(self.vae.space)}; leave out data.{' data.'.join(self.changes)}, or name another run=."
-            )
-        return data
+        return instantiate(module)
 
     @cached_property
     def test(self) -> Batches:
@@ -192,9 +198,12 @@ def open_run(
     """
     device = find_device(device)
     config = runs.read_config(run, trust)
-    module = config["data"]["module"]
-    if batch_size is None:
-        batch_size = module["eval_batch_size"] or 4 * module["batch_size"]
+    with runs.reading(Path(run)):
+        module = config["data"]["module"]
+        if batch_size is None:
+            batch_size = module["eval_batch_size"] or 4 * module["batch_size"]
+        check_type("data.name", config["data"]["name"], str)
+        check_type("evaluation.num_samples", config["evaluation"]["num_samples"], int)
     within("batch_size", batch_size, 1)
     return Context(Path(run), runs.load(run, trust, device), config, Path(out), batch_size, data or {})
 

@@ -1,0 +1,46 @@
+"""What a machine runs out of, as a sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from vaekit.refusal import Refusal
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the disk, of the user's quota, of a file
+
+
+@contextmanager
+def within_limits(memory: str, disk: str) -> Iterator[None]:
+    """Within, a machine that runs out of memory or space raises a `Refusal`, which ends in what to type then."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except Exception as error:
+        for cause in _causes(error):
+            if reason := full(cause):
+                raise Refusal(f"Cannot write: {reason}. Free some space. {disk}") from error
+            if isinstance(cause, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(cause):
+                raise Refusal(
+                    f"Out of memory ({' '.join(str(cause).split())[:200] or 'MemoryError'}). {memory}"
+                ) from error
+        raise
+
+
+def full(error: BaseException) -> str:
+    """Why nothing more can be written, "" for any other error. Libraries in Rust give the number in their text."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+    return os.strerror(number) if number in FULL else ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
