@@ -34,8 +34,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.preprocessing import OrdinalEncoder
 
+from vaekit.data.cells import MISSING
 from vaekit.data.module import DataModule
-from vaekit.data.table import MISSING, Table
+from vaekit.data.table import Table
 
 NAMES = [
     "age",

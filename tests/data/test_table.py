@@ -12,8 +12,9 @@ import yaml
 from helpers import TABLE, examples
 from vaekit import runs
 from vaekit.columns import QUANTILES, Column
+from vaekit.data.cells import Cells, read
 from vaekit.data.module import DataModule
-from vaekit.data.table import Cells, Table, encode, infer, read, write
+from vaekit.data.table import Table, encode, infer, write
 from vaekit.refusal import Refusal
 from vaekit.written import Number
 

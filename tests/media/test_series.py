@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from helpers import SERIES
+from vaekit.data.cells import read
 from vaekit.data.series import Series as Source
-from vaekit.data.table import read
 from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Series

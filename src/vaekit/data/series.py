@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaekit.data.cells import Cells, read
 from vaekit.data.source import Rows, Split
-from vaekit.data.table import NEARLY, Cells, read
+from vaekit.data.table import NEARLY
 from vaekit.refusal import Refusal
 from vaekit.spaces import Series as Space
 from vaekit.written import Date, Form, Number, doubtful, nearly, readings

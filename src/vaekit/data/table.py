@@ -4,64 +4,43 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import re
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from vaekit.columns import KINDS, LARGEST, Column, WrongCell, numbers, typed
+from vaekit.data.cells import Cells, read
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
-from vaekit.written import Date, Form, Number, are_codes, nearly, readings
+from vaekit.written import Date, Form, Number, are_codes, doubtful, nearly, readings
 
 log = logging.getLogger(__name__)
 
-MISSING = {"", "?", "NA", "N/A", "NaN", "nan", "null"}
 FEW = 20  # distinct whole numbers up to which they are categories in order
 NEARLY = 0.95  # share of the distinct cells of which more are meant to be numbers, or dates, than categories
 CHANCE = 10  # -log of the probability that whole numbers which identify nothing are all different
 MOST = 1000  # categories up to which there is one number for each
-
-
-class Cells(dict[str, list[str | None]]):
-    """Of each column, by name.
-
-    path: the file that they are from. lines: that of each row, where the file has lines.
-    """
-
-    def __init__(self, columns: Mapping[str, list[str | None]], path: Path, lines: Sequence[int] = ()):
-        super().__init__(columns)
-        self.path, self.lines = path, lines
-
-    @property
-    def count(self) -> int:
-        """Rows."""
-        return len(next(iter(self.values())))
-
-    @contextmanager
-    def placed(self) -> Iterator[None]:
-        """Within, the refusal of a cell names the file and the line."""
-        try:
-            yield
-        except WrongCell as wrong:
-            line = f", line {self.lines[wrong.row]}" if self.lines else ""
-            raise Refusal(f"{self.path}{line}: {wrong}") from None
+FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.,]+$)")  # how a cell begins that a spreadsheet runs; not a number
+RARE = 2  # rows a category, fewer than which on average make no categories to learn
 
 
 class Table:
-    """A table in one file, .csv (a first line of names; `,`, `;`, `|` or a tab between cells) or .parquet, or in two.
+    """A table in one file, .csv (a first line of names; `,`, `;`, `|`, a tab or spaces between cells) or .parquet, or
+    in two.
 
-    Empty cells, `?`, `NA` and `NaN` are missing: the row's mask is 0 there. Spaces around cells are dropped.
+    Empty cells, `?`, `NA`, `NaN`, `NULL` and `None` are missing: the row's mask is 0 there. Spaces around cells are
+    dropped.
 
     test_path: a file of test rows. columns: names, of a file without a line of them. types: of a column, by name, where
     it is another than the cells suggest (`infer`): real, positive, date, count, binary, ordinal, categorical,
-    identifier, or `ignore`, which leaves it out. label: the column whose categories are the classes of rows, which is
-    no part of x; an empty cell is a missing label.
+    identifier, `ignore`, which leaves it out, or the pattern of its dates, %d/%m/%Y. label: the column whose categories are the
+    classes of rows, which is no part of x; an empty cell is a missing label. decimal: the mark of numbers such as 1,234
+    where neither their column nor another tells; None for a point, or a comma where `;` stands between cells.
     Quantiles and categories are those of all rows of the file, validation and test among them where there is no
     `test_path`: marginals alone.
     Raises `Refusal`, naming row and column, for what cannot be read.
@@ -74,19 +53,22 @@ class Table:
         columns: Sequence[str] | None = None,
         types: Mapping[str, str] | None = None,
         label: str | None = None,
+        decimal: str | None = None,
     ):
         if path is None:
             raise Refusal("data.path is not set; name a .csv or .parquet file, for example data.path=rows.csv.")
         self.path, self.test_path = Path(path).expanduser(), test_path
-        self.columns, self.types, self.label = columns, dict(types or {}), label
+        if decimal not in (None, ".", ","):
+            raise Refusal(f"Got data.decimal={decimal!r}, expected . or ,; try 'data.decimal=\",\"'.")
+        self.columns, self.types, self.label, self.decimal = columns, dict(types or {}), label, decimal
         self.name = self.path.stem
 
     @cached_property
     def space(self) -> Space:
         if unknown := self.types.keys() - self._cells.keys():
             raise Refusal(f"data.types names {unknown.pop()!r}, expected one of {', '.join(self._cells)}.")
-        if wrong := [each for each in self.types.values() if each not in (*KINDS, "ignore")]:
-            raise Refusal(f"Got data.types with {wrong[0]}, expected {', '.join(KINDS)} or ignore.")
+        if wrong := [each for each in self.types.values() if each not in (*KINDS, "ignore") and "%" not in each]:
+            raise Refusal(f"Got data.types with {wrong[0]}, expected {', '.join(KINDS)}, ignore or %d/%m/%Y.")
         kept = {name: cells for name, cells in self._cells.items() if self.types.get(name) != "ignore"}
         if not kept.keys() - {self.label}:
             raise Refusal("data.types and data.label leave no column; leave some.")
@@ -94,9 +76,15 @@ class Table:
             raise Refusal(
                 f"Got data.label={self.label}, expected one of {', '.join(kept)}; use data.label=null for none."
             )
+        distinct = {name: [*dict.fromkeys(cell for cell in cells if cell is not None)] for name, cells in kept.items()}
+        forms = {name: readings(cells) if cells else [] for name, cells in distinct.items()}
+        mark = self.decimal or self._mark([*forms.values()])
+        for each in forms.values():
+            each.sort(key=lambda form: isinstance(form, Number) and form.decimal != mark)
         with self._cells.placed():
-            columns = [infer(name, cells, self.types.get(name)) for name, cells in kept.items()]
+            columns = [infer(name, cells, self.types.get(name), forms[name]) for name, cells in kept.items()]
         for column in columns:
+            self._say_doubts(column, distinct[column.name], forms[column.name])
             if column.kind == "identifier" and column.name not in self.types:
                 log.warning(
                     "%s: column %r identifies rows: it is not modelled, and new rows get new ones. Use %s to leave it "
@@ -112,7 +100,27 @@ class Table:
                 f"data.label={self.label} is a {kind} column, of numbers, expected one of categories; name another, or "
                 f"use {typed(str(self.label), 'categorical')}."
             )
-        return Space.of(columns, self.label)
+        header = () if self._cells.headed else tuple(self._cells)
+        return Space.of(columns, self.label, self._cells.separator, header)
+
+    def _mark(self, forms: Sequence[Sequence[Form]]) -> str:
+        """The decimal mark of the file, going by its columns of numbers that have one form alone."""
+        certain = [each[0] for each in forms if len(each) == 1]
+        marks = {form.decimal for form in certain if isinstance(form, Number) and (form.places or form.padded)}
+        return marks.pop() if len(marks) == 1 else "," if self._cells.separator == ";" and not marks else "."
+
+    def _say_doubts(self, column: Column, distinct: Sequence[str], forms: Sequence[Form]) -> None:
+        """A line for what may be meant otherwise."""
+        name, rows = column.name, sum(cell is not None for cell in self._cells[column.name])
+        if column.form is not None and name not in self.types and (doubt := doubtful(distinct, forms)):
+            other = typed(name, forms[1].pattern) if isinstance(forms[1], Date) else "'data.decimal=\",\"' or ."
+            log.warning("Column %r: %s. Try %s where that is meant.", name, doubt, other)
+        if column.kind == "categorical" and rows < RARE * len(column.categories):
+            log.warning(
+                "Column %r has %d different cells in %d rows, too many for its categories to be learned: rows are "
+                "written with cells of the file. Try %s to leave it out.",
+                *(name, len(column.categories), rows, typed(name, "ignore")),
+            )
 
     def classes(self) -> dict[str, int] | None:
         """The label of each class."""
@@ -128,76 +136,9 @@ class Table:
         return read(self.path, self.columns)
 
 
-def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
-    """The cells of a file, stripped, None where they are missing. columns: see `Table`. Raises `Refusal`."""
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise Refusal(f"There is no file {path.absolute()}; name a .csv or .parquet file that is there.")
-    names, rows, lines = _parquet(path) if path.suffix == ".parquet" else _csv(path, columns)
-    if len(set(names)) < len(names) or "" in names:
-        wrong = next((name for name in names if not name or names.count(name) > 1), "")
-        raise Refusal(f"{path}: the column name {wrong!r} is empty or there twice; rename it in the file.")
-    if not rows:
-        raise Refusal(f"{path} is empty: it holds no rows; name a file that does.")
-    cells = {
-        name: [None if cell in MISSING else cell for cell in each]
-        for name, each in zip(names, zip(*rows, strict=True), strict=True)
-    }
-    return Cells(cells, path, lines)
-
-
-def _csv(path: Path, columns: Sequence[str] | None) -> tuple[list[str], list[list[str]], list[int]]:
-    """The names of the columns, the cells of each row, and the line that it stands in."""
-    try:
-        file = StringIO(path.read_bytes().decode("utf-8-sig"), newline="")
-        separator = max(",;\t|", key=file.readline().count)
-        file.seek(0)
-        reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
-        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise Refusal(f"Cannot read {path}, line {line} ({error}); save it as CSV in UTF-8.") from error
-    except (OSError, csv.Error) as error:
-        raise Refusal(f"Cannot read {path} ({error}); save it as CSV in UTF-8.") from error
-    if not lines:
-        raise Refusal(f"{path} is empty; name another file.")
-    names = list(columns) if columns else lines.pop(0)[1]
-    for number, cells in lines:
-        if len(cells) != len(names):
-            raise Refusal(
-                f"{path}, line {number}: got {len(cells)} cells, expected {len(names)}, as many as there are columns; "
-                "correct it, and let `,`, `;`, `|` or a tab stand between cells."
-            )
-    if not columns and (found := [name for name in names if _is_number(name)]):
-        raise Refusal(
-            f"{path}: the first line holds the number {found[0]}, so that it is no line of names; add one to the file, "
-            "or give them, of data=table, by data.columns=[a,b,...]."
-        )
-    return names, [cells for _, cells in lines], [number for number, _ in lines]
-
-
-def _parquet(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
-    """As `_csv`; such a file has no lines."""
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        raise Refusal("A .parquet file needs the library pyarrow; type: pip install '.[table]'") from None
-    try:
-        table = parquet.read_table(path)
-    except Exception as error:  # pyarrow raises its own kinds
-        raise Refusal(f"Cannot read {path} as parquet ({error}); save it again, or as CSV.") from error
-    columns = [["" if cell is None else str(cell).strip() for cell in each.to_pylist()] for each in table.columns]
-    return list(table.column_names), [list(row) for row in zip(*columns, strict=True)], []
-
-
-def _is_number(text: str) -> bool:
-    with suppress(ValueError):
-        float(text)
-        return True
-    return False
-
-
-def infer(name: str, cells: Sequence[str | None], kind: str | None = None, decimal: str = ".") -> Column:
+def infer(
+    name: str, cells: Sequence[str | None], kind: str | None = None, forms: Sequence[Form] | None = None
+) -> Column:
     """The column that these cells are of.
 
     kind: None for what they suggest. Two different cells are binary; up to `FEW` different whole numbers ordinal; more
@@ -205,7 +146,7 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None, decim
     all are above 0, or real; dates and times date; text that differs nearly everywhere,
     and whole numbers like 1 .. N, identifier; all else is categorical, codes among them (`vaekit.written`). Or a
     pattern of dates, such as %d/%m/%Y.
-    decimal: the mark of numbers such as 1,234 or 1.234, where the cells do not tell.
+    forms: how the cells may be written, the likeliest first; None for `readings`.
     Raises `Refusal` for a column without cells, one of another kind than is asked for, or a few cells that are neither
     numbers nor dates where `NEARLY` all others are.
     """
@@ -214,11 +155,9 @@ def infer(name: str, cells: Sequence[str | None], kind: str | None = None, decim
         raise Refusal(f"Column {name!r} has no cell that is not missing; use {typed(name, 'ignore')}.")
     if any("${" in text for text in (name, *distinct)):
         raise Refusal(f"Column {name!r} holds '${{', which configurations read as a reference; replace it.")
+    forms = readings(distinct) if forms is None else forms
     if kind is not None and "%" in kind:
-        forms: list[Form] = [Date(kind)]
-        kind = "date"
-    else:
-        forms = sorted(readings(distinct), key=lambda form: isinstance(form, Number) and form.decimal != decimal)
+        forms, kind = [Date(kind)], "date"
     if kind is None:
         kind = _suggested(distinct, forms)
         if kind == "categorical" and len(distinct) > FEW:
@@ -334,12 +273,16 @@ def _warn(cells: Cells, space: Space) -> None:
         )
 
 
-def write(path: Path, x: Tensor, space: Space, label: Tensor | None = None) -> None:
-    """Write rows x `[n, *space.shape]` as CSV, with the names, order, decimals and categories of the original.
+def write(path: Path, x: Tensor, space: Space, label: Tensor | None = None, spreadsheet: bool = False) -> None:
+    """Write rows x `[n, *space.shape]` as CSV, with the names, order, separator and written forms of the original.
 
     label: `[n]`, of the column that is the label, whose cells are empty without it.
+    spreadsheet: whether an apostrophe stands before texts that a spreadsheet would run as a formula.
     """
-    write_cells(path, space.decode(x, label), space)
+    columns = space.decode(x, label)
+    if spreadsheet:
+        columns = [[f"'{cell}" if FORMULA.match(cell) else cell for cell in cells] for cells in columns]
+    write_cells(path, columns, space)
 
 
 def write_cells(path: Path, columns: list[list[str]], space: Space, given: Cells | None = None) -> None:
@@ -348,6 +291,6 @@ def write_cells(path: Path, columns: list[list[str]], space: Space, given: Cells
         for name, cells in zip(space.names, columns, strict=True):
             cells[:] = [new if old is None else old for new, old in zip(cells, given.get(name, cells), strict=True)]
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(space.names)
-        writer.writerows(zip(*columns, strict=True))
+        csv.writer(file, delimiter=space.separator, lineterminator="\n").writerows(
+            [space.names, *zip(*columns, strict=True)]
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.data import table
+from vaekit.data.cells import read
 from vaekit.media.medium import Medium, Names, Read, Write
 
 
@@ -23,7 +25,7 @@ class Table(Medium):
     drawn = True
 
     def open(self, path: Path) -> tuple[Names, Read]:
-        rows = table.encode(table.read(path), self.space)
+        rows = table.encode(read(path, self.space.header), self.space)
         x = torch.from_numpy(np.asarray(rows.x))
         label = None if rows.label is None else torch.from_numpy(rows.label)
         mask = None if rows.mask is None else torch.from_numpy(rows.mask).float()
@@ -38,17 +40,19 @@ class Table(Medium):
 
     @property
     def sets(self) -> dict[str, Write]:
-        return super().sets | {"table": self._write_set}
+        return super().sets | {"table": self._write_set, "spreadsheet": partial(self._write_set, spreadsheet=True)}
 
-    def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
-        """synthetic.csv: with the columns, order, decimals and categories of the original."""
-        self.write_labelled(folder / "synthetic", torch.from_numpy(x), 1, label)
+    def _write_set(
+        self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str], spreadsheet: bool = False
+    ) -> None:
+        """synthetic.csv: with the columns, order, written forms and categories of the original."""
+        table.write(folder / "synthetic.csv", torch.from_numpy(x), self.space, label, spreadsheet)
 
     def write_imputed(
         self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
     ) -> None:
         """imputed.csv and draw_1.csv, ...; cells of the source stay as they are. mean: `Table.plain`."""
-        given = None if source is None else table.read(source)
+        given = None if source is None else read(source, self.space.header)
         plain = {f"draw_{i}": self.space.plain(each) for i, each in enumerate(draws, 1)}
         for name, each in {"imputed": mean, **plain}.items():
             table.write_cells(folder / f"{name}.csv", self.space.write(each), self.space, given)

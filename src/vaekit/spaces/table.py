@@ -23,28 +23,38 @@ class Table(Real):
     columns: in the file's order (`Column` says what its numbers are). A missing cell is 0, but for the last number of
         a column that may be missing, which is 1 there and always observed.
     label: one more column of the file, in front of number `place` of the others; its categories are the classes.
+    separator: what stands between the cells of the file. header: the names of all of its columns, where the file has no
+    line of them.
     """
 
     columns: Sequence[Column] = ()
     label: Column | None = None
     place: int = 0
+    separator: str = ","
+    header: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         columns = (each if isinstance(each, Column) else Column(**each) for each in self.columns)
         object.__setattr__(self, "columns", tuple(columns))
+        object.__setattr__(self, "header", tuple(map(str, self.header)))
         if isinstance(self.label, Mapping):
             object.__setattr__(self, "label", Column(**self.label))
         if self.label is not None and not (self.label.categories and 0 <= self.place <= len(self.columns)):
             raise ValueError(f"no column of labels: {self.label.name!r}, {self.label.kind!r}, at {self.place}")
+        if not isinstance(self.separator, str) or len(self.separator) != 1:
+            raise ValueError(f"separator {self.separator!r}")
         if self.shape != (sum(column.width for column in self.columns),) or self.shape == (0,):
             raise ValueError(f"columns of {sum(column.width for column in self.columns)} numbers, shape {self.shape}")
 
     @classmethod
-    def of(cls, columns: Sequence[Column], label: str | None = None) -> Table:
+    def of(
+        cls, columns: Sequence[Column], label: str | None = None, separator: str = ",", header: Sequence[str] = ()
+    ) -> Table:
         """The space of rows of these columns, in which the one of this name is no part of x."""
         rest = [column for column in columns if column.name != label]
         place = next((i for i, column in enumerate(columns) if column.name == label), 0)
-        return cls((sum(column.width for column in rest),), rest, None if label is None else columns[place], place)
+        shape = (sum(column.width for column in rest),)
+        return cls(shape, rest, None if label is None else columns[place], place, separator, header)
 
     @property
     def values(self) -> str:

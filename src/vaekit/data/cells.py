@@ -1,0 +1,280 @@
+"""The cells of files that somebody saved: .csv (and .tsv, .txt, .data), .parquet."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import logging
+import re
+import shlex
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from io import StringIO
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import numpy as np
+
+from vaekit.columns import WrongCell
+from vaekit.refusal import Refusal
+
+log = logging.getLogger(__name__)
+
+MISSING = {"", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "Null", "null", "None"}
+SEPARATORS = ",;\t|"
+SPACES = re.compile(r'("[^"\n]*")|[ \t]+')
+SAMPLE = 1000  # lines that show how a file is written
+ENCODINGS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+VALUE = re.compile(r"[^\w;|\t]*[0-9](?:[0-9.,:/' -]*[0-9])?[^\w;|\t]*")  # a number, or a date
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+INDEX = ("", "Unnamed: 0")  # what pandas calls the column of its row numbers
+
+
+class Cells(dict[str, list[str | None]]):
+    """Of each column, by name.
+
+    path: the file that they are from. lines: that of each row, where the file has lines. separator: what stands between
+    cells. headed: whether the file has a line of names.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, list[str | None]],
+        path: Path,
+        lines: Sequence[int] = (),
+        separator: str = ",",
+        headed: bool = True,
+    ):
+        super().__init__(columns)
+        self.path, self.lines, self.separator, self.headed = path, lines, separator, headed
+
+    @property
+    def count(self) -> int:
+        """Rows."""
+        return len(next(iter(self.values())))
+
+    @contextmanager
+    def placed(self) -> Iterator[None]:
+        """Within, the refusal of a cell names the file and the line."""
+        try:
+            yield
+        except WrongCell as wrong:
+            line = f", line {self.lines[wrong.row]}" if self.lines else ""
+            raise Refusal(f"{self.path}{line}: {wrong}") from None
+
+
+class Dialect(NamedTuple):
+    """separator: one character, or a space for any number of spaces and tabs. escape: "" where quotes are doubled."""
+
+    separator: str
+    quote: str = '"'
+    escape: str = ""
+
+    def rows(self, text: str) -> Iterator[tuple[int, list[str]]]:
+        """The cells of each row, with the number of its last line. Raises `csv.Error`."""
+        if self.separator == " ":
+            text = "\n".join(SPACES.sub(lambda found: found[1] or "\t", line.strip()) for line in text.splitlines())
+        reader = csv.reader(
+            StringIO(text, newline=""),
+            delimiter="\t" if self.separator == " " else self.separator,
+            quotechar=self.quote,
+            escapechar=self.escape or None,
+            skipinitialspace=self.separator != "\t",
+            strict=True,
+        )
+        for row in reader:
+            if row:
+                yield reader.line_num, [cell.strip() for cell in row]
+
+
+ONE_COLUMN = Dialect("\x1f")
+
+
+def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
+    """The cells of a file, stripped, None where they are missing. Raises `Refusal`.
+
+    columns: the names, of a file without a line of them.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise Refusal(f"There is no file {path.absolute()}; name a .csv or .parquet file that is there.")
+    return _parquet(path) if path.suffix == ".parquet" else _csv(path, columns)
+
+
+def _csv(path: Path, columns: Sequence[str] | None) -> Cells:
+    text, separator, above = _head(_text(path))
+    dialect = _dialect(text) if separator is None else Dialect(separator)
+    lines, rows = [], []
+    try:
+        for line, row in dialect.rows(text):
+            lines.append(line + len(above))
+            rows.append(row)
+    except csv.Error as error:
+        line = lines[-1] + 1 if lines else len(above) + 1
+        raise Refusal(f"Cannot read {path}, line {line} ({error}); correct it, or save the file as CSV.") from error
+    if not rows:
+        raise Refusal(f"{path} is empty; name another file.")
+    if columns and not set(rows[0]) <= set(columns):
+        names, headed = list(columns), False
+    elif columns or _are_names(rows[0], rows[1:]):
+        names, headed = rows.pop(0), True
+        lines.pop(0)
+    elif len(commented := _commented(above, dialect)) == len(rows[0]):
+        names, headed = commented, True
+    else:
+        number = next(cell for cell in rows[0] if NUMBER.fullmatch(cell))
+        raise Refusal(
+            f"{path}: the first line holds the number {number}, so that it is no line of names; add one to the file, "
+            "or give them, of data=table, by data.columns=[a,b,...]."
+        )
+    if all(len(row) == len(names) + 1 for row in rows):
+        if not any(row[-1] for row in rows):  # a separator at the end of each line
+            rows = [row[:-1] for row in rows]
+        elif headed and dialect.separator in " \t":  # as R writes the names of rows
+            names = ["", *names]
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != len(names):
+            raise Refusal(
+                f"{path}, line {line}: got {len(row)} cells, expected {len(names)}, as many as there are columns; "
+                "correct it, and let `,`, `;`, `|` or a tab stand between cells."
+            )
+    if not rows:
+        raise Refusal(f"{path} is empty: it holds no rows; name a file that does.")
+    separator = "," if dialect is ONE_COLUMN else dialect.separator
+    return _cells(path, names, [*zip(*rows, strict=True)], lines, separator, headed)
+
+
+def _cells(path: Path, names: Sequence[str], columns: Sequence[Sequence[str]], *dialect: Any) -> Cells:
+    """Less a column without a name that numbers the rows, and one without a name and cells at the end."""
+    named = list(zip(names, columns, strict=True))
+    if named[-1][0] == "" and not any(named[-1][1]):
+        named.pop()
+    if len(named) > 1 and named[0][0] in INDEX and len(set(named[0][1])) == len(named[0][1]):
+        log.warning("%s: the first column has no name and tells rows apart; it is left out.", path)
+        named.pop(0)
+    names = [name for name, _ in named]
+    if len(set(names)) < len(names) or "" in names:
+        wrong = next(name for name in names if not name or names.count(name) > 1)
+        raise Refusal(f"{path}: the column name {wrong!r} is empty or there twice; rename it in the file.")
+    return Cells({name: [None if cell in MISSING else cell for cell in each] for name, each in named}, path, *dialect)
+
+
+def _commented(above: Sequence[str], dialect: Dialect) -> list[str]:
+    """The cells of the last line above a table, if it is a comment."""
+    comment = above[-1].lstrip("# ") if above and above[-1].startswith("#") else ""
+    return next((row for _, row in dialect.rows(comment)), [])
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        encoding = next((name for mark, name in ENCODINGS.items() if data.startswith(mark)), "utf-8-sig")
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise Refusal(
+            f"Cannot read {path}, line {line} ({error}); save it as CSV in UTF-8, as by "
+            f"iconv -f latin1 -t utf-8 {shlex.quote(str(path))} > utf8.csv"
+        ) from error
+    except OSError as error:
+        raise Refusal(f"Cannot read {path} ({error}); name another file.") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise Refusal(f"Cannot read {path}, line {line}: it holds a zero byte, so it is no text; save it as UTF-8.")
+    return text
+
+
+def _head(text: str) -> tuple[str, str | None, list[str]]:
+    """The text less the lines above its table, the separator that Excel's `sep=;` says, and the lines above."""
+    above: list[str] = []
+    if said := re.match(r'"?sep=(.)"?\r?\n', text):
+        above.append(said[0])
+    while not said and (comment := re.compile(r"#.*\r?\n").match(text, sum(map(len, above)))):
+        above.append(comment[0])
+    return text[sum(map(len, above)) :], said[1] if said else None, above
+
+
+def _dialect(text: str) -> Dialect:
+    """How a text is written, going by its first lines.
+
+    The separator is the one that splits most of them alike, and into the most numbers and dates. Of DuckDB's sniffer
+    only quotes are taken: it skips lines that do not fit its separator.
+    """
+    head = "".join(islice(StringIO(text, newline=""), SAMPLE))
+    first, *rest = head.split("\n")
+    if not {*SEPARATORS} & {*first} and all(VALUE.fullmatch(each) and " " not in each for each in rest if each):
+        return ONE_COLUMN  # of numbers, whose marks are no separators
+    scored = []
+    for separator in (each for each in (*SEPARATORS, " ") if each in head):
+        dialect = Dialect(separator, *_quotes(head, separator))
+        rows: list[list[str]] = []
+        with suppress(csv.Error):
+            rows.extend(row for _, row in dialect.rows(head))
+        if len(head) < len(text):
+            rows = rows[:-1]  # which may go on
+        (width, count), *_ = Counter(map(len, rows)).most_common(1) or [(0, 0)]
+        alike, value = (
+            count / max(1, len(rows)),
+            float(np.mean([_value(each) for row in rows[1:] for each in row] or [0])),
+        )
+        if separator == " ":  # or else they are words
+            headed = (
+                width > 2 and count == len(rows) - 1 and len(rows[0]) == width - 1
+            )  # R names the rows, and not their names
+            alike = float(value >= 0.5 and (count == len(rows) or headed))
+        if width > 1 and alike >= 0.5:
+            scored.append((alike, value, dialect))
+    return max(scored, key=lambda each: each[:2], default=(0, 0, ONE_COLUMN))[2]
+
+
+def _value(cell: str) -> float:
+    """How much a cell looks like one: a number or a date, a text, or several cells."""
+    return 1.0 if VALUE.fullmatch(cell) else 0.0 if re.search(rf"[{SEPARATORS}](?! )", cell) else 0.5
+
+
+def _quotes(head: str, separator: str) -> tuple[str, str]:
+    """Quote and escape of a text with this separator."""
+    if not {"'", "\\"} & {*head} or separator == " ":
+        return '"', ""
+    with tempfile.TemporaryDirectory() as folder, suppress(duckdb.Error):
+        path = Path(folder, "head.csv")
+        path.write_text(head, encoding="utf-8", newline="")
+        sniff = "SELECT Quote, Escape FROM sniff_csv(?, delim=?, all_varchar=true)"
+        with duckdb.connect() as database:
+            quote, escape = database.execute(sniff, [str(path), separator]).fetchall()[0]
+        return quote if quote == "'" else '"', escape if escape == "\\" else ""
+    return '"', ""
+
+
+def _are_names(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row is of names: without numbers, or counting, as pandas names columns (or years)."""
+    places = [i for i, cell in enumerate(first) if NUMBER.fullmatch(cell)]
+    if not places:
+        return True
+    found = [first[i] for i in places]
+    if not all(map(str.isdecimal, found)) or any(int(b) - int(a) != 1 for a, b in pairwise(found)):
+        return False
+    below = [row[i] for row in rows[:SAMPLE] for i in places if i < len(row)]
+    return (found[0] == "0" and len(found) > 2) or not all(each.isdecimal() or each in MISSING for each in below)
+
+
+def _parquet(path: Path) -> Cells:
+    """As text, so that numbers keep the form that DuckDB gives them."""
+    try:
+        with duckdb.connect() as database:
+            table = database.execute("SELECT COLUMNS(*)::VARCHAR FROM read_parquet(?)", [str(path)]).fetchnumpy()
+    except duckdb.Error as error:
+        raise Refusal(f"Cannot read {path} as parquet ({error}); save it again, or as CSV.") from error
+    columns = [[cell.strip() for cell in np.ma.filled(each, "").tolist()] for each in table.values()]
+    if not columns or not columns[0]:
+        raise Refusal(f"{path} is empty: it holds no rows; name a file that does.")
+    return _cells(path, [*table], columns)
