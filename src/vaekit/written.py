@@ -11,6 +11,7 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -113,25 +114,26 @@ class Number:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        """Groups: an opening parenthesis, a sign, a sign behind the prefix, the digits, a minus behind them."""
+        """Groups: what of a sign stands before the prefix, before the digits, the digits, and behind the suffix."""
         mark, digits = re.escape(self.decimal), "0|[1-9][0-9]*"
         if self.thousands:
             digits += f"|[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})+"
         digits = rf"(?:(?:{digits})(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|Infinity"
         prefix, suffix = re.escape(self.prefix), re.escape(self.suffix)
-        return re.compile(rf"(\()?([{SIGNS}]?){prefix}([{SIGNS}]?)({digits}){suffix}(-?)(?(1)\))")
+        return re.compile(rf"([({SIGNS}]?){prefix}([({SIGNS}]?)({digits}){suffix}([)-]?)")
 
     def _plain(self, cell: str | None) -> str | None:
         """The cell as Python writes numbers; None for one that is missing or not of this form."""
         found = self._pattern.fullmatch(cell) if cell is not None else None
         if found is None:
             return None
-        opening, before, inside, digits, behind = found.groups("")
-        signs = opening + before + inside + behind
+        before, inside, digits, behind = found.groups()
         if self.thousands:
             digits = digits.replace(self.thousands, "")
         digits = digits.replace(self.decimal, ".")
-        return digits if signs in ("", "+") else "-" + digits if len(signs) == 1 else None
+        if (sign := before + inside + behind) in ("", "+"):
+            return digits
+        return f"-{digits}" if sign in ("-", MINUS, "()") else None
 
     def parse(self, cells: Sequence[str | None]) -> np.ndarray:
         """The values of n cells `[n]` in double precision, NaN where they are missing or not of this form."""
@@ -179,11 +181,10 @@ class Number:
             places = max(len(each.rstrip("0")) for each in rest)
             form = replace(self, places=places, padded=min(map(len, rest)))
         for found in filter(None, map(self._pattern.fullmatch, cells)):
-            opening, before, inside, _, behind = found.groups()
-            if minus := (before or inside).strip("+"):
-                return replace(form, negative=f"{minus}{{}}", inside=bool(inside))
-            if opening or behind:
-                return replace(form, negative="({})" if opening else "{}-")
+            before, inside, _, behind = found.groups()
+            if minus := (before + inside + behind).strip("+"):
+                negative = "({})" if minus == "()" else "{}-" if behind else f"{minus}{{}}"
+                return replace(form, negative=negative, inside=bool(inside))
         return form
 
 
@@ -250,7 +251,7 @@ class Date:
 
     def write(self, values: np.ndarray) -> list[str]:
         """The cells of values `[n]`, none of them missing."""
-        seconds = np.rint(np.clip(values, FIRST, LAST) / self.step) * self.step
+        seconds = np.clip(np.rint(values / self.step) * self.step, FIRST, LAST)
         micro = np.rint(seconds * 1e6).astype(np.int64)
         return _query("strftime(make_timestamp(column0), ?)", micro, self.pattern).tolist()
 
@@ -282,7 +283,14 @@ def _patterns(cell: str, offsets: bool) -> Iterator[str]:
     fields = [token for token in tokens if token.isalnum()]
     if len(day) in RUNS and day.isascii() and day.isdecimal() and not clock:
         yield RUNS[len(day)]
-    fits = {"Y": r"[0-9]{4}", "b": r"[^\W\d_]+", "B": r"[^\W\d_]+", "a": r"[^\W\d_]+", "A": r"[^\W\d_]+"}
+    fits = {
+        "Y": "[0-9]{4}",
+        "y": "[0-9]{2}",
+        "b": r"[^\W\d_]+",
+        "B": r"[^\W\d_]+",
+        "a": r"[^\W\d_]+",
+        "A": r"[^\W\d_]+",
+    }
     for order in [""] if not day and clock else ORDERS:
         if len(order) == len(fields) and all(
             re.fullmatch(fits.get(letter, "[0-9]{1,2}"), field) for letter, field in zip(order, fields, strict=True)
@@ -359,16 +367,25 @@ def doubtful(cells: Sequence[str], forms: Sequence[Form]) -> str:
     pair = [form for form in forms if type(form) is type(forms[0])][:2]
     if len(pair) < 2:
         return ""
-    if isinstance(pair[0], Date):
-        return "{} is read as {}, and may be {}".format(cells[-1], *(form.example for form in pair))
+    if isinstance(pair[0], Number) and (pair[0].decimal, pair[0].thousands) == (".", ""):
+        return ""  # a point is one
     values = [form.parse(cells) for form in pair]
     place = int((values[0] != values[1]).argmax())
-    return "{} is read as {:g}, and may be {:g}".format(cells[place], *(each[place] for each in values))
+    plain = Number(significant=DIGITS) if isinstance(pair[0], Number) else Date("%Y-%m-%d")
+    first, other = (plain.write(each[place : place + 1])[0] for each in values)
+    return f"{cells[place]} is read as {first}, and may be {other}"
 
 
 def are_codes(cells: Sequence[str]) -> bool:
     """Whether these cells, which are not numbers, are made of digits all the same."""
     return all(re.fullmatch(r"\+?[\d_]+", cell) for cell in cells)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether this is a pattern of dates."""
+    with suppress(ValueError):
+        return "%" in text and bool(Date(text))
+    return False
 
 
 def form_of(fields: Form | Mapping[str, Any]) -> Form:

@@ -2,6 +2,10 @@
 
 import csv
 import math
+import shlex
+import subprocess
+import sys
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -148,7 +152,8 @@ def test_dates_without_marks_say_when_and_numbers_do_not(tmp_path):
 
 def test_missing_prices_are_learned_with_by_a_likelihood_of_each_value(tmp_path):
     source = Series(save(tmp_path, **put(6, "NA")), window=10)
-    batch = DataModule(source).examples("train", 3)
+    batches = DataModule(source).in_order("train")
+    batch = batches.gather(batches.indices[:3])
     small = ("model=series_vae", "network.width=4", "network.features=8")
     vae, _ = build(source.space, *small, "likelihood=student", "likelihood.scale=pixel")
     log_px = vae(batch).log_px
@@ -157,3 +162,54 @@ def test_missing_prices_are_learned_with_by_a_likelihood_of_each_value(tmp_path)
     assert (vae.likelihood.bias.grad[0, 0].abs() > 0).all(), "each step is seen in one of the windows"
     with pytest.raises(Refusal, match=r"Some values are missing.*train with likelihood=gaussian, or another one"):
         build(source.space, *small, "likelihood=multivariate_student")[0](batch)
+
+
+# Files as exchanges and spreadsheets write them -----------------------------------------------------------------------
+
+RETURNS = np.diff(np.log(PRICES), axis=0)
+
+
+@pytest.mark.parametrize(
+    "form", ["%b %d, %Y", "%d/%m/%Y", "%d-%b-%Y", "%Y%m%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
+)
+def test_the_newest_first_is_taken_in_the_order_of_time(tmp_path, caplog, form):
+    days = [datetime.fromisoformat(day).strftime(form) for day in DAYS]
+    turned = {name: cells[::-1] for name, cells in columns(day=days).items()}
+    table = Series(save(tmp_path, **turned), window=10).table
+    np.testing.assert_allclose(table.values, RETURNS.T, atol=1e-6)
+    assert table.times == days[1:] and "'day' has the newest row first" in caplog.text
+
+
+def test_prices_in_dollars_are_prices(tmp_path):
+    prices = {name: [f"${1000 * float(cell):,.4f}" for cell in columns()[name]] for name in "ab"}
+    table = Series(save(tmp_path, **prices), window=10).table
+    assert table.names == ["a", "b"]
+    np.testing.assert_allclose(table.values, RETURNS.T, atol=1e-6)
+
+
+def test_of_open_high_low_and_close_the_close_is_meant(tmp_path, caplog):
+    bars = {"Open": columns()["a"], "High": columns()["a"], "Low": columns()["a"], "Close": columns()["b"]}
+    path = save(tmp_path, a=None, b=None, **bars, Volume=["0"] * STEPS)
+    table = Series(path, window=10).table
+    assert table.names == ["Close"] and "'Close', of 5 columns" in caplog.text and "data.columns=" in caplog.text
+    np.testing.assert_allclose(table.values[0], RETURNS.T[1], atol=1e-6)
+    assert Series(path, window=10, columns=["Open", "Close"]).table.names == ["Open", "Close"]
+
+
+def test_rows_without_dates_are_said_to_be_in_the_order_of_the_file(tmp_path, caplog):
+    assert Series(save(tmp_path, day=None), window=10).table.names == ["a", "b"]
+    assert "no column of dates; its rows are taken in the order of the file" in caplog.text
+
+
+def test_series_one_under_another_are_refused_with_what_sets_them_side_by_side(tmp_path, monkeypatch):
+    prices = {name: columns()[name] for name in "ab"}
+    stacked = {"name": ["a"] * STEPS + ["b"] * STEPS, "day": DAYS * 2, "price": prices["a"] + prices["b"]}
+    path = save(tmp_path, **stacked, a=None, b=None, venue=None)
+    with pytest.raises(Refusal, match="2 series one under another, by column 'name'") as refused:
+        _ = Series(path, window=10).table
+    command = shlex.split(str(refused.value).split("Try ")[1].split(" and ")[0])
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, *command[1:]], check=True)
+    table = Series("wide.csv", window=10).table
+    assert table.names == ["a", "b"]
+    np.testing.assert_allclose(table.values, RETURNS.T, atol=1e-6)

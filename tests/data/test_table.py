@@ -15,6 +15,7 @@ from vaekit.columns import QUANTILES, Column
 from vaekit.data.cells import Cells, read
 from vaekit.data.module import DataModule
 from vaekit.data.table import Table, encode, infer, write
+from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.written import Number
 
@@ -454,3 +455,113 @@ def test_the_largest_value_of_one_row_comes_back_less_often_than_once():
 def test_a_count_goes_no_further_than_the_file():
     column = infer("n", PEOPLE["visits"])
     assert column.decode(np.array([[9.0], [-1.0]])) == ["30", "0"] and column.largest == 30
+
+
+# Cells in the forms of other programs ---------------------------------------------------------------------------------
+
+
+def rewritten(folder, text, **options):
+    """A file's space, its cells, and those of its own rows written and read again."""
+    (folder / "x.csv").write_text(text)
+    source = Table(folder / "x.csv", **options)
+    rows = source.load("train")
+    write(folder / "again.csv", torch.from_numpy(rows.x), source.space)
+    return source.space, read(folder / "x.csv"), read(folder / "again.csv")
+
+
+def test_a_german_file_is_read_and_written_as_it_stands(tmp_path):
+    amounts = [f"{n}.{n % 10}{n % 7}".replace(".", ",") for n in range(100, 160)]
+    lines = [f"{amount};{n % 25};{n}.{n + 500}" for n, amount in enumerate(amounts, 100)]
+    space, cells, again = rewritten(tmp_path, "\n".join(["Betrag, EUR;Stück;Summe", *lines]))
+    assert [column.kind for column in space.columns] == ["positive", "count", "positive"]
+    assert again == cells and (tmp_path / "again.csv").read_text().startswith("Betrag, EUR;Stück;Summe\n100,0")
+    total = space.columns[2]
+    assert total.form.parse(["100.600"]) == [100600], "as the other column has decimal commas"
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ([f"${n:,}.50" for n in range(900, 1100, 7)], "positive"),
+        ([f"({n}.25)" if n % 2 else f"{n}.25" for n in range(1, 31)], "real"),
+        ([f"{n}.0" for n in range(0, 150, 5)], "real"),
+        ([f"{n / 4}%" for n in range(1, 31)], "positive"),
+        ([f"{n} kg" for n in range(50, 80)], "positive"),
+        ([f"{n % 28 + 1:02}/{n % 12 + 1:02}/2021" for n in range(30)], "date"),
+        ([f"{n:02}-Jan-2020" for n in range(1, 31)], "date"),
+        ([f"{n % 24}:{n:02}" for n in range(30)], "date"),
+        ([f"2020-01-{n:02}T10:00:00+02:00" for n in range(1, 31)], "date"),
+        ([f"09{n:02}-01-02" for n in range(30)], "date"),
+        ([f"202001{n:02}" for n in range(1, 31)], "date"),
+        ([f"{n * 37:05}" for n in range(30)], "categorical"),
+        ([f"15_{n}" for n in range(30)], "categorical"),
+        ([f"+49170{n:07}" for n in range(30)], "categorical"),
+    ],
+)
+def test_a_column_is_written_in_its_own_form(tmp_path, cells, kind):
+    lines = [f'"{cell}",{n % 2}' for n, cell in enumerate(cells * 2)]
+    space, before, again = rewritten(tmp_path, "\n".join(["a,b", *lines]))
+    assert space.columns[0].kind == kind and again == before
+    draws = torch.randn(200, *space.shape)
+    column = space.columns[0]
+    written = set(column.decode(draws[:, : column.width].numpy()))
+    if kind == "categorical":
+        assert written <= set(cells)
+    else:
+        assert np.isfinite(column.form.parse(list(written))).all()
+        lengths = [*map(len, cells)]
+        assert min(lengths) <= min(map(len, written)) and max(map(len, written)) <= max(lengths)
+
+
+def test_a_few_powers_of_ten_leave_a_column_of_whole_numbers(tmp_path):
+    space, _, again = rewritten(tmp_path, "\n".join(["a,b", *(f"{n * n},{n % 2}" for n in range(1, 30)), "1e+05,0"]))
+    assert again["a"] == [*(str(n * n) for n in range(1, 30)), "100000"]
+    assert all(cell.isdecimal() for cell in space.columns[0].decode(np.linspace(-3, 3, 50)[:, None]))
+
+
+def test_what_stays_ambiguous_is_said_with_what_to_type(tmp_path, caplog):
+    firsts = [f"01/{n % 12 + 1:02}/{2019 + n // 12}" for n in range(30)]
+    lines = [f'{day},"{n},{n + 200}",name {n % 20}' for n, day in enumerate(firsts, 100)]
+    text = "\n".join(["day,sum,name", *lines])
+    space, *_ = rewritten(tmp_path, text)
+    assert [column.kind for column in space.columns] == ["date", "positive", "categorical"]
+    assert space.columns[0].form.pattern == "%d/%m/%Y" and space.columns[1].form.parse(["1,000"]) == [1000]
+    day, total, name = (record.getMessage() for record in caplog.records)
+    assert "'day': 01/02/2019 is read as 2019-02-01, and may be 2019-01-02" in day and "{day:%m/%d/%Y}" in day
+    assert "'sum': 100,300 is read as 100300, and may be 100.3" in total and "data.decimal" in total
+    assert "'name' has 20 different cells in 30 rows" in name and "{name:ignore}" in name
+    caplog.clear()
+    space, *_ = rewritten(tmp_path, text, types={"day": "%m/%d/%Y", "name": "ignore"}, decimal=",")
+    assert space.columns[0].form.pattern == "%m/%d/%Y" and space.columns[1].form.parse(["1,000"]) == [1]
+    assert not caplog.records
+    with pytest.raises(Refusal, match=r"Got data\.types with %Q, expected real, .*ignore or %d/%m/%Y"):
+        Table(tmp_path / "x.csv", types={"day": "%Q"}).space  # noqa: B018
+    with pytest.raises(Refusal, match=r"Got data\.decimal=';', expected"):
+        Table(tmp_path / "x.csv", decimal=";")
+
+
+def test_a_file_without_names_is_read_again_by_those_of_the_run(tmp_path):
+    rows = [f"{n / 8},{'abc'[n % 3]},{n}" for n in range(40)]
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+    space = Table(tmp_path / "x.csv", columns=["x", "kind", "n"], types={"n": "ignore"}).space
+    assert space.header == ("x", "kind", "n") and space.names == ["x", "kind"]
+    (tmp_path / "new.csv").write_text("\n".join(rows[:7]))
+    names, batches = medium(space).find(tmp_path / "new.csv")
+    medium(space).write(tmp_path / "again", batches(slice(None)).x, 1)
+    assert list(names) == list(range(7)) and read(tmp_path / "again.csv")["kind"] == [*"abcabca"]
+    assert len(medium(space).find(tmp_path / "again.csv")[0]) == 7, "with names as well"
+    config = yaml.load(runs.describe({}, space), runs._Loader)
+    assert runs.read_space(config) == space
+
+
+def test_formulas_are_kept_unless_a_spreadsheet_reads_them(tmp_path):
+    formulas = ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+1", "-2+3"]
+    lines = [f'"{formulas[n % 4]}",{n % 20 - 10}' for n in range(40)]
+    (tmp_path / "x.csv").write_text("\n".join(["a,n", *lines]))
+    source = Table(tmp_path / "x.csv")
+    x = source.load("train").x
+    medium(source.space).sets["table"](tmp_path, x, None, {})
+    assert set(read(tmp_path / "synthetic.csv")["a"]) == set(formulas)
+    medium(source.space).sets["spreadsheet"](tmp_path, x, None, {})
+    cells = read(tmp_path / "synthetic.csv")
+    assert set(cells["a"]) == {f"'{formula}" for formula in formulas} and "-10" in cells["n"], "numbers are none"

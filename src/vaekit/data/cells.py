@@ -82,7 +82,7 @@ class Dialect(NamedTuple):
     def rows(self, text: str) -> Iterator[tuple[int, list[str]]]:
         """The cells of each row, with the number of its last line. Raises `csv.Error`."""
         if self.separator == " ":
-            text = "\n".join(SPACES.sub(lambda found: found[1] or "\t", line.strip()) for line in text.splitlines())
+            text = "\n".join(SPACES.sub(lambda found: found[1] or "\t", line.strip()) for line in text.split("\n"))
         reader = csv.reader(
             StringIO(text, newline=""),
             delimiter="\t" if self.separator == " " else self.separator,
@@ -156,7 +156,7 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Cells:
 def _cells(path: Path, names: Sequence[str], columns: Sequence[Sequence[str]], *dialect: Any) -> Cells:
     """Less a column without a name that numbers the rows, and one without a name and cells at the end."""
     named = list(zip(names, columns, strict=True))
-    if named[-1][0] == "" and not any(named[-1][1]):
+    if len(named) > 1 and named[-1][0] == "" and not any(named[-1][1]):
         named.pop()
     if len(named) > 1 and named[0][0] in INDEX and len(set(named[0][1])) == len(named[0][1]):
         log.warning("%s: the first column has no name and tells rows apart; it is left out.", path)
@@ -178,7 +178,7 @@ def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
         encoding = next((name for mark, name in ENCODINGS.items() if data.startswith(mark)), "utf-8-sig")
-        text = data.decode(encoding)
+        text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise Refusal(
@@ -196,9 +196,9 @@ def _text(path: Path) -> str:
 def _head(text: str) -> tuple[str, str | None, list[str]]:
     """The text less the lines above its table, the separator that Excel's `sep=;` says, and the lines above."""
     above: list[str] = []
-    if said := re.match(r'"?sep=(.)"?\r?\n', text):
+    if said := re.match(r'"?sep=(.)"?\n', text):
         above.append(said[0])
-    while not said and (comment := re.compile(r"#.*\r?\n").match(text, sum(map(len, above)))):
+    while not said and (comment := re.compile(r"#.*\n").match(text, sum(map(len, above)))):
         above.append(comment[0])
     return text[sum(map(len, above)) :], said[1] if said else None, above
 
@@ -226,11 +226,11 @@ def _dialect(text: str) -> Dialect:
             count / max(1, len(rows)),
             float(np.mean([_value(each) for row in rows[1:] for each in row] or [0])),
         )
-        if separator == " ":  # or else they are words
+        if separator == " ":  # where half of the cells are no words
             headed = (
                 width > 2 and count == len(rows) - 1 and len(rows[0]) == width - 1
             )  # R names the rows, and not their names
-            alike = float(value >= 0.5 and (count == len(rows) or headed))
+            alike = float(value >= 0.75 and (count == len(rows) or headed))
         if width > 1 and alike >= 0.5:
             scored.append((alike, value, dialect))
     return max(scored, key=lambda each: each[:2], default=(0, 0, ONE_COLUMN))[2]

@@ -54,8 +54,9 @@ class Series:
     Mean and deviation, by which each series is standardised, are those of the steps before the validation.
 
     window: steps. stride: from the start of one window to that of the next. values: returns (log-returns, of prices) or
-    levels. columns: names of the series; None for all columns of numbers. time: the column that says when; None for the
-    first one of dates. validation, test: number (int) or fraction (float) of the steps.
+    levels. columns: names of the series; None for all columns of numbers, but of open, high, low and close the close.
+    time: the column that says when; None for the first one of dates. validation, test: number (int) or fraction (float)
+    of the steps.
     Empty cells, `?`, `NA` and `NaN` are missing: the mask is 0 there, and in the two returns beside a missing price.
     Raises `Refusal`, naming file, row and column, for what cannot be read.
     """

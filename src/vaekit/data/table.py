@@ -17,7 +17,7 @@ from vaekit.data.cells import Cells, read
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
-from vaekit.written import Date, Form, Number, are_codes, doubtful, nearly, readings
+from vaekit.written import Date, Form, Number, are_codes, doubtful, is_pattern, nearly, readings
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Table:
 
     test_path: a file of test rows. columns: names, of a file without a line of them. types: of a column, by name, where
     it is another than the cells suggest (`infer`): real, positive, date, count, binary, ordinal, categorical,
-    identifier, `ignore`, which leaves it out, or the pattern of its dates, %d/%m/%Y. label: the column whose categories are the
+    identifier, `ignore`, which leaves it out, or the pattern of its dates, %d/%m/%Y. label: the column of the
     classes of rows, which is no part of x; an empty cell is a missing label. decimal: the mark of numbers such as 1,234
     where neither their column nor another tells; None for a point, or a comma where `;` stands between cells.
     Quantiles and categories are those of all rows of the file, validation and test among them where there is no
@@ -67,7 +67,7 @@ class Table:
     def space(self) -> Space:
         if unknown := self.types.keys() - self._cells.keys():
             raise Refusal(f"data.types names {unknown.pop()!r}, expected one of {', '.join(self._cells)}.")
-        if wrong := [each for each in self.types.values() if each not in (*KINDS, "ignore") and "%" not in each]:
+        if wrong := [each for each in self.types.values() if each not in (*KINDS, "ignore") and not is_pattern(each)]:
             raise Refusal(f"Got data.types with {wrong[0]}, expected {', '.join(KINDS)}, ignore or %d/%m/%Y.")
         kept = {name: cells for name, cells in self._cells.items() if self.types.get(name) != "ignore"}
         if not kept.keys() - {self.label}:
@@ -112,7 +112,8 @@ class Table:
     def _say_doubts(self, column: Column, distinct: Sequence[str], forms: Sequence[Form]) -> None:
         """A line for what may be meant otherwise."""
         name, rows = column.name, sum(cell is not None for cell in self._cells[column.name])
-        if column.form is not None and name not in self.types and (doubt := doubtful(distinct, forms)):
+        said = name in self.types or (isinstance(column.form, Number) and self.decimal is not None)
+        if column.form is not None and not said and (doubt := doubtful(distinct, forms)):
             other = typed(name, forms[1].pattern) if isinstance(forms[1], Date) else "'data.decimal=\",\"' or ."
             log.warning("Column %r: %s. Try %s where that is meant.", name, doubt, other)
         if column.kind == "categorical" and rows < RARE * len(column.categories):
@@ -156,7 +157,7 @@ def infer(
     if any("${" in text for text in (name, *distinct)):
         raise Refusal(f"Column {name!r} holds '${{', which configurations read as a reference; replace it.")
     forms = readings(distinct) if forms is None else forms
-    if kind is not None and "%" in kind:
+    if kind is not None and is_pattern(kind):
         forms, kind = [Date(kind)], "date"
     if kind is None:
         kind = _suggested(distinct, forms)

@@ -1,0 +1,165 @@
+"""How cells are written: forms are recognised, read to exact values, and written back."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vaekit.written import MARKS, NEGATIVES, Date, Number, doubtful, form_of, nearly, readings
+
+NUMBERS = [
+    (["1", "2", "1e+05"], [1, 2, 100_000], ["1", "2", "100000"]),
+    (["1.5e-07", "0.001"], [1.5e-07, 0.001], None),
+    (["42.0", "7.0"], [42, 7], None),
+    (["30", "30.25"], [30, 30.25], None),
+    (["30.0", "30.25"], [30, 30.25], None),
+    (["30.10", "2.00"], [30.1, 2], None),
+    (["$1,234.50", "-$3.00"], [1234.5, -3], None),
+    (["$1,234.50", "$-3.00"], [1234.5, -3], None),
+    (["($1,234.50)", "$3.00"], [-1234.5, 3], None),
+    (["R$ 5,5", "R$ 12,0"], [5.5, 12], None),
+    (["EUR 12.50", "EUR 1,200.00"], [12.5, 1200], None),
+    (["12.5%", "3%"], [12.5, 3], None),
+    (["12,5 %", "3,0 %"], [12.5, 3], None),
+    (["1'234", "5"], [1234, 5], None),
+    (["1 234,5", "5,0"], [1234.5, 5], None),
+    (["1.234,50", "3,20"], [1234.5, 3.2], None),
+    (["108,33", "106,39"], [108.33, 106.39], None),
+    (["12 kg", "7 kg"], [12, 7], None),
+    (["(12.50)", "3.25"], [-12.5, 3.25], None),
+    (["5-", "4"], [-5, 4], None),
+    (["\u22123", "4"], [-3, 4], None),
+    (["+1.5", "-2.0"], [1.5, -2], ["1.5", "-2.0"]),
+    (["0.30000000000000004", "0.1"], [0.30000000000000004, 0.1], None),
+]
+DATES = [
+    (["2020-01-31", "2020-12-01"], ["2020-01-31", "2020-12-01"], None),
+    (["20220629", "20210813", "20210205"], ["2022-06-29", "2021-08-13", "2021-02-05"], None),
+    (["29/06/2022", "01/02/2020"], ["2022-06-29", "2020-02-01"], None),
+    (["06/29/2022", "01/02/2020"], ["2022-06-29", "2020-01-02"], None),
+    (["05-Jan-2020", "17-Dec-2019"], ["2020-01-05", "2019-12-17"], None),
+    (["Mar 10, 2020", "Apr 09, 2020"], ["2020-03-10", "2020-04-09"], None),
+    (["March 1, 2020", "May 12, 2020"], ["2020-03-01", "2020-05-12"], None),
+    (["Mon, 09 Mar 2020", "Tue, 10 Mar 2020"], ["2020-03-09", "2020-03-10"], None),
+    (["1.2.2020", "31.12.2020"], ["2020-02-01", "2020-12-31"], None),
+    (["2020-05", "2021-12"], ["2020-05-01", "2021-12-01"], None),
+    (["0900-01-02", "0999-12-31"], ["0900-01-02", "0999-12-31"], None),
+    (["10:30", "9:05"], ["1900-01-01T10:30", "1900-01-01T09:05"], None),
+    (["1/2/2020 9:05 AM", "12/13/2020 11:15 PM"], ["2020-01-02T09:05", "2020-12-13T23:15"], None),
+    (
+        ["2020-01-01 10:00:00.123", "2020-01-01 10:00:01.500"],
+        ["2020-01-01T10:00:00.123", "2020-01-01T10:00:01.5"],
+        None,
+    ),
+    (["2020-01-01T10:00:00Z", "2020-01-02T00:00:00Z"], ["2020-01-01T10:00", "2020-01-02"], None),
+    (["2020-01-01 10:00+01:00", "2020-01-02 00:00+01:00"], ["2020-01-01T10:00", "2020-01-02"], None),
+    (
+        ["2020-01-01 10:00:00+01", "2020-07-01 10:00:00+02"],
+        ["2020-01-01T09:00", "2020-07-01T08:00"],
+        ["2020-01-01 09:00:00+00", "2020-07-01 08:00:00+00"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("cells", "values", "written"), NUMBERS, ids=lambda each: str(each)[:30])
+def test_numbers_are_read_and_written_as_they_stand(cells, values, written):
+    form = readings(cells)[0]
+    assert isinstance(form, Number) and form.parse([*cells, None])[:-1].tolist() == values
+    assert form.write(np.array(values, float)) == (written or cells)
+
+
+@pytest.mark.parametrize(("cells", "times", "written"), DATES, ids=lambda each: str(each)[:30])
+def test_dates_are_read_and_written_as_they_stand(cells, times, written):
+    form = readings(cells)[0]
+    seconds = np.array(times, "datetime64[ms]").astype(float) / 1000
+    assert isinstance(form, Date)
+    np.testing.assert_allclose(form.parse(cells), seconds, rtol=0, atol=1e-6)
+    assert form.write(seconds) == (written or cells)
+
+
+CODES = ["0123 12", "15_33 1533", "\u0661\u0662 3", "+491701234567", "12345678901234567890 1", "A1 A2", "id-1 id-2"]
+CODES += ["10.0.0.1 10.0.0.2", "Ulm Bonn", "1,2,3", "--5", "0x1F", "24:61", "-", "(5", "5)", "-(5)", "007 1.5"]
+
+
+@pytest.mark.parametrize("cells", [each.split() for each in CODES], ids=CODES)
+def test_codes_are_text(cells):
+    assert readings(cells) == []
+
+
+def test_a_column_decides_whether_the_day_or_the_month_is_first():
+    firsts = [f"01/{month:02}/2020" for month in range(1, 13)]
+    assert [form.pattern for form in readings(firsts)] == ["%d/%m/%Y", "%m/%d/%Y"]
+    days = [f"01/{day:02}/2020" for day in range(1, 14)]
+    assert [form.pattern for form in readings(days)] == ["%m/%d/%Y"]
+    ordered = ["01/11/2020", "01/12/2020", "02/01/2020"]  # of two days in January and one in February: in order
+    assert readings(ordered)[0].pattern == "%m/%d/%Y"
+    assert doubtful(firsts, readings(firsts)) == "01/02/2020 is read as 2020-02-01, and may be 2020-01-02"
+    assert doubtful(days, readings(days)) == ""
+
+
+def test_a_comma_of_three_digits_is_doubtful():
+    forms = readings(["1,234", "5,600"])
+    assert [form.parse(["1,234"])[0] for form in forms] == [1234, 1.234]
+    assert doubtful(["1,234"], forms) == "1,234 is read as 1234, and may be 1.234"
+    assert doubtful(["1.234"], readings(["1.234", "5.600"])) == "", "a point is one"
+    assert len(readings(["1,234", "1,234,567"])) == len(readings(["1,234", "0,5"])) == 1
+
+
+def test_what_nearly_all_are():
+    cells = [f"{n}.5" for n in range(40)]
+    assert nearly([*cells, "x"], 0.95) == readings(cells)[0] and nearly([*cells, *"abcdef"], 0.95) is None
+    dates = [f"2020-01-{day:02}" for day in range(1, 31)]
+    assert nearly([*dates, "2020-02-30"], 0.95) == Date("%Y-%m-%d")
+
+
+def test_values_between_those_of_a_form_are_rounded_to_it():
+    assert Number(0, 1).write(np.array([41.6, -0.2])) == ["42.0", "0.0"]
+    assert Date("%H:%M").write(Date("%H:%M").parse(["10:30"]) + 29) == ["10:30"]
+    assert Date("%d.%m.%Y").write(np.array([-1e300, 1e300])) == ["01.01.0001", "31.12.9999"]
+
+
+WRONG = [
+    {"places": -1},
+    {"places": "1"},
+    {"decimal": ";"},
+    {"negative": "{0.__class__}"},
+    {"prefix": None},
+    {"evil": 1},
+]
+
+
+@pytest.mark.parametrize("fields", [*WRONG, {"pattern": "%Q"}, {"pattern": 1}, {"pattern": "%Y", "places": 1}])
+def test_what_is_no_form_is_refused(fields):
+    with pytest.raises((TypeError, ValueError)):
+        form_of(fields)
+
+
+forms = st.builds(
+    lambda marks, **fields: Number(decimal=marks[0], thousands=marks[1], **fields),
+    marks=st.sampled_from(MARKS),
+    places=st.integers(0, 3),
+    padded=st.integers(0, 3),
+    prefix=st.sampled_from(["", "$", "US$", "€ "]),
+    suffix=st.sampled_from(["", "%", " %", " kg"]),
+    negative=st.sampled_from(NEGATIVES),
+    inside=st.booleans(),
+)
+
+
+@settings(deadline=None, max_examples=200, database=None)
+@given(forms, st.lists(st.floats(-1e7, 1e7), min_size=1, max_size=8))
+def test_what_is_written_is_read_again_as_it_was(form, values):
+    cells = form.write(np.array(values))
+    np.testing.assert_allclose(form.parse(cells), values, rtol=0, atol=0.51 * form.step)
+    found = readings(list(dict.fromkeys(cells)))
+    again = next(each for each in found if np.array_equal(each.parse(cells), form.parse(cells)))
+    assert again.write(again.parse(cells)) == cells
+
+
+@settings(deadline=None, max_examples=100, database=None)
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=6, unique=True))
+def test_any_text_is_read_or_left(cells):
+    for form in readings(cells):
+        values = form.parse(cells)
+        finite = np.isfinite(values)
+        np.testing.assert_allclose(form.parse(form.write(values[finite])), values[finite], rtol=1e-9)
