@@ -31,6 +31,10 @@ NUMBERS = [
     (["\u22123", "4"], [-3, 4], None),
     (["+1.5", "-2.0"], [1.5, -2], ["1.5", "-2.0"]),
     (["0.30000000000000004", "0.1"], [0.30000000000000004, 0.1], None),
+    (["61234567890123.45", "0.5"], [61234567890123.45, 0.5], None),
+    (["-147.52207373757932", "8.10000000000000"], [-147.52207373757932, 8.1], None),
+    (["5.67e+00", "-1.20e-03"], [5.67, -0.0012], None),
+    (["1.500000000000000000e+00", "2.000000000000000000e+00"], [1.5, 2], None),
 ]
 DATES = [
     (["2020-01-31", "2020-12-01"], ["2020-01-31", "2020-12-01"], None),
@@ -93,6 +97,8 @@ def test_a_column_decides_whether_the_day_or_the_month_is_first():
     assert [form.pattern for form in readings(days)] == ["%m/%d/%Y"]
     ordered = ["01/11/2020", "01/12/2020", "02/01/2020"]  # of two days in January and one in February: in order
     assert readings(ordered)[0].pattern == "%m/%d/%Y"
+    hours = [f"01/{day:02}/2020 {hour:02}:00" for day in range(1, 13) for hour in range(24)]
+    assert readings(hours)[0].pattern == "%m/%d/%Y %H:%M", "an hour apart, rather than now and then a month"
     assert doubtful(firsts, readings(firsts)) == "01/02/2020 is read as 2020-02-01, and may be 2020-01-02"
     assert doubtful(days, readings(days)) == ""
 

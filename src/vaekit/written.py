@@ -25,6 +25,7 @@ MINUS = "\u2212"  # that of typesetters
 SIGNS = f"+{MINUS}-"  # in a class of a regular expression, the hyphen last
 NEGATIVES = ("-{}", f"{MINUS}{{}}", "({})", "{}-")
 DIGITS = 15  # that a double holds exactly
+FINEST = 9  # decimal places from which on digits tell one double from all others, rather than being a unit's
 PHONE = 8  # digits behind a plus from which on they are a phone number
 SAMPLE = 1000  # cells that show what stands around all numbers of a column
 RUN = re.compile("[0-9]+")
@@ -77,6 +78,7 @@ class Number:
 
     places: digits behind the decimal mark to which values are rounded. padded: how many are written, be they zeros
     (`42.0`: places 0, padded 1). significant: digits of a column of numbers like 1.5e-07; 0 for plain ones.
+    scientific: whether all of those have an exponent (`1.50e+00`).
     prefix, suffix: what each cell starts and ends with. negative: one of `NEGATIVES`. inside: whether the minus stands
     behind the prefix.
     Raises `ValueError` for what is none of these.
@@ -85,6 +87,7 @@ class Number:
     places: int = 0
     padded: int = 0
     significant: int = 0
+    scientific: bool = False
     decimal: str = "."
     thousands: str = ""
     prefix: str = ""
@@ -146,7 +149,8 @@ class Number:
 
     def _cell(self, value: float) -> str:
         if self.significant:
-            text = repr(abs(value)) if self.significant > DIGITS else f"{abs(value):.{self.significant}g}"
+            text = f"{abs(value):.{self.significant}g}" if self.significant <= DIGITS else repr(abs(value))
+            text = f"{abs(value):.{self.significant - 1}e}" if self.scientific else text
         else:
             value = round(value, self.places)
             text = f"{abs(value):{',' if self.thousands else ''}.{max(self.places, self.padded)}f}"
@@ -172,11 +176,13 @@ class Number:
         """With the digits and the minus that these cells have."""
         plain = [each for each in map(self._plain, cells) if each is not None]
         rest = [each.partition(".")[2] for each in plain if "e" not in each.lower()]
-        powers = [float(each) for each in plain if "e" in each.lower()]
+        powers = [each.lower() for each in plain if "e" in each.lower()]
         long = [each for each in plain if len(each) > DIGITS] if not powers else plain
         digits = max((len(re.sub("e.*|[^0-9]", "", each.lower()).lstrip("0")) for each in long), default=0)
-        if len(powers) > len(rest) or digits > DIGITS or not all(each.is_integer() for each in powers):
-            form = replace(self, significant=digits)
+        exact = digits > DIGITS and len({*map(len, rest)}) > 1 and max(map(len, rest)) > FINEST
+        if len(powers) > len(rest) or exact or not all(float(each).is_integer() for each in powers):
+            alike = len({len(each.lstrip("-").partition("e")[0]) for each in powers}) == 1
+            form = replace(self, significant=digits, scientific=alike and not rest)
         else:  # a few like 1e+05 are how R writes 100000
             places = max(len(each.rstrip("0")) for each in rest)
             form = replace(self, places=places, padded=min(map(len, rest)))
@@ -229,10 +235,14 @@ class Date:
             raise ValueError(f"no pattern of dates: {self.pattern!r}") from error
 
     @property
+    def fields(self) -> set[str]:
+        """The letters of strptime in its pattern."""
+        return {field[-1] for field in re.findall(r"%-?.", self.pattern)}
+
+    @property
     def step(self) -> float:
         """The least difference of two cells, in seconds."""
-        fields = {field[-1] for field in re.findall(r"%-?.", self.pattern)} | {""}
-        return next(step for field, step in STEPS.items() if field in fields)
+        return next(step for field, step in STEPS.items() if field in {*self.fields, ""})
 
     noun = "date"
 
@@ -314,8 +324,8 @@ def readings(cells: Sequence[str]) -> list[Form]:
     """The forms that all of these different cells, in the order of the file, may have; the likeliest first.
 
     There are two numbers where a comma or a point may be the decimal mark or stand between thousands (the first has the
-    point for its mark), and two dates where the day or the month may be first (the first is in order of time, or has
-    more months).
+    point for its mark), and two dates where the day or the month may be first (the first is in order of time, in steps
+    alike, or has more months).
     """
 
     def reading(forms: Sequence[Form]) -> dict[bytes, list[Form]]:
@@ -326,9 +336,11 @@ def readings(cells: Sequence[str]) -> list[Form]:
                 found.setdefault(values.tobytes(), []).append(form)
         return found
 
-    def evidence(values: bytes) -> tuple[bool, int]:
+    def evidence(values: bytes) -> tuple[bool, bool, int]:
         steps, months = np.diff(np.frombuffer(values)), _calendar(values, "M") % 12
-        return bool((steps > 0).all() or (steps < 0).all()), len(np.unique(months))
+        ordered = bool((steps > 0).all() or (steps < 0).all())
+        even = ordered and bool(np.abs(steps).max(initial=0) < 2 * np.abs(steps).min(initial=np.inf))
+        return ordered, even, len(np.unique(months))
 
     numbers = [forms[0].completed(cells) for forms in reading(Number.candidates(cells)).values()]
     numbers.sort(key=lambda form: isinstance(form, Number) and form.decimal == ",")

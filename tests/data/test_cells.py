@@ -22,6 +22,10 @@ SHAPES = {
         "name   x    y\nAA  0.5   1.25\nBBB  7 1\n",
         {"name": ["AA", "BBB"], "x": ["0.5", "7"], "y": ["1.25", "1"]},
     ),
+    "words between tabs": (
+        "name\tfull age\nAnna 1\t0.5\nBob 2\t7\nBob 3\t8\n",
+        {"name": ["Anna 1", "Bob 2", "Bob 3"], "full age": ["0.5", "7", "8"]},
+    ),
     "words": ("full name\nAnna Smith\nBob Jones\n", {"full name": ["Anna Smith", "Bob Jones"]}),
     "R": ('"mpg" "cyl"\n"Mazda RX4" 21.5 6\n"Datsun" 22.8 4\n', {"mpg": ["21.5", "22.8"], "cyl": ["6", "4"]}),
     "Excel": ("sep=;\na;b\n1;2\n", {"a": ["1"], "b": ["2"]}),
@@ -64,7 +68,7 @@ def test_files_that_say_their_encoding_are_read(tmp_path, encoding):
     assert read(save(tmp_path, "ä,b\nö,1\n", encoding)) == {"ä": ["ö"], "b": ["1"]}
 
 
-@pytest.mark.parametrize("word", ["NULL", "None", "null", "NaN", "#N/A", "<NA>", "NaT", "?", ""])
+@pytest.mark.parametrize("word", ["NULL", "None", "null", "NaN", "#N/A", "<NA>", "NaT", "#DIV/0!", "?", ".", ""])
 def test_words_for_missing_cells(tmp_path, word):
     assert word in MISSING
     assert read(save(tmp_path, f"a,b\n{word},1\nx,2\n"))["a"] == [None, "x"]

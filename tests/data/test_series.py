@@ -146,7 +146,7 @@ def test_dates_without_marks_say_when_and_numbers_do_not(tmp_path):
     compact = [day.replace("-", "") for day in DAYS]
     source = Series(save(tmp_path, day=compact), window=10)
     assert source.space.names == ("a", "b") and source.table.times == compact[1:]
-    numbers = Series(save(tmp_path, day=["20071399", *compact[1:]]), window=10)
+    numbers = Series(save(tmp_path, day=["30071399", *compact[1:]]), window=10)
     assert numbers.space.names == ("day", "a", "b")
 
 
@@ -180,6 +180,47 @@ def test_the_newest_first_is_taken_in_the_order_of_time(tmp_path, caplog, form):
     assert table.times == days[1:] and "'day' has the newest row first" in caplog.text
 
 
+WEEKS = [f"{2020 + step // 52}-W{1 + step % 52:02}" for step in range(STEPS)]
+QUARTERS = [f"{1980 + step // 4} Q{1 + step % 4}" for step in range(STEPS)]
+NUMBERS = [str(1_577_836_800 + 3600 * step) for step in range(STEPS)]
+TIMES = {"weeks": WEEKS, "quarters": QUARTERS, "seconds": NUMBERS, "days": [f"day {step}" for step in range(STEPS)]}
+
+
+@pytest.mark.parametrize("times", TIMES.values(), ids=TIMES.keys())
+def test_times_that_are_no_dates_are_taken_in_their_order(tmp_path, caplog, times):
+    backwards = {name: cells[::-1] for name, cells in columns(day=times).items()}
+    for changed in (columns(day=times), backwards):
+        table = Series(save(tmp_path, **changed), window=10).table
+        assert table.names == ["a", "b"] and table.times == times[1:]
+        np.testing.assert_allclose(table.values, RETURNS.T, atol=1e-6)
+    assert "newest row first" in caplog.text
+
+
+def test_times_in_no_known_order_are_refused(tmp_path):
+    days = [f"{1 + step % 28}. Mai {2000 + step // 28}" for step in range(STEPS)][::-1]
+    with pytest.raises(Refusal, match=r"'day': got '4\. Mai 2007', expected a date like .* or delete the column if"):
+        _ = Series(save(tmp_path, day=days), window=10, columns=["a"]).table
+
+
+def test_the_dates_of_rows_without_a_name_say_when(tmp_path):
+    path = save(tmp_path, **{name: cells[::-1] for name, cells in columns().items()})
+    path.write_text(path.read_text().removeprefix("day"))
+    table = Series(path, window=10).table
+    assert table.names == ["a", "b"] and table.times == DAYS[1:]
+    np.testing.assert_allclose(table.values, RETURNS.T, atol=1e-6)
+
+
+def test_days_and_times_of_day_in_two_columns_say_when(tmp_path):
+    when = {"day": [DAYS[step // 4] for step in range(STEPS)], "at": [f"{9 + step % 4}:30" for step in range(STEPS)]}
+    path = save(tmp_path, **when)
+    table = Series(path, window=10).table
+    assert table.names == ["a", "b"] and table.times[:4] == [
+        f"{DAYS[step // 4]} {9 + step % 4}:30" for step in range(1, 5)
+    ]
+    np.testing.assert_allclose(table.values, RETURNS.T, atol=1e-6)
+    assert Series(path, window=10, time="day").table.times == table.times
+
+
 def test_prices_in_dollars_are_prices(tmp_path):
     prices = {name: [f"${1000 * float(cell):,.4f}" for cell in columns()[name]] for name in "ab"}
     table = Series(save(tmp_path, **prices), window=10).table
@@ -196,12 +237,21 @@ def test_of_open_high_low_and_close_the_close_is_meant(tmp_path, caplog):
     assert Series(path, window=10, columns=["Open", "Close"]).table.names == ["Open", "Close"]
 
 
+@pytest.mark.parametrize("names", ["1. open,2. high,3. low,4. close", "X.Open,X.High,X.Low,X.Close"])
+def test_bars_with_other_names_are_bars(tmp_path, names):
+    *bars, close = names.split(",")
+    changed = {name: columns()["a"] for name in bars} | {close: columns()["b"], "Adj Close": columns()["a"]}
+    assert Series(save(tmp_path, a=None, b=None, **changed), window=10).table.names == [close]
+
+
 def test_rows_without_dates_are_said_to_be_in_the_order_of_the_file(tmp_path, caplog):
     assert Series(save(tmp_path, day=None), window=10).table.names == ["a", "b"]
     assert "no column of dates; its rows are taken in the order of the file" in caplog.text
 
 
 def test_series_one_under_another_are_refused_with_what_sets_them_side_by_side(tmp_path, monkeypatch):
+    tmp_path = tmp_path / "it's"
+    tmp_path.mkdir()
     prices = {name: columns()[name] for name in "ab"}
     stacked = {"name": ["a"] * STEPS + ["b"] * STEPS, "day": DAYS * 2, "price": prices["a"] + prices["b"]}
     path = save(tmp_path, **stacked, a=None, b=None, venue=None)

@@ -24,7 +24,25 @@ from vaekit.refusal import Refusal
 
 log = logging.getLogger(__name__)
 
-MISSING = {"", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "Null", "null", "None"}
+MISSING = {
+    "",
+    "?",
+    ".",
+    "NA",
+    "N/A",
+    "n/a",
+    "<NA>",
+    "NaN",
+    "nan",
+    "-NaN",
+    "-nan",
+    "NaT",
+    "NULL",
+    "Null",
+    "null",
+    "None",
+}
+MISSING |= {"#N/A", "#NA", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!"}  # Excel's
 SEPARATORS = ",;\t|"
 SPACES = re.compile(r'("[^"\n]*")|[ \t]+')
 SAMPLE = 1000  # lines that show how a file is written
@@ -43,7 +61,7 @@ class Cells(dict[str, list[str | None]]):
     """Of each column, by name.
 
     path: the file that they are from. lines: that of each row, where the file has lines. separator: what stands between
-    cells. headed: whether the file has a line of names.
+    cells. headed: whether the file has a line of names. index: the names of rows, which are no column.
     """
 
     def __init__(
@@ -56,6 +74,7 @@ class Cells(dict[str, list[str | None]]):
     ):
         super().__init__(columns)
         self.path, self.lines, self.separator, self.headed = path, lines, separator, headed
+        self.index: Sequence[str] = ()
 
     @property
     def count(self) -> int:
@@ -154,18 +173,22 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Cells:
 
 
 def _cells(path: Path, names: Sequence[str], columns: Sequence[Sequence[str]], *dialect: Any) -> Cells:
-    """Less a column without a name that numbers the rows, and one without a name and cells at the end."""
+    """Less a column without a name that names the rows, and one without a name and cells at the end."""
     named = list(zip(names, columns, strict=True))
+    index: Sequence[str] = ()
     if len(named) > 1 and named[-1][0] == "" and not any(named[-1][1]):
         named.pop()
     if len(named) > 1 and named[0][0] in INDEX and len(set(named[0][1])) == len(named[0][1]):
-        log.warning("%s: the first column has no name and tells rows apart; it is left out.", path)
-        named.pop(0)
+        log.warning("%s: the first column has no name and tells rows apart; it names the rows, and is no column.", path)
+        _, index = named.pop(0)
     names = [name for name, _ in named]
     if len(set(names)) < len(names) or "" in names:
         wrong = next(name for name in names if not name or names.count(name) > 1)
         raise Refusal(f"{path}: the column name {wrong!r} is empty or there twice; rename it in the file.")
-    return Cells({name: [None if cell in MISSING else cell for cell in each] for name, each in named}, path, *dialect)
+    cells = {name: [None if cell in MISSING else cell for cell in each] for name, each in named}
+    found = Cells(cells, path, *dialect)
+    found.index = index
+    return found
 
 
 def _commented(above: Sequence[str], dialect: Dialect) -> list[str]:
@@ -230,7 +253,8 @@ def _dialect(text: str) -> Dialect:
             headed = (
                 width > 2 and count == len(rows) - 1 and len(rows[0]) == width - 1
             )  # R names the rows, and not their names
-            alike = float(value >= 0.75 and (count == len(rows) or headed))
+            columns = "\t" not in head or "  " in head  # or else the spaces stand in cells between tabs
+            alike = float(value >= 0.75 and columns and (count == len(rows) or headed))
         if width > 1 and alike >= 0.5:
             scored.append((alike, value, dialect))
     return max(scored, key=lambda each: each[:2], default=(0, 0, ONE_COLUMN))[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit.data.cells import Cells, read
+from vaekit.data.cells import read
 from vaekit.data.source import Rows, Split
 from vaekit.data.table import NEARLY
 from vaekit.refusal import Refusal
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 
 VALUES = ("returns", "levels")
 WIDE = "wide.csv"
+CLOCK = {*"HIMSfgnp"}  # the letters of strptime in times of day
+BARS, ADJUSTED = ("open", "high", "low", "close"), {"adj", "adjusted"}
+
+Columns = Mapping[str, Sequence[str | None]]
 
 
 class Table(NamedTuple):
@@ -55,8 +60,9 @@ class Series:
 
     window: steps. stride: from the start of one window to that of the next. values: returns (log-returns, of prices) or
     levels. columns: names of the series; None for all columns of numbers, but of open, high, low and close the close.
-    time: the column that says when; None for the first one of dates. validation, test: number (int) or fraction (float)
-    of the steps.
+    time: the column that says when, a column of days among them with another of times of day beside it; None for the
+    first one of dates, or else the first of the file where its whole numbers only rise or only fall.
+    validation, test: number (int) or fraction (float) of the steps.
     Empty cells, `?`, `NA` and `NaN` are missing: the mask is 0 there, and in the two returns beside a missing price.
     Raises `Refusal`, naming file, row and column, for what cannot be read.
     """
@@ -148,15 +154,17 @@ def read_series(
     for name in (*(columns or ()), *([time] if time else ())):
         if name not in cells:
             raise Refusal(f"{path} has no column {name!r}; it has {', '.join(cells)}.")
-    forms = {name: form_of(name, column) for name, column in cells.items()}
-    if time is None:
-        time = next((name for name, form in forms.items() if isinstance(form, Date)), None)
-    if time is None:
-        times = [str(row) for row in range(1, 1 + cells.count)]
-        log.warning("%s: no column of dates; its rows are taken in the order of the file. Try data.time=COLUMN.", path)
+    rows: Columns = {"": cells.index, **cells} if cells.index else cells
+    forms = {name: form_of(name, column) for name, column in rows.items()}
+    when = [time] if time else time_of(path, rows, forms, columns or ())
+    if when and (clock := clock_of(when[0], rows, forms)):
+        when.append(clock)
+    if when:
+        times, backwards = in_order(path, when, rows, forms)
     else:
-        times = in_order(path, time, cells, forms)
-    asked = [name for name in columns or cells if name != time]
+        times, backwards = [str(row) for row in range(1, 1 + cells.count)], False
+        log.warning("%s: no column of dates; its rows are taken in the order of the file. Try data.time=COLUMN.", path)
+    asked = [name for name in columns or cells if name not in when]
     numbers = {name: to_numbers(path, name, cells[name], forms[name], columns is not None) for name in asked}
     series = {name: column for name, column in numbers.items() if column is not None}
     if not series:
@@ -175,20 +183,50 @@ def read_series(
             f"{path}, row {row + 1}, column {name!r}: got the price {series[name][row]:g}, which has no "
             "log-return; correct it, use data.values=levels, or choose others by data.columns=[a,b]."
         )
-    if time is not None and times[0] != cells[time][0]:
+    if backwards:
         values = values[:, ::-1]
     return Table(times[1:], list(series), np.diff(np.log(values))) if returns else Table(times, list(series), values)
 
 
+def time_of(path: Path, cells: Columns, forms: Mapping[str, Form | None], columns: Sequence[str]) -> list[str]:
+    """The column that says when, none where nothing says. columns: those that are series.
+
+    Raises `Refusal` where the first column of the file seems to, and its cells cannot be put in order.
+    """
+    if dates := [name for name, form in forms.items() if isinstance(form, Date)]:
+        return dates[:1]
+    name = next(iter(cells))
+    form, first = forms[name], [cell or "" for cell in cells[name]]
+    if name in columns or len(cells) < 2 or len({*first}) < len(first):
+        return []
+    if isinstance(form, Number):
+        values = form.parse(first)
+        steps = np.diff(values)
+        if (values % 1).any() or not ((steps > 0).all() or (steps < 0).all()):
+            return []
+        log.warning("%s: column %r is taken for the time. Use data.columns=[...] where it is a series.", path, name)
+        return [name]
+    return [name] if form is None and all(re.search("[0-9]", cell) for cell in first) else []
+
+
+def clock_of(day: str, cells: Columns, forms: Mapping[str, Form | None]) -> str | None:
+    """The column of times of day that goes with one of days, where a day has several rows."""
+    if not isinstance(of_day := forms[day], Date) or of_day.fields & CLOCK or len({*cells[day]}) == len(cells[day]):
+        return None
+    return next((name for name, form in forms.items() if isinstance(form, Date) and form.fields <= CLOCK), None)
+
+
 def chosen(path: Path, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The series that are meant where none are named: all; of the open, high, low and close of one price the close."""
-    bars = {name.casefold(): name for name in series}
-    if bars.keys() >= {"open", "high", "low", "close"}:
-        series = {bars["close"]: series[bars["close"]]}
-    if len(series) < len(bars) or len(series) > 1:
-        names = ", ".join(map(repr, series))
-        log.warning("%s: the series are %s, of %d columns of numbers. Try data.columns=[...].", path, names, len(bars))
-    return series
+    """The series that are meant where none are named: all; of the open, high, low and close of each price the close."""
+    words = {name: {*re.findall("[a-z]+", name.casefold())} for name in series}
+    bars = [[name for name in series if bar in words[name] and not words[name] & ADJUSTED] for bar in BARS]
+    kept = {name: series[name] for name in bars[-1]} if len({*map(len, bars)}) == 1 and bars[0] else series
+    if len(series) > 1:
+        log.warning(
+            "%s: the series are %s, of %d columns of numbers. Try data.columns=[...].",
+            *(path, ", ".join(map(repr, kept)), len(series)),
+        )
+    return kept
 
 
 def form_of(name: str, cells: Sequence[str | None]) -> Form | None:
@@ -220,45 +258,76 @@ def to_numbers(
     return values
 
 
-def in_order(path: Path, name: str, cells: Cells, forms: Mapping[str, Form | None]) -> list[str]:
-    """The cells of a column of times, dates or numbers, the earliest first.
+def in_order(
+    path: Path, when: Sequence[str], cells: Columns, forms: Mapping[str, Form | None]
+) -> tuple[list[str], bool]:
+    """The cells of a column of times, the earliest first, and whether the rows are in the order of time backwards.
 
+    when: of dates or numbers, or of words in an order, such as 2024-Q1; or a column of days and one of times of day.
     Raises `Refusal` unless the rows are in the order of time, or of time backwards.
     """
-    times, form = cells[name], forms[name]
-    values = np.full(len(times), np.nan) if form is None else form.parse(times)
+    name = " ".join(when)
+    times = [" ".join(map(str, row)) if all(row) else None for row in zip(*map(cells.get, when), strict=True)]
+    values = moments(times, [forms[each] for each in when])
     if np.isnan(values).any():
         row = int(np.isnan(values).argmax())
+        got = "an empty cell" if times[row] is None else repr(times[row])
         raise Refusal(
-            f"{path}, row {row + 1}, column {name!r}: got {times[row]!r}, expected a date like 2024-12-31, or a "
-            "number, as in the other rows; correct it."
+            f"{path}, row {row + 1}, column {name!r}: got {got}, expected a date like 2024-12-31, or a number, in each "
+            "row; correct it, or delete the column if the rows are in the order of time."
         )
     steps = np.diff(values)
     if len(steps) and (steps < 0).all():
         log.warning("%s: column %r has the newest row first; rows are taken in the order of time.", path, name)
-        return [str(time) for time in reversed(times)]
+        return [str(time) for time in reversed(times)], True
     if (steps <= 0).any():
-        refuse_stacked(path, name, cells, forms)
+        refuse_stacked(path, when, times, cells, forms)
         row = int((steps <= 0).argmax()) + 1
         raise Refusal(
             f"{path}, row {row + 1}, column {name!r}: {times[row]} comes after {times[row - 1]}, expected a later time "
             "in each row; sort the file by time, and drop what is there twice."
         )
-    return [str(time) for time in times]
+    return [str(time) for time in times], False
 
 
-def refuse_stacked(path: Path, time: str, cells: Cells, forms: Mapping[str, Form | None]) -> None:
+def moments(times: Sequence[str | None], forms: Sequence[Form | None]) -> np.ndarray:
+    """The times `[n]` of cells of a form, or of a day's and a clock's; of words their places, where they only rise or
+    only fall with their numbers, as 2024-Q1 does; NaN for all others.
+    """
+    patterns = [form.pattern for form in forms if isinstance(form, Date)]
+    if form := Date(" ".join(patterns)) if patterns else forms[0]:
+        return form.parse(times)
+    keys = [[int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", time or "")] for time in times]
+    for direction in (1, -1):
+        if keys[::direction] == sorted(keys) and all(times):
+            return np.arange(len(times))[::direction]
+    return np.full(len(times), np.nan)
+
+
+def refuse_stacked(
+    path: Path,
+    when: Sequence[str],
+    times: Sequence[str | None],
+    cells: Columns,
+    forms: Mapping[str, Form | None],
+) -> None:
     """Raise `Refusal` for series that stand one under another, where another column tells them apart."""
     for name, column in cells.items():
-        several = 2 * len(set(column)) <= cells.count and len({*zip(column, cells[time], strict=True)}) == cells.count
+        several = 2 * len({*column}) <= len(times) and len({*zip(column, times, strict=True)}) == len(times)
         value = next(
-            (each for each, form in forms.items() if isinstance(form, Number) and each not in (name, time)), ""
+            (each for each, form in forms.items() if isinstance(form, Number) and each not in (name, *when)), ""
         )
-        if several and value and name != time:
-            on, using, group = (f'"{each}"' for each in (name, value, time))
-            sql = f"PIVOT '{path}' ON {on} USING first({using}) GROUP BY {group} ORDER BY {group}"
+        if several and value and name not in when:
+            on, using, *group = (as_sql(each or "column0") for each in (name, value, *when))
+            by, file = ", ".join(group), as_sql(str(path), "'")
+            sql = f"PIVOT {file} ON {on} USING first({using}) GROUP BY {by} ORDER BY {by}"
             raise Refusal(
                 f"{path} has {len(set(column))} series one under another, by column {name!r}, expected them side by "
                 f"side. Try python -c {shlex.quote(f'import duckdb; duckdb.sql({sql!r}).write_csv({WIDE!r})')} and "
                 f"data.path={WIDE}."
             )
+
+
+def as_sql(text: str, mark: str = '"') -> str:
+    """A name, or with ' for the mark a text, as SQL writes it."""
+    return mark + text.replace(mark, 2 * mark) + mark
