@@ -40,12 +40,14 @@ RUN_IS = ("space", "network", "posterior", "prior", "latents", "likelihood", "co
 HOW_NOT_WHAT = ("trainer", "callbacks", "logger", "optimizer", "penalty")  # how a run was trained: of no use to load it
 KINDS = {"vaekit": object, "torch.nn": nn.Module, "torch.optim": optim.Optimizer, "zuko": nn.Module}
 """The classes that a run may name: where they are defined, and what they are."""
+LOADER, DUMPER = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+DEEPEST = 100  # levels of a configuration
 
 
 def describe(config: dict[str, Any], space: spaces.Real) -> str:
     """The text of config.yaml: the resolved configuration and the space that the data turned out to have."""
     described = {"_target_": f"vaekit.spaces.{type(space).__name__}", **asdict(space), "shape": list(space.shape)}
-    return yaml.safe_dump({**config, "space": described}, sort_keys=False)
+    return yaml.dump({**config, "space": described}, Dumper=DUMPER, sort_keys=False)
 
 
 def write_config(folder: Path, config: dict[str, Any], space: spaces.Real) -> None:
@@ -165,7 +167,7 @@ def check_resumption(
     if not (folder / "config.yaml").is_file():
         return
     try:
-        before, now = parse_config(folder / "config.yaml"), yaml.safe_load(describe(config, space))
+        before, now = parse_config(folder / "config.yaml"), yaml.load(describe(config, space), _Loader)
     except Refusal as refusal:
         raise Refusal(
             f"{folder}/config.yaml is damaged; delete it, and nothing is compared before the run goes on."
@@ -209,13 +211,18 @@ def _changes(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any]]
         yield path, before
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without aliases: `write_config` writes none, and they can make a small file a huge or an endless tree."""
+class _Loader(LOADER):  # type: ignore[misc, valid-type]
+    """YAML without aliases, which `write_config` never writes, and which make a small file a huge or an endless tree;
+    and without the depth at which libyaml's recursion would overflow the stack.
+    """
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("an alias")
-        return super().compose_node(parent, index)
+    def __init__(self, text: str):
+        depth = 0
+        for event in yaml.parse(text, LOADER):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+                raise yaml.YAMLError("an alias, or too many levels")
+        super().__init__(text)
 
 
 def read_whole_config(run: str | Path) -> dict[str, Any]:

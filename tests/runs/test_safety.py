@@ -282,6 +282,7 @@ def test_interpolations_are_refused(lair, text, put):
         "*nothing",
         "[" * 5000 + "]" * 5000,
         "9" * 5000,
+        f"{'[' * 20_000}{']' * 20_000}",
         "a\n--- b",
         "'",
         "\x00",
