@@ -63,7 +63,7 @@ class Series:
     time: the column that says when, a column of days among them with another of times of day beside it; None for the
     first one of dates, or else the first of the file where its whole numbers only rise or only fall.
     validation, test: number (int) or fraction (float) of the steps.
-    Empty cells, `?`, `.`, `NA` and `NaN` are missing: the mask is 0 there, and in the two returns beside a missing price.
+    Empty cells, `?`, `.`, `NA` and `NaN` are missing: the mask is 0 there, and in both returns beside a missing price.
     Raises `Refusal`, naming file, row and column, for what cannot be read.
     """
 

@@ -33,7 +33,7 @@ class Table:
     """A table in one file, .csv (a first line of names; `,`, `;`, `|`, a tab or spaces between cells) or .parquet, or
     in two.
 
-    Empty cells, `?`, `.`, `NA`, `NaN`, `NULL` and `None` are missing: the row's mask is 0 there. Spaces around cells are
+    Empty cells, `?`, `.`, `NA`, `NaN`, `NULL` and `None` are missing: the mask of the row is 0. Spaces around cells are
     dropped.
 
     test_path: a file of test rows. columns: names, of a file without a line of them. types: of a column, by name, where
