@@ -31,7 +31,7 @@ class Bernoulli(nn.Module):
         super().__init__()
         self.register_buffer("atoms", bits(), persistent=False)
         self.space = replace(space, atoms=2, width=1, codebook=self.codebook)
-        self.head = head(context_shape, space.shape[0], 0)
+        self.head = head(context_shape, space.shape[0])
 
     def codebook(self) -> Tensor:
         """0 and 1, `[2, 1]`."""

@@ -22,7 +22,7 @@ class Dirac(nn.Module):
     def __init__(self, context_shape: tuple[int, ...], space: Real):
         super().__init__()
         self.space = space
-        self.head = head(context_shape, space.size, 0)
+        self.head = head(context_shape, space.size)
 
     def forward(self, context: Tensor) -> Distribution:
         point = full_precision(self.head(context.flatten(1)))

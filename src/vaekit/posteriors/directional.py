@@ -12,7 +12,7 @@ class Direction(nn.Module):
 
     def __init__(self, context_shape: tuple[int, ...], d: int):
         super().__init__()
-        self.head = head(context_shape, d, 1)
+        self.head = head(context_shape, d, rest=1)
 
     def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
         out = full_precision(self.head(context.flatten(1)))

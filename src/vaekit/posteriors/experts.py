@@ -23,7 +23,7 @@ class Experts(nn.Module):
         super().__init__()
         self.space, self.modalities = space, modalities
         width = context_shape[0] // modalities - 1
-        self.heads = nn.ModuleList(head((width,), space.size, space.size) for _ in range(modalities))
+        self.heads = nn.ModuleList(head((width,), space.size, space.size, space.size) for _ in range(modalities))
 
     def experts(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean and precision of each, `[..., modalities, D]`, and which are there, `[..., modalities]`, 1 or 0."""

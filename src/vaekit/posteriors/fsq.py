@@ -49,7 +49,7 @@ class FSQ(nn.Module):
         self.register_buffer("strides", torch.tensor(strides), persistent=False)
         self.register_buffer("atoms", grid / (torch.tensor(levels) // 2), persistent=False)
         self.space = replace(space, atoms=len(grid), width=width, codebook=self.codebook)
-        self.head = head(context_shape, space.shape[0], 0)
+        self.head = head(context_shape, space.shape[0])
 
     def codebook(self) -> Tensor:
         """The grid, `[K, D]`."""

@@ -27,7 +27,7 @@ class FullGaussian(nn.Module):
         super().__init__()
         self.space = space
         self.below = torch.tril_indices(space.size, space.size, offset=-1)
-        self.head = head(context_shape, space.size, space.size + self.below.shape[1])
+        self.head = head(context_shape, space.size, space.size, space.size, self.below.shape[1])
 
     def forward(self, context: Tensor) -> Distribution:
         d = self.space.size

@@ -25,7 +25,7 @@ class Gaussian(nn.Module):
     def __init__(self, context_shape: tuple[int, ...], space: Real):
         super().__init__()
         self.space = space
-        self.head = head(context_shape, space.shape[0], space.shape[0])
+        self.head = head(context_shape, space.shape[0], space.shape[0], space.size)
 
     def forward(self, context: Tensor) -> Distribution:
         dims = len(self.space.shape)

@@ -59,7 +59,7 @@ class Gumbel(nn.Module):
         self.register_buffer("atoms", torch.eye(codes), persistent=False)
         self.register_buffer("now", torch.tensor(at(temperature, 0.0)), persistent=False)
         self.space = replace(space, atoms=codes, width=codes, codebook=self.codebook)
-        self.head = head(context_shape, space.shape[0], 0)
+        self.head = head(context_shape, space.shape[0])
 
     def codebook(self) -> Tensor:
         """One-hot, `[K, K]`."""

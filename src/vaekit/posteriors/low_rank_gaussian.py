@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 
 from vaekit.distributions.multivariate_normal import LowRankMultivariateNormal
 from vaekit.distributions.precision import full_precision
-from vaekit.networks.glorot import glorot
+from vaekit.networks.glorot import glorot, start_scales
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 
@@ -32,7 +32,7 @@ class LowRankGaussian(nn.Module):
             raise Refusal(f"posterior.rank={rank} must be at least 1; use posterior.rank=4, or posterior=gaussian.")
         self.space = space
         self.head = glorot(nn.Linear(math.prod(context_shape), (2 + rank) * space.size))
-        nn.init.zeros_(self.head.weight[space.size : 2 * space.size])
+        start_scales(self.head, slice(space.size, 2 * space.size), space.size)
 
     def forward(self, context: Tensor) -> Distribution:
         out = full_precision(self.head(context)).unflatten(-1, (-1, self.space.size))

@@ -10,7 +10,7 @@ from vaekit.distributions.flow import Flow as FlowDistribution
 from vaekit.distributions.flow import zuko
 from vaekit.distributions.planar import Planar as PlanarTransform
 from vaekit.distributions.precision import full_precision
-from vaekit.networks.glorot import glorot
+from vaekit.networks.glorot import glorot, start_scales
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 
@@ -34,7 +34,7 @@ class Planar(nn.Module):
             raise Refusal(f"posterior.length={length} must be at least 1; use posterior.length=5.")
         self.space, self.length = space, length
         self.head = glorot(nn.Linear(math.prod(context_shape), 2 * space.size + length * (2 * space.size + 1)))
-        nn.init.zeros_(self.head.weight[space.size : 2 * space.size])
+        start_scales(self.head, slice(space.size, 2 * space.size), space.size)
         for start in range(2 * space.size, len(self.head.weight), 2 * space.size + 1):
             nn.init.zeros_(self.head.weight[start : start + space.size])  # u = 0: the chain starts as the identity
 

@@ -67,7 +67,7 @@ class VQ(nn.Module):
         self.register_buffer("sums", torch.zeros(codes, width))
         shape = (depth * width, *space.shape[1:])
         self.space = replace(space, shape=shape, atoms=codes, width=width, codebook=self.codebook)
-        self.head = head(context_shape, width, 0)
+        self.head = head(context_shape, width)
         self.reader = Sum(self.space)
 
     def codebook(self) -> Tensor:

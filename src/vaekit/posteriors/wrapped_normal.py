@@ -24,7 +24,7 @@ class WrappedNormal(nn.Module):
     def __init__(self, context_shape: tuple[int, ...], space: Ball):
         super().__init__()
         self.space = space
-        self.head = head(context_shape, space.size, space.size)
+        self.head = head(context_shape, space.size, space.size, space.size)
 
     def forward(self, context: Tensor) -> Distribution:
         tangent, log_scale = full_precision(self.head(context.flatten(1))).chunk(2, 1)
