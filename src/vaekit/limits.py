@@ -1,4 +1,4 @@
-"""What a machine runs out of, as a sentence."""
+"""What a machine runs out of, or does not allow, as a sentence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the disk, of the user's q
 
 @contextmanager
 def within_limits(memory: str, disk: str) -> Iterator[None]:
-    """Within, a machine that runs out of memory or space raises a `Refusal`, which ends in what to type then."""
+    """Within, a machine that runs out of memory or space, or a file that cannot be used, raises a `Refusal`, which ends
+    in what to type then.
+    """
     try:
         yield
     except Refusal:
@@ -30,6 +32,11 @@ def within_limits(memory: str, disk: str) -> Iterator[None]:
                 raise Refusal(
                     f"Out of memory ({' '.join(str(cause).split())[:200] or 'MemoryError'}). {memory}"
                 ) from error
+        if isinstance(error, OSError) and error.filename:
+            raise Refusal(
+                f"Cannot use {error.filename}: {error.strerror}. Expected a file or folder that is there and may be "
+                "written. Move away what is in its place, or change its permissions."
+            ) from error
         raise
 
 

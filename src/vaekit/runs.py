@@ -15,7 +15,7 @@ import inspect
 import json
 import logging
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -151,6 +151,20 @@ def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str,
         others = [each for each in sorted(path.parent.glob("*.ckpt")) if each != path]
         other = f"go on from another: ckpt_path={others[0]}" if others else "there is no other, so train the run again"
         raise Refusal(f"{path} is damaged ({_reason(error)}); {other}.") from error
+
+
+@contextmanager
+def restoring(checkpoint: Path | None, is_done: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Within, until it `is_done`, what goes wrong is a `Refusal` of a checkpoint that no run has written like this."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if checkpoint is None or is_done() or isinstance(error, Refusal | torch.OutOfMemoryError):
+            raise
+        raise Refusal(
+            f"{checkpoint} is not as a run writes it ({type(error).__name__}: {_reason(error)}). "
+            "Go on from another checkpoint of the run, or train it again."
+        ) from error
 
 
 def check_resumption(

@@ -67,7 +67,8 @@ def _run(config: DictConfig, folder: Path) -> float | None:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if checkpoint:
         datamodule.prepare_data()
-        runs.check_resumption(checkpoint, plain, space, datamodule.state_dict())
+        with runs.restoring(checkpoint):
+            runs.check_resumption(checkpoint, plain, space, datamodule.state_dict())
     vae, objective, penalties = compose(config, space)
     compatibility.check_sharding(config, vae)
     compatibility.check_gradient(objective, vae)
@@ -102,7 +103,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
     last = folder / "checkpoints" / "last.ckpt"
     stop = Stop(last)
     callbacks, loggers = [*built(config, "callbacks"), stop], built(config, "logger")
-    with one_job(folder, checkpoint), stop.listening():
+    with one_job(folder, checkpoint), stop.listening(), runs.restoring(checkpoint, lambda: stop.restored):
         with building("trainer"):
             trainer = instantiate(
                 config["trainer"],

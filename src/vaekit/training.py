@@ -331,5 +331,6 @@ class Training(L.LightningModule):
     def load_best(self, checkpoint: Path) -> None:
         """Take weights and validation figures of a checkpoint that this training wrote."""
         state = runs.read_checkpoint(checkpoint, self.device)
-        self.load_state_dict(state["state_dict"])
-        self.validation = state["validation"]
+        with runs.restoring(checkpoint):
+            self.load_state_dict(state["state_dict"])
+            self.validation = state["validation"]

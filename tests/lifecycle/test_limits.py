@@ -55,9 +55,14 @@ def run_out_in_rust():
     raise ValueError("Error while serializing: I/O error: Disk quota exceeded (os error 122)")
 
 
+def write_where_a_folder_is():
+    Path("/").write_text("x")
+
+
 @pytest.mark.parametrize(
     ("fail", "sentence"),
     [
+        (write_where_a_folder_is, r"Cannot use /: Is a directory\. .*Move away"),
         (run_out, r"Out of memory .*Try less"),
         (run_out_on_a_device, r"Out of memory .*Try less"),
         (run_out_in_rust, r"Disk quota exceeded. Free some space. Then again"),

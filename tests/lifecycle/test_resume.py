@@ -325,6 +325,34 @@ def spoiled(run, change):
     torch.save(checkpoint, last)
 
 
+def drop(name):
+    return lambda checkpoint: checkpoint.pop(name)
+
+
+FOREIGN = {
+    "no weights": drop("state_dict"),
+    "no figures": drop("validation"),
+    "no loops": drop("loops"),
+    "other weights": lambda checkpoint: checkpoint["state_dict"].popitem(),
+    "another optimiser": lambda checkpoint: checkpoint.update(optimizer_states=[{}]),
+    "callbacks that are none": lambda checkpoint: checkpoint.update(
+        callbacks=dict.fromkeys(checkpoint["callbacks"], 1)
+    ),
+    "no best ones": lambda checkpoint: [state.pop("best_k_models", 0) for state in checkpoint["callbacks"].values()],
+}
+
+
+@pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_checkpoint_that_no_run_writes_is_refused(train, run, change):
+    last = Path("run/checkpoints/last.ckpt")
+    checkpoint = torch.load(last, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, last)
+    done = train(f"ckpt_path={last}", epochs=3)
+    assert done.code == 1 and "Traceback" not in done.err
+    assert "last.ckpt is not as a run writes it" in done.err
+
+
 @pytest.mark.parametrize("form", ["address", "dots", "consistent", "link"])
 def test_a_strangers_checkpoint_removes_nothing(train, run, here, form):
     victim = here / "victim" / "best.ckpt"

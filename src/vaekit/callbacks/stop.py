@@ -22,10 +22,12 @@ class Stop(Checkpoint):
 
     So it does on SIGUSR1 in a SLURM job, which then is queued again. Several processes stop at the same step, which
     they settle as often as steps are logged. Lightning would wait for the end of the epoch and end with code 0.
+
+    restored: whether all of a checkpoint to resume from has been read.
     """
 
     def __init__(self, checkpoint: Path):
-        self.checkpoint, self.received, self.in_steps = checkpoint, 0, False
+        self.checkpoint, self.received, self.in_steps, self.restored = checkpoint, 0, False, False
         self.signals = [signal.SIGTERM, *[signal.SIGUSR1] * ("SLURM_JOB_ID" in os.environ)]
 
     @contextmanager
@@ -47,7 +49,7 @@ class Stop(Checkpoint):
             self._end()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self.in_steps = True
+        self.in_steps = self.restored = True
         if threading.current_thread() is threading.main_thread():
             for number in self.signals:  # Lightning has put handlers of its own before these
                 signal.signal(number, self._receive)
@@ -74,6 +76,9 @@ class Stop(Checkpoint):
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self.in_steps = False
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        self.restored = True  # also where there was nothing left to train
 
     def _end(self) -> None:
         if self.received == signal.SIGUSR1:
