@@ -235,15 +235,15 @@ def typed(name: str, kind: str) -> str:
     return f"'data.types={{{name}:{kind}}}'"
 
 
-def numbers(cells: Sequence[str | None], name: str, form: Form) -> np.ndarray:
-    """A number for each cell, `[n]` in double precision, NaN where it is missing. Raises `Refusal`, with the row, for
-    what is none.
+def numbers(cells: Sequence[str | None], name: str, form: Form, otherwise: str = "leave the cell empty") -> np.ndarray:
+    """A number for each cell, `[n]` in double precision, NaN where it is missing. Raises `Refusal`, with the row and
+    what else to do, for what is none.
     """
     values, observed = form.parse(cells), np.array([cell is not None for cell in cells], dtype=bool)
     if (wrong := observed & np.isnan(values)).any():
         row = int(wrong.argmax())
-        hint = f"correct it, or use {typed(name, 'categorical')}."
-        raise WrongCell(row, name, f"got {cells[row]!r}, expected a {form.noun} like {form.example}; {hint}")
+        expected = f"a {form.noun} like {form.example}"
+        raise WrongCell(row, name, f"got {cells[row]!r}, expected {expected}; correct it, or {otherwise}.")
     if np.isinf(values).any():
         row = int(np.isinf(values).argmax())
         raise WrongCell(row, name, f"got {cells[row]!r}, expected a finite number; leave the cell empty.")

@@ -171,7 +171,7 @@ def infer(
         wanted = Date if kind == "date" else Number
         form = next((form for form in forms if isinstance(form, wanted)), None) or nearly(distinct, 0.5)
         form = form if isinstance(form, wanted) else Date("%Y-%m-%d") if kind == "date" else Number()
-        values = numbers(cells, name, form)
+        values = numbers(cells, name, form, f"use {typed(name, 'categorical')}")
         _refuse_values(name, kind, cells, values)
         if kind == "count":
             return Column.counted(name, kind, cells, form=form)
@@ -188,7 +188,7 @@ def infer(
         value = dict(zip(distinct, forms[0].parse(distinct), strict=True))
         return Column.counted(name, kind, cells, sorted(distinct, key=lambda cell: (value[cell], cell)))
     if kind == "ordinal":
-        numbers(cells, name, nearly(distinct, 0.5) or Number())
+        numbers(cells, name, nearly(distinct, 0.5) or Number(), f"use {typed(name, 'categorical')}")
     return Column.counted(name, kind, cells, sorted(distinct))
 
 
