@@ -362,7 +362,8 @@ def test_wrong_cells_are_refused_with_their_file_and_line(tmp_path):
     path.write_text("town,height\nUlm,1.5\nBonn,1.6\n")
     (tmp_path / "other.csv").write_text("town,height\n\nUlm,tall\n")
     with pytest.raises(
-        Refusal, match=r"other.csv, line 3: Row 1, column 'height': got 'tall', .* or leave the cell empty\."
+        Refusal,
+        match=r"other.csv, line 3: Row 1, column 'height': got 'tall', expected a number.* or leave the cell empty\.",
     ):
         Table(path, tmp_path / "other.csv", types={"height": "real"}).load("test")
     (tmp_path / "other.csv").write_text("town\nUlm\n")
