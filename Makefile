@@ -9,7 +9,7 @@ READY := .venv/.ready
 setup: $(READY)
 
 # The stamp is made again when what it depends on has changed. Some systems' Python comes without ensurepip.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml setup.py constraints.txt
 	@[ -x .venv/bin/pip ] || { \
 	  for python in python3.11 python3.12 python3.13 python3; do \
 	    $$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

@@ -14,11 +14,12 @@ from vaekit.configs import CONF, options
 SRC = Path(vaekit.__file__).parent
 # lowest first; a module imports from lines above its own, or from its own folder
 LEVELS = [
-    ["refusal", "configs", "denormals", "memory", "torchvision_operators"],
+    ["configs", "overrides"],
+    ["refusal", "denormals", "memory", "processors", "torchvision_operators"],
     ["poincare", "quantiles", "shards", "similarity", "track"],
     ["written"],
     ["limits"],
-    ["columns", "settings"],
+    ["columns", "settings", "words"],
     ["spaces", "batch"],
     ["distributions", "networks", "schedules", "data"],
     ["conditions", "posteriors", "priors", "latents", "writers", "likelihoods"],

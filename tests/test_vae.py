@@ -309,3 +309,54 @@ def test_linear_gaussian_nll_is_its_closed_form_under_a_posterior_that_walks():
     torch.manual_seed(0)
     estimate = vae.log_likelihood(x, num_samples=20_000)
     torch.testing.assert_close(estimate, log_px(x, weight, bias, sigma), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("space", [GREY, BINARY], ids=["grey", "binary"])
+def test_any_image_can_be_read_and_only_the_grid_scored(space):
+    vae = build(space, *SMALL)[0].eval()
+    means = vae.sample(3)
+    for x in (means, torch.rand(3, *space.shape)):
+        assert vae.encode(x)[0].shape[0] == vae.reconstruct(x).shape[0] == vae.interpolate(x, x, 2).shape[0] == 3
+        with pytest.raises(Refusal, match="between the"):
+            vae.log_likelihood(x)
+    with pytest.raises(Refusal, match="expected 0 to 1; divide by 255"):
+        vae.encode(means * 254)
+
+
+def test_bytes_are_gray_levels():
+    vae = build(GREY, *SMALL)[0].eval()
+    x = torch.randint(0, 250, (3, *GREY.shape), dtype=torch.uint8)
+    torch.testing.assert_close(vae.encode(x.numpy())[0], vae.encode(x.float() / 255)[0])
+    vae.log_likelihood(x, num_samples=2)
+    binary = build(BINARY, *SMALL)[0].eval()
+    ones = torch.randint(0, 2, (3, *BINARY.shape), dtype=torch.uint8)
+    torch.testing.assert_close(binary.encode(ones)[0], binary.encode(ones.float())[0])
+    torch.testing.assert_close(binary.encode(255 * ones)[0], binary.encode(ones.float())[0])
+
+
+def test_arrays_as_people_have_them():
+    vae = build(VECTORS, "model=mlp_vae", "network.hidden=[8]", "latents.dim=2", "likelihood=gaussian")[0].eval()
+    x = torch.randn(4, *VECTORS.shape)
+    (z,) = vae.encode(x.double().numpy())
+    torch.testing.assert_close(vae.decode(z), vae.decode([z]))
+    torch.testing.assert_close(vae.decode(z.numpy()), vae.decode([z]))
+    torch.manual_seed(0)
+    of_tensor = vae(x).log_px
+    torch.manual_seed(0)
+    torch.testing.assert_close(of_tensor, vae(Batch(x)).log_px)
+    for wrong in ([z, z], z[:, :1], z[0], []):
+        with pytest.raises(Refusal, match=r"expected one a level: \[B, 2\]\."):
+            vae.decode(wrong)
+
+
+def test_gradients_flow_where_they_are_wanted():
+    vae = build(VECTORS, "model=mlp_vae", "network.hidden=[8]", "latents.dim=2", "likelihood=gaussian")[0]
+    x = torch.randn(4, *VECTORS.shape)
+    vae.decode(vae.train().encode(x)).sum().backward()
+    assert all(weight.grad is not None for weight in vae.likelihood.network.parameters())
+    assert any(weight.grad is not None and weight.grad.any() for weight in vae.encoder.parameters())
+    assert not vae.eval().encode(x)[0].requires_grad, "what a trained model gives is an array"
+    vae.encode(x.requires_grad_())[0].sum().backward()
+    assert x.grad is not None and x.grad.any()
+    with torch.no_grad():
+        assert not vae.train().encode(x)[0].requires_grad

@@ -9,6 +9,10 @@ __version__ = version("vaekit")
 __all__ = ["load"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str):
     if name == "load":  # imported on use: torch takes seconds, tab completion should not
         from vaekit.runs import load

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vaekit import quantiles
+from vaekit import overrides, quantiles
 from vaekit.refusal import Refusal
 from vaekit.written import Date, Form, Number, form_of
 
@@ -232,7 +232,10 @@ class Column:
 
 def typed(name: str, kind: str) -> str:
     """What to type for a column to be of another kind, or to be left out."""
-    return f"'data.types={{{name}:{kind}}}'"
+    try:
+        return overrides.typed("data.types", {name: kind})
+    except ValueError:  # Hydra's grammar has no such names of a mapping; pairs make one as well
+        return overrides.typed("data.types", [[name, kind]])
 
 
 def numbers(cells: Sequence[str | None], name: str, form: Form, otherwise: str = "leave the cell empty") -> np.ndarray:

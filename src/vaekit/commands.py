@@ -8,20 +8,23 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal import utils
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
+from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vaekit import folders
 from vaekit.configs import CONF
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, refusal_in
 
 ENGINES = {  # sweepers and launchers that Hydra does not bring, and the packages that do
     "sweep=random": "hydra-optuna-sweeper",
@@ -35,6 +38,7 @@ ENGINES = {  # sweepers and launchers that Hydra does not bring, and the package
 
 NONE = {group: f"{group}=[]" for group in ("penalty", "callbacks", "logger")}  # how no choice of a group is typed
 NONE |= {group: f"'~{group}'" for group in ("condition", "experiment", "sweep")}
+OPEN = "++data."  # what apply.py lets pass, and a run's data then refuse
 
 
 def wandb_run(ckpt_path: str | None, folder: str) -> str | None:
@@ -46,13 +50,62 @@ def wandb_run(ckpt_path: str | None, folder: str) -> str | None:
 OmegaConf.register_new_resolver("wandb_run", wandb_run, replace=True)
 
 
-def _refusing(call: Callable[[DictConfig], Any], config: DictConfig) -> Any:
+def _refusing(call: Callable[[DictConfig], Any], config: DictConfig, unchecked: str | None = None) -> Any:
+    """Call it, unless nothing reads a word of the command line; a `Refusal` comes out as itself, whatever wraps it.
+
+    unchecked: how words begin that `call` checks.
+    """
+    from vaekit.processors import limit_threads
+    from vaekit.words import check_read
+
+    limit_threads()
+    job = HydraConfig.get()
+    words = [word for word in job.overrides.task if not (unchecked and word.startswith(unchecked))]
     try:
+        check_read(config, str(job.job.config_name), words)
         return call(config)
-    except Refusal as refusal:
-        if config.get("debug"):
+    except Exception as error:
+        if (refusal := refusal_in(error)) is None:
             raise
-        raise CompactHydraException(str(refusal)) from refusal
+        if config.get("debug"):
+            traceback.print_exc()
+        raise refusal from None
+
+
+@contextmanager
+def _sentences(name: str) -> Iterator[None]:
+    """Within, Hydra reports a refusal, and words that `name` cannot be composed of, by a sentence and nothing else."""
+    report, outcome = utils.run_and_report, vars(JobReturn)["return_value"]
+
+    def run_and_report(call: Callable[[], Any]) -> Any:
+        def explained() -> Any:
+            try:
+                return call()
+            except Exception as error:
+                refusal = refusal_in(error)
+                sentence = str(refusal) if refusal else words.explain(error, name, sys.argv[1:])
+                if sentence is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+                    raise
+                print(sentence, file=sys.stderr)
+                raise SystemExit(1) from None
+
+        from vaekit import words
+
+        return report(explained)
+
+    def return_value(job: JobReturn) -> Any:
+        if isinstance(job._return_value, Refusal):
+            raise job._return_value  # which Hydra would put a line before
+        return outcome.fget(job)
+
+    def put(report: Any, outcome: Any) -> None:
+        utils.run_and_report, JobReturn.return_value = report, outcome  # type: ignore[method-assign]
+
+    put(run_and_report, property(return_value, outcome.fset))
+    try:
+        yield
+    finally:
+        put(report, outcome)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
@@ -86,7 +139,7 @@ def train() -> None:
         folder, words = stopped
         print(f"SLURM has queued this job again: it goes on in {folder}.")
         sys.argv += words
-    with folders.CLAIMED:
+    with folders.CLAIMED, _sentences("train"):
         _train()
 
 
@@ -94,12 +147,13 @@ def train() -> None:
 def _apply(config: DictConfig) -> None:
     from vaekit.apply import run
 
-    _refusing(run, config)
+    _refusing(run, config, unchecked=OPEN)
 
 
 def apply() -> None:
     """Use a trained VAE: one task, whose results go into the run's folder."""
     refuse_numbers(sys.argv[1:])
     # which settings the run's data have is known when the run is read; until then Hydra must let them all pass
-    sys.argv[1:] = [f"++{word}" if word.startswith("data.") else word for word in sys.argv[1:]]
-    _apply()
+    sys.argv[1:] = [f"++{word}" if word.startswith(OPEN.lstrip("+")) else word for word in sys.argv[1:]]
+    with _sentences("apply"):
+        _apply()

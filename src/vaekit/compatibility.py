@@ -4,12 +4,14 @@ Parts declare what they read, score, need and give; here the declarations are co
 before any data is read. Every refusal ends in overrides that can be pasted.
 """
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from inspect import getsource
 from typing import Any
 
 import torch
 from hydra.utils import get_class
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from vaekit.configs import options
 from vaekit.refusal import Refusal
@@ -35,6 +37,37 @@ def one_by_one(space: Real) -> str:
         "likelihood",
         lambda part: "factorised" in part.gives and space.values in part.values and isinstance(space, part.reads),
     )
+
+
+def check_contract(config: Mapping, error: BaseException) -> None:
+    """Raise `Refusal` if the error is that a part of the user's own lacks what the parts of its group have."""
+    cause: BaseException | None = error
+    while cause and not (isinstance(cause, AttributeError) and cause.obj is not None):
+        cause = cause.__cause__ or cause.__context__
+    if not isinstance(cause, AttributeError):
+        return
+    own = cause.obj if isinstance(cause.obj, type) else type(cause.obj)
+    target = f"{own.__module__}.{own.__qualname__}"
+    groups: Any = OmegaConf.to_container(config) if isinstance(config, DictConfig) else config
+    group = next((group for group, node in groups.items() if target in targets(node)), None)
+    if group is None or own.__module__.startswith("vaekit."):
+        return
+    line = re.compile(rf"^ +((self\.)?{cause.name}\b.* = |def {cause.name}\().*", re.MULTILINE)
+    for other in (other for option in options(group).values() for other in targets(option)):
+        if found := line.search(getsource(get_class(other))):
+            raise Refusal(
+                f"{group}: {target} lacks {cause.name}, which each {group} has. Write a line such as "
+                f"`{found[0].strip()}`, as {other} does."
+            ) from error
+
+
+def targets(node: Any) -> Iterator[str]:
+    """Every `_target_` at and below a node of the configuration."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield node["_target_"]
+        for value in node.values():
+            yield from targets(value)
 
 
 def check_space(space: Real, encoder: Any, likelihood: Any) -> None:

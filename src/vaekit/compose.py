@@ -4,32 +4,84 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from vaekit import compatibility
 from vaekit.networks.beside import Beside
-from vaekit.refusal import building
+from vaekit.refusal import Refusal, at, building, mounted
 from vaekit.settings import check_types
 from vaekit.spaces import Real
 from vaekit.vae import VAE
 
-
-def part(config: Mapping) -> Any:
-    """The part that `config` names, waiting for the shapes that come from its neighbours."""
-    return instantiate(config, _partial_=True, _convert_="all")
+HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_")  # what instantiate reads itself
 
 
-def compose_vae(config: Mapping, space: Real) -> VAE:
-    """The VAE over `space` that `config`'s groups name. Raises `Refusal` if they do not fit."""
+class Part(partial):
+    """A call that waits for the neighbours of a part, and knows where its configuration is."""
+
+    path: str
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        with at(self.path):
+            return super().__call__(*args, **settings)
+
+
+def part(config: Any, path: str) -> Any:
+    """The part that `config` names, waiting for the shapes that come from its neighbours.
+
+    It is Hydra's `instantiate`, of targets with settings by name, but for `path`: refusals of the part, and of parts in
+    it, begin with where it is.
+    """
+    node: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
+    settings = {name: value for name, value in node.items() if name not in HYDRA}
+    if node.get("_recursive_", True):
+        settings = {name: _built(value, f"{path}.{name}") for name, value in settings.items()}
+    waiting = Part(get_object(node["_target_"]), **settings)
+    waiting.path = path
+    return waiting
+
+
+def _built(node: Any, path: str) -> Any:
+    if isinstance(node, list):
+        return [_built(value, path) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if "_target_" not in node:
+        return {name: _built(value, f"{path}.{name}") for name, value in node.items()}
+    return part(node, path) if node.get("_partial_") else part(node, path)()
+
+
+def compose_vae(config: Mapping, space: Real, path: str = "") -> VAE:
+    """The VAE over `space` that the groups of `config` name, which is at `path` of the whole configuration.
+
+    Raises `Refusal` if they do not fit.
+    """
+    try:
+        with mounted(path, map(str, config)):
+            return _compose_vae(config, space)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise Refusal(
+            f"{error.full_key} cannot be read: {reason.partition('interpolation: ')[2] or reason}."
+        ) from error
+    except (AttributeError, Refusal) as error:
+        compatibility.check_contract(config, error)
+        raise
+
+
+def _compose_vae(config: Mapping, space: Real) -> VAE:
     check_types(config.get("condition"), "condition")  # whose number of classes others refer to
     with building("condition"):
-        condition = instantiate(config["condition"], _convert_="all") if config.get("condition") else None
+        condition = part(config["condition"], "condition")() if config.get("condition") else None
     for group in ("network", "posterior", "prior", "latents", "likelihood"):
         check_types(config.get(group), group)
-    encoder, decoder = part(config["network"]["encoder"]), part(config["network"]["decoder"])
-    posterior, prior, likelihood = (part(config[group]) for group in ("posterior", "prior", "likelihood"))
-    tower = part(config["latents"])
+    encoder, decoder = (part(config["network"][name], "network") for name in ("encoder", "decoder"))
+    posterior, prior, likelihood, tower = (
+        part(config[group], group) for group in ("posterior", "prior", "likelihood", "latents")
+    )
     compatibility.check_space(space, encoder.func, likelihood.func)
     compatibility.check_inputs(space, posterior.func, prior.func)
     compatibility.check_experts(posterior.func, encoder.func)
@@ -82,7 +134,7 @@ def compose(config: Mapping, space: Real) -> tuple[VAE, Any, nn.ModuleDict]:
     check_types(config["objective"], "objective")
     vae = compose_vae(config, space)
     with building("objective"):
-        objective = instantiate(config["objective"], _convert_="all")
+        objective = part(config["objective"], "objective")()
     # a preset may hold settings of a penalty that the command line then did not choose
     settings = config.get("penalty", {}).items()
     chosen = {name: each for name, each in settings if isinstance(each, Mapping) and "_target_" in each}
@@ -90,8 +142,8 @@ def compose(config: Mapping, space: Real) -> tuple[VAE, Any, nn.ModuleDict]:
     penalties = nn.ModuleDict()
     for name, each in chosen.items():
         check_types(each, f"penalty.{name}")
-        penalty = part(each)
+        penalty = part(each, f"penalty.{name}")
         compatibility.check_penalty(name, penalty.func, vae, compiled=config.get("compile", False))
-        with building("penalty"):
+        with building(f"penalty.{name}"):
             penalties[name] = penalty(vae)
     return vae, objective, penalties

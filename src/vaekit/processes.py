@@ -13,6 +13,8 @@ import torch.distributed
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.strategies.launchers import subprocess_script
 
+from vaekit.overrides import spelled
+
 
 def child_command(folder: Path, checkpoint: Path | None, local_rank: int) -> tuple[Sequence[str], str]:
     """The command that repeats this very job, and nothing else of a sweep, in `folder`."""
@@ -25,18 +27,13 @@ def child_command(folder: Path, checkpoint: Path | None, local_rank: int) -> tup
         *(f"--config-dir={path}" for path in extra_folders),
         *hydra.overrides.task,
         "hydra.mode=RUN",
-        f"hydra.run.dir={quoted(folder)}",
+        f"hydra.run.dir={spelled(str(folder))}",
         f"hydra.job.name={hydra.job.name}_process_{local_rank}",
         "hydra.output_subdir=null",
     ]
     if checkpoint:  # what `last` is may have changed meanwhile
-        command.append(f"ckpt_path={quoted(checkpoint)}")
+        command.append(f"ckpt_path={spelled(str(checkpoint))}")
     return command, hydra.runtime.cwd
-
-
-def quoted(path: Path) -> str:
-    """A path as the value of a Hydra override, whatever characters it has."""
-    return "'" + str(path).replace("'", "\\'") + "'"
 
 
 @contextmanager

@@ -1,7 +1,9 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and where the part that raises it is in the configuration."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 
 class Refusal(ValueError):
@@ -11,32 +13,89 @@ class Refusal(ValueError):
     """
 
 
-def at_least_one(group: str, **counts: tuple[int, int]) -> None:
-    """Raise `Refusal`, for settings of a group by name, a value and a usual one each, unless all are at least 1."""
+_path: ContextVar[str] = ContextVar("path", default="")
+
+
+@contextmanager
+def at(path: str) -> Iterator[None]:
+    """Within, the part whose configuration is at `path` is built."""
+    before = _path.set(path)
+    try:
+        yield
+    finally:
+        _path.reset(before)
+
+
+def setting(name: str) -> str:
+    """A setting of the part that is being built, as it is typed: `latents.dim`, in Python `dim`."""
+    return f"{_path.get()}.{name}".lstrip(".")
+
+
+def choice(group: str, name: str) -> str:
+    """Another choice for the part that is being built: `prior=gaussian`, or `prior@latents.below=gaussian`."""
+    return f"{group}={name}" if _path.get() in (group, "") else f"{group}@{_path.get()}={name}"
+
+
+@contextmanager
+def mounted(path: str, groups: Iterable[str]) -> Iterator[None]:
+    """Within, a VAE is built whose `groups` of settings are below `path` ("" for the outermost), as refusals then say:
+    `latents.dim` is `prior.second.latents.dim`, and `network=mlp` is `network@prior.second.network=mlp`.
+    """
+    word = rf"(?<![\w.@/])({'|'.join(groups)})(?:@([\w.]+))?(?=(=)|\.[\w*]| cannot|`)"
+
+    def full(match: re.Match) -> str:
+        group, place, chosen = match.groups()
+        return f"{group}@{path}.{place or group}" if chosen else f"{path}.{group}"
+
+    try:
+        with at(""):
+            yield
+    except Refusal as refusal:
+        raise (Refusal(re.sub(word, full, str(refusal))) if path else refusal) from None
+
+
+def at_least_one(**counts: tuple[int, int]) -> None:
+    """Raise `Refusal`, for settings by name, a value and a usual one each, unless all are at least 1."""
     for name, (value, usual) in counts.items():
         if value < 1:
-            raise Refusal(f"{group}.{name}={value} must be at least 1; use {group}.{name}={usual}.")
+            raise Refusal(f"{setting(name)}={value} must be at least 1; use {setting(name)}={usual}.")
 
 
-def below_one(group: str, **shares: tuple[float, float]) -> None:
-    """Raise `Refusal`, for settings of a group as in `at_least_one`, unless all are from 0 to below 1."""
+def below_one(**shares: tuple[float, float]) -> None:
+    """Raise `Refusal`, for settings as in `at_least_one`, unless all are from 0 to below 1."""
     for name, (value, usual) in shares.items():
         if not 0 <= value < 1:
-            raise Refusal(f"{group}.{name}={value} must be from 0 to below 1; use {group}.{name}={usual}.")
+            raise Refusal(f"{setting(name)}={value} must be from 0 to below 1; use {setting(name)}={usual}.")
+
+
+def one_of(**values: tuple[str, Sequence[str]]) -> None:
+    """Raise `Refusal`, for settings by name, a value and those that there are, unless each is one of them."""
+    for name, (value, there) in values.items():
+        if value not in there:
+            known = f"{', '.join(there[:-1])} or {there[-1]}"
+            raise Refusal(f"{setting(name)}={value} is unknown; use {setting(name)}={known}.")
+
+
+def refusal_in(error: BaseException | None) -> Refusal | None:
+    """The refusal that an exception is, or wraps: Hydra wraps what a constructor raises."""
+    while error is not None and not isinstance(error, Refusal):
+        error = error.__cause__
+    return error
 
 
 @contextmanager
 def building(group: str) -> Iterator[None]:
-    """Within, what goes wrong is a `Refusal`: a part's own, or one that names the configuration group."""
+    """Within, the part at `group` is built; what goes wrong is a `Refusal`: its own, or one that names the group."""
     try:
-        yield
+        with at(group):
+            yield
     except Exception as error:
-        causes = [error]  # Hydra wraps what a constructor raises
-        while (cause := causes[-1].__cause__) is not None and isinstance(cause, Exception):
-            causes.append(cause)
-        if own := next((each for each in causes if isinstance(each, Refusal)), None):
+        if own := refusal_in(error):
             raise own from None
-        reason = (str(causes[-1]).strip().splitlines() or [type(causes[-1]).__name__])[0]
+        cause: BaseException = error
+        while isinstance(cause.__cause__, Exception):
+            cause = cause.__cause__
+        reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise Refusal(
             f"{group} cannot be built: {reason.rstrip('.')}. Change {group}.* or leave it out; "
             f"`python train.py --cfg job --package {group}` shows its settings, debug=true where it happened."

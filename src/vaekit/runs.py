@@ -30,6 +30,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
 from vaekit import spaces
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.settings import check_types
 from vaekit.whole_file import read_json, whole_file, write_whole
@@ -97,7 +98,7 @@ def how_to_go_on(folder: Path) -> str:
     """What to type to finish the training of the run in `folder`."""
     checkpoints = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     if found := next((path for path in checkpoints if path.is_file()), None):
-        return f"resume it with `python train.py ckpt_path={found}` and its overrides"
+        return f"resume it with `python train.py {typed('ckpt_path', str(found))}` and its overrides"
     return "no checkpoint is left, so train it again"
 
 
@@ -312,7 +313,7 @@ def check_target(target: Any) -> type:
     """
     refusal = Refusal(
         f"The run's config.yaml names {target!r}, which is no part of vaekit, torch.nn, torch.optim or zuko; "
-        f"if you know and trust it, name it: trust=[{target!r}]."
+        f"if you know and trust it, name it: {typed('trust', [str(target)])}."
     )
     module_name, _, name = str(target).rpartition(".")
     package = next((p for p in KINDS if f"{module_name}.".startswith(f"{p}.")), None)

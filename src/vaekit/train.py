@@ -22,7 +22,7 @@ from vaekit import compatibility, denormals, memory, runs, shards, transfer
 from vaekit.album import draw_run
 from vaekit.callbacks.stop import Stop
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
-from vaekit.compose import compose
+from vaekit.compose import compose, part
 from vaekit.limits import within_limits
 from vaekit.processes import one_job
 from vaekit.refusal import Refusal, building
@@ -141,7 +141,8 @@ def quiet() -> None:
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).handlers.clear()  # Hydra's root handler prints them already
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger(subprocess_script.__name__).setLevel(logging.INFO)  # says which process died
+    for speaking in (subprocess_script.__name__, "lightning.pytorch.profilers"):  # which process died; a report
+        logging.getLogger(speaking).setLevel(logging.INFO)
     for message in UNINTERESTING:
         warnings.filterwarnings("ignore", message)
 
@@ -149,7 +150,7 @@ def quiet() -> None:
 def built(config: DictConfig, group: str) -> list[Any]:
     """Each part of a group that several are chosen of; one may be left out by setting it to null."""
     with building(group):
-        return [instantiate(each, _convert_="all") for each in (config[group] or {}).values() if each]
+        return [part(each, f"{group}.{name}")() for name, each in (config[group] or {}).items() if each]
 
 
 def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any, optimized: str) -> float | None:

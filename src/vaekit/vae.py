@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
@@ -30,8 +32,8 @@ CHUNK_VALUES = 2**19
 class VAE(nn.Module):
     """posterior x prior (in `latents`) x likelihood, with an encoder that features come from.
 
-    Called on a `Batch`, it gives its `Terms`. With a `condition` every arrow reads it as well; the `condition` of a
-    method is then one value for all rows, or one for each, e.g. a label.
+    Called on a `Batch`, or on x, it gives its `Terms`. With a `condition` every arrow reads it as well; the `condition`
+    of a method is then one value for all rows, or one for each, e.g. a label.
     """
 
     def __init__(self, encoder: nn.Module, latents: Tower, likelihood: Likelihood, condition: Condition | None = None):
@@ -156,7 +158,8 @@ class VAE(nn.Module):
 
     # Scoring ---------------------------------------------------------------------------------------------------------
 
-    def forward(self, batch: Batch, num_samples: int | None = 1) -> Terms:
+    def forward(self, batch: Batch | Tensor, num_samples: int | None = 1) -> Terms:
+        batch = batch if isinstance(batch, Batch) else Batch(self._checked(batch, scored=True))
         return self.terms(batch, self.encoder(batch.x), num_samples)
 
     def terms(
@@ -229,6 +232,7 @@ class VAE(nn.Module):
         return torch.cat(parts, 1)
 
     # For people: arrays in, arrays out --------------------------------------------------------------------------------
+    # `encode` and `decode` are differentiable in training mode, and for input that requires a gradient
 
     @torch.no_grad()
     def sample(
@@ -245,15 +249,19 @@ class VAE(nn.Module):
         px = self.likelihood(self.generate(n, temperature, self.read(condition, n)).state)
         return px.sample() if draw else px.mean
 
-    @torch.no_grad()
     def encode(self, x: Tensor, levels: int | None = None, condition: Any = None) -> list[Tensor]:
         """The posterior's means, one `[B, ...]` per latent level, top first, for x `[B, *space.shape]`.
 
         levels: of that many from the top alone; the others are at their prior's mean, given those above. A distribution
         that knows no mean gives a draw. Where a class is inferred and a label given, its level is left out.
+        Images may lie off the grid of gray levels, and uint8 is read as 0 to 255.
         Raises `Refusal` if x does not lie in the data space, for unknown levels, and for a condition that is missing.
         """
-        features = self.encoder(self._checked(x))
+        with self._differentiable(x := self._checked(x)):
+            return self._encode(x, levels, condition)
+
+    def _encode(self, x: Tensor, levels: int | None, condition: Any) -> list[Tensor]:
+        features = self.encoder(x)
         walked, start = self.enter(self.read(condition, len(features)))
         height = len(walked)
         if levels is not None and not 1 <= levels <= height:
@@ -268,16 +276,32 @@ class VAE(nn.Module):
 
         return [step.z for step in descend(walked, pick, start).steps]
 
-    @torch.no_grad()
-    def decode(self, zs: Sequence[Tensor], condition: Any = None) -> Tensor:
-        """The means of p(x | z), `[..., *space.shape]`, for one z per level as `encode` gives them."""
-        rows = zs[-1].shape[zs[-1].dim() - len(self.latents.levels[-1].space.shape) - 1]
-        return self.likelihood(self.replay(zs, self.read(condition, rows)).state).mean
+    def decode(self, zs: Tensor | Sequence[Tensor], condition: Any = None) -> Tensor:
+        """The means of p(x | z), `[..., *space.shape]`, for one z per level as `encode` gives them, or the only one.
 
+        Raises `Refusal` for another number of them, and for another shape.
+        """
+        given = [zs] if isinstance(zs, Tensor | np.ndarray) else zs
+        drawn = [torch.as_tensor(z).to(self.likelihood.bias) for z in given]
+        last = len(self.latents.levels[-1].space.shape)
+        rows = drawn[-1].shape[-last - 1] if drawn and drawn[-1].dim() > last else 1
+        condition = self.read(condition, rows)
+        shapes = [tuple(level.space.shape) for level in self.enter(condition)[0]]
+        if len(drawn) != len(shapes) or any(
+            z.dim() <= len(shape) or z.shape[z.dim() - len(shape) :] != shape
+            for z, shape in zip(drawn, shapes, strict=True)
+        ):
+            expected = ", ".join(f"[B, {', '.join(map(str, shape))}]" for shape in shapes)
+            raise Refusal(f"Got z of shapes {[list(z.shape) for z in drawn]}, expected one a level: {expected}.")
+        with self._differentiable(*drawn):
+            return self.likelihood(self.replay(drawn, condition).state).mean
+
+    @torch.no_grad()
     def reconstruct(self, x: Tensor, levels: int | None = None, condition: Any = None) -> Tensor:
         """The mean of p(x | z) at the posterior's mean, `[B, *space.shape]`; levels, and refusals: see `encode`."""
         return self.decode(self.encode(x, levels, condition), condition)
 
+    @torch.no_grad()
     def interpolate(self, a: Tensor, b: Tensor, steps: int, condition: Any = None) -> Tensor:
         """Decode `steps` points of the latent space's own path from each a to its b (`[B, ...]`): `[B, steps, ...]`.
 
@@ -307,7 +331,7 @@ class VAE(nn.Module):
         """
         if num_samples < 1:
             raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
-        x = self._checked(x)
+        x = self._checked(x, scored=True)
         batch = Batch(x, mask=self.space.known(x), condition=self.read(condition, len(x)))
         parts = batch.split(max(1, CHUNK_VALUES // num_samples))  # log_weights keeps K numbers a row
         log_px = [
@@ -315,12 +339,17 @@ class VAE(nn.Module):
         ]
         return torch.cat(log_px) - math.log(num_samples)
 
-    def _checked(self, x: Tensor) -> Tensor:
-        x = torch.as_tensor(x).to(self.likelihood.bias)
+    def _differentiable(self, *inputs: Tensor) -> AbstractContextManager:
+        """Within, gradients are kept where somebody wants them, so that else what comes out converts to numpy."""
+        wanted = self.training or any(each.requires_grad for each in inputs)
+        return torch.set_grad_enabled(torch.is_grad_enabled() and wanted)
+
+    def _checked(self, x: Tensor, scored: bool = False) -> Tensor:
+        x = self.space.from_user(torch.as_tensor(x)).to(self.likelihood.bias)
         if x.dim() != len(self.space.shape) + 1:
             expected = ", ".join(map(str, self.space.shape))
             raise Refusal(f"Got an array of shape {list(x.shape)}, expected [B, {expected}].")
-        self.space.check(x)
+        (self.space.check if scored else self.space.check_readable)(x)
         return x
 
 

@@ -5,6 +5,11 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+from tqdm import tqdm
+
+from vaekit.callbacks.progress import Progress
+
 
 def test_a_run_prints_its_parts_its_progress_and_its_figures_and_nothing_else(train_apart):
     done = train_apart("trainer.max_epochs=30")
@@ -54,3 +59,26 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(start, here):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "Traceback" not in err
     assert out.splitlines()[-1] == f"Interrupted; to go on, repeat it with ckpt_path={last}."
+
+
+def test_a_profiler_prints_its_report(train):
+    done = train("+trainer.profiler=simple", folder="run")
+    assert done.code == 0, done.err
+    assert "Profile Report" in done.out + done.err and "optimizer_step" in done.out + done.err
+
+
+@pytest.mark.parametrize("loss", [3.21, -123.45])
+def test_the_bar_of_80_columns_shows_its_figures_whole(loss):
+    bar = Progress().init_train_tqdm()
+    figures = {"loss": f"{loss:.2f} nats", "speed": "12,345 examples/s", "val": f"{loss:.2f}"}
+    shown = tqdm.format_meter(
+        n=1719,
+        total=1719,
+        elapsed=30,
+        ncols=80,
+        prefix="Epoch 12",
+        bar_format=bar.bar_format,
+        postfix=", ".join(f"{name}={value}" for name, value in figures.items()),
+    )
+    bar.close()
+    assert all(f"{name}={value}" in shown for name, value in figures.items()), shown

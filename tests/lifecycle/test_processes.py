@@ -15,7 +15,8 @@ import yaml
 from lightning.fabric.strategies.launchers import subprocess_script as fabric
 from lightning.pytorch.strategies.launchers import subprocess_script
 
-from vaekit.processes import one_job, quoted
+from vaekit.overrides import spelled
+from vaekit.processes import one_job
 
 TWO = ["trainer.accelerator=cpu", "trainer.devices=2"]
 DDP = ["trainer=ddp", *TWO]
@@ -74,7 +75,7 @@ def test_nothing_of_a_job_is_left_for_the_next(here, monkeypatch):
 def test_paths_of_any_name_are_passed_on(path):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    assert OverridesParser.create().parse_override(f"key={quoted(Path(path))}").value() == path
+    assert OverridesParser.create().parse_override(f"key={spelled(path)}").value() == path
 
 
 def test_a_sweep_of_two_processes_each(train_apart, here):

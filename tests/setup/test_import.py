@@ -22,6 +22,10 @@ def test_load_is_there_when_it_is_asked_for():
     python("import vaekit\ntry: vaekit.unknown\nexcept AttributeError: pass\nelse: raise AssertionError")
 
 
+def test_what_there_is_is_listed():
+    python("import vaekit; assert 'load' in dir(vaekit) and '__version__' in dir(vaekit)")
+
+
 @pytest.mark.parametrize(
     "then",
     ["import lightning.pytorch", "import torchvision.utils, torchvision.transforms.v2", "import torch"],

@@ -24,7 +24,7 @@ def make(folder, *arguments, **environment):
 @pytest.fixture
 def ready(tmp_path):
     """A folder in which `make setup` has been done."""
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", "setup.py", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / ".ready").touch()
@@ -35,7 +35,7 @@ def test_setup_does_nothing_twice(ready):
     assert make(ready, "-q", "setup").returncode == 0
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+@pytest.mark.parametrize("name", ["pyproject.toml", "setup.py", "constraints.txt"])
 def test_setup_is_done_again_when_what_to_install_has_changed(ready, name):
     later = (ready / ".venv" / ".ready").stat().st_mtime + 1
     os.utime(ready / name, (later, later))

@@ -19,14 +19,45 @@ def succeed(*command, **options):
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel that comes from the source distribution, built in a copy: a build leaves files in its folder."""
-    source = tmp_path_factory.mktemp("source")
+def copy(source):
+    """What the package is built from: a build leaves files in its folder."""
     for name in ("src", "conf"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "local"))
-    for path in [ROOT / "pyproject.toml", *ROOT.glob("README*"), *ROOT.glob("LICEN*")]:
-        shutil.copy(path, source)
+    for pattern in ("pyproject.toml", "setup.py", "MANIFEST.in", "README*", "LICEN*"):
+        for path in ROOT.glob(pattern):
+            shutil.copy(path, source)
+    return source
+
+
+def environment(home):
+    """The commands of a new environment, which has this one's packages but for vaekit."""
+    succeed(sys.executable, "-m", "venv", "--without-pip", home)
+    bin = home / "bin"
+    site = succeed(bin / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    # the path alone: an editable vaekit there would need its own .pth file to be read
+    Path(site, "others.pth").write_text(sysconfig.get_path("purelib"))
+    return bin, Path(site)
+
+
+def test_an_editable_install_is_found_beside_the_clone(tmp_path):
+    """A folder called vaekit in the working directory is a namespace package, which any finder of ours comes after."""
+    clone = tmp_path / "vaekit"
+    clone.mkdir()
+    copy(clone)
+    bin, site = environment(tmp_path / "environment")
+    options = ["install", "--no-deps", "--no-build-isolation", "--no-index", "--editable", clone]
+    succeed(sys.executable, "-m", "pip", "--python", bin / "python", *options)
+    (path,) = (file.read_text().strip() for file in site.glob("*.pth") if file.name != "others.pth")
+    assert Path(path) == clone / "src"
+    ask = "import vaekit.configs; print(vaekit.__version__, vaekit.configs.CONF)"
+    said = succeed(bin / "python", "-c", ask, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""}).split()
+    assert Path(said[1]) == clone / "conf"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel that comes from the source distribution."""
+    source = copy(tmp_path_factory.mktemp("source"))
     succeed(sys.executable, "-m", "build", "--no-isolation", source)
     (path,) = (source / "dist").glob("*.whl")
     return path
@@ -45,12 +76,8 @@ def test_the_wheel_holds_the_package_and_its_configuration_and_nothing_else(whee
 def commands(wheel, tmp_path_factory):
     """The folder of the commands in an environment where the wheel is installed, with this one's other packages."""
     home = tmp_path_factory.mktemp("environment")
-    succeed(sys.executable, "-m", "venv", "--without-pip", home)
-    bin = home / "bin"
+    bin, site = environment(home)
     succeed(sys.executable, "-m", "pip", "--python", bin / "python", "install", "--no-deps", "--no-index", wheel)
-    site = succeed(bin / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-    # the path alone: an editable vaekit there would need its own .pth file to be read
-    Path(site, "others.pth").write_text(sysconfig.get_path("purelib"))
     origin = succeed(bin / "python", "-c", "import vaekit.configs; print(vaekit.configs.CONF)", cwd=home)
     assert Path(origin.strip()) == Path(site, "vaekit", "conf")
     return bin

@@ -27,5 +27,5 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, decay: float = 0.999):
-        below_one("callbacks.ema", decay=(decay, 0.999))
+        below_one(decay=(decay, 0.999))
         super().__init__(multi_avg_fn=partial(average, decay=decay))

@@ -8,7 +8,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 
 
 class Lagging(L.Callback):
@@ -24,7 +24,7 @@ class Lagging(L.Callback):
         if steps < 2 or epochs < 0:
             raise Refusal(
                 f"Got steps={steps} and epochs={epochs}, expected them at least 2 and 0; "
-                "use callbacks.lagging.steps=5 callbacks.lagging.epochs=2."
+                f"use {setting('steps')}=5 {setting('epochs')}=2."
             )
         self.steps, self.epochs = steps, epochs
 

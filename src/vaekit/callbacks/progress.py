@@ -26,6 +26,12 @@ class Progress(TQDMProgressBar):
         if self.lines:
             self.disable()
 
+    def init_train_tqdm(self) -> Any:
+        """Lightning's bar, less what would push the figures off a terminal of 80 columns."""
+        bar = super().init_train_tqdm()
+        bar.bar_format = "{l_bar}{bar}|{remaining}{postfix}"
+        return bar
+
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self.started, self.rows = perf_counter(), 0
         super().on_train_epoch_start(trainer, pl_module)

@@ -8,7 +8,7 @@ import lightning.pytorch as L
 import torch
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 
 
 class SkipSteps(L.Callback):
@@ -23,7 +23,7 @@ class SkipSteps(L.Callback):
         if threshold <= 0 or patience < 0:
             raise Refusal(
                 f"Got threshold={threshold} and patience={patience}, expected them above 0 and at least 0; "
-                "use callbacks.skip.threshold=1000 callbacks.skip.patience=10."
+                f"use {setting('threshold')}=1000 {setting('patience')}=10."
             )
         self.threshold, self.patience = threshold, patience
         self.skipped, self.in_a_row = 0, 0

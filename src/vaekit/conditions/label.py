@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaekit.conditions.condition import Condition
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 
 
@@ -62,4 +63,4 @@ class Label(Condition):
 
     def fix(self, column: Tensor) -> str:
         sizes = [int(factor.max()) + 1 for factor in column.reshape(len(column), -1).unbind(1)]
-        return f"use condition.classes={sizes[0] if column.dim() == 1 else str(sizes).replace(' ', '')}"
+        return f"use {typed('condition.classes', sizes[0] if column.dim() == 1 else sizes)}"

@@ -18,6 +18,7 @@ from vaekit.data import sound
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.files import below
 from vaekit.data.source import Rows, Split
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.spaces import Audio as Space
 from vaekit.track import track
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
 REPRESENTATIONS = ("mel", "wave")
-EXAMPLE = """'data.pattern="([^_]+)_.*"'"""
+EXAMPLE = typed("data.pattern", "([^_]+)_.*")
 
 
 class Audio:

@@ -18,6 +18,7 @@ from vaekit.data.batches import Batches, permutation
 from vaekit.data.noise import row_noise
 from vaekit.data.source import Rows, Source
 from vaekit.data.transform import BINARIZE, Transform
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Pairs, Real
 
@@ -141,7 +142,7 @@ class DataModule(LightningDataModule):
                 kept = sorted(there.intersection(self.classes) or there)[:10]
                 raise Refusal(
                     f"Got data.classes={list(self.classes)}, and {absent[0]} is the label of no training row; "
-                    f"use data.classes={str(kept).replace(' ', '')}."
+                    f"use {typed('data.classes', kept)}."
                 )
             rest = rest[np.isin(label[rest], self.classes)]
         if train.validation is None:

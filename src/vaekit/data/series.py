@@ -17,6 +17,7 @@ from torch import Tensor
 from vaekit.data.cells import read
 from vaekit.data.source import Rows, Split
 from vaekit.data.table import NEARLY
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.spaces import Series as Space
 from vaekit.written import Date, Form, Number, doubtful, nearly, readings
@@ -172,7 +173,7 @@ def read_series(
     if empty := [name for name in asked if not any(cells[name])]:
         raise Refusal(
             f"{path}: every cell of column {empty[0]!r} is missing; leave it out, by "
-            f"data.columns=[{','.join(name for name in series if name not in empty)}]."
+            f"{typed('data.columns', [name for name in series if name not in empty])}."
         )
     if columns is None:
         series = chosen(path, series)

@@ -51,7 +51,7 @@ class Table:
         path: str | Path | None,
         test_path: str | Path | None = None,
         columns: Sequence[str] | None = None,
-        types: Mapping[str, str] | None = None,
+        types: Mapping[str, str] | Sequence[Sequence[str]] | None = None,
         label: str | None = None,
         decimal: str | None = None,
     ):

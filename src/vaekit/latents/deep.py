@@ -14,7 +14,7 @@ from vaekit.networks.climb import Climb
 from vaekit.networks.enlarge import enlarge
 from vaekit.networks.glorot import Pointwise, glorot, scaled
 from vaekit.networks.pyramid import Bottleneck, stack
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, at_least_one, setting
 
 
 class Storey(nn.Module):
@@ -90,8 +90,7 @@ class Deep(Tower):
         condition: int = 0,
     ):
         super().__init__()
-        if dim < 1:
-            raise Refusal(f"latents.dim={dim} must be at least 1; use latents.dim=16.")
+        at_least_one(dim=(dim, 16))
         self.channels, height, width = features
         counts = parse(blocks or f"{height // 2}x4,{height // 4}x4,1x2", height)
         self.sizes = {(h, max(1, round(h * width / height))): counts[h] for h in sorted(counts)}  # coarse to fine
@@ -133,7 +132,7 @@ def parse(blocks: str | Sequence[str], height: int) -> dict[int, int]:
     found = {int(match[1]): int(match[2]) for match in counts if match}
     if len(found) < len(each) or max(found, default=0) > height:
         raise Refusal(
-            f"latents.blocks={blocks} must give the number of maps of each height up to {height}; "
-            f"use latents.blocks=[{height // 2}x4,{height // 4}x4,1x2]."
+            f"{setting('blocks')}={blocks} must give the number of maps of each height up to {height}; "
+            f"use {setting('blocks')}=[{height // 2}x4,{height // 4}x4,1x2]."
         )
     return found

@@ -98,7 +98,7 @@ class Ladder(Tower):
         condition: int = 0,
     ):
         super().__init__()
-        at_least_one("latents", dim=(dim, 32), levels=(levels, 3), ratio=(ratio, 2), width=(width, 256))
+        at_least_one(dim=(dim, 32), levels=(levels, 3), ratio=(ratio, 2), width=(width, 256))
         self.sizes = [math.prod(features), *[width] * (levels - 1)]  # of the features of each level, lowest first
         ends = [0, *accumulate(self.sizes)]
         self.numbers = ends[-1]

@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 
 from vaekit.latents.ladder import Rung
 from vaekit.latents.tower import Tower
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, at_least_one
 
 
 class Place(Rung):
@@ -40,8 +40,7 @@ class Map(Tower):
         super().__init__()
         if condition:
             raise Refusal("latents=map reads no condition; use latents=single, or '~condition'.")
-        if dim < 1:
-            raise Refusal(f"latents.dim={dim} must be at least 1; use latents.dim=64.")
+        at_least_one(dim=(dim, 64))
         shape = (dim, *features[1:])
         q: Any = posterior(features, latent(shape))
         self.levels = nn.ModuleList([Place(q, prior(q.space))])

@@ -31,7 +31,7 @@ class BernoulliAutoregressive(Likelihood):
     gives = frozenset({"autoregressive", "given"})
 
     def __init__(self, space: Real, network: Callable, layers: int = 1, reach: int = 4):
-        at_least_one("likelihood", layers=(layers, 1), reach=(reach, 4))
+        at_least_one(layers=(layers, 1), reach=(reach, 4))
         super().__init__(space, network, params=layers + 1)
         self.made = MADE(before(space.shape, reach if isinstance(space, Image) else None), layers)
 

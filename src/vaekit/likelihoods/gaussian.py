@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, one_of, setting
 from vaekit.spaces import Real
 
 
@@ -27,10 +27,9 @@ class Gaussian(Likelihood):
     values = frozenset({"unit", "continuous"})
 
     def __init__(self, space: Real, network: Callable, scale: str = "global", value: float = 1.0, floor: float = 1e-3):
-        if scale not in ("fixed", "global", "pixel"):
-            raise Refusal(f"likelihood.scale={scale} is unknown; use likelihood.scale=fixed, global or pixel.")
+        one_of(scale=(scale, ("fixed", "global", "pixel")))
         if value <= floor:
-            raise Refusal(f"likelihood.value={value} must lie above the floor {floor}; use likelihood.value=0.1.")
+            raise Refusal(f"{setting('value')}={value} must lie above the floor {floor}; use {setting('value')}=0.1.")
         super().__init__(space, network, params=2 if scale == "pixel" else 1)
         self.scale, self.value, self.floor = scale, value, floor
         self.log_scale = nn.Parameter(torch.tensor(math.log(value - floor))) if scale == "global" else None

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from vaekit.distributions import logistic_mixture
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.refusal import Refusal
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Image, Real
 
 
@@ -27,8 +27,7 @@ class LogisticMixture(Likelihood):
     gives = frozenset[str]()
 
     def __init__(self, space: Real, network: Callable, components: int = 5):
-        if components < 1:
-            raise Refusal(f"likelihood.components={components} must be at least 1; use likelihood.components=5.")
+        at_least_one(components=(components, 5))
         assert isinstance(space, Image) and space.levels is not None
         self.levels, self.components, self.channels = space.levels, components, space.shape[0]
         # the network gives every value the same number of parameters: C of them share a pixel's coefficients

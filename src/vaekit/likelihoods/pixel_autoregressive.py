@@ -31,7 +31,7 @@ class PixelAutoregressive(Likelihood):
     gives = frozenset({"autoregressive", "given"})
 
     def __init__(self, space: Real, network: Callable, width: int = 32, layers: int = 4):
-        at_least_one("likelihood", width=(width, 32), layers=(layers, 4))
+        at_least_one(width=(width, 32), layers=(layers, 4))
         assert isinstance(space, Image) and space.levels is not None
         super().__init__(space, network, params=width)
         self.pixels = PixelCNN(space.shape[0], space.levels, width * space.shape[0], width, layers)

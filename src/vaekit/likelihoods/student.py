@@ -8,7 +8,7 @@ from torch.distributions import Distribution, StudentT
 from torch.nn.functional import softplus
 
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.refusal import Refusal
+from vaekit.refusal import one_of
 from vaekit.spaces import Real
 
 FLOOR = 1e-3  # below it a density can grow without bound
@@ -27,8 +27,7 @@ class Student(Likelihood):
     values = frozenset({"unit", "continuous"})
 
     def __init__(self, space: Real, network: Callable, scale: str = "value"):
-        if scale not in ("value", "pixel"):
-            raise Refusal(f"likelihood.scale={scale} is unknown; use likelihood.scale=value or likelihood.scale=pixel.")
+        one_of(scale=(scale, ("value", "pixel")))
         super().__init__(space, network, params=2 if scale == "pixel" else 1)
         self.log_scale = torch.nn.Parameter(torch.full(space.shape, START)) if scale == "value" else None
         self.raw_freedom = torch.nn.Parameter(torch.full(space.shape, 3.0))

@@ -28,7 +28,7 @@ class TilesAutoregressive(Likelihood):
     gives = frozenset({"autoregressive", "given"})
 
     def __init__(self, space: Real, network: Callable, maps: int = 4, width: int = 32, layers: int = 4):
-        at_least_one("likelihood", maps=(maps, 4), width=(width, 32), layers=(layers, 4))
+        at_least_one(maps=(maps, 4), width=(width, 32), layers=(layers, 4))
         super().__init__(space, network, params=maps)
         tiles = space.shape[0]
         self.cells = PixelCNN(1, tiles, maps * tiles, width, layers, inputs=2 * tiles)

@@ -29,7 +29,7 @@ class Tokens(Likelihood):
     gives = frozenset({"autoregressive"})
 
     def __init__(self, space: Real, network: Callable, writer: Callable[[Text, int], Network], told: int = 64):
-        at_least_one("likelihood", told=(told, 64))
+        at_least_one(told=(told, 64))
         assert isinstance(space, Text)
         super().__init__(space, network, params=told)
         self.writer = writer(space, told)

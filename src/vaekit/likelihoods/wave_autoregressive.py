@@ -31,7 +31,7 @@ class WaveAutoregressive(Likelihood):
     gives = frozenset({"autoregressive", "given"})
 
     def __init__(self, space: Real, network: Callable, maps: int = 16, width: int = 32, layers: int = 10):
-        at_least_one("likelihood", maps=(maps, 16), width=(width, 32), layers=(layers, 10))
+        at_least_one(maps=(maps, 16), width=(width, 32), layers=(layers, 10))
         assert isinstance(space, Audio) and space.levels is not None
         super().__init__(space, network, params=maps)
         self.samples, self.symbols = WaveNet(space.levels, maps, width, layers), Greys(1, space.levels)

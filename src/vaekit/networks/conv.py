@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vaekit.networks.activation import activation as activation_by_name
 from vaekit.networks.glorot import glorot
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 from vaekit.spaces import Image, Real
 
 
@@ -20,7 +20,7 @@ def check_channels(channels: Sequence[int]) -> None:
     if min(channels, default=0) < 1:
         raise Refusal(
             f"channels={list(channels)} must be one number or more, each at least 1; use [32,64], as in "
-            "network.channels=[32,64]."
+            f"{setting('channels')}=[32,64]."
         )
 
 

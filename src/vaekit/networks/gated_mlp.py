@@ -26,7 +26,7 @@ class Block(nn.Module):
 
 def body(into: int, width: int, blocks: int, dropout: float) -> list[nn.Module]:
     """Layers from `into` numbers to `width`."""
-    below_one("network", dropout=(dropout, 0))
+    below_one(dropout=(dropout, 0))
     return [nn.Flatten(), nn.Linear(into, width), *[Block(width, dropout) for _ in range(blocks)], nn.SiLU()]
 
 

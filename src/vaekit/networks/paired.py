@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.networks.glorot import glorot
-from vaekit.refusal import Refusal, at_least_one
+from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Image, Pairs
 
 
@@ -28,7 +28,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.space, self.image = space, image(space.image)
         if len(self.image.out_shape) != 1:
-            raise Refusal("network.image gives maps, expected a vector; use network@network.image=mlp, or conv.")
+            raise Refusal(f"network.image gives maps, expected a vector; use network@{setting('image')}=mlp, or conv.")
         (width,) = self.image.out_shape
         self.label = glorot(nn.Sequential(nn.Linear(space.classes, width), nn.ReLU()))
         self.out_shape = (space.modalities, width + 1)
@@ -49,7 +49,7 @@ class Decoder(nn.Module):
         self, in_shape: tuple[int, ...], space: Pairs, params: int, image: Callable[..., Any], label: int = 256
     ):
         super().__init__()
-        at_least_one("network", label=(label, 256))
+        at_least_one(label=(label, 256))
         self.in_shape, self.params, self.rest = in_shape, params, space.modalities
         self.image = image(in_shape, space.image, params)
         self.label = glorot(

@@ -19,7 +19,7 @@ class Columns(nn.Module):
 
     def __init__(self, width: int, blocks: int, heads: int):
         super().__init__()
-        refuse_sizes("network", width, blocks, heads)
+        refuse_sizes(width, blocks, heads)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
 

@@ -13,17 +13,19 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
 from vaekit.networks.gru import Decoder, token_numbers
-from vaekit.refusal import Refusal, at_least_one
+from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Text, spoken
 
 __all__ = ["Block", "Causal", "Decoder", "Encoder", "refuse_sizes"]
 
 
-def refuse_sizes(group: str, width: int, blocks: int, heads: int) -> None:
-    """Raise `Refusal`, for the settings of `group`, unless each is at least 1 and the heads share the width."""
-    at_least_one(group, width=(width, 128), blocks=(blocks, 4), heads=(heads, 4))
+def refuse_sizes(width: int, blocks: int, heads: int) -> None:
+    """Raise `Refusal` unless each is at least 1 and the heads share the width."""
+    at_least_one(width=(width, 128), blocks=(blocks, 4), heads=(heads, 4))
     if width % heads:
-        raise Refusal(f"{group}.width={width} is no multiple of {group}.heads={heads}; use {group}.heads=1.")
+        raise Refusal(
+            f"{setting('width')}={width} is no multiple of {setting('heads')}={heads}; use {setting('heads')}=1."
+        )
 
 
 class Block(nn.Module):
@@ -88,7 +90,7 @@ class Encoder(nn.Module):
 
     def __init__(self, space: Text, width: int, blocks: int = 2, heads: int = 4, dropout: float = 0.0):
         super().__init__()
-        refuse_sizes("network", width, blocks, heads)
+        refuse_sizes(width, blocks, heads)
         self.out_shape = (width,)
         self.dropout = dropout
         self.embed = nn.Embedding(space.vocabulary, width)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vaekit.networks.conv import check_channels
 from vaekit.networks.glorot import glorot
 from vaekit.networks.sequence import Block
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 from vaekit.spaces import Audio, Real
 
 STRIDE = 4
@@ -28,7 +28,7 @@ def lengths(steps: int, times: int) -> list[int]:
 
 def dilated(width: int, blocks: int) -> list[nn.Module]:
     if blocks < 0:
-        raise Refusal(f"network.blocks={blocks} must be at least 0; use network.blocks=4.")
+        raise Refusal(f"{setting('blocks')}={blocks} must be at least 0; use {setting('blocks')}=4.")
     return [Block(width, 2**i) for i in range(blocks)]
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vaekit.objectives.weights import refuse_below_one
+from vaekit.refusal import at_least_one
 from vaekit.schedules.schedule import Schedule, at, refuse_below
 from vaekit.terms import Terms
 
@@ -34,7 +34,7 @@ class ELBO:
         balance: bool = False,
         num_samples: int = 1,
     ):
-        refuse_below_one(num_samples=num_samples)
+        at_least_one(num_samples=(num_samples, 10))
         refuse_below(0.0, objective__beta=beta, objective__free_bits=free_bits)
         self.beta, self.free_bits, self.balance, self.num_samples = beta, free_bits, balance, num_samples
 

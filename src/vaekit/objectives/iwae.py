@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from vaekit.objectives.weights import log_mean_exp, refuse_below_one, with_gradient_of, with_scaled_path
-from vaekit.refusal import Refusal
+from vaekit.objectives.weights import log_mean_exp, with_gradient_of, with_scaled_path
+from vaekit.refusal import at_least_one, one_of
 from vaekit.terms import Terms
 
 
@@ -23,9 +23,8 @@ class IWAE:
     """
 
     def __init__(self, num_samples: int = 50, gradient: str = "standard"):
-        refuse_below_one(num_samples=num_samples)
-        if gradient not in ("standard", "stl", "dreg"):
-            raise Refusal(f"objective.gradient={gradient} is unknown; use objective.gradient=standard, stl or dreg.")
+        at_least_one(num_samples=(num_samples, 10))
+        one_of(gradient=(gradient, ("standard", "stl", "dreg")))
         self.num_samples, self.gradient = num_samples, gradient
         self.needs = frozenset({"rsample", "log_prob", "continuous"})  # weights have a gradient along z
         if gradient != "standard":  # drops the score at a fixed z: not what is left in a tower when upper levels move

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from vaekit.objectives.weights import log_mean_exp, refuse_below_one
+from vaekit.objectives.weights import log_mean_exp
+from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
 
 
@@ -19,7 +20,7 @@ class MIWAE:
     needs = frozenset({"rsample", "log_prob", "continuous"})
 
     def __init__(self, outer: int = 5, inner: int = 10):
-        refuse_below_one(outer=outer, inner=inner)
+        at_least_one(outer=(outer, 10), inner=(inner, 10))
         self.outer, self.inner = outer, inner
         self.num_samples = outer * inner
 

@@ -4,7 +4,8 @@ import math
 
 from torch import Tensor
 
-from vaekit.objectives.weights import log_mean_exp, refuse_below_one, with_gradient_of, with_scaled_path
+from vaekit.objectives.weights import log_mean_exp, with_gradient_of, with_scaled_path
+from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
 
 LEAST = -35.0  # of the log of a weight: 6e-16
@@ -22,7 +23,7 @@ class PIWAE:
     needs = frozenset({"rsample", "log_prob", "density", "continuous", "single_level", "no_penalty"})  # rescales z's
 
     def __init__(self, outer: int = 5, inner: int = 10):
-        refuse_below_one(outer=outer, inner=inner)
+        at_least_one(outer=(outer, 10), inner=(inner, 10))
         self.outer, self.inner = outer, inner
         self.num_samples = outer * inner
 

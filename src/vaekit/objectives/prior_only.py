@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from vaekit.objectives.weights import refuse_below_one
+from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
 
 
@@ -18,7 +18,7 @@ class PriorOnly:
     needs = frozenset({"single_level", "learned_prior", "no_penalty"})
 
     def __init__(self, num_samples: int = 1):
-        refuse_below_one(num_samples=num_samples)
+        at_least_one(num_samples=(num_samples, 10))
         self.num_samples = num_samples
 
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from vaekit.objectives.weights import log_mean_exp, refuse_below_one
+from vaekit.objectives.weights import log_mean_exp
+from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
 
 
@@ -19,7 +20,7 @@ class Renyi:
     needs = frozenset({"rsample", "log_prob", "continuous"})
 
     def __init__(self, alpha: float = 0.5, num_samples: int = 50):
-        refuse_below_one(num_samples=num_samples)
+        at_least_one(num_samples=(num_samples, 10))
         self.alpha, self.num_samples = alpha, num_samples
 
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:

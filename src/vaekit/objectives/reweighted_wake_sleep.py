@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from vaekit.objectives.weights import log_mean_exp, refuse_below_one, with_gradient_of, with_scaled_path
+from vaekit.objectives.weights import log_mean_exp, with_gradient_of, with_scaled_path
+from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
 
 
@@ -21,7 +22,7 @@ class ReweightedWakeSleep:
     needs = frozenset({"log_prob", "density", "single_level", "no_penalty"})  # no gradient passes through z
 
     def __init__(self, num_samples: int = 50):
-        refuse_below_one(num_samples=num_samples)
+        at_least_one(num_samples=(num_samples, 10))
         self.num_samples = num_samples
 
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from vaekit.objectives.weights import log_mean_exp, refuse_below_one, with_gradient_of, with_scaled_path
-from vaekit.refusal import Refusal
+from vaekit.objectives.weights import log_mean_exp, with_gradient_of, with_scaled_path
+from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.terms import Terms
 
 
@@ -24,9 +24,9 @@ class VIMCO:
     needs = frozenset({"log_prob", "density", "single_level", "no_penalty", "independent_draws"})
 
     def __init__(self, num_samples: int = 10):
-        refuse_below_one(num_samples=num_samples)
+        at_least_one(num_samples=(num_samples, 10))
         if num_samples == 1:
-            raise Refusal("objective=vimco compares draws, and needs two at least; use objective.num_samples=10.")
+            raise Refusal(f"objective=vimco compares draws, and needs two at least; use {setting('num_samples')}=10.")
         self.num_samples = num_samples
 
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:

@@ -4,20 +4,12 @@ import math
 
 from torch import Tensor
 
-from vaekit.refusal import Refusal
 from vaekit.terms import Terms, posterior
 
 
 def log_mean_exp(x: Tensor) -> Tensor:
     """The log of the mean of exp(x) over the first dimension."""
     return x.logsumexp(0) - math.log(len(x))
-
-
-def refuse_below_one(**counts: int) -> None:
-    """Raise `Refusal` for the first count below 1."""
-    for name, count in counts.items():
-        if count < 1:
-            raise Refusal(f"objective.{name}={count} must be at least 1; use objective.{name}=10.")
 
 
 def with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:

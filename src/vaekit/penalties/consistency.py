@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, interpolate
 
 from vaekit.penalties.penalty import Penalty
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
 from vaekit.vae import VAE
@@ -39,7 +39,7 @@ class Consistency(Penalty):
         usual = {"threshold": (threshold, 0.95), "strength": (strength, 0.3), "elastic": (elastic, 0.12)}
         for name, (value, instead) in usual.items():
             if not 0 <= value < 1:
-                raise Refusal(f"penalty.*.{name}={value} must be in [0, 1); use penalty.consistency.{name}={instead}.")
+                raise Refusal(f"{setting(name)}={value} must be in [0, 1); use {setting(name)}={instead}.")
         self.threshold, self.strength, self.elastic = threshold, strength, elastic
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from vaekit.penalties.penalty import Penalty
-from vaekit.refusal import Refusal
+from vaekit.refusal import one_of
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
 from vaekit.vae import VAE
@@ -26,8 +26,7 @@ class DIP(Penalty):
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, kind: str = "i", diagonal: float = 10.0):
         super().__init__(vae, weight)
-        if kind not in ("i", "ii"):
-            raise Refusal(f"penalty.dip.kind={kind} is unknown; use penalty.dip.kind=i or ii.")
+        one_of(kind=(kind, ("i", "ii")))
         self.kind, self.diagonal = kind, diagonal
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from vaekit.penalties.penalty import Penalty, codes, prior_codes
-from vaekit.refusal import Refusal
+from vaekit.refusal import one_of
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
 from vaekit.vae import VAE
@@ -28,8 +28,7 @@ class MMD(Penalty):
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, kernel: str = "imq"):
         super().__init__(vae, weight)
-        if kernel not in ("imq", "rbf"):
-            raise Refusal(f"penalty.mmd.kernel={kernel} is unknown; use penalty.mmd.kernel=imq or rbf.")
+        one_of(kernel=(kernel, ("imq", "rbf")))
         self.kernel = kernel
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn.functional import mse_loss
 
 from vaekit.networks.conv import Encoder
 from vaekit.penalties.penalty import Penalty
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 from vaekit.schedules.schedule import Schedule
 from vaekit.spaces import Real
 from vaekit.terms import Terms
@@ -38,8 +38,8 @@ class Perceptual(Penalty):
         super().__init__(vae, weight)
         if weights is None or not Path(weights).is_file():
             raise Refusal(
-                f"penalty.perceptual.weights={weights} is no file, and nothing is downloaded; give the weights of a "
-                f"trained network: penalty.perceptual.weights=outputs/latest/model.safetensors of a run with "
+                f"{setting('weights')}={weights} is no file, and nothing is downloaded; give the weights of a "
+                f"trained network: {setting('weights')}=outputs/latest/model.safetensors of a run with "
                 f"network=conv on such images, or a file of torchvision's {network}."
             )
         own = Path(weights).suffix == ".safetensors"
@@ -90,7 +90,7 @@ def torchvision_features(network: str, file: str) -> nn.Sequential:
     model = get_model(network)
     model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     if not isinstance(getattr(model, "features", None), nn.Sequential):
-        raise Refusal(f"penalty.perceptual.network={network} has no sequence of features; use vgg16, vgg19 or alexnet.")
+        raise Refusal(f"{setting('network')}={network} has no sequence of features; use vgg16, vgg19 or alexnet.")
     for layer in model.modules():
         if hasattr(layer, "inplace"):
             layer.inplace = False  # what was found would be overwritten

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from vaekit.penalties.penalty import Penalty, codes, prior_codes
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
 from vaekit.vae import VAE
@@ -27,8 +27,7 @@ class SlicedWasserstein(Penalty):
         super().__init__(vae, weight)
         if projections < 1:
             raise Refusal(
-                f"penalty.sliced_wasserstein.projections={projections} must be at least 1; "
-                "use penalty.sliced_wasserstein.projections=50."
+                f"{setting('projections')}={projections} must be at least 1; use {setting('projections')}=50."
             )
         self.projections = projections
 

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaekit.distributions.one_of import OneOf
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 from vaekit.spaces import Codes
 
 
@@ -32,10 +32,10 @@ class Categorical(nn.Module):
     def __init__(self, context_shape: tuple[int, ...], space: Codes, codes: int = 8):
         super().__init__()
         if codes < 2:
-            raise Refusal(f"posterior.codes={codes} must be at least 2; use posterior.codes=8.")
+            raise Refusal(f"{setting('codes')}={codes} must be at least 2; use {setting('codes')}=8.")
         if space.shape[0] % codes:
             raise Refusal(
-                f"latents.dim={space.shape[0]} is no multiple of posterior.codes={codes}, one number for each code; "
+                f"latents.dim={space.shape[0]} is no multiple of {setting('codes')}={codes}, one number for each code; "
                 f"use latents.dim={codes * max(1, space.shape[0] // codes)}."
             )
         self.register_buffer("atoms", torch.eye(codes), persistent=False)

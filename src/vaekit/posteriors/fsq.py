@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.quantized import Quantized
 from vaekit.networks.glorot import head
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 from vaekit.spaces import Codes
 
 
@@ -36,7 +36,7 @@ class FSQ(nn.Module):
     def __init__(self, context_shape: tuple[int, ...], space: Codes, levels: Sequence[int] = (8, 5, 5, 5)):
         super().__init__()
         if not levels or min(levels) < 2:
-            raise Refusal(f"posterior.levels={levels} must be at least 2 each; use posterior.levels=[8,5,5,5].")
+            raise Refusal(f"{setting('levels')}={levels} must be at least 2 each; use {setting('levels')}=[8,5,5,5].")
         if space.shape[0] % (width := len(levels)):
             raise Refusal(
                 f"latents.dim={space.shape[0]} is no multiple of the {width} numbers that make a code, one for each of "

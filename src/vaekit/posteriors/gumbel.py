@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaekit.distributions.coded import Relaxed
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 from vaekit.schedules.schedule import Schedule, at
 from vaekit.spaces import Codes
 
@@ -45,12 +45,12 @@ class Gumbel(nn.Module):
     ):
         super().__init__()
         if codes < 2:
-            raise Refusal(f"posterior.codes={codes} must be at least 2; use posterior.codes=8.")
+            raise Refusal(f"{setting('codes')}={codes} must be at least 2; use {setting('codes')}=8.")
         if at(temperature, None) <= 0 or at(temperature, 0.0) <= 0:
             raise Refusal("posterior.temperature must be above 0 at all times; use posterior.temperature.value=1.")
         if space.shape[0] % codes:
             raise Refusal(
-                f"latents.dim={space.shape[0]} is no multiple of posterior.codes={codes}, one number for each code; "
+                f"latents.dim={space.shape[0]} is no multiple of {setting('codes')}={codes}, one number for each code; "
                 f"use latents.dim={codes * max(1, space.shape[0] // codes)}."
             )
         self.temperature, self.hard = temperature, hard

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 from vaekit.distributions.hamiltonian import Hamiltonian as HamiltonianDistribution
 from vaekit.distributions.precision import full_precision
 from vaekit.posteriors.gaussian import Gaussian
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Real
 
 LARGEST_STEP = 0.5  # beyond it leapfrog steps run away
@@ -42,12 +42,12 @@ class Hamiltonian(nn.Module):
         cold: float = 0.5,
     ):
         super().__init__()
-        if steps < 1:
-            raise Refusal(f"posterior.steps={steps} must be at least 1; use posterior.steps=3.")
+        at_least_one(steps=(steps, 3))
         if not 0 < step_size < LARGEST_STEP:
-            raise Refusal(f"posterior.step_size={step_size} must lie between 0 and 0.5; use posterior.step_size=0.05.")
+            key = setting("step_size")
+            raise Refusal(f"{key}={step_size} must lie between 0 and 0.5; use {key}=0.05.")
         if not 0 < cold < 1:
-            raise Refusal(f"posterior.cold={cold} must lie between 0 and 1; use posterior.cold=0.5.")
+            raise Refusal(f"{setting('cold')}={cold} must lie between 0 and 1; use {setting('cold')}=0.5.")
         self.space, self.joint, self.data_space, self.steps = space, joint, data_space, steps
         self.gaussian = Gaussian((math.prod(context_shape) - data_space.size,), space)
         self.step_logit = nn.Parameter(torch.full((space.size,), logit(step_size / LARGEST_STEP)))

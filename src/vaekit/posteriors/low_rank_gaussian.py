@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaekit.distributions.multivariate_normal import LowRankMultivariateNormal
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import glorot, start_scales
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 from vaekit.spaces import Real
 
 
@@ -29,7 +29,9 @@ class LowRankGaussian(nn.Module):
     def __init__(self, context_shape: tuple[int, ...], space: Real, rank: int = 4):
         super().__init__()
         if rank < 1:
-            raise Refusal(f"posterior.rank={rank} must be at least 1; use posterior.rank=4, or posterior=gaussian.")
+            raise Refusal(
+                f"{setting('rank')}={rank} must be at least 1; use {setting('rank')}=4, or posterior=gaussian."
+            )
         self.space = space
         self.head = glorot(nn.Linear(math.prod(context_shape), (2 + rank) * space.size))
         start_scales(self.head, slice(space.size, 2 * space.size), space.size)

@@ -11,7 +11,7 @@ from vaekit.distributions.flow import zuko
 from vaekit.distributions.planar import Planar as PlanarTransform
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import glorot, start_scales
-from vaekit.refusal import Refusal
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
 
 
@@ -30,8 +30,7 @@ class Planar(nn.Module):
 
     def __init__(self, context_shape: tuple[int, ...], space: Real, length: int = 5):
         super().__init__()
-        if length < 1:
-            raise Refusal(f"posterior.length={length} must be at least 1; use posterior.length=5.")
+        at_least_one(length=(length, 5))
         self.space, self.length = space, length
         self.head = glorot(nn.Linear(math.prod(context_shape), 2 * space.size + length * (2 * space.size + 1)))
         start_scales(self.head, slice(space.size, 2 * space.size), space.size)

@@ -54,8 +54,8 @@ class VQ(nn.Module):
         revive: float = 0.03,
     ):
         super().__init__()
-        at_least_one("posterior", codes=(codes, 512), depth=(depth, 1))
-        below_one("posterior", decay=(decay, 0.99), revive=(revive, 0.03))
+        at_least_one(codes=(codes, 512), depth=(depth, 1))
+        below_one(decay=(decay, 0.99), revive=(revive, 0.03))
         self.depth, self.ema, self.decay, self.revive = depth, ema, decay, revive
         width = space.shape[0]
         start = torch.randn(codes, width)

@@ -52,8 +52,8 @@ class Autoregressive(nn.Module):
 
     def __init__(self, space: Codes, width: int = 128, blocks: int = 4, heads: int = 4, dropout: float = 0.0):
         super().__init__()
-        refuse_sizes("prior", width, blocks, heads)
-        below_one("prior", dropout=(dropout, 0.1))
+        refuse_sizes(width, blocks, heads)
+        below_one(dropout=(dropout, 0.1))
         self.space = space
         self.network = Transformer(space.atoms, math.prod(space.positions), width, blocks, heads, dropout)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from vaekit.distributions.exemplars import Exemplars
-from vaekit.refusal import Refusal
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
 
 
@@ -31,8 +31,7 @@ class Exemplar(nn.Module):
 
     def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 1000):
         super().__init__()
-        if components < 1:
-            raise Refusal(f"prior.components={components} must be at least 1; use prior.components=1000.")
+        at_least_one(components=(components, 1000))
         self.space, self.infer = space, infer
         self.register_buffer("rows", torch.rand(components, *data_space.shape))
         self.register_buffer("numbers", torch.full((components,), -1))

@@ -9,7 +9,7 @@ from torch.distributions import AffineTransform, Distribution
 from vaekit.distributions.flow import Flow as FlowDistribution
 from vaekit.distributions.flow import zuko
 from vaekit.distributions.precision import full_precision
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, choice
 from vaekit.spaces import Real
 
 
@@ -41,8 +41,7 @@ class Flow(nn.Module):
     ):
         super().__init__()
         if len(space.shape) != 1:
-            group = "prior@latents.below" if context_shape else "prior"
-            raise Refusal(f"A flow is over vectors, not maps; use {group}=gaussian.")
+            raise Refusal(f"A flow is over vectors, not maps; use {choice('prior', 'gaussian')}.")
         self.space = space
         built = flow(space.size, context_shape[0] if context_shape else 0)
         self.flow = zuko.lazy.Flow(built.transform.inv, built.base) if inverse else built

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
-from vaekit.refusal import Refusal
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
 
 
@@ -22,8 +22,7 @@ class Mixture(nn.Module):
 
     def __init__(self, space: Real, components: int = 50):
         super().__init__()
-        if components < 1:
-            raise Refusal(f"prior.components={components} must be at least 1; use prior.components=50.")
+        at_least_one(components=(components, 50))
         self.space = space
         self.logits = nn.Parameter(torch.zeros(components))
         self.loc = nn.Parameter(torch.randn(components, *space.shape))

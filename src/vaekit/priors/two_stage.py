@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from vaekit.batch import Batch
 from vaekit.distributions.estimated import Estimated
-from vaekit.refusal import Refusal
+from vaekit.refusal import at_least_one, setting
 from vaekit.spaces import Real
 
 
@@ -31,15 +31,14 @@ class TwoStage(nn.Module):
     def __init__(
         self,
         space: Real,
-        compose: Callable[[Mapping, Real], Any],
+        compose: Callable[[Mapping, Real, str], Any],
         second: Mapping,
         num_samples: int = 10,
     ):
         super().__init__()
-        if num_samples < 1:
-            raise Refusal(f"prior.num_samples={num_samples} must be at least 1; use prior.num_samples=10.")
+        at_least_one(num_samples=(num_samples, 10))
         self.space, self.num_samples = space, num_samples
-        self.second = compose(second, space)
+        self.second = compose(second, space, setting("second"))
 
     def forward(self, context: Tensor | None = None) -> Distribution:
         return Estimated(lambda n: self.second.sample(n, draw=True), self.log_estimate, self.space.shape)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
-from vaekit.refusal import Refusal
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Image, Real
 
 
@@ -27,8 +27,7 @@ class Vamp(nn.Module):
 
     def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 500):
         super().__init__()
-        if components < 1:
-            raise Refusal(f"prior.components={components} must be at least 1; use prior.components=500.")
+        at_least_one(components=(components, 500))
         self.space, self.infer, self.bounded = space, infer, isinstance(data_space, Image)  # in [0, 1]
         self.pseudo = nn.Parameter(torch.randn(components, *data_space.shape))
 

@@ -1,6 +1,6 @@
 """Repeated warm-ups."""
 
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 
 
 class Cyclical:
@@ -15,8 +15,8 @@ class Cyclical:
     def __init__(self, value: float, start: float = 0.0, epochs: float = 40.0, cycles: int = 4, ramp: float = 0.5):
         if epochs <= 0 or cycles < 1 or not 0 < ramp <= 1:
             raise Refusal(
-                f"A cyclical schedule needs epochs > 0, cycles >= 1 and 0 < ramp <= 1; "
-                f"got epochs={epochs}, cycles={cycles}, ramp={ramp}."
+                f"{setting('epochs')}={epochs}, cycles={cycles}, ramp={ramp} make no cycles, expected epochs > 0, "
+                f"cycles > 0 and 0 < ramp <= 1; use {setting('epochs')}=40 {setting('cycles')}=4 {setting('ramp')}=0.5."
             )
         self.start, self.value, self.epochs, self.cycles, self.ramp = start, value, epochs, cycles, ramp
 

@@ -1,6 +1,6 @@
 """A warm-up."""
 
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, setting
 
 
 class Linear:
@@ -14,7 +14,7 @@ class Linear:
 
     def __init__(self, value: float, start: float = 0.0, epochs: float = 10.0):
         if epochs <= 0:
-            raise Refusal(f"A linear schedule over epochs={epochs} has no slope; give epochs above 0.")
+            raise Refusal(f"{setting('epochs')}={epochs} has no slope, expected above 0; use {setting('epochs')}=10.")
         self.start, self.value, self.epochs = start, value, epochs
 
     def __call__(self, epoch: float | None) -> float:

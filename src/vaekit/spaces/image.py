@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from vaekit.refusal import Refusal
 from vaekit.spaces.real import Real
+
+BEYOND = 0.25  # of 0 and 1, where the means of a Gaussian may lie
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,28 @@ class Image(Real):
         nats = nll / self.size + (math.log(self.levels) if self.dequantized else 0.0)
         return nats / math.log(2)
 
+    def from_user(self, x: Tensor) -> Tensor:
+        """Bytes are gray levels 0 to 255, over 255; of black and white images also 0 and 1."""
+        black_or_white = self.levels == 2 and x.numel() and x.max() <= 1
+        return x / 255 if x.dtype == torch.uint8 and not black_or_white else x
+
+    def check_readable(self, x: Tensor) -> None:
+        super().check(x)
+        self._check_range(x, BEYOND)
+
     def check(self, x: Tensor) -> None:
         super().check(x)
         if x.numel() == 0:
             return
-        if x.min() < 0 or x.max() > 1:
-            found = f"{x.min():.4g} to {x.max():.4g}"
-            raise Refusal(f"Got values from {found}, expected 0 to 1; divide by the largest value.")
+        self._check_range(x)
         if self.levels is not None and not self.dequantized:
             grid = x * (self.levels - 1)
             if (grid - grid.round()).abs().max() > 1e-3:
                 fix = "binarise them (data.binarize=dynamic)" if self.values == "binary" else "round them to the grid"
                 raise Refusal(f"Got values between the {self.levels} levels that this model scores; {fix}.")
+
+    def _check_range(self, x: Tensor, beyond: float = 0.0) -> None:
+        if x.numel() and (x.min() < -beyond or x.max() > 1 + beyond):
+            largest = "255" if x.min() >= 0 and x.max() <= 255 else "the largest value"
+            how = f"divide by {largest}" if x.min() >= 0 else "move and scale them"
+            raise Refusal(f"Got values from {x.min():.4g} to {x.max():.4g}, expected 0 to 1; {how}.")

@@ -66,6 +66,14 @@ class Real:
         """Bits per dimension of `nll` nats an example; None where values are not countable, so that no code exists."""
         return None
 
+    def from_user(self, x: Tensor) -> Tensor:
+        """Values as people have them, as values of this space."""
+        return x
+
+    def check_readable(self, x: Tensor) -> None:
+        """Raise `Refusal` unless networks can read `x` `[..., *shape]`, whether or not likelihoods can score it."""
+        self.check(x)
+
     def check(self, x: Tensor) -> None:
         """Raise `Refusal` unless `x` is `[..., *shape]` with values of this space."""
         if x.shape[x.dim() - len(self.shape) :] != self.shape:

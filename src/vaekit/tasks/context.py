@@ -22,6 +22,7 @@ from vaekit.batch import Batch
 from vaekit.data.batches import Batches
 from vaekit.data.module import DataModule
 from vaekit.media.medium import Medium, medium
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.settings import check_type
 from vaekit.spaces import Table
@@ -49,7 +50,7 @@ class Context:
     def data(self) -> DataModule:
         """The run's data, read on first use, with all labels, those too that training did not see.
 
-        Raises `Refusal` for an unknown setting, another split of the run's own files, or data of another space.
+        Raises `Refusal` for another split of the run's own files, or data of another space.
         """
         with runs.reading(self.run):
             data = self._data()
@@ -64,11 +65,8 @@ class Context:
     def _data(self) -> DataModule:
         module = dict(self.config["data"]["module"], eval_batch_size=self.batch_size, labels=None)
         module["source"] = source = dict(module["source"])
-        settings = {name: part for part in (source, module) for name in part if name[0] != "_" and name != "source"}
+        settings = _settings(module)
         for name, value in self.changes.items():
-            if name not in settings:
-                known = ", ".join(sorted(settings))
-                raise Refusal(f"data.{name} is no setting of this run's data; use one of {known}.")
             settings[name][name] = value
         split = self.changes.keys() & {"test", "validation", "calibration", "seed"}
         if split and not self.changes.keys() & source.keys():
@@ -178,8 +176,14 @@ class Context:
             named = getattr(self.data.source, "classes", dict)() or {}
         if isinstance(label, str) and label not in named:
             known = ", ".join(named) or "a number, because these data have no names for them"
-            raise Refusal(f"Got task.label={label}, expected {known}; use task.label={next(iter(named), 0)}.")
+            raise Refusal(f"Got task.label={label}, expected {known}; use {typed('task.label', next(iter(named), 0))}.")
         return named.get(str(label), label)
+
+
+def _settings(module: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of a run's data by name, and which part of them each belongs to: the module or its source."""
+    parts = (module["source"], module)
+    return {name: part for part in parts for name in part if name[0] != "_" and name != "source"}
 
 
 def open_run(
@@ -194,12 +198,15 @@ def open_run(
 
     device: auto, cpu, cuda or mps. batch_size: None for the run's own in evaluation.
     data: changes to the run's data settings. trust: see `vaekit.runs.read_config`.
-    Raises `Refusal` as `vaekit.runs.load` does, and for a device that is not there.
+    Raises `Refusal` as `vaekit.runs.load` does, for a device that is not there, and for settings that the data lack.
     """
     device = find_device(device)
     config = runs.read_config(run, trust)
     with runs.reading(Path(run)):
         module = config["data"]["module"]
+        for name in data or {}:
+            if name not in (known := _settings(module)):
+                raise Refusal(f"data.{name} is no setting of this run's data; use one of {', '.join(sorted(known))}.")
         if batch_size is None:
             batch_size = module["eval_batch_size"] or 4 * module["batch_size"]
         check_type("data.name", config["data"]["name"], str)

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from vaekit.coding.archive import fingerprint, read
 from vaekit.coding.bits_back import OTHERWISE, check_space, decode
 from vaekit.coding.originals import check_name, write_images
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.tasks.compress import NAME, destination, write
@@ -46,7 +47,7 @@ def decompress(
         )
     target = destination(output or context.out / ("restored" if form.names else "restored.npy"), overwrite, file)
     if form.names is None and target.suffix != ".npy":
-        raise Refusal(f"{file} holds an array, got task.output={target}; use task.output={target}.npy.")
+        raise Refusal(f"{file} holds an array, got task.output={target}; use {typed('task.output', f'{target}.npy')}.")
     for name in form.names or []:
         check_name(name)
         if (target / name).resolve() == file.resolve():

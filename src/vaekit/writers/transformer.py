@@ -30,7 +30,7 @@ class Transformer(Writer):
         word_dropout: float = 0.0,
     ):
         super().__init__(space, told, width, embedding, dropout, word_dropout)
-        refuse_sizes("likelihood.writer", width, blocks, heads)
+        refuse_sizes(width, blocks, heads)
         self.enter = nn.Linear(embedding + told, width)
         self.attend = Causal(space.size, width, blocks, heads)
 

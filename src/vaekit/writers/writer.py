@@ -20,8 +20,8 @@ class Writer(nn.Module):
     """
 
     def __init__(self, space: Text, told: int, width: int, embedding: int, dropout: float, word_dropout: float):
-        at_least_one("likelihood.writer", width=(width, 256), embedding=(embedding, 128))
-        below_one("likelihood.writer", dropout=(dropout, 0.3), word_dropout=(word_dropout, 0.3))
+        at_least_one(width=(width, 256), embedding=(embedding, 128))
+        below_one(dropout=(dropout, 0.3), word_dropout=(word_dropout, 0.3))
         super().__init__()
         self.dropout, self.word_dropout = dropout, word_dropout
         self.embed = nn.Embedding(space.vocabulary, embedding)  # the row of <pad> stands for the start

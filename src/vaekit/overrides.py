@@ -1,0 +1,68 @@
+"""Overrides as they are typed: quoted for Hydra's grammar and for the shell, and the nearest of those that exist."""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
+
+NEAR = 0.65  # how alike two names are, 0 to 1, when one may be meant by the other
+BESIDE = 0.02  # names that are alike by so much less than the nearest one are offered as well
+
+
+def typed(key: str, value: Any) -> str:
+    """The word that sets `key` to `value`, as it can be pasted into a shell.
+
+    Raises `ValueError` for a mapping with names that Hydra's grammar cannot spell, e.g. `it's`: values can be quoted
+    there, names cannot.
+
+    >>> print(typed("data.columns", ["Loan Amount (USD)", "id"]), typed("data.path", "my files/a.csv"))
+    'data.columns=["Loan Amount (USD)",id]' 'data.path=my files/a.csv'
+    """
+    return shlex.quote(f"{key}={spelled(value)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Those of the dotted names `known` that may be meant by `name`, the likeliest first."""
+
+    def alike(other: str) -> float:  # as a whole, and by the last name, which is what people remember
+        pairs = (name, other), (name.rpartition(".")[2], other.rpartition(".")[2])
+        return sum(SequenceMatcher(None, *pair).ratio() for pair in pairs) / 2
+
+    near = sorted(((alike(other), other) for other in known), reverse=True)
+    return [other for likeness, other in near[:3] if likeness >= max(NEAR, near[0][0] - BESIDE)]
+
+
+def did_you_mean(words: Iterable[str]) -> str:
+    """ " Did you mean ...?" of words to paste into a shell; "" of none."""
+    offered = " or ".join(map(shlex.quote, words))
+    return f" Did you mean {offered}?" if offered else ""
+
+
+def spelled(value: Any) -> str:
+    """A value in Hydra's grammar."""
+    if isinstance(value, Mapping):
+        text = f"{{{','.join(f'{name}:{spelled(each)}' for name, each in value.items())}}}"
+        if _parsed(text) != value:
+            raise ValueError(f"Hydra's grammar cannot spell the names {', '.join(map(repr, value))}.")
+        return text
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{','.join(map(spelled, value))}]"
+    if not isinstance(value, str):
+        return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    # in a list, where a comma would end it
+    plain = "${" not in value and _parsed(f"[{value}]") == [value] and _parsed(value) == value
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # not an interpolation
+    return value if plain else QuotedString(literal, Quote.double).with_quotes()
+
+
+def _parsed(text: str) -> Any:
+    """What Hydra reads from the text of a value; None where it cannot read it."""
+    try:
+        return OverridesParser.create().parse_override(f"key={text}").value()
+    except HydraException:
+        return None

@@ -1,0 +1,36 @@
+"""The processors that this process may use, which are fewer than the machine's in a container or where it is pinned."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+QUOTAS = (  # where a control group, of version 2 or 1, says how many microseconds it has in a period of how many
+    ("/sys/fs/cgroup/cpu.max",),
+    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
+
+
+def limit_threads() -> None:
+    """Let torch use no more threads than there are processors; what OMP_NUM_THREADS says counts more.
+
+    Threads that wait for one another on too few processors are several times slower than one.
+    """
+    if "OMP_NUM_THREADS" not in os.environ and available() < torch.get_num_threads():
+        torch.set_num_threads(available())
+
+
+def available(quotas: Sequence[Sequence[str]] | None = None) -> int:
+    """How many processors the process may use, at least 1: by its affinity, and by the quota of its container."""
+    pinned = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    counts = [len(pinned)]
+    for files in QUOTAS if quotas is None else quotas:
+        try:
+            quota, period = map(float, " ".join(Path(file).read_text() for file in files).split())
+        except (OSError, ValueError):  # there is none, which version 2 writes as "max"
+            continue
+        if quota > 0:
+            counts.append(math.ceil(quota / period))
+    return max(1, min(counts))

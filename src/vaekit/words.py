@@ -1,0 +1,215 @@
+"""Words of a command line that nothing reads, and the nearest of those that something does."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from inspect import Parameter, signature
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
+
+from vaekit.overrides import did_you_mean, nearest, typed
+from vaekit.refusal import Refusal
+
+
+def explain(error: Exception, name: str, words: Sequence[str]) -> str | None:
+    """Why Hydra could not compose the primary configuration `name` with `words`; None for an error of another kind."""
+    if isinstance(error, OverrideParseException):
+        return _explain_syntax(error.override)
+    if isinstance(error, MissingConfigException):
+        return _explain_choice(str(error.missing_cfg_file), words)
+    if not isinstance(error, CompactHydraException):
+        return None
+    about = re.search(r"'([^']+)'", str(error))  # the word, or its key
+    word = next((word for word in words if about and word.lstrip("~").partition("=")[0] == about[1]), None)
+    if word and about and str(error).startswith(("Could not override", "Could not delete")):
+        inner = error.__cause__.full_key if isinstance(error.__cause__, OmegaConfBaseException) else None
+        try:
+            known = _compose(name, [other for other in words if other != word and other[0] != "-"])
+        except CompactHydraException:  # of another word
+            known = _compose(name)
+        return _explain_key(word, inner if inner and inner.startswith(about[1]) else about[1], known)
+    if about and str(error).startswith("Ambiguous value"):
+        key, _, value = about[1].partition("=")
+        one, several = typed(key, value), typed(key, value.split(","))
+        return f"{about[1]} has a comma. Try {one} for one value, {several} for a list, --multirun for a run of each."
+    return str(error)
+
+
+def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
+    """Raise `Refusal` for the first setting that `words` add to the primary configuration `name` and nothing reads.
+
+    What the configuration has without that word is read. So are what a part's constructor takes, what another setting
+    refers to, and one part more where there may be several.
+    """
+    for override in OverridesParser.create().parse_overrides(list(words)):
+        if override.is_add() or override.is_force_add():
+            known = _compose(name, [word for word in words if word != override.input_line])
+            for key in _leaves(override):
+                if not (key.startswith("hydra.") or _is_read(key, config, known) or _is_referred_to(key, config)):
+                    raise Refusal(_explain_key(str(override.input_line), key, known))
+
+
+def _compose(name: str, words: Iterable[str] = ()) -> DictConfig:
+    """What Hydra, which is running, makes of the primary configuration with these words."""
+    hydra: Any = GlobalHydra.instance().hydra
+    return hydra.compose_config(name, list(words), run_mode=RunMode.RUN, with_log_configuration=False)
+
+
+def _offers(group: str) -> list[str]:
+    """The choices of a group, those in folders of the user's among them."""
+    hydra: Any = GlobalHydra.instance().hydra
+    return [each for each in hydra.config_loader.get_group_options(group, ObjectType.CONFIG) if each[0] != "_"]
+
+
+def _groups(parent: str = "") -> Iterator[str]:
+    """All groups but Hydra's own, `optimizer/decay` among them."""
+    hydra: Any = GlobalHydra.instance().hydra
+    for name in hydra.config_loader.list_groups(parent):
+        if name != "hydra":
+            yield f"{parent}{name}"
+            yield from _groups(f"{parent}{name}/")
+
+
+# Sentences ------------------------------------------------------------------------------------------------------------
+
+
+def _explain_syntax(word: str) -> str:
+    key, equals, value = word.partition("=")
+    if equals:
+        return f"{word} has characters that need quotes. Try {typed(key, os.path.expanduser(value))}"
+    meant = {choice: f"{group}={choice}" for group in _groups() for choice in _offers(group)}
+    return f"{word} sets nothing, expected KEY=VALUE.{did_you_mean(meant[each] for each in nearest(word, meant))}"
+
+
+def _explain_choice(file: str, words: Iterable[str]) -> str | None:
+    group, _, choice = file.rpartition("/")
+    if not (there := _offers(group)):
+        return None
+    spelt = re.compile(rf"\b{re.escape(choice)}\b")
+    word = next((word for word in words if spelt.search(word.partition("=")[2])), f"{group}={choice}")
+    key, _, value = word.partition("=")
+    meant = did_you_mean(f"{key}={spelt.sub(each, value)}" for each in nearest(choice, there))
+    return f"{word} is unknown.{meant} Available options in '{group}': {', '.join(there)}."
+
+
+def _explain_key(word: str, key: str, known: DictConfig) -> str:
+    there = dict(_names(known))
+    plain, equals, value = word.lstrip("+~").partition("=")
+    value = f"={value}" if equals and plain == key else "=..."
+
+    def spelt(name: str) -> str:
+        return f"~{name}" if word.startswith("~") else f"{'' if there[name] else '+'}{name}{value}"
+
+    if near := nearest(key, there):
+        return f"{word} is read by nothing.{did_you_mean(map(spelt, near))}"
+    return f"{word} is read by nothing. {_holding(key, known)}"
+
+
+def _holding(key: str, known: DictConfig) -> str:
+    """What there is where `key` would be."""
+    place, node = "", known
+    for name in key.split(".")[:-1]:
+        near = nearest(name, (each for each, below in _children(node).items() if isinstance(below, DictConfig)))
+        if not near:
+            break
+        place, node = f"{place}{near[0]}.", _children(node)[near[0]]
+    names = (name for name in _children(node) if name != "hydra" and not name.startswith("_"))
+    return f"There is {', '.join(f'{place}{name}' for name in names) or f'nothing in {place[:-1]}'}."
+
+
+# What is read ---------------------------------------------------------------------------------------------------------
+
+
+def _leaves(override: Override) -> list[str]:
+    """The dotted names that an override sets; a choice of a group sets the one that it is put at."""
+    if override.key_or_group in _groups() and not isinstance(override.value(), Mapping):
+        return [override.package or override.key_or_group.replace("/", ".")]
+    return list(_below(override.key_or_group, override.value()))
+
+
+def _below(key: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping) and value:
+        for name, each in value.items():
+            yield from _below(f"{key}.{name}", each)
+    else:
+        yield key
+
+
+def _is_part(node: Any) -> bool:
+    return isinstance(node, DictConfig) and "_target_" in node
+
+
+def _settings(part: DictConfig) -> dict[str, Parameter] | None:
+    """What the constructor of a part takes, by name; None for anything, or if it does not say."""
+    try:
+        taken = signature(get_object(part["_target_"])).parameters
+    except Exception:  # whatever the import of somebody's module raises: the part is built, and refused, later
+        return None
+    return None if any(each.kind == Parameter.VAR_KEYWORD for each in taken.values()) else dict(taken)
+
+
+def _children(node: DictConfig) -> dict[str, Any]:
+    """By name, links to other settings as they are."""
+    return {str(name): node._get_node(name) for name in node}
+
+
+def _is_read(key: str, config: DictConfig, known: DictConfig) -> bool:
+    node: Any = config
+    there: Any = known
+    own = False  # whether a part is given this node as a value, whose names are its own affair
+    for name in key.split("."):
+        if not isinstance(node, DictConfig) or name not in node:
+            return True  # a list, or a file of the user's that is put elsewhere
+        siblings = _children(there) if isinstance(there, DictConfig) else {}
+        if _is_part(node):
+            taken = _settings(node)
+            own = taken is None or name in taken or bool(re.fullmatch("_[a-z]+_", name))
+            if not own:
+                return False
+        elif name not in siblings and not own:
+            several = all(isinstance(each, DictConfig) for each in siblings.values())
+            if not (several and there is not None and _is_part(node._get_node(name))):
+                return False
+        node, there = node._get_node(name), siblings.get(name)
+        own = own and not (isinstance(node, DictConfig) and any(map(_is_part, _children(node).values())))
+    return True
+
+
+def _is_referred_to(key: str, config: DictConfig) -> bool:
+    """Whether other settings are not what they are without it."""
+    without, place = deepcopy(config), key.rpartition(".")
+    with flag_override(without, ["struct", "readonly"], False):
+        del OmegaConf.select(without, place[0] or ".")[place[2]]
+    try:
+        other: Any = OmegaConf.to_container(without, resolve=True)
+    except OmegaConfBaseException:
+        return True
+    this: Any = OmegaConf.to_container(config, resolve=True)
+    node = this
+    for name in place[0].split(".") if place[0] else ():
+        node = node[name]
+    del node[place[2]]
+    return this != other
+
+
+def _names(config: DictConfig, at: str = "") -> Iterator[tuple[str, bool]]:
+    """Every dotted name that is there, with True, and every one that a part takes besides, with False."""
+    if not at:
+        yield from ((str(group), True) for group in config.hydra.runtime.choices)
+    taken = _settings(config) if _is_part(config) else None
+    yield from ((f"{at}{name}", False) for name, each in (taken or {}).items() if each.default is not each.empty)
+    for name, node in _children(config).items():
+        if not name.startswith("_"):
+            yield f"{at}{name}", True
+            if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
+                yield from _names(node, f"{at}{name}.")

@@ -1,0 +1,175 @@
+"""What a refusal tells to type does what it says, and names the settings where they are."""
+
+import re
+import shlex
+import sys
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from torch import nn
+from torch.distributions import Independent, Normal
+
+from vaekit.compose import compose as composed_parts
+from vaekit.compose import compose_vae
+from vaekit.configs import CONF
+from vaekit.data.table import Table
+from vaekit.overrides import typed
+from vaekit.priors.standard_normal import StandardNormal
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Real
+
+NAMES = ["age", "Loan Amount (USD)", "Größe", "id, internal", "it's", "a:b", "null", "12", "true", "1e5", " lead"]
+NAMES += [
+    "x\\",
+    'say "so"',
+    "a=b",
+    "[x]",
+    "{a}",
+    "~",
+    "$HOME",
+    "`ls`",
+    "!x",
+    "*",
+    "日本",
+    "a;b",
+    "${x}",
+    "\\${x}",
+    "%",
+    "#",
+]
+NAMES += ["a\\'b", "choice(1)", "a b", "-", "nan", "é,'\""]
+
+
+def read(word):
+    """What a shell and Hydra make of a word that is typed."""
+    (argument,) = shlex.split(word)
+    (override,) = OverridesParser.create().parse_overrides([argument])
+    return OmegaConf.to_container(OmegaConf.create({override.key_or_group: override.value()}), resolve=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_text_can_be_typed(name):
+    assert read(typed("data.label", name)) == {"data.label": name}
+    assert read(typed("data.columns", [name, "b", name])) == {"data.columns": [name, "b", name]}
+
+
+def test_other_values_can_be_typed():
+    for value in (None, True, 3, -2.5, [1, 2], {"a": "b", "c d": [1]}, []):
+        assert read(typed("x", value)) == {"x": value}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.strip() == name])
+def test_the_hint_for_a_column_is_of_that_column(tmp_path, name):
+    shared = {"path": tmp_path / "rows.csv", "columns": [name, "other"]}
+    shared["path"].write_text("".join(f",{i % 7}\n" for i in range(50)))
+    with pytest.raises(Refusal) as refused:
+        Table(**shared).space  # noqa: B018
+    types = read(re.search(r"use (.*)\.$", str(refused.value), re.DOTALL)[1])["data.types"]
+    assert [column.name for column in Table(**shared, types=types).space.columns] == ["other"]
+
+
+def composed(*words):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", ["model=mlp_vae", "network.hidden=[8]", *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["prior=mixture", "prior.components=0"], "prior.components=0 must be at least 1; use prior.components=50."),
+        (
+            ["prior=two_stage", "prior@prior.second.prior=mixture", "prior.second.prior.components=0"],
+            "prior.second.prior.components=0 must be at least 1; use prior.second.prior.components=50.",
+        ),
+        (["prior=two_stage", "prior.second.latents.dim=-2"], "Change prior.second.latents.* or leave it out"),
+        (["prior=two_stage", "prior.second.network.hidden=3"], "Got prior.second.network.hidden=3"),
+        (
+            ["prior=two_stage", "prior@prior.second.prior=code_uniform"],
+            "posterior@prior.second.posterior=gaussian lives on Real, prior@prior.second.prior=code_uniform on Codes; "
+            "use prior@prior.second.prior=",
+        ),
+        (
+            ["prior=two_stage", "likelihood@prior.second.likelihood=bernoulli"],
+            "use likelihood@prior.second.likelihood=gaussian",
+        ),
+        (
+            ["prior=two_stage", "latents@prior.second.latents=labelled"],
+            "prior.second.latents.classifier.codes cannot be read: Error trying to access condition.classes",
+        ),
+        (
+            ["prior=two_stage", "prior@prior.second.prior=two_stage", "prior.second.prior.num_samples=0"],
+            "prior.second.prior.num_samples=0 must be",
+        ),
+        (["posterior=planar", "posterior.length=0"], "posterior.length=0 must be at least 1; use posterior.length=5."),
+        (["latents=labelled"], "latents.classifier.codes cannot be read: Error trying to access condition.classes"),
+        (["network.activation=Rainbow"], "network.activation=Rainbow is no activation"),
+        (["schedule@objective.beta=linear", "objective.beta.epochs=0"], "objective.beta.epochs=0 has no slope"),
+        (
+            ["penalty=[mmd]", "penalty.mmd.kernel=box"],
+            "penalty.mmd.kernel=box is unknown; use penalty.mmd.kernel=imq or rbf.",
+        ),
+        (
+            ["posterior=gumbel", "prior=code_uniform", "posterior.temperature.value=0"],
+            "use posterior.temperature.value=1.",
+        ),
+    ],
+)
+def test_refusals_say_where_the_setting_is(words, says):
+    with pytest.raises(Refusal) as refused:
+        composed_parts(composed(*words), Image((1, 8, 8)))
+    assert says in str(refused.value)
+
+
+class Incomplete(nn.Module):
+    def __init__(self, space):
+        super().__init__()
+        self.space = space
+
+    def forward(self, context=None):
+        zeros = torch.zeros(self.space.shape)
+        return Independent(Normal(zeros, zeros + 1), 1)
+
+
+class Spaceless(Incomplete):
+    latent, needs, gives = Real, frozenset(), frozenset()
+
+    def __init__(self, context_shape, space):
+        nn.Module.__init__(self)
+
+
+@pytest.fixture
+def mine(monkeypatch):
+    """A module of the user's."""
+    monkeypatch.setitem(sys.modules, "mine", module := type(sys)("mine"))
+    for part in (Incomplete, Spaceless):
+        monkeypatch.setattr(part, "__module__", "mine")
+        setattr(module, part.__name__, part)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["prior._target_=mine.Incomplete"],
+            "mine.Incomplete lacks needs, which each prior has. Write a line such as `needs = ",
+        ),
+        (
+            ["posterior._target_=mine.Spaceless"],
+            "mine.Spaceless lacks space, which each posterior has. Write a line such as `self.",
+        ),
+    ],
+)
+def test_a_part_of_ones_own_is_told_what_it_lacks(mine, words, says):
+    with pytest.raises(Refusal) as refused:
+        compose_vae(composed(*words), Image((1, 8, 8)))
+    assert says in str(refused.value)
+
+
+def test_a_part_knows_no_path_in_python():
+    from vaekit.priors.mixture import Mixture
+
+    with pytest.raises(Refusal, match=r"^components=0 must be at least 1; use components=50\.$"):
+        Mixture(StandardNormal(Real((2,))).space, components=0)

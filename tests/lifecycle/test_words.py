@@ -1,0 +1,70 @@
+"""A word that nothing reads is refused, with the nearest one that something does."""
+
+import re
+
+import pytest
+
+UNREAD = {  # words: what the sentence says
+    "+modle=mlp_vae": r"^\+modle=mlp_vae is read by nothing\. Did you mean model=mlp_vae\?$",
+    "+optimizer.weight_decay=5": r"Did you mean \+optimizer\.algorithm\.weight_decay=5\?$",
+    "+latents.dimm=4": r"Did you mean latents\.dim=4\?$",
+    "+latents={dimm:4}": r"Did you mean latents\.dim=",
+    "++network.hiden=[3]": r"Did you mean 'network\.hidden=\[3\]'\?$",
+    "+trainer.max_epoch=3": r"Did you mean trainer\.max_epochs=3\?$",
+    "+callbacks.best.monitr=val/nll": r"Did you mean callbacks\.best\.monitor=val/nll\?$",
+    "+callbacks.mine=3": r"^\+callbacks\.mine=3 is read by nothing",
+    "+penalty.mmd.weight=3": r"^\+penalty\.mmd\.weight=3 is read by nothing",
+    "+data.size=3": r"^\+data\.size=3 is read by nothing",
+    "+schedule=linear": r"^\+schedule=linear is read by nothing",
+    "+prior@latents.above=vamp": r"^\+prior@latents\.above=vamp is read by nothing",
+    "prior=two_stage +prior.second.latnets.dim=4": r"Did you mean prior\.second\.latents\.dim=4\?$",
+    "batch_size=3": r"Did you mean data\.batch_size=3\?$",
+    "network.hiden=[3]": r"Did you mean 'network\.hidden=\[3\]'\?$",
+    "network={hiden:[3]}": r"Did you mean network\.hidden=",
+    "optimizer/deca=cosine": r"Did you mean optimizer/decay=cosine\?$",
+    "latents=ladder prior@latents.belo=flow": r"Did you mean prior@latents\.below=flow\?$",
+    "hydra.run.dirr=here": r"Did you mean hydra\.run\.dir=here\?$",
+    "~latents.dimm": r"Did you mean '~latents\.dim'\?$",
+    "network.colour=red": r"There is network\.hidden, network\.activation, network\.encoder, network\.decoder\.$",
+    "model=mlp_va": r"^model=mlp_va is unknown\. Did you mean model=mlp_vae\? Available options in 'model': .*vq_vae",
+    "penalty=[mmdd]": r"Did you mean 'penalty=\[mmd\]'\? Available options in 'penalty': .*dip",
+    "latents=ladder prior@latents.below=vmap": r"Did you mean prior@latents\.below=vamp\?",
+    "mlp_vae": r"^mlp_vae sets nothing, expected KEY=VALUE\. Did you mean model=mlp_vae\?$",
+    "data.cache=~/cache": r"^data\.cache=~/cache has characters that need quotes\. Try data\.cache=/\S+/cache$",
+    "data.name=(one)": r"""Try 'data\.name="\(one\)"'$""",
+    "tags=a,b": r"""^tags=a,b has a comma\. Try 'tags="a,b"' for one value, 'tags=\[a,b\]' for a list""",
+    "--multirun latents.dim=2,3 +latents.dimm=4": r"Did you mean latents\.dim=4\?",
+}
+
+
+@pytest.mark.parametrize("words", UNREAD)
+def test_what_nothing_reads(train, words):
+    done = train(*words.split())
+    assert done.code == 1
+    assert re.search(UNREAD[words], done.err.strip()), done.err
+    assert not re.search("Traceback|HYDRA_FULL_ERROR|Error executing", done.err + done.out), done.err
+    assert "epoch 0" not in done.out, "it trained"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "+trainer.enable_autolog_hparams=false",  # an argument that conf/trainer leaves out
+        "+optimizer.algorithm.weight_decay=0.1",
+        "+callbacks.timer._target_=lightning.pytorch.callbacks.Timer +callbacks.timer.interval=epoch",
+        "+width=3 latents.dim=${width}",  # read by another setting
+        "+logger.csv._convert_=all",
+        "++latents.dim=3",
+        "+hydra.job.env_set.WORD=1",
+    ],
+)
+def test_what_something_reads(train, words):
+    assert train(*words.split(), "trainer.fast_dev_run=true").code == 0
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_parts_of_ones_own_in_a_folder_of_ones_own(train, here, full):
+    (here / "my" / "prior").mkdir(parents=True)
+    (here / "my" / "prior" / "mine.yaml").write_text("_target_: vaekit.priors.mixture.Mixture\ncomponents: 3\n")
+    done = train("--config-dir=my", f"prior={'mine' if full else 'min'}", "trainer.fast_dev_run=true")
+    assert (done.code, "Did you mean prior=mine?" in done.err) == ((0, False) if full else (1, True))
