@@ -11,6 +11,7 @@ from spaces_of_z import grid
 from vaekit import vae as vae_module
 from vaekit.batch import Batch
 from vaekit.refusal import Refusal
+from vaekit.spaces import Image
 
 
 @pytest.fixture
@@ -313,7 +314,7 @@ def test_linear_gaussian_nll_is_its_closed_form_under_a_posterior_that_walks():
 
 @pytest.mark.parametrize("space", [GREY, BINARY], ids=["grey", "binary"])
 def test_any_image_can_be_read_and_only_the_grid_scored(space):
-    vae = build(space, *SMALL)[0].eval()
+    vae = build(space, "model=mlp_vae", "likelihood=discretized_logistic", *SMALL)[0].eval()
     means = vae.sample(3)
     for x in (means, torch.rand(3, *space.shape)):
         assert vae.encode(x)[0].shape[0] == vae.reconstruct(x).shape[0] == vae.interpolate(x, x, 2).shape[0] == 3
@@ -324,11 +325,12 @@ def test_any_image_can_be_read_and_only_the_grid_scored(space):
 
 
 def test_bytes_are_gray_levels():
-    vae = build(GREY, *SMALL)[0].eval()
-    x = torch.randint(0, 250, (3, *GREY.shape), dtype=torch.uint8)
+    space = Image((1, 8, 8))
+    vae = build(space, "model=mlp_vae", "likelihood=discretized_logistic", *SMALL)[0].eval()
+    x = torch.randint(0, 250, (3, *space.shape), dtype=torch.uint8)
     torch.testing.assert_close(vae.encode(x.numpy())[0], vae.encode(x.float() / 255)[0])
     vae.log_likelihood(x, num_samples=2)
-    binary = build(BINARY, *SMALL)[0].eval()
+    binary = build(BINARY, "model=mlp_vae", "likelihood=bernoulli", *SMALL)[0].eval()
     ones = torch.randint(0, 2, (3, *BINARY.shape), dtype=torch.uint8)
     torch.testing.assert_close(binary.encode(ones)[0], binary.encode(ones.float())[0])
     torch.testing.assert_close(binary.encode(255 * ones)[0], binary.encode(ones.float())[0])
