@@ -154,7 +154,7 @@ def mine(monkeypatch):
     [
         (
             ["prior._target_=mine.Incomplete"],
-            "mine.Incomplete lacks needs, which each prior has. Write a line such as `needs = ",
+            "mine.Incomplete lacks latent, which each prior has. Write a line such as `latent = ",
         ),
         (
             ["posterior._target_=mine.Spaceless"],
