@@ -1,7 +1,7 @@
 """The wheel holds conf/ as vaekit/conf. Everything else about the package stands in pyproject.toml."""
 
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, ignore_patterns
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
@@ -13,7 +13,8 @@ class WithConf(build_py):
     def run(self) -> None:
         super().run()
         if not self.editable_mode:
-            copytree("conf", Path(self.build_lib, "vaekit", "conf"), dirs_exist_ok=True)
+            target = Path(self.build_lib, "vaekit", "conf")
+            copytree("conf", target, ignore=ignore_patterns("local"), dirs_exist_ok=True)
 
 
 setup(cmdclass={"build_py": WithConf})

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from helpers import BINARY, GREY, SMALL, VECTORS, build, examples
+from helpers import BINARY, DEQUANTIZED, GREY, LEVELS, PAIRS, SMALL, TABLE, TEXT, VECTORS, build, examples
 from spaces_of_z import grid
 from vaekit import vae as vae_module
 from vaekit.batch import Batch
@@ -216,7 +216,7 @@ def test_temperature_spreads_samples_and_variants():
     [
         (torch.zeros(2, 1, 9, 9), "shape"),
         (torch.zeros(1, 8, 8), "shape"),
-        (torch.full((2, 1, 8, 8), 0.3), "binarise"),
+        (torch.full((2, 1, 8, 8), 2.0), "expected 0 to 1"),
         (torch.full((2, 1, 8, 8), math.nan), "NaN"),
     ],
 )
@@ -312,16 +312,37 @@ def test_linear_gaussian_nll_is_its_closed_form_under_a_posterior_that_walks():
     torch.testing.assert_close(estimate, log_px(x, weight, bias, sigma), atol=0.05, rtol=0)
 
 
-@pytest.mark.parametrize("space", [GREY, BINARY], ids=["grey", "binary"])
-def test_any_image_can_be_read_and_only_the_grid_scored(space):
+@pytest.mark.parametrize(("space", "fix"), [(GREY, "round them to the grid"), (BINARY, "binarise them")])
+def test_any_image_can_be_read_and_only_the_grid_scored(space, fix):
     vae = build(space, "model=mlp_vae", "likelihood=discretized_logistic", *SMALL)[0].eval()
-    means = vae.sample(3)
-    for x in (means, torch.rand(3, *space.shape)):
-        assert vae.encode(x)[0].shape[0] == vae.reconstruct(x).shape[0] == vae.interpolate(x, x, 2).shape[0] == 3
-        with pytest.raises(Refusal, match="between the"):
-            vae.log_likelihood(x)
-    with pytest.raises(Refusal, match="expected 0 to 1; divide by 255"):
-        vae.encode(means * 254)
+    x = torch.rand(3, *space.shape)
+    assert vae.encode(x)[0].shape[0] == vae.reconstruct(x).shape[0] == vae.interpolate(x, x, 2).shape[0] == 3
+    for verb in (vae, vae.log_likelihood):
+        with pytest.raises(Refusal, match=fix):
+            verb(x)
+    for scaled, how in ((x * 254, "divide by 255"), (2 * x - 1, "move and scale them")):
+        with pytest.raises(Refusal, match=f"expected 0 to 1; {how}"):
+            vae.encode(scaled)
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (GREY, ["model=mlp_vae", "likelihood=discretized_logistic"]),
+        (BINARY, ["model=mlp_vae", "likelihood=bernoulli"]),
+        (DEQUANTIZED, ["model=mlp_vae", "likelihood=gaussian"]),
+        (LEVELS, ["model=mlp_vae", "likelihood=tiles"]),
+        (PAIRS, ["model=mvae", "data=paired"]),
+        (TABLE, ["model=mlp_vae", "likelihood=table"]),
+        (TEXT, ["model=text_vae"]),
+    ],
+    ids=lambda each: "" if isinstance(each, list) else each.values,
+)
+def test_the_means_of_a_model_can_be_read(space, words):
+    vae = build(space, *words, "latents.dim=2")[0].eval()
+    means = vae.reconstruct(examples(space, 3).x)
+    torch.testing.assert_close(vae.reconstruct(means), vae.decode(vae.encode(means)))
+    assert vae.interpolate(means, means, 2).shape == (3, 2, *space.shape)
 
 
 def test_bytes_are_gray_levels():
@@ -341,7 +362,7 @@ def test_arrays_as_people_have_them():
     x = torch.randn(4, *VECTORS.shape)
     (z,) = vae.encode(x.double().numpy())
     torch.testing.assert_close(vae.decode(z), vae.decode([z]))
-    torch.testing.assert_close(vae.decode(z.numpy()), vae.decode([z]))
+    torch.testing.assert_close(vae.decode(z.detach().numpy()), vae.decode([z]))
     torch.manual_seed(0)
     of_tensor = vae(x).log_px
     torch.manual_seed(0)
@@ -357,8 +378,9 @@ def test_gradients_flow_where_they_are_wanted():
     vae.decode(vae.train().encode(x)).sum().backward()
     assert all(weight.grad is not None for weight in vae.likelihood.network.parameters())
     assert any(weight.grad is not None and weight.grad.any() for weight in vae.encoder.parameters())
-    assert not vae.eval().encode(x)[0].requires_grad, "what a trained model gives is an array"
-    vae.encode(x.requires_grad_())[0].sum().backward()
+    vae.eval().encode(x.requires_grad_())[0].sum().backward()
     assert x.grad is not None and x.grad.any()
+    for made in (vae.reconstruct(x), vae.interpolate(x, x, 2), vae.vary(x, 2), vae.sample(2), vae.log_likelihood(x, 2)):
+        assert not made.requires_grad
     with torch.no_grad():
-        assert not vae.train().encode(x)[0].requires_grad
+        assert not vae.encode(x)[0].requires_grad

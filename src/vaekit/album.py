@@ -12,6 +12,7 @@ from vaekit.media.medium import medium as medium_of
 from vaekit.vae import VAE
 
 
+@torch.no_grad()
 def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
     """Everything in a run's figures/: samples, reconstructions, interpolations, latent map, learning curves; in a
     taller tower the rate of each level.
@@ -23,8 +24,7 @@ def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
     means = vae.encode(examples.x, condition=vae.of(examples))
     save_latent_map(figures / "latent_map.png", means[0].flatten(1), examples.label)
     if len(vae.latents.levels) > 1:
-        with torch.no_grad():
-            save_rates(figures / "rates.png", torch.stack(vae(examples).rates).mean(1))
+        save_rates(figures / "rates.png", torch.stack(vae(examples).rates).mean(1))
     if (metrics := folder / "metrics.csv").exists():
         save_curves(figures / "learning_curves.png", metrics)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -231,8 +230,8 @@ class VAE(nn.Module):
             parts.append(torch.cat([self.terms(part, features, k, condition=c).log_w for k in sizes]))
         return torch.cat(parts, 1)
 
-    # For people: arrays in, arrays out --------------------------------------------------------------------------------
-    # `encode` and `decode` are differentiable in training mode, and for input that requires a gradient
+    # For people: arrays in, tensors out -------------------------------------------------------------------------------
+    # `encode` and `decode` keep gradients, as any module does; within `torch.no_grad()`, and in the others, none
 
     @torch.no_grad()
     def sample(
@@ -254,14 +253,10 @@ class VAE(nn.Module):
 
         levels: of that many from the top alone; the others are at their prior's mean, given those above. A distribution
         that knows no mean gives a draw. Where a class is inferred and a label given, its level is left out.
-        Images may lie off the grid of gray levels, and uint8 is read as 0 to 255.
+        x may be means of p(x | z), e.g. gray values between the levels; uint8 images are 0 to 255.
         Raises `Refusal` if x does not lie in the data space, for unknown levels, and for a condition that is missing.
         """
-        with self._differentiable(x := self._checked(x)):
-            return self._encode(x, levels, condition)
-
-    def _encode(self, x: Tensor, levels: int | None, condition: Any) -> list[Tensor]:
-        features = self.encoder(x)
+        features = self.encoder(self._checked(x))
         walked, start = self.enter(self.read(condition, len(features)))
         height = len(walked)
         if levels is not None and not 1 <= levels <= height:
@@ -293,8 +288,7 @@ class VAE(nn.Module):
         ):
             expected = ", ".join(f"[B, {', '.join(map(str, shape))}]" for shape in shapes)
             raise Refusal(f"Got z of shapes {[list(z.shape) for z in drawn]}, expected one a level: {expected}.")
-        with self._differentiable(*drawn):
-            return self.likelihood(self.replay(drawn, condition).state).mean
+        return self.likelihood(self.replay(drawn, condition).state).mean
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, levels: int | None = None, condition: Any = None) -> Tensor:
@@ -338,11 +332,6 @@ class VAE(nn.Module):
             self.log_weights(Batch(part.x, mask=part.mask), num_samples, part.condition).logsumexp(0) for part in parts
         ]
         return torch.cat(log_px) - math.log(num_samples)
-
-    def _differentiable(self, *inputs: Tensor) -> AbstractContextManager:
-        """Within, gradients are kept where somebody wants them, so that else what comes out converts to numpy."""
-        wanted = self.training or any(each.requires_grad for each in inputs)
-        return torch.set_grad_enabled(torch.is_grad_enabled() and wanted)
 
     def _checked(self, x: Tensor, scored: bool = False) -> Tensor:
         x = self.space.from_user(torch.as_tensor(x)).to(self.likelihood.bias)

@@ -144,7 +144,7 @@ def test_measured_statistics_are_the_model_s_own(gaussian):
     exact = torch.distributions.MultivariateNormal(torch.zeros(3), vae_covariance(vae)).log_prob(x)
     assert abs(found.statistics["nll"] + exact.numpy()).mean() < 0.05
     assert np.allclose(found.statistics["elbo"], found.statistics["distortion"] + found.statistics["rate"], atol=1e-4)
-    assert np.allclose(found.codes, vae.encode(x)[0].numpy(), atol=1e-6)
+    assert np.allclose(found.codes, vae.encode(x)[0].detach().numpy(), atol=1e-6)
     errors = (vae.reconstruct(x) - x).square().sum(1)
     assert np.allclose(found.statistics["reconstruction"], errors.numpy(), rtol=1e-4)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from vaekit.refusal import Refusal
 from vaekit.spaces.real import Real
 
-BEYOND = 0.25  # of 0 and 1, where the means of a Gaussian may lie
+BEYOND = 0.5  # how far below 0 or above 1 the means of a Gaussian may lie; images in [-1, 1] are not scaled
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Image(Real):
         return x / 255 if x.dtype == torch.uint8 and not black_or_white else x
 
     def check_readable(self, x: Tensor) -> None:
-        super().check(x)
+        super().check_readable(x)
         self._check_range(x, BEYOND)
 
     def check(self, x: Tensor) -> None:

@@ -71,12 +71,12 @@ class Real:
         return x
 
     def check_readable(self, x: Tensor) -> None:
-        """Raise `Refusal` unless networks can read `x` `[..., *shape]`, whether or not likelihoods can score it."""
-        self.check(x)
-
-    def check(self, x: Tensor) -> None:
-        """Raise `Refusal` unless `x` is `[..., *shape]` with values of this space."""
+        """Raise `Refusal` unless networks can read `x` `[..., *shape]`: the means of a likelihood among others."""
         if x.shape[x.dim() - len(self.shape) :] != self.shape:
             raise Refusal(f"Got an array of shape {list(x.shape)}, expected [..., {', '.join(map(str, self.shape))}].")
         if not torch.isfinite(x).all():
             raise Refusal("Got NaN or infinite values, expected finite ones; mask or drop those rows.")
+
+    def check(self, x: Tensor) -> None:
+        """Raise `Refusal` unless `x` is `[..., *shape]` with values of this space, which likelihoods can score."""
+        self.check_readable(x)

@@ -66,8 +66,8 @@ class Text(Real):
         rows = [[number for number in row if number not in (PAD, END)] for row in x.long().tolist()]
         return [each.strip() for each in self._tokenizer.decode_batch(rows, skip_special_tokens=False)]
 
-    def check(self, x: Tensor) -> None:
-        super().check(x)
+    def check_readable(self, x: Tensor) -> None:
+        super().check_readable(x)
         if (x != x.round()).any() or ((x == PAD) == spoken(x)).any() or (x < 0).any() or (x >= self.vocabulary).any():
             raise Refusal(
                 f"Got numbers that are no sentence, expected tokens from {END} to {self.vocabulary - 1}, and {PAD} "

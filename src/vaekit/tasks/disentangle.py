@@ -15,6 +15,7 @@ from vaekit.tasks.context import Context
 from vaekit.track import track
 
 
+@torch.no_grad()
 def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
     """Figures of merit by name, from 0 to 1, of the posterior's means of the first n test examples, held against the
     factors that they are labelled with: disentanglement.json. `vaekit.metrics.disentanglement` says what they are.

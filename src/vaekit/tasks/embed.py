@@ -115,6 +115,7 @@ def save_scaled(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, float]:
     return factors
 
 
+@torch.no_grad()
 def of_images(context: Context, path: str | Path, overlap: float, format: str) -> dict[str, Tensor]:
     """The maps of images at their own size, by name, written; see `embed`."""
     one_of("task.format", format, ("npz", "safetensors"))

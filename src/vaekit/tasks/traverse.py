@@ -23,6 +23,7 @@ from vaekit.vae import posterior_mean
 ROWS, DRAWS = 1000, 16  # test examples that the variables are ordered by, and draws of the codes of each
 
 
+@torch.no_grad()
 def traverse(
     context: Context,
     input: str | Path | None = None,
