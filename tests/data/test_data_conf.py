@@ -109,9 +109,7 @@ def test_what_must_be_said_is_refused_when_it_is_not(composed):
 def test_the_kinds_of_columns_are_typed_as_the_refusals_say(composed):
     config = composed("data=table", "data.types={age:count,post code:ignore}")
     assert config.data.source.types == {"age": "count", "post code": "ignore"}
-    with pytest.raises(
-        Refusal, match=r"Got data.types=count, expected \{name:text\} or a list, each entry text or null"
-    ):
+    with pytest.raises(Refusal, match=r"Got data.types=count, expected \{name:text\} or a list.* or null"):
         check_types(composed("data=table", "data.types=count").data, "data")
 
 

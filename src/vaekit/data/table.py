@@ -36,12 +36,12 @@ class Table:
     Empty cells, `?`, `.`, `NA`, `NaN`, `NULL` and `None` are missing: the mask of the row is 0. Spaces around cells are
     dropped.
 
-    test_path: a file of test rows. columns: names, of a file without a line of them. types: of a column, by name, where
-    it is another than the cells suggest (`infer`): real, positive, date, count, binary, ordinal, categorical,
-    identifier, `ignore`, which leaves it out, or the pattern of its dates, %d/%m/%Y. label: the column of the
-    classes of rows, which is no part of x; an empty cell is a missing label. decimal: the mark of numbers such as 1,234
-    where neither their column nor another tells; None for a point, or a comma where `;` stands between cells.
-    Quantiles and categories are those of all rows of the file, validation and test among them where there is no
+    test_path: a file of test rows. columns: names, of a file without a line of them. types: of a column, by name or as
+    pairs of name and type, where it is another than the cells suggest (`infer`): real, positive, date, count, binary,
+    ordinal, categorical, identifier, `ignore`, which leaves it out, or the pattern of its dates, %d/%m/%Y. label: the
+    column of the classes of rows, which is no part of x; an empty cell is a missing label. decimal: the mark of numbers
+    such as 1,234 where neither their column nor another tells; None for a point, or a comma where `;` stands between
+    cells. Quantiles and categories are those of all rows of the file, validation and test among them where there is no
     `test_path`: marginals alone.
     Raises `Refusal`, naming row and column, for what cannot be read.
     """
@@ -51,7 +51,7 @@ class Table:
         path: str | Path | None,
         test_path: str | Path | None = None,
         columns: Sequence[str] | None = None,
-        types: Mapping[str, str] | Sequence[Sequence[str]] | None = None,
+        types: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
         label: str | None = None,
         decimal: str | None = None,
     ):
