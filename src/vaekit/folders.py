@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.sweep_summary import find_done, own
 
@@ -87,7 +88,7 @@ def check_new(folder: Path) -> None:
     if left := [*folder.glob("checkpoints/*.ckpt"), *folder.glob("model.safetensors"), *folder.glob("metrics.json")]:
         raise Refusal(
             f"{folder} holds a run already ({left[0].relative_to(folder)}). Go on with it: "
-            f"ckpt_path={folder}/checkpoints/last.ckpt, or give another hydra.run.dir=FOLDER."
+            f"{typed('ckpt_path', folder / 'checkpoints' / 'last.ckpt')}, or give another hydra.run.dir=FOLDER."
         )
 
 

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -52,6 +53,8 @@ def spelled(value: Any) -> str:
         return text
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{','.join(map(spelled, value))}]"
+    if isinstance(value, Path):
+        value = str(value)
     if not isinstance(value, str):
         return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     # in a list, where a comma would end it

@@ -27,12 +27,12 @@ def child_command(folder: Path, checkpoint: Path | None, local_rank: int) -> tup
         *(f"--config-dir={path}" for path in extra_folders),
         *hydra.overrides.task,
         "hydra.mode=RUN",
-        f"hydra.run.dir={spelled(str(folder))}",
+        f"hydra.run.dir={spelled(folder)}",
         f"hydra.job.name={hydra.job.name}_process_{local_rank}",
         "hydra.output_subdir=null",
     ]
     if checkpoint:  # what `last` is may have changed meanwhile
-        command.append(f"ckpt_path={spelled(str(checkpoint))}")
+        command.append(f"ckpt_path={spelled(checkpoint)}")
     return command, hydra.runtime.cwd
 
 

@@ -78,7 +78,9 @@ def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
         return
     latest, link = outputs / "latest", outputs / f".latest-{os.getpid()}"
     if latest.is_dir() and not latest.is_symlink():
-        log.warning(f"{latest} is a folder, so it does not lead to this run; move it away, and give run={folder}.")
+        log.warning(
+            f"{latest} is a folder, so it does not lead to this run; move it away, and give {typed('run', folder)}."
+        )
         return
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(folder.resolve(), outputs.resolve()), target_is_directory=True)
@@ -98,7 +100,7 @@ def how_to_go_on(folder: Path) -> str:
     """What to type to finish the training of the run in `folder`."""
     checkpoints = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     if found := next((path for path in checkpoints if path.is_file()), None):
-        return f"resume it with `python train.py {typed('ckpt_path', str(found))}` and its overrides"
+        return f"resume it with `python train.py {typed('ckpt_path', found)}` and its overrides"
     return "no checkpoint is left, so train it again"
 
 
@@ -131,7 +133,7 @@ def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
         newest = next(iter(beside), last_checkpoint(outputs)) or "outputs/<date>/<time>/checkpoints/last.ckpt"
         raise Refusal(
             f"ckpt_path={ckpt_path} leads to no checkpoint in a run's folder; give a file such as "
-            f"ckpt_path={newest}, or leave it out to train from the start."
+            f"{typed('ckpt_path', newest)}, or leave it out to train from the start."
         )
     return found.resolve()  # `latest` may come to be another run's
 
@@ -150,7 +152,8 @@ def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str,
         return torch.load(path, map_location=device, weights_only=True, mmap=str(device) == "meta")
     except Exception as error:  # as many kinds as there are ways to break a file
         others = [each for each in sorted(path.parent.glob("*.ckpt")) if each != path]
-        other = f"go on from another: ckpt_path={others[0]}" if others else "there is no other, so train the run again"
+        another = "there is no other, so train the run again"
+        other = f"go on from another: {typed('ckpt_path', others[0])}" if others else another
         raise Refusal(f"{path} is damaged ({_reason(error)}); {other}.") from error
 
 
@@ -187,7 +190,7 @@ def check_resumption(
         raise Refusal(
             f"{folder}/config.yaml is damaged; delete it, and nothing is compared before the run goes on."
         ) from refusal
-    another = f"To start a new run from its weights: init_from={folder}"
+    another = f"To start a new run from its weights: {typed('init_from', folder)}"
     then = state.get("DataModule")
     if data is not None and then is not None and then != data:
         what = ", ".join(sorted(name for name in {**then, **data} if then.get(name) != data.get(name)))

@@ -24,6 +24,7 @@ from vaekit.callbacks.stop import Stop
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.compose import compose, part
 from vaekit.limits import within_limits
+from vaekit.overrides import typed
 from vaekit.processes import one_job
 from vaekit.refusal import Refusal, building
 from vaekit.summary import composition, results
@@ -44,9 +45,10 @@ UNINTERESTING = (
 def run(config: DictConfig) -> float | None:
     """Compose, train, evaluate, draw; return the final value of `config.optimized_metric`."""
     folder = Path(HydraConfig.get().runtime.output_dir)
+    last = folder / "checkpoints" / "last.ckpt"
     batch_size = OmegaConf.select(config, "data.batch_size", default=2)
     memory = f"Try data.batch_size={max(1, int(batch_size) // 2)}, smaller networks, or objective.num_samples=1."
-    with within_limits(memory, f"Then go on with ckpt_path={folder}/checkpoints/last.ckpt, if there is one."):
+    with within_limits(memory, f"Then go on with {typed('ckpt_path', last)}, if there is one."):
         return _run(config, folder)
 
 
@@ -125,8 +127,8 @@ def _run(config: DictConfig, folder: Path) -> float | None:
             return finish(folder, trainer, training, datamodule, config["optimized_metric"])
         except SystemExit:
             if trainer.is_global_zero:  # by Ctrl-C or a signal, of which Lightning says nothing here
-                on = f"to go on, repeat it with ckpt_path={last}" if last.is_file() else "no epoch was finished"
-                console.print(f"Interrupted; {on}.", soft_wrap=True)
+                resume = f"to go on, repeat it with {typed('ckpt_path', last)}"
+                console.print(f"Interrupted; {resume if last.is_file() else 'no epoch was finished'}.", soft_wrap=True)
             raise
         except MisconfigurationException as error:
             raise Refusal(f"Lightning cannot train like this: {error} Change trainer.* or callbacks.*.") from error

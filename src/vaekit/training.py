@@ -23,6 +23,7 @@ from vaekit import optimizers, runs
 from vaekit.batch import Batch
 from vaekit.callbacks.whole_checkpoints import rebase
 from vaekit.metrics.evaluation import Evaluation
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import at
 from vaekit.spaces import Codes
@@ -227,7 +228,7 @@ class Training(L.LightningModule):
         written.append(self.trainer.ckpt_path)
         good = next((path for path in reversed(written) if path and Path(path).is_file()), None)
         kept = f"the last good checkpoint is {good}" if good else "no checkpoint yet"
-        on = f"ckpt_path={good} " if good else ""
+        on = f"{typed('ckpt_path', good)} " if good else ""
         slower = f"{on}optimizer.lr={self.settings[0]['lr'] / 10:.3g}"
         raise Refusal(f"{reason} ({kept}). Try {slower}, or {on}trainer.gradient_clip_val=1.")
 
