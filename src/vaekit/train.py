@@ -46,8 +46,9 @@ def run(config: DictConfig) -> float | None:
     """Compose, train, evaluate, draw; return the final value of `config.optimized_metric`."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     last = folder / "checkpoints" / "last.ckpt"
-    batch_size = OmegaConf.select(config, "data.batch_size", default=2)
-    memory = f"Try data.batch_size={max(1, int(batch_size) // 2)}, smaller networks, or objective.num_samples=1."
+    batch_size = OmegaConf.select(config, "data.batch_size")
+    halved = max(1, batch_size // 2) if isinstance(batch_size, int) else 1  # another type is refused below
+    memory = f"Try data.batch_size={halved}, smaller networks, or objective.num_samples=1."
     with within_limits(memory, f"Then go on with {typed('ckpt_path', last)}, if there is one."):
         return _run(config, folder)
 
@@ -141,8 +142,10 @@ def _run(config: DictConfig, folder: Path) -> float | None:
 def quiet() -> None:
     """Leave out what is no news: Lightning's advertisements and devices, and what it does that torch deprecates."""
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).handlers.clear()  # Hydra's root handler prints them already
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logger = logging.getLogger(name)
+        logger.handlers.clear()  # Hydra's root handler prints them
+        logger.propagate = True  # which Lightning sets to False where it was imported first
+        logger.setLevel(logging.WARNING)
     for speaking in (subprocess_script.__name__, "lightning.pytorch.profilers"):  # which process died; a report
         logging.getLogger(speaking).setLevel(logging.INFO)
     for message in UNINTERESTING:

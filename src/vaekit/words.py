@@ -46,7 +46,8 @@ def explain(error: Exception, name: str, words: Sequence[str]) -> str | None:
 
 
 def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
-    """Raise `Refusal` for the first setting that `words` add to the primary configuration `name` and nothing reads.
+    """Raise `Refusal` for the first setting that `words`, or files of the user's that they choose, add to the primary
+    configuration `name` and nothing reads.
 
     What the configuration has without that word is read. So are what a part's constructor takes, what another setting
     refers to, and one part more where there may be several.
@@ -55,14 +56,32 @@ def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
         if override.is_add() or override.is_force_add():
             known = _compose(name, [word for word in words if word != override.input_line])
             for key in _leaves(override):
-                if not (key.startswith("hydra.") or _is_read(key, config, known) or _is_referred_to(key, config)):
+                if not (_is_read(key, config, known) or _is_referred_to(key, config)):
                     raise Refusal(_explain_key(str(override.input_line), key, known))
+    if own := dict(_own_keys(name, words)):
+        known = _compose(name)
+        for key, file in own.items():
+            if not (_is_read(key, config, known) or _is_choice(key) or _is_referred_to(key, config)):
+                near = did_you_mean(nearest(key, dict(_names(known)))) or f" {_holding(key, known)}"
+                raise Refusal(f"{key} in {file} is read by nothing.{near}")
 
 
 def _compose(name: str, words: Iterable[str] = ()) -> DictConfig:
     """What Hydra, which is running, makes of the primary configuration with these words."""
     hydra: Any = GlobalHydra.instance().hydra
     return hydra.compose_config(name, list(words), run_mode=RunMode.RUN, with_log_configuration=False)
+
+
+def _own_keys(name: str, words: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The dotted names that the user's own files set, in a --config-dir or conf/local, and the file of each."""
+    hydra: Any = GlobalHydra.instance().hydra
+    loader = hydra.config_loader
+    for default in loader.compute_defaults_list(name, list(words), RunMode.RUN).defaults:
+        loaded = loader._load_single_config(default, loader.repository)
+        if loaded.provider == "command-line" or str(default.config_path).startswith("local/"):
+            node: Any = OmegaConf.to_container(loaded.config)
+            file = f"{loaded.path.removeprefix('file://')}/{default.config_path}.yaml"
+            yield from ((key, file) for group in node for key in _below(group, node[group]))
 
 
 def _offers(group: str) -> list[str]:
@@ -168,6 +187,8 @@ def _is_read(key: str, config: DictConfig, known: DictConfig) -> bool:
     there: Any = known
     own = False  # whether a part is given this node as a value, whose names are its own affair
     for name in key.split("."):
+        if name == "hydra" and node is config:
+            return True
         if not isinstance(node, DictConfig) or name not in node:
             return True  # a list, or a file of the user's that is put elsewhere
         siblings = _children(there) if isinstance(there, DictConfig) else {}
@@ -183,6 +204,12 @@ def _is_read(key: str, config: DictConfig, known: DictConfig) -> bool:
         node, there = node._get_node(name), siblings.get(name)
         own = own and not (isinstance(node, DictConfig) and any(map(_is_part, _children(node).values())))
     return True
+
+
+def _is_choice(key: str) -> bool:
+    """Whether it is of a part that may be chosen, of which a preset may hold settings: penalty.mmd.weight."""
+    group, _, name = key.partition(".")
+    return group in _groups() and name.partition(".")[0] in _offers(group)
 
 
 def _is_referred_to(key: str, config: DictConfig) -> bool:

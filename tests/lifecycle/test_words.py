@@ -68,3 +68,24 @@ def test_parts_of_ones_own_in_a_folder_of_ones_own(train, here, full):
     (here / "my" / "prior" / "mine.yaml").write_text("_target_: vaekit.priors.mixture.Mixture\ncomponents: 3\n")
     done = train("--config-dir=my", f"prior={'mine' if full else 'min'}", "trainer.fast_dev_run=true")
     assert (done.code, "Did you mean prior=mine?" in done.err) == ((0, False) if full else (1, True))
+
+
+OWN = {  # a file of one's own: what is said of it
+    "optimizer: {weight_decay: 5}": r"^optimizer\.weight_decay in \S+/my/experiment/mine\.yaml is read by nothing\. "
+    r"Did you mean optimizer\.algorithm\.weight_decay\?$",
+    "modle: mlp_vae": r"modle in \S+mine\.yaml is read by nothing\. Did you mean model\?$",
+    "trainer: {max_epoch: 3}": r"Did you mean trainer\.max_epochs\?$",
+    "optimizer: {lr: 0.01}\nlatents: {dim: 3}": None,
+    "width: 3\nlatents: {dim: '${width}'}": None,
+    "penalty: {mmd: {weight: 3}}": None,  # of a part that is not chosen here
+    "defaults: [{override /callbacks: [default, ema]}]\ncallbacks: {ema: {decay: 0.9}}": None,
+}
+
+
+@pytest.mark.parametrize("text", OWN)
+def test_what_nothing_reads_in_a_file_of_ones_own(train, here, text):
+    (here / "my" / "experiment").mkdir(parents=True)
+    (here / "my" / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}\n")
+    done = train("--config-dir=my", "experiment=mine", "trainer.fast_dev_run=true")
+    assert done.code == (0 if OWN[text] is None else 1), done.err
+    assert OWN[text] is None or re.search(OWN[text], done.err.strip()), done.err
