@@ -11,7 +11,7 @@ from torch import nn
 
 from vaekit import compatibility
 from vaekit.networks.beside import Beside
-from vaekit.refusal import Refusal, at, building, mounted
+from vaekit.refusal import Refusal, building, located, mounted
 from vaekit.settings import check_types
 from vaekit.spaces import Real
 from vaekit.vae import VAE
@@ -25,7 +25,7 @@ class Part(partial):
     path: str
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
-        with at(self.path):
+        with located(self.path):
             return super().__call__(*args, **settings)
 
 

@@ -17,7 +17,7 @@ _path: ContextVar[str] = ContextVar("path", default="")
 
 
 @contextmanager
-def at(path: str) -> Iterator[None]:
+def located(path: str) -> Iterator[None]:
     """Within, the part whose configuration is at `path` is built."""
     before = _path.set(path)
     try:
@@ -48,7 +48,7 @@ def mounted(path: str, groups: Iterable[str]) -> Iterator[None]:
         return f"{group}@{path}.{place or group}" if chosen else f"{path}.{group}"
 
     try:
-        with at(""):
+        with located(""):
             yield
     except Refusal as refusal:
         raise (Refusal(re.sub(word, full, str(refusal))) if path else refusal) from None
@@ -87,7 +87,7 @@ def refusal_in(error: BaseException | None) -> Refusal | None:
 def building(group: str) -> Iterator[None]:
     """Within, the part at `group` is built; what goes wrong is a `Refusal`: its own, or one that names the group."""
     try:
-        with at(group):
+        with located(group):
             yield
     except Exception as error:
         if own := refusal_in(error):

@@ -52,16 +52,17 @@ def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
     What the configuration has without that word is read. So are what a part's constructor takes, what another setting
     refers to, and one part more where there may be several.
     """
-    for override in OverridesParser.create().parse_overrides(list(words)):
+    overrides = OverridesParser.create().parse_overrides(list(words))
+    for override in overrides:
         if override.is_add() or override.is_force_add():
             known = _compose(name, [word for word in words if word != override.input_line])
             for key in _leaves(override):
                 if not (_is_read(key, config, known) or _is_referred_to(key, config)):
                     raise Refusal(_explain_key(str(override.input_line), key, known))
     if own := dict(_own_keys(name, words)):
-        known = _compose(name)
+        known, chosen = _compose(name), _compose(name, [str(each.input_line) for each in overrides if _is_group(each)])
         for key, file in own.items():
-            if not (_is_read(key, config, known) or _is_choice(key) or _is_referred_to(key, config)):
+            if not (_is_read(key, chosen, known) or _is_choice(key) or _is_referred_to(key, chosen)):
                 near = did_you_mean(nearest(key, dict(_names(known)))) or f" {_holding(key, known)}"
                 raise Refusal(f"{key} in {file} is read by nothing.{near}")
 
@@ -151,9 +152,14 @@ def _holding(key: str, known: DictConfig) -> str:
 
 def _leaves(override: Override) -> list[str]:
     """The dotted names that an override sets; a choice of a group sets the one that it is put at."""
-    if override.key_or_group in _groups() and not isinstance(override.value(), Mapping):
+    if _is_group(override):
         return [override.package or override.key_or_group.replace("/", ".")]
     return list(_below(override.key_or_group, override.value()))
+
+
+def _is_group(override: Override) -> bool:
+    """Whether it chooses of a group, rather than sets what the group's choice has."""
+    return override.key_or_group in _groups() and not isinstance(override.value(), Mapping)
 
 
 def _below(key: str, value: Any) -> Iterator[str]:

@@ -6,7 +6,7 @@ import torch
 from helpers import BINARY, VECTORS, build, examples, step
 from vaekit.latents.deep import parse
 from vaekit.networks.pyramid import Bottleneck
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, located
 from vaekit.spaces import Image
 
 DEEP = ("model=deep_vae", "likelihood=bernoulli", "network.channels=8", "latents.dim=2")
@@ -141,7 +141,7 @@ def test_each_level_has_a_temperature_of_its_own(vae):
 
 @pytest.mark.parametrize("blocks", ["14", "4x0", "0x4", "4x1,4x2", "4*2", "", "9x1", "-4x1"])
 def test_blocks_that_cannot_be_are_refused(blocks):
-    with pytest.raises(Refusal, match=r"latents.blocks=\[4x4,2x4,1x2\]"):
+    with located("latents"), pytest.raises(Refusal, match=r"latents.blocks=\[4x4,2x4,1x2\]"):
         parse(blocks.split(","), 8)
 
 

@@ -23,7 +23,7 @@ from helpers import (
 )
 from vaekit.configs import options
 from vaekit.likelihoods.gaussian import Gaussian
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, located
 from vaekit.spaces import Image
 
 LIKELIHOODS = sorted(options("likelihood"))
@@ -144,7 +144,7 @@ def test_a_learned_sigma_has_a_floor():
 
 @pytest.mark.parametrize("options", [{"scale": "none"}, {"value": 0.0}, {"value": -1.0}])
 def test_impossible_scales_are_refused(options):
-    with pytest.raises(Refusal, match="likelihood"):
+    with located("likelihood"), pytest.raises(Refusal, match="likelihood"):
         Gaussian(VECTORS, lambda params: None, **options)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vaekit.networks import conv, gated_mlp, mlp, pyramid, resnet
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, located
 from vaekit.spaces import Image, Real
 
 FAMILIES = {
@@ -59,5 +59,5 @@ def test_unknown_activation_is_refused():
 
 
 def test_dropout_of_everything_is_refused():
-    with pytest.raises(Refusal, match=r"network.dropout=0"):
+    with located("network"), pytest.raises(Refusal, match=r"network.dropout=0"):
         gated_mlp.Encoder(Real((6,)), width=4, dropout=1.0)

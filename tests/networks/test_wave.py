@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vaekit.networks.wave import Decoder, Encoder
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, located
 from vaekit.spaces import Audio
 
 SMALL = {"channels": [4, 6], "blocks": 1, "features": 8}
@@ -41,5 +41,5 @@ def test_what_is_read_and_written_differs_from_one_example_to_another():
 
 
 def test_negative_blocks_are_refused():
-    with pytest.raises(Refusal, match=r"network.blocks=4"):
+    with located("network"), pytest.raises(Refusal, match=r"network.blocks=4"):
         Encoder(Audio((1, 1, 50), 256), channels=[4], blocks=-1)

@@ -13,7 +13,7 @@ from vaekit.objectives.iwae import IWAE
 from vaekit.objectives.piwae import PIWAE
 from vaekit.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from vaekit.objectives.vimco import VIMCO, without_each
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, located
 from vaekit.schedules.linear import Linear
 from vaekit.schedules.schedule import at
 
@@ -230,7 +230,7 @@ def test_losses_do_not_depend_on_the_batch(vae, batch):
     ],
 )
 def test_impossible_settings_are_refused(make, says):
-    with pytest.raises(Refusal, match=says):
+    with located("objective"), pytest.raises(Refusal, match=says):
         make()
 
 

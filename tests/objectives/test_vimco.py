@@ -9,7 +9,7 @@ import torch
 from helpers import BINARY, GREY, build, examples
 from vaekit.objectives.iwae import IWAE
 from vaekit.objectives.vimco import VIMCO, without_each
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, located
 from vaekit.terms import Terms
 
 BITS = ("model=bernoulli_vae", "likelihood=bernoulli", "network.hidden=[8]", "latents.dim=2")
@@ -65,7 +65,7 @@ def test_what_a_draw_is_compared_with_does_not_know_it():
 
 
 def test_one_draw_has_nothing_to_be_compared_with():
-    with pytest.raises(Refusal, match=r"use objective\.num_samples=10"):
+    with located("objective"), pytest.raises(Refusal, match=r"use objective\.num_samples=10"):
         VIMCO(1)
 
 
