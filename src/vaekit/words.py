@@ -61,6 +61,7 @@ def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
                     raise Refusal(_explain_key(str(override.input_line), key, known))
     if own := dict(_own_keys(name, words)):
         known, chosen = _compose(name), _compose(name, [str(each.input_line) for each in overrides if _is_group(each)])
+        chosen = OmegaConf.masked_copy(chosen, [str(group) for group in chosen if group != "hydra"])  # as a job's is
         for key, file in own.items():
             if not (_is_read(key, chosen, known) or _is_choice(key) or _is_referred_to(key, chosen)):
                 near = did_you_mean(nearest(key, dict(_names(known)))) or f" {_holding(key, known)}"
