@@ -197,4 +197,4 @@ def test_other_latents_are_refused_with_what_apply_understands(untrained, tmp_pa
 def test_other_tasks_take_no_prior(digits_run, apply):
     code, printed = apply(f"run={digits_run}", "task=sample", "prior=flow", "device=cpu")
     assert code == 1
-    assert "Could not override 'prior'" in printed
+    assert "prior=flow is read by nothing" in printed
