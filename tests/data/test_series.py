@@ -219,6 +219,9 @@ def test_days_and_times_of_day_in_two_columns_say_when(tmp_path):
     ]
     np.testing.assert_allclose(table.values, RETURNS.T, atol=1e-6)
     assert Series(path, window=10, time="day").table.times == table.times
+    header, *rows = (line.split(",") for line in path.read_text().splitlines())
+    path.write_text("\n".join(",".join([row[4], *row[:4]]) for row in [header, *rows]))
+    assert Series(path, window=10).table.times == table.times, "whichever stands first"
 
 
 def test_prices_in_dollars_are_prices(tmp_path):

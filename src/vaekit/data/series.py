@@ -194,8 +194,9 @@ def time_of(path: Path, cells: Columns, forms: Mapping[str, Form | None], column
 
     Raises `Refusal` where the first column of the file seems to, and its cells cannot be put in order.
     """
-    if dates := [name for name, form in forms.items() if isinstance(form, Date)]:
-        return dates[:1]
+    dates = {name: form for name, form in forms.items() if isinstance(form, Date)}
+    if dates:
+        return [min(dates, key=lambda name: dates[name].fields <= CLOCK)]  # days before times of day
     name = next(iter(cells))
     form, first = forms[name], [cell or "" for cell in cells[name]]
     if name in columns or len(cells) < 2 or len({*first}) < len(first):
@@ -205,7 +206,8 @@ def time_of(path: Path, cells: Columns, forms: Mapping[str, Form | None], column
         steps = np.diff(values)
         if (values % 1).any() or not ((steps > 0).all() or (steps < 0).all()):
             return []
-        log.warning("%s: column %r is taken for the time. Use data.columns=[...] where it is a series.", path, name)
+        if name:  # which the names of rows have not
+            log.warning("%s: column %r is taken for the time. Use data.columns=[...] where it is a series.", path, name)
         return [name]
     return [name] if form is None and all(re.search("[0-9]", cell) for cell in first) else []
 

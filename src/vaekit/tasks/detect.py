@@ -44,6 +44,7 @@ from vaekit.track import track
 
 FITTED = 10_000  # training rows that codes and baselines are fitted to, and held-out rows, at most
 ALPHA = 0.05  # at or below it a p-value is an alarm
+FEWEST = 10  # rows of each part that p-values and baselines rest on
 
 Labels = int | Sequence[int] | None
 
@@ -173,10 +174,12 @@ def _in_order(data: DataModule, part: Part, normal: Labels) -> Batches:
     rows = data.in_order(part)
     if normal is not None:
         rows.indices = rows.indices[_are(normal, rows)]
-    if len(rows.indices) < 10:
+    if len(rows.indices) < FEWEST:
+        setting = {"val": "data.validation", "calibration": "data.calibration"}.get(part)
+        more = f"with {setting}={FEWEST} or more" if setting else "on a file of more rows"
+        label = "" if normal is None else ", or name labels that more of them have by task.normal"
         raise Refusal(
-            f"There are {len(rows.indices)} normal {part} rows, expected at least 10; "
-            "name labels that they have by task.normal, or train again with data.validation=0.2."
+            f"There are {len(rows.indices)} normal {part} rows, expected at least {FEWEST}. Train {more}{label}."
         )
     return rows
 
