@@ -323,6 +323,13 @@ def test_labels_that_nobody_has_are_refused(digits):
         detect(digits, normal=11)
 
 
+@pytest.mark.parametrize(("part", "setting"), [("val", "validation"), ("calibration", "calibration")])
+def test_too_few_rows_are_refused_with_how_many_to_hold_out(digits, untrained, part, setting):
+    few = open_run(untrained(f"data.{setting}=5"), digits.out, device="cpu")
+    with pytest.raises(Refusal, match=rf"There are 5 normal {part} rows, .* with data\.{setting}=10 or more\.$"):
+        detect(few, scores="nll")
+
+
 def test_from_the_command_line(apply, digits_run, noise):
     words = ("task.num_samples=2", f"task.anomalies={noise}", "task.scores=[path,rate]")
     code, printed = apply(f"run={digits_run}", "task=detect", "device=cpu", *words)
