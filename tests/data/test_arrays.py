@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -177,7 +179,7 @@ def test_other_arrays_are_cached(tmp_path, cache_folder, x):
         (np.zeros(5), r"shape \[5\].*data\.key=NAME"),
         (np.zeros((2, 3, 4, 5, 6)), r"expected vectors \[N, D\]"),
         (np.zeros((0, 3)), r"shape \[0, 3\]"),
-        (np.zeros((4, 5, 6), np.int64), r"astype\('uint8'\)"),
+        (np.full((4, 5, 6), 7), r"astype\('uint8'\)"),
         (np.zeros((4, 5, 6, 7), np.uint8), r"\[N, C, H, W\]"),
         (np.zeros((4, 3, 6, 3), np.uint8), r"\[N, C, H, W\]"),
     ],
@@ -192,10 +194,10 @@ def test_refused_by_the_header(tmp_path, x, fix):
     [
         (np.array([[1.0, np.inf]]), "infinite.*drop those rows"),
         (np.array([[1.0, 1e300]]), "infinite.*drop those rows"),
-        (GREY.astype(np.float32), "expected 0 to 1; divide by the largest value"),
+        (GREY.astype(np.float32), r"expected 0 to 1; save x\.astype\('uint8'\)"),
         (np.full((3, 2), np.nan), "'x' in .*rows.npy holds nothing but NaN"),
         (GREY * np.nan, "'x' in .*rows.npy holds nothing but NaN"),
-        (-(GREY / 255), "expected 0 to 1; divide by the largest value"),
+        (-(GREY / 255), r"expected 0 to 1; save \(x \+ 1\) / 2"),
         ((GREY > 99).astype(np.uint8), r"astype\(bool\)"),
     ],
 )
@@ -225,3 +227,40 @@ def test_refused_files(tmp_path):
     np.savez(tmp_path / "differ.npz", x_train=GREY, x_test=GREY[:, 1:])
     with pytest.raises(Refusal, match=r"'x_test' .* differ"):
         Arrays(tmp_path / "differ.npz").load("test")
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        (GREY.astype(np.uint16), GREY),
+        (GREY.astype(np.int64), GREY),
+        (GREY.astype(np.float16), GREY),
+        ((GREY > 99).astype(np.int32), GREY > 99),
+        (GREY.astype(np.uint16) * 257, GREY / 255),
+        (GREY.astype(np.uint16) * 16, GREY * 16 / 4095),
+        (GREY.astype(np.int16) * 16, GREY * 16 / 4095),
+        (GREY / 127.5 - 1, GREY / 255),
+        (GREY + 0.25, (GREY + 0.25) / 255),
+        (GREY * 10.0 - 1024, GREY / 255),
+        (np.where(GREY > 250, np.nan, GREY), np.where(GREY > 250, 0, GREY) / 255),
+    ],
+)
+def test_the_advice_for_other_scales_makes_the_same_images(tmp_path, x, expected):
+    with pytest.raises(Refusal, match="; save ") as refusal:
+        Arrays(npy(tmp_path / "rows", x)).load("train")
+    advice = re.search(r"; save (.*)\.$", str(refusal.value))[1]
+    rows = Arrays(npy(tmp_path / "scaled", eval(advice, {"x": x})))
+    assert np.abs(rows.load("train").x[:, 0].astype(float) - expected).max() < 4e-3
+    assert len(np.unique(rows.load("train").x)) >= len(np.unique(expected))
+
+
+@pytest.mark.parametrize("style", ["X_{}/Y_{}", "{}X/{}Y", "{}-images/{}-labels", "{}_data/{}_targets", "x_{}/y_{}"])
+def test_names_in_other_styles_give_splits_and_labels(tmp_path, style):
+    rows, labels = style.split("/")
+    arrays = {rows.format("train"): GREY[:8], labels.format("train").lower(): np.arange(8)}
+    arrays |= {rows.format("test"): GREY[8:], labels.format("test"): np.arange(4)}
+    np.savez(tmp_path / "rows.npz", **arrays)
+    source = Arrays(tmp_path / "rows.npz")
+    train, test = source.load("train"), source.load("test")
+    assert np.array_equal(train.x[:, 0], GREY[:8]) and train.label.tolist() == list(range(8))
+    assert np.array_equal(test.x[:, 0], GREY[8:]) and test.label.tolist() == list(range(4))

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from vaekit.coding import originals
 from vaekit.data import decode
 from vaekit.data.image_folder import ImageFolder
+from vaekit.data.module import DataModule
+from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 
@@ -37,6 +40,126 @@ def test_class_folders_are_labels(tmp_path):
     assert source.space == Image((3, 8, 8), levels=256) and rows.x.dtype == np.uint8
     assert rows.x[:, 0, 0, 0].tolist() == [1, 4, 0, 2, 3, 5] and rows.label.tolist() == [0, 0, 1, 2, 2, 2]
     assert source.load("test") is None
+
+
+def pixels(path, values, dtype=np.uint8):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Picture.fromarray(np.asarray(values, dtype)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("files", "train", "validation", "test", "classes"),
+    [
+        ("train/b/1 train/a/2 val/a/3", [2, 1, 3], 1, None, ["a", "b"]),
+        ("Train/a/1 Valid/b/2 TEST/a/3", [1, 2], 1, [3], ["a", "b"]),
+        ("training/a/1 training/b/2 testing/b/3", [1, 2], None, [3], ["a", "b"]),
+        ("train/b/1 train/a/2", [2, 1], None, None, ["a", "b"]),
+        ("train/1 dev/2 validation/3", [1, 2, 3], 2, None, None),
+        ("cat/train/1 cat/val/2 dog/test/3 dog/train/4", [1, 4, 2], 1, [3], ["cat", "dog"]),
+        ("train/a/1 test/b/2 masks/3", [1], None, [2], ["a", "b"]),
+        ("train/1 ship/2 car/3", [3, 2, 1], None, None, ["car", "ship", "train"]),
+        ("cat/train/1 cat/2", [2, 1], None, None, ["cat"]),
+    ],
+)
+def test_folders_of_splits_are_no_classes(tmp_path, caplog, files, train, validation, test, classes):
+    for name in files.split():
+        pixels(tmp_path / f"{name}.png", np.full((4, 4), int(name[-1])))
+    source = ImageFolder(tmp_path, image_size=None, channels=1)
+    with caplog.at_level(logging.INFO):
+        rows, held_out = source.load("train"), source.load("test")
+    assert sorted(rows.x[:, 0, 0, 0].tolist()) == sorted(train) and rows.validation == validation
+    assert rows.x[len(train) - (validation or 0) :, 0, 0, 0].tolist() == train[len(train) - (validation or 0) :]
+    assert test is None if held_out is None else held_out.x[:, 0, 0, 0].tolist() == test
+    assert list(source.classes() or ()) == (classes or [])
+    assert ("comes with splits" in caplog.text) == (source._depth is not None)
+
+
+def test_the_folder_s_own_validation_images_are_the_validation_split(tmp_path):
+    for i in range(30):
+        pixels(tmp_path / f"{'val' if i % 3 == 0 else 'train'}" / f"{i}.png", np.full((4, 4), i))
+    data = DataModule(ImageFolder(tmp_path, image_size=None, channels=1), test=0.2)
+    parts = {part: {round(i * 255) for i in data.sample(part, 30).x[:, 0, 0, 0].tolist()} for part in ("val", "test")}
+    assert parts["val"] == set(range(0, 30, 3)) and len(parts["test"]) == 4 and not parts["val"] & parts["test"]
+
+
+def test_splits_without_training_images_are_refused(tmp_path):
+    for name in ("val/a/1.png", "test/a/2.png"):
+        paint(tmp_path / name)
+    with pytest.raises(Refusal, match=r"images in test and val, but none in train; .* data.root=.*test\.$"):
+        ImageFolder(tmp_path).load("train")
+    assert len(ImageFolder(tmp_path / "test").load("train")) == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "suffix", "most", "white"),
+    [
+        (np.uint16, "png", 4095, 4095),
+        (np.uint16, "png", 4000, 4095),
+        (np.uint16, "tif", 65_535, 65_535),
+        (np.int32, "tif", 100_000, 131_071),
+        (np.float32, "tif", 1.0, 1),
+        (np.float32, "tif", 1000.0, 1023),
+    ],
+)
+def test_many_bits_use_the_range_of_the_folder_s_files(tmp_path, caplog, dtype, suffix, most, white):
+    ramp = np.linspace(0, most, 256).astype(dtype).reshape(16, 16)
+    pixels(tmp_path / "images" / f"0dark.{suffix}", ramp / 4, dtype)
+    file = pixels(tmp_path / "images" / f"1bright.{suffix}", ramp, dtype)
+    source = ImageFolder(tmp_path / "images", image_size=None, channels=1)
+    with caplog.at_level(logging.INFO):
+        dark, bright = source.load("train").x[:, 0].astype(float)
+    assert source.space.white == white and f"{white} is white" in caplog.text
+    assert np.abs(bright - ramp / white * 255).max() <= 0.5 and len(np.unique(bright)) > 240 and bright.max() >= 249
+    assert np.abs(dark - bright / 4).max() <= 1, "one range for all, or dark images would become bright"
+    _, read = medium(source.space).find(file.with_name(f"0dark.{suffix}"))
+    assert np.array_equal((read(slice(None)).x[0, 0] * 255).round(), dark), "files of a task have that of the run"
+    beyond = pixels(tmp_path / f"beyond.{suffix}", ramp.astype(float) * 2 + (dtype == np.float32), dtype)
+    if most * 2 < np.iinfo(np.uint16).max or dtype != np.uint16:
+        with pytest.raises(Refusal, match=rf"beyond.* those of the data set to {white}"):
+            medium(source.space).find(beyond)[1](slice(None))
+
+
+def test_pages_and_frames_behind_the_first_are_named(tmp_path, caplog):
+    first, *others = (Picture.new("L", (4, 4), grey) for grey in (10, 20, 30))
+    for name in ("stack.tif", "moving.gif"):
+        first.save(tmp_path / name, save_all=True, append_images=others)
+    first.save(tmp_path / "single.gif")
+    source = ImageFolder(tmp_path, image_size=None, channels=1)
+    assert source.load("train").x[:, 0, 0, 0].tolist() == [10, 10, 10]
+    assert "Of 2 images with several pages" in caplog.text and "stack.tif" in caplog.text
+    assert "moving.gif" in caplog.text and "single.gif" not in caplog.text
+    caplog.clear()
+    medium(source.space).find(tmp_path / "stack.tif")
+    assert "only the first is used" in caplog.text
+
+
+def test_what_is_no_image_file_is_named_or_passed_over_in_training_and_in_tasks(tmp_path, caplog, monkeypatch):
+    for i in range(4):
+        paint(tmp_path / "a" / f"{i}.png", (i, i, i))
+    os.rename(tmp_path / "a" / "3.png", os.fsencode(tmp_path / "a") + b"/caf\xe9.png")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "again").symlink_to(tmp_path / "a")
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    (tmp_path / "a" / "gone.png").symlink_to("nowhere.png")
+    paint(tmp_path / "elsewhere" / "x.png").parent.rename(tmp_path.with_name("elsewhere"))
+    (tmp_path / "b").symlink_to(tmp_path.with_name("elsewhere"))
+    for hidden in ("a/.ipynb_checkpoints/0.png", "__MACOSX/a/._0.png", "a/._0.png", ".DS_Store", "a/Thumbs.db"):
+        (tmp_path / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / hidden).write_bytes(b"no image")
+    source = ImageFolder(tmp_path, image_size=None)
+    rows = source.load("train")
+    assert rows.label.tolist() == [0, 0, 0, 0, 1] and rows.x[:4, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert "gone.png, which links to nothing" in caplog.text and "pipe.png, which is not a file" in caplog.text
+    names, read = medium(source.space).find(tmp_path)
+    assert names == ["a/0.png", "a/1.png", "a/2.png", "a/caf\\xe9.png", "b/x.png"] and len(read(slice(None)).x) == 5
+    assert [each.name for each in originals.image_files(tmp_path)] == [os.path.basename(f) for f in source._found]
+    monkeypatch.setattr(Picture, "MAX_IMAGE_PIXELS", 40)
+    paint(tmp_path / "a" / "0.png", size=(8, 8))
+    with pytest.raises(Refusal, match=r"0\.png as an image .*exceeds limit"):
+        read(slice(None))
+    with pytest.raises(Refusal, match=r"None of the 5 images .*exceeds limit"):
+        ImageFolder(tmp_path, image_size=4).load("train")
 
 
 def test_images_beside_the_folders_mean_no_labels(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,9 @@ def test_what_is_too_long_is_cut_and_it_is_said(tmp_path, caplog):
 
 
 def test_test_sentences_are_read_with_the_tokenizer_of_the_others(tmp_path):
-    path, other = save(tmp_path, ["a man"] * 3), save(tmp_path, ["man a dog"], "other.txt")
+    path, other = save(tmp_path, ["a man"] * 3), save(tmp_path, ["man a dog", "a man", "a man"], "other.txt")
     source = Text(path, other)
-    assert source.space.decode(torch.from_numpy(source.load("test").x)) == ["man a <unk>"]  # which fills it
+    assert source.space.decode(torch.from_numpy(source.load("test").x)) == ["man a <unk>", "a man", "a man"]
     longer = Text(path, other, length=9, min_count=3)
     assert longer.space.shape == (3,)
     data = DataModule(Text(path, other), batch_size=2, validation=1)
@@ -113,6 +114,30 @@ def test_what_cannot_be_read_is_refused(tmp_path, content):
     with pytest.raises(Refusal, match=REFUSED[content]) as refusal:
         Text(path).load("train")
     assert "lines.txt" in str(refusal.value)
+
+
+UNKNOWN_WORDS = {
+    "Chinese": ["".join("天地玄黄宇宙洪荒"[(i * k + k // 3) % 8] for k in range(1, 13)) + "。" for i in range(50)],
+    "Thai": ["".join("กขคงจฉชซ"[(i * k + k // 3) % 8] for k in range(1, 25)) for i in range(50)],
+    "rare words": [f"a man sees {i}th dog{i} and cat{i}" for i in range(50)],
+    "rare signs": ["".join(chr(0x4E00 + (i * 16 + k) % 400) for k in range(16)) for i in range(30)],
+}
+
+
+FITTING = {"Chinese": ["unit=char"], "Thai": ["unit=char"], "rare signs": ["unit=bpe"]}
+
+
+@pytest.mark.parametrize("name", UNKNOWN_WORDS)
+def test_mostly_unknown_words_are_refused_with_settings_that_know_them(tmp_path, name):
+    path, advice = save(tmp_path, UNKNOWN_WORDS[name]), FITTING.get(name, ["min_count=1", "unit=bpe"])
+    with pytest.raises(Refusal, match=r"lines.txt: .* in the vocabulary, expected 80% or more of them; use") as error:
+        Text(path).load("train")
+    assert re.findall(r"data\.(\w+=\w+)", str(error.value)) == advice
+    for setting in advice:
+        key, value = setting.split("=")
+        source = Text(path, **{key: int(value) if value.isdecimal() else value})
+        x = torch.from_numpy(source.load("train").x)
+        assert (x == UNKNOWN).float().mean() < 0.05
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path):

@@ -33,6 +33,7 @@ def test_what_is_written_is_a_data_set(tmp_path):
     [
         ("A man\nA man, a hat.\n", r"line 2 has 6 tokens, expected at most 5.*data.length=7"),
         ("zebras\nlions\n", "no word of it"),
+        ("A zebra\nTwo lions\n", r"a.txt: 50% of its words or marks are not in the vocabulary.*data.unit=bpe\.$"),
         ("A man\n\n", "line 2 is empty"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from vaekit.data.image_folder import SUFFIXES
+from vaekit.data.image_folder import image_files
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.track import track
@@ -64,9 +64,7 @@ def read(path: Path, space: Image) -> tuple[np.ndarray, Form]:
     if space.shape[0] not in MODES:
         raise Refusal(f"{path} is read as images, but this run's have {space.shape[0]} channels; name rows.npy.")
     top = path if path.is_dir() else path.parent
-    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-    if not files:
-        raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {path}; name a folder that has some.")
+    files = image_files(path)
     names = [file.relative_to(top).as_posix() for file in files]
     png = [name if name.endswith(".png") else f"{name}.png" for name in names]
     if len(set(png)) < len(png):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,23 +18,18 @@ import torch
 from numpy.lib.format import open_memmap
 
 from vaekit.data.cache import cached, fingerprint
+from vaekit.data.files import PARTS
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
+from vaekit.spaces.image import to_unit
 
-# what the arrays of each part are called in files seen in the wild; the first that is there counts
-ROWS = {
-    "train": ("x_train", "train_images", "train", "x", "X", "images", "imgs", "data"),
-    "val": ("x_val", "val_images", "x_valid", "val", "valid"),
-    "test": ("x_test", "test_images", "test"),
+# what arrays are called in files seen in the wild, before or behind the name of a split; the first that is there counts
+WORDS = {
+    "rows": ("x", "images", "image", "imgs", "data", "features", "inputs", ""),
+    "label": ("y", "labels", "label", "targets", "target", "classes"),
+    "condition": ("condition",),
 }
-LABELS = {
-    "train": ("y_train", "train_labels", "y", "labels"),
-    "val": ("y_val", "val_labels", "y_valid"),
-    "test": ("y_test", "test_labels"),
-}
-CONDITIONS = {"train": ("condition_train", "condition"), "val": ("condition_val",), "test": ("condition_test",)}
-BESIDE = {"condition": CONDITIONS, "label": LABELS}
 NUMERIC = "buif"  # the kinds of dtypes
 
 log = logging.getLogger(__name__)
@@ -44,7 +40,7 @@ class Arrays:
 
     Two axes are vectors; three are grey images `[N, H, W]`; four are images with 1 or 3 channels, first or last. Images
     are uint8 (256 levels), bool (2 levels) or floats in [0, 1] (continuous). NaN means missing: the row's mask is 0
-    there. Names such as x_train, x_test, y_train, or MedMNIST's, give official splits and labels; a validation split
+    there. Names such as x_train, X_test, trainY, or MedMNIST's, give official splits and labels; a validation split
     counts to train.
 
     key: the name of the rows' array, where it is another one.
@@ -85,16 +81,14 @@ class Arrays:
     def _name(self, part: str) -> str:
         """The name of a part's rows in the file; empty if it has none."""
         names = [name for name, (_, dtype) in self._headers.items() if dtype.kind in NUMERIC]
-        expected = ROWS[part]
         if self.key is not None:
-            expected = (self.key,) if part == "train" else ()
-        elif part == "train" and len(names) == 1:
-            expected = (names[0],)
-        found = next((name for name in expected if name in names), "")
+            found = self.key if part == "train" and self.key in names else ""
+        else:
+            found = names[0] if part == "train" and len(names) == 1 else _find(names, "rows", part)
         if part == "train" and not found:
             raise Refusal(
-                f"{self.path} holds {', '.join(names) or 'no numeric array'}, expected {' or '.join(expected)}; "
-                f"name the array by data.key=NAME."
+                f"{self.path} holds {', '.join(names) or 'no numeric array'}, expected "
+                f"{self.key or 'x or x_train, or images or train_images'}; name the array by data.key=NAME."
             )
         return found
 
@@ -113,7 +107,7 @@ class Arrays:
         if dtype != np.uint8 and dtype.kind not in "bf":
             raise Refusal(
                 f"{name!r} in {self.path} holds images of {dtype}, expected uint8, bool, or floats from 0 to 1; "
-                f"save x.astype('uint8')."
+                f"save {_to_unit(_open(self.path)[name])}."
             )
         levels = {"b": 2, "u": 256}.get(dtype.kind)
         if len(shape) == 3:
@@ -169,7 +163,7 @@ class Arrays:
                             mask = open_memmap(folder / "mask.npy", mode="w+", dtype=np.bool_, shape=x.shape)
                             mask[:] = True
                         mask[rows] = ~missing
-                    self._check(block)
+                    self._check(block, array)
                 x[rows] = block
                 row = rows.stop
         self._refuse_bits_in_bytes(x)
@@ -178,15 +172,14 @@ class Arrays:
                 f"{self._of(parts[0])} holds nothing but NaN, which is missing; name another by data.path=FILE or "
                 "data.key=NAME."
             )
-        for kind in BESIDE:
+        for kind in ("condition", "label"):
             columns = [each for part in parts if (each := self._column(file, kind, part)) is not None]
             if len(columns) == len(parts):
                 np.save(folder / f"{kind}.npy", np.concatenate(columns))
 
     def _column(self, file: Mapping[str, np.ndarray], kind: str, part: str) -> np.ndarray | None:
         """The condition `[n, F]` or the label `[n]` of the n rows of a part; None where the file has none."""
-        name = next((name for name in BESIDE[kind][part] if name in self._headers), None)
-        if name is None:
+        if not (name := _find(self._headers, kind, part)):
             return None
         (shape, dtype), count = self._headers[name], self._headers[self._name(part)][0][0]
         numeric = dtype.kind in NUMERIC
@@ -205,7 +198,7 @@ class Arrays:
         log.info(f"{self.path}: {name!r} is left out, because it holds no class, a whole number, for each row.")
         return None
 
-    def _check(self, block: np.ndarray) -> None:
+    def _check(self, block: np.ndarray, array: np.ndarray) -> None:
         if np.isinf(block).any():
             raise Refusal(
                 f"{self.path} holds infinite values, expected finite ones; drop those rows, or set the values to NaN."
@@ -213,8 +206,23 @@ class Arrays:
         if isinstance(self.space, Image) and not 0 <= block.min() <= block.max() <= 1:
             raise Refusal(
                 f"{self.path} holds images with values from {block.min():.4g} to {block.max():.4g}, expected 0 to 1; "
-                f"divide by the largest value, or save grey levels as uint8."
+                f"save {_to_unit(array)}."
             )
+
+
+def _find(names: Iterable[str], kind: str, part: str) -> str:
+    """The first of these names that means this kind of arrays of a part: x_train, X_train, trainX, train-images.
+
+    A name without a part is of the training rows. Empty where there is none.
+    """
+    plain = {re.sub(r"[\W_]", "", name.lower()): name for name in reversed(list(names))}
+    splits = (*PARTS[part], "") if part == "train" else PARTS[part]
+    wanted = (each for split in splits for word in WORDS[kind] for each in (word + split, split + word) if each)
+    return next((plain[each] for each in wanted if each in plain), "")
+
+
+def _to_unit(array: np.ndarray) -> str:
+    return to_unit(torch.from_numpy(array.astype(np.float64)))
 
 
 def _open(path: Path) -> Mapping[str, np.ndarray]:

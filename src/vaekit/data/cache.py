@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from vaekit.refusal import Refusal
 
-FORMAT = 1  # raise it when a source stores its rows differently, and every cache is rebuilt
+FORMAT = 2  # raise it when a source stores its rows differently, and every cache is rebuilt
 WEEK = 7 * 86_400  # seconds
 
 
@@ -24,7 +24,7 @@ def fingerprint(files: Iterable[str | Path]) -> str:
     stamp = hashlib.sha256(str(FORMAT).encode())
     for file in files:
         status = os.stat(file)
-        stamp.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        stamp.update(os.fsencode(file) + f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return stamp.hexdigest()[:16]
 
 

@@ -6,32 +6,45 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
+from vaekit.data.files import printable
 from vaekit.refusal import Refusal
 
 BLOCK = 256  # images that a core decodes at once
 FEW = 2000  # images; up to here threads are done before processes have started
 
 
-def read_image(file: str | Path, channels: int, size: tuple[int, int] | None) -> np.ndarray:
+@contextmanager
+def no_bombs() -> Iterator[None]:
+    """Images of more pixels than Pillow warns of cannot be read; for all threads, so in the main one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+        yield
+
+
+def read_image(file: str | Path, channels: int, size: tuple[int, int] | None, white: int | None = None) -> np.ndarray:
     """The image as uint8 `[channels, height, width]`; Pillow raises nearly anything on a broken file.
 
     size: (height, width) to resize and crop to at the centre; None takes the image as it is.
+    white: the brightest value of images with more than 8 bits; None for that of this file.
     """
     with PIL.Image.open(file) as opened:
         image: PIL.Image.Image = opened
         PIL.ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
-            image = PIL.Image.fromarray((np.asarray(image).clip(0, 65_535) / 257).round().astype(np.uint8))
-        elif image.mode == "F":
-            raise ValueError("floating-point pixels have no known range")
+        if _is_deep(image):
+            values, most = np.asarray(image, np.float64), _white(image)
+            if most > (white := white or most):
+                raise ValueError(f"its values go up to {values.max():g}, those of the data set to {white}")
+            image = PIL.Image.fromarray((values * 255 / white).round().astype(np.uint8))
         elif image.has_transparency_data:
             image = image.convert("RGBA")
             image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
@@ -42,36 +55,78 @@ def read_image(file: str | Path, channels: int, size: tuple[int, int] | None) ->
         return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
+def _is_deep(image: PIL.Image.Image) -> bool:
+    """Whether its pixels are whole numbers of 16 or 32 bits, or floats, which Pillow would clip at 255."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def _white(image: PIL.Image.Image) -> int:
+    """The largest value of as many bits as the pixels of a deep image need: 4095 for 12, 1 for floats up to 1."""
+    values = np.asarray(image)
+    if not (np.isfinite(values).all() and values.min() >= 0):
+        raise ValueError("it has negative, infinite or NaN pixels, which are no brightness")
+    return 2 ** max(1, int(np.ceil(values.max())).bit_length()) - 1
+
+
+def survey(files: Sequence[str]) -> tuple[int | None, np.ndarray]:
+    """The brightest value of those files that have more than 8 bits, None where no file has, and the numbers of those
+    with further pages or frames, of which `read_image` reads the first. Files that cannot be read are passed over.
+    """
+    blocks = [range(start, min(start + BLOCK, len(files))) for start in range(0, len(files), BLOCK)]
+    with no_bombs(), _pool(len(files)) as pool:
+        found = list(pool.map(_survey, [files[block.start : block.stop] for block in blocks]))
+    paged = [block[place] for block, (_, places) in zip(blocks, found, strict=True) for place in places]
+    return max((white for white, _ in found), default=0) or None, np.array(paged, np.int64)
+
+
+def _survey(files: Sequence[str]) -> tuple[int, list[int]]:
+    white, paged = 0, []
+    for place, file in enumerate(files):
+        try:
+            with PIL.Image.open(file) as image:
+                white = max(white, _white(image) if _is_deep(image) else 0)
+                if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: photographs and previews
+                    paged.append(place)
+        except Exception:  # what is wrong with it is said by who reads it
+            continue
+    return white, paged
+
+
 def decode(
-    files: Sequence[str], rows: np.ndarray, target: Path, size: tuple[int, int] | None
+    files: Sequence[str], rows: np.ndarray, target: Path, size: tuple[int, int] | None, white: int | None
 ) -> Iterator[tuple[np.ndarray, dict[int, str]]]:
     """Write these `rows` of `files` into the array at `target`, `[N, C, H, W]` in a .npy file; by blocks, as they are
     done: their rows, and what is wrong with those that cannot be used.
 
-    size: see `read_image`. Raises `Refusal` for images of another size than the array's.
+    size, white: see `read_image`. Raises `Refusal` for images of another size than the array's.
     """
     blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
-    with _pool(len(rows)) as pool:
+    with no_bombs(), _pool(len(rows)) as pool:
         try:
-            jobs = {pool.submit(_decode, [files[row] for row in block], block, target, size): block for block in blocks}
+            jobs = {
+                pool.submit(_decode, [files[row] for row in block], block, target, size, white): block
+                for block in blocks
+            }
             for job in as_completed(jobs):
                 yield jobs[job], job.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _decode(files: list[str], rows: np.ndarray, target: Path, size: tuple[int, int] | None) -> dict[int, str]:
+def _decode(
+    files: list[str], rows: np.ndarray, target: Path, size: tuple[int, int] | None, white: int | None
+) -> dict[int, str]:
     x, wrong = np.load(target, mmap_mode="r+"), {}
     _, channels, height, width = x.shape
     for row, file in zip(rows, files, strict=True):
         try:
-            pixels = read_image(file, channels, size)
+            pixels = read_image(file, channels, size, white)
         except Exception as error:
-            wrong[int(row)] = f"{file}: {error}"
+            wrong[int(row)] = f"{printable(file)}: {error}"
             continue
         if pixels.shape != x.shape[1:]:
             raise Refusal(
-                f"The folder has images of different sizes ({file} is {pixels.shape[1]}x{pixels.shape[2]}, "
+                f"The folder has images of different sizes ({printable(file)} is {pixels.shape[1]}x{pixels.shape[2]}, "
                 f"the first one {height}x{width}); set data.image_size, for example data.image_size=64."
             )
         x[row] = pixels
@@ -97,4 +152,5 @@ def _follow() -> None:
         os._exit(1)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
     threading.Thread(target=end, daemon=True).start()

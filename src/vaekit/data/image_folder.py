@@ -15,8 +15,8 @@ from numpy.lib.format import open_memmap
 from rich.progress import Progress
 
 from vaekit.data.cache import cached, fingerprint
-from vaekit.data.decode import decode
-from vaekit.data.files import below
+from vaekit.data.decode import decode, survey
+from vaekit.data.files import PART, PARTS, below, printable
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
@@ -24,14 +24,15 @@ from vaekit.spaces import Image
 log = logging.getLogger(__name__)
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm", ".tif", ".tiff"}
-PARTS: dict[Split, tuple[str, ...]] = {"train": ("train", "val", "valid"), "test": ("test",)}  # validation: by seed
+USES = {"train": "training", "val": "validation", "test": "test"}
 
 
 class ImageFolder:
     """The images below `root`, with 256 levels a channel.
 
-    Sub-folders are classes, labelled by their place in sorted order, unless images lie beside them. Sub-folders
-    `train` and `test`, if both are there, are the official splits (`val` then counts to train).
+    Sub-folders are classes, labelled by their place in sorted order, unless images lie beside them. Sub-folders such as
+    `train`, `val` and `test`, above those of classes or below each, are the splits; `train` alone is split by seed.
+    Of images with more than 8 bits the brightest level is the largest value of as many bits as their values need.
 
     image_size: side or [height, width] in pixels: an image is resized until its shorter side fits, then cropped at
         the centre. None takes images as they are, which then must all have one size.
@@ -56,54 +57,106 @@ class ImageFolder:
         self.root, self.channels, self.cache = Path(root).expanduser(), channels, cache
         self.size = None if sides is None else (sides[0], sides[1])
         self.name = self.root.absolute().name
-        self._found: dict[Split, list[str]] = {}
 
     @cached_property
     def space(self) -> Image:
-        return Image((self.channels, *(self.size or self._first_size())))
+        shape = (self.channels, *(self.size or self._first_size()))
+        return Image(shape, white=self._white if self.root.is_dir() else None)
 
     def load(self, split: Split) -> Rows | None:
-        official = self._official
-        if split == "test" and not official:
+        files = self._split(split)
+        if split == "test" and not files:
             return None
-        files = self._files(split)
         if not files:
             raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {self.root}; try another data.root.")
-        options = f"{self.root.absolute()} {self.space.shape if self.size else None} {self.channels}"
-        key = f"{self.name}-{hashlib.sha256(options.encode()).hexdigest()[:8]}-{split}"
-        return Rows(**cached(self.cache, key, fingerprint(files), lambda folder: self._build(files, folder)))
+        options = f"{self.space.shape if self.size else None} {self.channels} {self.space.white} {self._depth}"
+        validation = 0 if split == "test" else len(self._files["val"])
+        key, build = self._key(options, split), lambda folder: self._build(files, validation, folder)
+        arrays = cached(self.cache, key, fingerprint(files), build)
+        return Rows(**arrays | {"validation": int(arrays["validation"].sum()) or None})
+
+    def _key(self, options: str, what: str) -> str:
+        options = f"{printable(self.root.absolute())} {options}"
+        return f"{printable(self.name)}-{hashlib.sha256(options.encode()).hexdigest()[:8]}-{what}"
+
+    def _split(self, split: Split) -> list[str]:
+        return self._files["test"] if split == "test" else [*self._files["train"], *self._files["val"]]
 
     @cached_property
-    def _official(self) -> bool:
-        return (self.root / "train").is_dir() and (self.root / "test").is_dir()
-
-    def _files(self, split: Split) -> list[str]:
-        """Every file of `split` that looks like an image, sorted, without hidden ones; looked for once."""
-        if split not in self._found:
-            self._found[split] = self._find(split)
-        return self._found[split]
-
-    def _find(self, split: Split) -> list[str]:
+    def _found(self) -> list[str]:
+        """Every file that looks like an image, sorted, without hidden ones."""
         if not self.root.is_dir():
             raise Refusal(
                 f"There is no folder {self.root.absolute()}; name the one with your images by data.root=FOLDER."
             )
-        tops = [self.root / part for part in PARTS[split]] if self._official else [self.root]
-        return sorted((file for top in tops for file in below(top, SUFFIXES)), key=lambda file: file.split(os.sep))
+        return sorted(below(self.root, SUFFIXES), key=lambda file: file.split(os.sep))
+
+    def _folders(self, file: str) -> list[str]:
+        return file.removeprefix(os.path.join(self.root, "")).split(os.sep)[:-1]
+
+    @cached_property
+    def _depth(self) -> int | None:
+        """How many folders lie above those of the splits, 0 or 1; None where there are no splits."""
+        for depth in (0, 1):
+            at = {folders[depth] if len(folders := self._folders(file)) > depth else "" for file in self._found}
+            parts, others = {PART.get(name.lower()) for name in at} - {None}, {n for n in at if n.lower() not in PART}
+            if depth == 0 and parts and not others and "train" not in parts:
+                raise Refusal(
+                    f"{self.root} has images in {' and '.join(sorted(at))}, but none in train; name the folder to "
+                    f"train on, for example data.root={self.root / min(at)}."
+                )
+            # a train beside ships and cars is a class; what lies beside both train and test is none of them
+            if "train" in parts and (not others or (depth == 0 and len(parts) > 1)):
+                return depth
+        return None
+
+    @cached_property
+    def _files(self) -> dict[str, list[str]]:
+        """The files of `train`, `val` and `test`, sorted."""
+        files: dict[str, list[str]] = {part: [] for part in PARTS}
+        for file in self._found:
+            folders = self._folders(file)
+            if self._depth is None:
+                files["train"].append(file)
+            elif (name := folders[self._depth] if len(folders) > self._depth else "").lower() in PART:
+                files[PART[name.lower()]].append(file)
+        if self._depth is not None:
+            counts = [f"{len(files[part])} for {use}" for part, use in USES.items() if files[part]]
+            rest = len(self._found) - sum(map(len, files.values()))
+            log.info(
+                f"{printable(self.root)} comes with splits: images {', '.join(counts)}"
+                f"{f'; {rest} in other folders are left out' if rest else ''}."
+            )
+        return files
 
     def classes(self) -> dict[str, int] | None:
         """Class folders' labels; None if some image lies in no class folder."""
-        splits: tuple[Split, ...] = ("train", "test") if self._official else ("train",)
-        names = {self._class(file) for split in splits for file in self._files(split)}
+        names = {self._class(file) for files in self._files.values() for file in files}
         return None if "" in names else {name: label for label, name in enumerate(sorted(names))}
 
     def _class(self, file: str) -> str:
-        folders = file.removeprefix(os.path.join(self.root, "")).split(os.sep)[self._official : -1]
-        return folders[0] if folders else ""
+        folders = self._folders(file)
+        if self._depth is not None:
+            del folders[self._depth]
+        return printable(folders[0]) if folders else ""
+
+    @cached_property
+    def _white(self) -> int | None:
+        """The brightest value of images with more than 8 bits; looked for once, and said."""
+        files = [file for part in self._files.values() for file in part]
+
+        def build(folder: Path) -> None:
+            white, paged = survey(files)
+            np.save(folder / "white.npy", np.array([white or 0]))
+            np.save(folder / "paged.npy", paged)
+
+        found = cached(self.cache, self._key("", "survey"), fingerprint(files), build)
+        say_found(int(found["white"][0]), [files[row] for row in found["paged"]])
+        return int(found["white"][0]) or None
 
     def _first_size(self) -> tuple[int, int]:
         """Height and width of the first image that can be opened, from its header."""
-        for file in self._files("train"):
+        for file in self._split("train"):
             try:
                 with PIL.Image.open(file) as image:
                     width, height = image.size
@@ -113,8 +166,11 @@ class ImageFolder:
                 continue
         raise Refusal(f"There is no readable image in {self.root}; try another data.root.")
 
-    def _build(self, files: list[str], folder: Path) -> None:
-        """Goes on with the rows that a build that was killed has left in the folder."""
+    def _build(self, files: list[str], validation: int, folder: Path) -> None:
+        """Goes on with the rows that a build that was killed has left in the folder.
+
+        validation: how many files, the last, are of the validation split.
+        """
         pixels, flags = folder / "all.npy", folder / "done.npy"
         if not flags.exists():  # it is made last, and at once
             open_memmap(pixels, mode="w+", dtype=np.uint8, shape=(len(files), *self.space.shape))
@@ -123,7 +179,7 @@ class ImageFolder:
         done, problems = np.load(flags, mmap_mode="r+"), dict[int, str]()
         with Progress() as progress:
             bar = progress.add_task("caching images", total=len(files), completed=int(done.sum()))
-            for rows, wrong in decode(files, np.flatnonzero(~done), pixels, self.size):
+            for rows, wrong in decode(files, np.flatnonzero(~done), pixels, self.size, self.space.white):
                 done[[row for row in rows if row not in wrong]] = True
                 problems |= wrong
                 progress.advance(bar, len(rows))
@@ -137,6 +193,7 @@ class ImageFolder:
         classes = self.classes()
         if classes is not None:
             np.save(folder / "label.npy", np.array([classes[self._class(files[row])] for row in usable]))
+        np.save(folder / "validation.npy", usable >= len(files) - validation)
         if problems:
             pixels.unlink()
         else:
@@ -152,3 +209,23 @@ class ImageFolder:
             "Skipped %d of %d images that cannot be read:\n%s%s",
             len(problems), total, "\n".join(problems[:10]), "\n..." if len(problems) > 10 else "",
         )  # fmt: skip
+
+
+def image_files(path: Path) -> list[Path]:
+    """An image file, or those below a folder, sorted, without hidden ones. Raises `Refusal` where there is none."""
+    files = [path] if path.is_file() else sorted(map(Path, below(path, SUFFIXES)))
+    if not files:
+        raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {path}; name a folder that has some.")
+    return files
+
+
+def say_found(white: int | None, paged: Sequence[str | Path]) -> None:
+    """Log what `survey` has found."""
+    if white:
+        log.info(f"Images of more than 8 bits: 0 is black, {white} is white, in 256 levels.")
+    if paged:
+        names = "\n".join(map(printable, paged[:10])) + ("\n..." if len(paged) > 10 else "")
+        log.warning(
+            f"Of {len(paged)} images with several pages or frames only the first is used; save the others as files of "
+            f"their own:\n{names}"
+        )

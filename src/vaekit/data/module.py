@@ -133,8 +133,9 @@ class DataModule(LightningDataModule):
         """Of every part: the rows it lies in, which of them it has, and the seed of their noise."""
         train, test = self.source.load("train"), self.source.load("test")
         assert train is not None, "every source has training rows"
-        order = permutation(len(train), self.seed)
-        held_out, rest = np.split(order, [self._count("test", len(train)) if test is None else 0])
+        first = len(train) - (train.validation or 0)  # of the source's own validation rows
+        order, own = permutation(first, self.seed), np.arange(first, len(train))
+        held_out, rest = np.split(order, [self._count("test", first) if test is None else 0])
         if self.classes is not None:
             label = self._classes(train)
             there = set(label[rest].tolist()) - {-1}
@@ -144,12 +145,8 @@ class DataModule(LightningDataModule):
                     f"Got data.classes={list(self.classes)}, and {absent[0]} is the label of no training row; "
                     f"use {typed('data.classes', kept)}."
                 )
-            rest = rest[np.isin(label[rest], self.classes)]
-        if train.validation is None:
-            val, rest = np.split(rest, [self._count("validation", len(rest))])
-        else:
-            first = len(train) - train.validation
-            val, rest = rest[rest >= first], rest[rest < first]
+            rest, own = (rows[np.isin(label[rows], self.classes)] for rows in (rest, own))
+        val, rest = (own, rest) if len(own) else np.split(rest, [self._count("validation", len(rest))])
         calibration, rest = np.split(rest, [self._count("calibration", len(rest)) if self.calibration else 0])
         few = train
         if self.labels is not None:

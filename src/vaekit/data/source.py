@@ -43,7 +43,7 @@ class Rows:
 
 
 class Source(Protocol):
-    """A data set. Constructing one reads nothing; `space` reads a header at most."""
+    """A data set. Constructing one reads nothing; `space` reads headers, or what only the values can tell."""
 
     name: str
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from vaekit.spaces import Text as Space
 
 log = logging.getLogger(__name__)
 
+UNKNOWN_AT_MOST = 0.2  # of all tokens
+WORD_AT_MOST = 9  # letters between blanks, on average
 UNITS = {"word": "word", "bpe": "token", "char": "character"}
 WORDS = r" ?<unk>| ?\w+| ?[^\w\s]|\s"  # a word or a mark, with the space before it, so that sentences come back whole
 
@@ -70,7 +73,7 @@ class Text:
 
     def _rows(self, path: Path, lines: list[str]) -> Rows:
         sentences = self.space.encode(lines)
-        refuse_unknown(path, sentences)
+        refuse_unknown(path, lines, sentences, self._fitting if lines is self._lines else ())
         unknown, tokens = sum(each.count(UNKNOWN) for each in sentences), sum(map(len, sentences))
         if unknown:
             log.info(f"{path}: {unknown:,} of {tokens:,} {UNITS[self.unit]}s are not in the vocabulary: <unk>.")
@@ -81,6 +84,18 @@ class Text:
                 f"the longest would fit in data.length={max(map(len, sentences)) + 1}."
             )
         return Rows(self.space.pad(sentences))
+
+    @property
+    def _fitting(self) -> list[str]:
+        """Settings of which most tokens of the lines are known."""
+        # without blanks between words, as in Chinese, Japanese or Thai, what lies between two marks comes only once
+        spaced = len("".join(self._lines)) < WORD_AT_MOST * sum(len(line.split()) for line in self._lines)
+        unit, min_count = (self.unit, 1) if spaced or self.unit == "char" else ("char", self.min_count)
+        space = Space((1,), learn(self._lines, unit, self.vocabulary, min_count))
+        found = []
+        if _unknown(self._lines, space.encode(self._lines)) <= UNKNOWN_AT_MOST:
+            found.append("data.unit=char" if unit != self.unit else "data.min_count=1")
+        return found if found and not spaced else [*found, "data.unit=bpe"]
 
     @cached_property
     def _lines(self) -> list[str]:
@@ -114,12 +129,19 @@ def read(path: str | Path) -> list[str]:
     return lines
 
 
-def refuse_unknown(path: Path, sentences: list[list[int]]) -> None:
-    if all(number == UNKNOWN for each in sentences for number in each):
-        raise Refusal(
-            f"{path}: no word of it is in the vocabulary; name a file of the same language, or for a small one use "
-            "data.min_count=1."
-        )
+def refuse_unknown(path: Path, lines: list[str], sentences: list[list[int]], advice: Sequence[str] = ()) -> None:
+    """Raise `Refusal` where more than `UNKNOWN_AT_MOST` of the tokens are unknown. advice: settings that help."""
+    if (unknown := _unknown(lines, sentences)) <= UNKNOWN_AT_MOST:
+        return
+    found = "no word of it is" if unknown == 1 else f"{unknown:.0%} of its words or marks are not"
+    typed = f"use {', or '.join(advice)}" if advice else "name a file of the same language, or train with data.unit=bpe"
+    raise Refusal(f"{path}: {found} in the vocabulary, expected {1 - UNKNOWN_AT_MOST:.0%} or more of them; {typed}.")
+
+
+def _unknown(lines: list[str], sentences: list[list[int]]) -> float:
+    """The fraction of tokens that are unknown, but for an <unk> that stands in the lines."""
+    marks = sum(line.count("<unk>") for line in lines)
+    return (sum(each.count(UNKNOWN) for each in sentences) - marks) / sum(map(len, sentences))
 
 
 def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_count: int = 1) -> str:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
-from vaekit.data.decode import read_image
-from vaekit.data.image_folder import SUFFIXES
+from vaekit.data.decode import no_bombs, read_image, survey
+from vaekit.data.files import printable
+from vaekit.data.image_folder import image_files, say_found
 from vaekit.figures import save_grid
 from vaekit.media.medium import Names, Read, Write, there
 from vaekit.media.real import Real, check, first
@@ -33,11 +34,11 @@ class Image(Real):
     def open(self, path: Path) -> tuple[Names, Read]:
         if path.suffix in (".npy", ".npz") or self.space.shape[0] not in (1, 3):
             return super().open(path)
-        files = self._files(path)
+        files, white = self._files(path)
         _, height, width = self.space.shape
 
         def read(part: slice) -> Batch:
-            pixels = [self._pixels(file, (height, width)) for file in list(files.values())[part]]
+            pixels = [self._pixels(file, (height, width), white) for file in list(files.values())[part]]
             return Batch(self.fit(np.stack(pixels), path))
 
         return list(files), read
@@ -45,18 +46,18 @@ class Image(Real):
     def whole(self, path: str | Path) -> Iterator[tuple[str, Tensor]]:
         """Image files at their own size, `[C, H, W]`, by name. Raises `Refusal` as `open` does."""
         path = there(path)
-        for name, file in self._files(path).items():
-            pixels = self._pixels(file, None)
+        files, white = self._files(path)
+        for name, file in files.items():
+            pixels = self._pixels(file, None, white)
             yield name, Image(replace(self.space, shape=pixels.shape)).fit(pixels[None], path)[0]
 
-    def _files(self, path: Path) -> dict[str, Path]:
-        """By name."""
-        if path.is_file():
-            return {path.name: path}
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-        if not files:
-            raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {path}; name a folder that has some.")
-        return {str(file.relative_to(path)): file for file in files}
+    def _files(self, path: Path) -> tuple[dict[str, Path], int | None]:
+        """The files by name, and the brightest value of those with more than 8 bits, which is said."""
+        files = image_files(path)
+        white, paged = survey(list(map(str, files)))
+        white = self.space.white or white
+        say_found(white, [files[row] for row in paged])
+        return {printable(path.name if path.is_file() else file.relative_to(path)): file for file in files}, white
 
     def fit(self, x: np.ndarray, path: Path) -> Tensor:
         """What lies between the levels is rounded, in binary spaces to 1 from one half up; dequantised spaces take a
@@ -71,11 +72,14 @@ class Image(Real):
             return (level + 0.5) / space.levels if space.dequantized else level / (space.levels - 1)
         return values
 
-    def _pixels(self, file: Path, size: tuple[int, int] | None) -> np.ndarray:
+    def _pixels(self, file: Path, size: tuple[int, int] | None, white: int | None) -> np.ndarray:
         try:
-            return read_image(file, self.space.shape[0], size)
+            with no_bombs():
+                return read_image(file, self.space.shape[0], size, white)
         except Exception as error:
-            raise Refusal(f"Cannot read {file} as an image ({error}); remove it, or save it again as PNG.") from error
+            raise Refusal(
+                f"Cannot read {printable(file)} as an image ({error}); remove it, or save it again as PNG."
+            ) from error
 
     def write(self, path: Path, x: Tensor, columns: int) -> None:
         save_grid(path.with_suffix(".png"), first(x, columns), self.space, columns)

@@ -22,8 +22,9 @@ class Text(Medium):
     """
 
     def open(self, path: Path) -> tuple[Names, Read]:
-        sentences = self.space.encode(text.read(path))
-        text.refuse_unknown(path, sentences)
+        lines = text.read(path)
+        sentences = self.space.encode(lines)
+        text.refuse_unknown(path, lines, sentences)
         most = self.space.size - 1
         for number, sentence in enumerate(sentences, 1):
             if len(sentence) > most:
