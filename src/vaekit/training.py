@@ -82,12 +82,17 @@ class Training(L.LightningModule):
         self.last_loss: Tensor | None = None
         self.compiled_vae: Callable[[Batch, int], Terms] | None = None
         self.compiled_rows = 0
+        self.unscaled = ""  # what is wrong with the scale of the data
         self.validation: dict[str, float] = {}  # the figures of the last validation
 
     # Training --------------------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
         trainer: Any = self.trainer
+        if stage == TrainerFn.FITTING:
+            self.unscaled = trainer.datamodule.unscaled()
+            if self.unscaled and trainer.is_global_zero:
+                log.warning(self.unscaled)
         if stage == TrainerFn.FITTING and trainer.global_step == 0 and trainer.ckpt_path is None:
             self.vae.start_from(trainer.datamodule)
             for part in self.penalties.modules():
@@ -227,6 +232,8 @@ class Training(L.LightningModule):
         written = [getattr(each, "best_model_path", "") for each in self.trainer.checkpoint_callbacks]
         written.append(self.trainer.ckpt_path)
         good = next((path for path in reversed(written) if path and Path(path).is_file()), None)
+        if self.unscaled:  # no slower training helps
+            raise Refusal(f"{reason}. {self.unscaled}")
         kept = f"the last good checkpoint is {good}" if good else "no checkpoint yet"
         on = f"{typed('ckpt_path', good)} " if good else ""
         slower = f"{on}optimizer.lr={self.settings[0]['lr'] / 10:.3g}"

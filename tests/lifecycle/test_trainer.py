@@ -3,9 +3,11 @@
 import itertools
 import json
 import math
+import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -245,6 +247,18 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_good_weights(train):
     assert str(Path("run/checkpoints/last.ckpt").resolve()) in done.err
     assert all(torch.isfinite(value).all() for value in checkpoint("run", "last")["state_dict"].values())
     assert checkpoint("run", "last")["epoch"] == 0
+
+
+def test_rows_of_another_scale_are_named_and_what_is_said_of_them_can_be_typed(train):
+    x = np.random.default_rng(0).normal(size=(200, 4)) * [1, 1e25, 1, 0] + [0, 0, 1e12, 5]
+    np.save("rows.npy", x)
+    words = ["data=arrays", "model=mlp_vae"]
+    done = train(*words, "data.path=rows.npy", folder="run")
+    assert done.code == 1 and "not finite" in done.err and "optimizer.lr" not in done.err
+    advice = re.search(r"Save (.*), and name", done.err)[1]
+    np.save("scaled.npy", eval(advice, {"numpy": np, "x": x}))
+    done = train(*words, "data.path=scaled.npy", folder="other")
+    assert done.code == 0 and "standard deviations up to" not in done.out + done.err
 
 
 @pytest.mark.parametrize("step", [3, 10])  # in the middle of an epoch, and in its last batch: the weights go bad

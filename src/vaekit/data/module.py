@@ -23,6 +23,8 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Pairs, Real
 
 Part = Literal["train", "val", "calibration", "test"]
+SCALED = 1000  # rows whose scale is looked at
+FAR = 10.0  # mean or standard deviation of a column that networks are not made for
 LABELLED = 0.25  # labelled rows in an epoch, to those of the training split, where data.labels are few
 
 
@@ -235,6 +237,24 @@ class DataModule(LightningDataModule):
             total += (x * mask).sum(0)
             seen += mask.sum(0)
         return (total / seen.clamp(min=1)).float()
+
+    def unscaled(self) -> str:
+        """A sentence, with what to type, where columns of continuous rows are far from mean 0 and deviation 1."""
+        if self.space.values != "continuous":
+            return ""
+        batch = self.sample("train", SCALED)
+        x = batch.x.double()
+        mask = torch.ones_like(x) if batch.mask is None else batch.mask.double()
+        count = mask.sum(0).clamp(min=1)
+        mean = (x * mask).sum(0) / count
+        deviation = ((x - mean).square() * mask).sum(0).div(count).sqrt()
+        if max(largest := mean.abs().max().item(), most := deviation.max().item()) <= FAR:
+            return ""
+        return (
+            f"Columns of data={self.source.name} have means up to {largest:.4g} and standard deviations up to "
+            f"{most:.4g}, expected about 0 and 1, without which training is slow or fails. Save (x - "
+            "numpy.nanmean(x, 0)) / numpy.nanstd(x, 0).clip(1e-9), and name that file by data.path=FILE."
+        )
 
     def sample(self, part: Part, n: int) -> Batch:
         """n rows from all over a part, as `Batches.sample` draws them, in the data space, the same at every call."""
