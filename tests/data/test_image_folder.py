@@ -1,9 +1,11 @@
 import logging
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -120,6 +122,21 @@ def test_many_bits_use_the_range_of_the_folder_s_files(tmp_path, caplog, dtype, 
             medium(source.space).find(beyond)[1](slice(None))
 
 
+def test_colours_of_twelve_bits_in_sixteen_are_named_and_skipped(tmp_path, caplog):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    for bits in (16, 12):
+        x = np.linspace(0, 2**bits - 1, 48).reshape(4, 4, 3).astype(">u2")
+        rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in x))
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
+        png = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+        (tmp_path / f"{bits}.png").write_bytes(png)
+    rows = ImageFolder(tmp_path, image_size=None).load("train")
+    assert len(rows) == 1 and rows.x.max() == 255
+    assert "12.png: its colours use 14 of 16 bits or fewer" in caplog.text
+
+
 def test_pages_and_frames_behind_the_first_are_named(tmp_path, caplog):
     first, *others = (Picture.new("L", (4, 4), grey) for grey in (10, 20, 30))
     for name in ("stack.tif", "moving.gif"):
@@ -158,6 +175,9 @@ def test_what_is_no_image_file_is_named_or_passed_over_in_training_and_in_tasks(
     paint(tmp_path / "a" / "0.png", size=(8, 8))
     with pytest.raises(Refusal, match=r"0\.png as an image .*exceeds limit"):
         read(slice(None))
+    monkeypatch.setattr(Picture, "MAX_IMAGE_PIXELS", 20)  # twice as many are an error, once a warning
+    with pytest.raises(Refusal, match=r"no readable image"):
+        _ = ImageFolder(tmp_path, image_size=None).space
     with pytest.raises(Refusal, match=r"None of the 5 images .*exceeds limit"):
         ImageFolder(tmp_path, image_size=4).load("train")
 

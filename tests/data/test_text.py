@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import random
 import re
 from pathlib import Path
 
@@ -116,9 +117,10 @@ def test_what_cannot_be_read_is_refused(tmp_path, content):
     assert "lines.txt" in str(refusal.value)
 
 
+RANDOM = random.Random(0)
 UNKNOWN_WORDS = {
-    "Chinese": ["".join("天地玄黄宇宙洪荒"[(i * k + k // 3) % 8] for k in range(1, 13)) + "。" for i in range(50)],
-    "Thai": ["".join("กขคงจฉชซ"[(i * k + k // 3) % 8] for k in range(1, 25)) for i in range(50)],
+    "Chinese": ["".join(RANDOM.choices("天地玄黄宇宙洪荒", k=12)) + "。" for _ in range(50)],
+    "Thai": ["".join(RANDOM.choices("กขคงจฉชซ", k=24)) for _ in range(50)],
     "rare words": [f"a man sees {i}th dog{i} and cat{i}" for i in range(50)],
     "rare signs": ["".join(chr(0x4E00 + (i * 16 + k) % 400) for k in range(16)) for i in range(30)],
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
+from vaekit.data.decode import no_bombs
 from vaekit.data.image_folder import image_files
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
@@ -129,7 +130,7 @@ def _read_pixels(file: Path, space: Image) -> np.ndarray:
     """Pixels `[C, H, W]` just as they are in the file. Raises `Refusal` unless they have the run's shape."""
     channels, height, width = space.shape
     try:
-        with PIL.Image.open(file) as image:
+        with no_bombs(), PIL.Image.open(file) as image:
             mode, frames, size = image.mode, getattr(image, "n_frames", 1), image.size
             pixels = np.asarray(image)
             if mode == "1":

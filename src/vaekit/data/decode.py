@@ -39,12 +39,15 @@ def read_image(file: str | Path, channels: int, size: tuple[int, int] | None, wh
     """
     with PIL.Image.open(file) as opened:
         image: PIL.Image.Image = opened
+        halved = any(";16" in str(tile[3]) for tile in opened.tile)  # of 16 bits a channel Pillow keeps the upper 8
         PIL.ImageOps.exif_transpose(image, in_place=True)
         if _is_deep(image):
             values, most = np.asarray(image, np.float64), _white(image)
             if most > (white := white or most):
                 raise ValueError(f"its values go up to {values.max():g}, those of the data set to {white}")
             image = PIL.Image.fromarray((values * 255 / white).round().astype(np.uint8))
+        elif halved and np.asarray(image)[..., :3].max() < 64:
+            raise ValueError("its colours use 14 of 16 bits or fewer, which cannot be read; save it with 8 bits")
         elif image.has_transparency_data:
             image = image.convert("RGBA")
             image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)

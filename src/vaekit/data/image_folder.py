@@ -15,7 +15,7 @@ from numpy.lib.format import open_memmap
 from rich.progress import Progress
 
 from vaekit.data.cache import cached, fingerprint
-from vaekit.data.decode import decode, survey
+from vaekit.data.decode import decode, no_bombs, survey
 from vaekit.data.files import PART, PARTS, below, printable
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
@@ -158,11 +158,11 @@ class ImageFolder:
         """Height and width of the first image that can be opened, from its header."""
         for file in self._split("train"):
             try:
-                with PIL.Image.open(file) as image:
+                with no_bombs(), PIL.Image.open(file) as image:
                     width, height = image.size
                     turned = image.getexif().get(0x0112, 1) >= 5  # the camera was held upright
                     return (width, height) if turned else (height, width)
-            except (OSError, ValueError):
+            except Exception:  # Pillow raises nearly anything on a broken file
                 continue
         raise Refusal(f"There is no readable image in {self.root}; try another data.root.")
 
