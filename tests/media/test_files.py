@@ -1,5 +1,7 @@
 """Files that a user brings, into the space of the run."""
 
+import os
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -131,6 +133,9 @@ def test_a_torn_image_in_a_folder_is_refused_by_name(file, tmp_path):
 def test_nothing_to_read_is_refused(tmp_path):
     with pytest.raises(Refusal, match=r"no file or folder .*; name one"):
         medium(GREY).find(tmp_path / "nowhere.png")
+    os.mkfifo(tmp_path / "pipe.npy")
+    with pytest.raises(Refusal, match=r"no file or folder .*pipe.npy; name one"):
+        medium(GREY).find(tmp_path / "pipe.npy")
     with pytest.raises(Refusal, match=r"no images .* name a folder that has some"):
         medium(GREY).find(tmp_path)
 

@@ -58,7 +58,7 @@ def read(path: Path, space: Image) -> tuple[np.ndarray, Form]:
         (uint8 up to 255), or of fractions k / (levels - 1); an image file, or a folder of them, sub-folders included.
     Raises `Refusal` for what cannot be read, and for what would not come back exactly as it is.
     """
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):
         raise Refusal(f"There is no file or folder {path.absolute()}; name a folder of images, or rows.npy.")
     if path.suffix in (".npy", ".npz"):
         return from_array(load_array(path), space, path)

@@ -94,16 +94,21 @@ class ImageFolder:
     def _folders(self, file: str) -> list[str]:
         return file.removeprefix(os.path.join(self.root, "")).split(os.sep)[:-1]
 
+    def _folder(self, file: str, depth: int) -> str:
+        folders = self._folders(file)
+        return folders[depth] if len(folders) > depth else ""
+
     @cached_property
     def _depth(self) -> int | None:
         """How many folders lie above those of the splits, 0 or 1; None where there are no splits."""
         for depth in (0, 1):
-            at = {folders[depth] if len(folders := self._folders(file)) > depth else "" for file in self._found}
-            parts, others = {PART.get(name.lower()) for name in at} - {None}, {n for n in at if n.lower() not in PART}
+            at = {self._folder(file, depth) for file in self._found}
+            parts = {PART[name.lower()] for name in at if name.lower() in PART}
+            others = {name for name in at if name.lower() not in PART}
             if depth == 0 and parts and not others and "train" not in parts:
                 raise Refusal(
-                    f"{self.root} has images in {' and '.join(sorted(at))}, but none in train; name the folder to "
-                    f"train on, for example data.root={self.root / min(at)}."
+                    f"{self.root} has images in {' and '.join(sorted(at))}, but none in train; name the folder of one, "
+                    "to be split by seed, by data.root=FOLDER."
                 )
             # a train beside ships and cars is a class; what lies beside both train and test is none of them
             if "train" in parts and (not others or (depth == 0 and len(parts) > 1)):
@@ -115,11 +120,9 @@ class ImageFolder:
         """The files of `train`, `val` and `test`, sorted."""
         files: dict[str, list[str]] = {part: [] for part in PARTS}
         for file in self._found:
-            folders = self._folders(file)
-            if self._depth is None:
-                files["train"].append(file)
-            elif (name := folders[self._depth] if len(folders) > self._depth else "").lower() in PART:
-                files[PART[name.lower()]].append(file)
+            part = "train" if self._depth is None else PART.get(self._folder(file, self._depth).lower())
+            if part:
+                files[part].append(file)
         if self._depth is not None:
             counts = [f"{len(files[part])} for {use}" for part, use in USES.items() if files[part]]
             rest = len(self._found) - sum(map(len, files.values()))

@@ -83,7 +83,7 @@ class Medium:
 def there(path: str | Path) -> Path:
     """A path that may start with ~. Raises `Refusal` where there is nothing."""
     path = Path(path).expanduser()
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):  # from a pipe would be read for ever
         raise Refusal(f"There is no file or folder {path.absolute()}; name one that is there.")
     return path
 
