@@ -22,7 +22,6 @@ from vaekit.data.files import PARTS
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
-from vaekit.spaces.image import to_unit
 
 # what arrays are called in files seen in the wild, before or behind the name of a split; the first that is there counts
 WORDS = {
@@ -221,8 +220,20 @@ def _find(names: Iterable[str], kind: str, part: str) -> str:
     return next((plain[each] for each in wanted if each in plain), "")
 
 
-def _to_unit(array: np.ndarray) -> str:
-    return to_unit(torch.from_numpy(array.astype(np.float64)))
+def _to_unit(x: np.ndarray) -> str:
+    """What to type for images x that are neither levels nor in [0, 1]; NaN in x are missing.
+
+    Whole numbers up to 255 are levels; what is larger ends where as many bits as it needs do, -1 to 1 is halved.
+    """
+    known = x[~np.isnan(x)].astype(np.float64)
+    least, most = float(known.min()), float(known.max())
+    if least >= 0 and most <= 255 and known.size == x.size and np.array_equal(known, known.round()):
+        return "x.astype(bool)" if most <= 1 else "x.astype('uint8')"
+    if least >= 0:
+        return f"(x / {2 ** math.ceil(most).bit_length() - 1}).astype('float32')"
+    if least >= -1 and most <= 1:
+        return "(x + 1) / 2"
+    return f"((x - {least!r}) / {most - least!r}).clip(0, 1)"
 
 
 def _open(path: Path) -> Mapping[str, np.ndarray]:

@@ -76,19 +76,3 @@ class Image(Real):
             largest = "255" if x.min() >= 0 and x.max() <= 255 else "the largest value"
             how = f"divide by {largest}" if x.min() >= 0 else "move and scale them"
             raise Refusal(f"Got values from {x.min():.4g} to {x.max():.4g}, expected 0 to 1; {how}.")
-
-
-def to_unit(x: Tensor) -> str:
-    """What to type for images x that are neither levels nor in [0, 1], in numpy's words; NaN in x are missing.
-
-    Whole numbers up to 255 are levels; what is larger ends where as many bits as it needs do, -1 to 1 is halved.
-    """
-    known = x[~x.isnan()].double()
-    least, most = known.min().item(), known.max().item()
-    if least >= 0 and most <= 255 and len(known) == x.numel() and bool((known == known.round()).all()):
-        return "x.astype(bool)" if most <= 1 else "x.astype('uint8')"
-    if least >= 0:
-        return f"(x / {2 ** math.ceil(most).bit_length() - 1}).astype('float32')"
-    if least >= -1 and most <= 1:
-        return "(x + 1) / 2"
-    return f"((x - {least!r}) / {most - least!r}).clip(0, 1)"
