@@ -33,9 +33,10 @@ def within_limits(memory: str, disk: str) -> Iterator[None]:
                     f"Out of memory ({' '.join(str(cause).split())[:200] or 'MemoryError'}). {memory}"
                 ) from error
         if isinstance(error, OSError) and error.filename:
+            path = error.filename2 or error.filename  # what a file was renamed to
             raise Refusal(
-                f"Cannot use {error.filename}: {error.strerror}. Expected a file or folder that is there and may be "
-                "written. Move away what is in its place, or change its permissions."
+                f"Cannot use {path}: {error.strerror}. Expected a file or folder that is there and may be written. "
+                "Move away what is in its place, or change its permissions."
             ) from error
         raise
 

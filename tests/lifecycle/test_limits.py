@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -55,6 +56,13 @@ def run_out_in_rust():
     raise ValueError("Error while serializing: I/O error: Disk quota exceeded (os error 122)")
 
 
+def replace_a_folder():
+    with TemporaryDirectory() as folder:
+        Path(folder, "a").touch()
+        Path(folder, "b").mkdir()
+        Path(folder, "a").replace(Path(folder, "b"))
+
+
 def write_where_a_folder_is():
     Path("/").write_text("x")
 
@@ -63,6 +71,7 @@ def write_where_a_folder_is():
     ("fail", "sentence"),
     [
         (write_where_a_folder_is, r"Cannot use /: Is a directory\. .*Move away"),
+        (replace_a_folder, r"Cannot use .*/b: .*Move away"),
         (run_out, r"Out of memory .*Try less"),
         (run_out_on_a_device, r"Out of memory .*Try less"),
         (run_out_in_rust, r"Disk quota exceeded. Free some space. Then again"),

@@ -179,10 +179,12 @@ def read_series(
         series = chosen(path, series)
     values = np.stack(list(series.values()))
     if returns and (values <= 0).any():
-        name, row = next((name, int((column <= 0).argmax())) for name, column in series.items() if (column <= 0).any())
+        prices = [name for name, column in series.items() if not (column <= 0).any()]
+        name = next(name for name in series if name not in prices)
+        row, others = int((series[name] <= 0).argmax()), f" or {typed('data.columns', prices)}" if prices else ""
         raise Refusal(
             f"{path}, row {row + 1}, column {name!r}: got the price {series[name][row]:g}, which has no "
-            "log-return; correct it, use data.values=levels, or choose others by data.columns=[a,b]."
+            f"log-return; correct it, or use data.values=levels{others}."
         )
     if backwards:
         values = values[:, ::-1]
