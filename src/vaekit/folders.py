@@ -58,7 +58,7 @@ def run_folder(ckpt_path: str | None, stamp: str) -> str:
     from vaekit.runs import find_checkpoint
 
     try:
-        return str(find_checkpoint(ckpt_path).parent.parent)
+        return str(find_checkpoint(str(ckpt_path)).parent.parent)
     except Refusal as refusal:
         raise SystemExit(str(refusal)) from None  # OmegaConf wraps all other exceptions of a resolver
 

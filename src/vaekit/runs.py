@@ -104,17 +104,17 @@ def how_to_go_on(folder: Path) -> str:
     return "no checkpoint is left, so train it again"
 
 
-def find(run: str | Path) -> Path:
-    """The folder of a finished run. Raises `Refusal` if it is none."""
+def find(run: str | Path, setting: str = "run") -> Path:
+    """The folder of a finished run. Raises `Refusal` if it is none. setting: what names it."""
     folder = Path(run)
-    if not (folder / "config.yaml").is_file():
+    if not os.path.isfile(folder / "config.yaml"):  # nor of a name that no file can have
         raise Refusal(
-            f"{folder} holds no run (no config.yaml); train one with `python train.py`, or give run=outputs/..."
+            f"{folder} holds no run (no config.yaml); train one with `python train.py`, or give {setting}=outputs/..."
         )
     if not (folder / "model.safetensors").is_file():
         raise Refusal(
             f"{folder} holds no weights (no model.safetensors), so its training did not finish; "
-            f"{how_to_go_on(folder)}, or give another run=outputs/..."
+            f"{how_to_go_on(folder)}, or give another {setting}=outputs/..."
         )
     return folder
 
@@ -128,7 +128,7 @@ def last_checkpoint(outputs: Path = OUTPUTS) -> Path | None:
 def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
     """The checkpoint of a run folder to resume from; `last` is the newest one. Raises `Refusal` if there is none."""
     found = last_checkpoint(outputs) if ckpt_path == "last" else Path(ckpt_path)
-    if found is None or not found.is_file() or found.parent.name != "checkpoints":
+    if found is None or not os.path.isfile(found) or found.parent.name != "checkpoints":
         beside = [] if found is None or found.parent.name != "checkpoints" else sorted(found.parent.glob("*.ckpt"))
         newest = next(iter(beside), last_checkpoint(outputs)) or "outputs/<date>/<time>/checkpoints/last.ckpt"
         raise Refusal(

@@ -77,7 +77,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
     compatibility.check_gradient(objective, vae)
     weights: dict[str, Tensor] = {}
     if config["init_from"] and not checkpoint:  # else they have been trained since
-        weights, unlike = transfer.match(vae, runs.read_weights(runs.find(config["init_from"])))
+        weights, unlike = transfer.match(vae, runs.read_weights(runs.find(str(config["init_from"]), "init_from")))
         started = f"init_from={config['init_from']}: {transfer.describe(weights, unlike)}"
         if not weights:
             raise Refusal(

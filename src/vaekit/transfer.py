@@ -58,13 +58,14 @@ def describe(weights: Mapping[str, Tensor], unlike: Mapping[str, str]) -> str:
     return "; ".join([f"{started} loaded", *(f"{part} not ({reason})" for part, reason in unlike.items())]) + "."
 
 
-def freeze(vae: VAE, names: Collection[str]) -> list[nn.Module]:
+def freeze(vae: VAE, names: str | Collection[str] | None) -> list[nn.Module]:
     """Let the parts of these names have no gradient; returns their modules, which are to stay in evaluation mode.
 
-    names: of parts as in the configuration, `network` for both of its networks. Raises `Refusal` for an unknown one,
-    and where nothing would be left to train.
+    names: of parts as in the configuration, one or several, `network` for both of its networks. Raises `Refusal` for
+    an unknown one, and where nothing would be left to train.
     """
     parts = sorted({part_of(name) for name in vae.state_dict()})
+    names = [names] if isinstance(names, str) else [str(name) for name in names or ()]
     for name in names:
         if not any(_covers(name, part) for part in parts):
             near = get_close_matches(name, parts, 1) or parts

@@ -111,7 +111,7 @@ def test_another_model_is_refused_with_the_settings_of_the_first(train):
     assert train(again, "ckpt_path=last", epochs=2).code == 0
 
 
-@pytest.mark.parametrize("ckpt_path", ["last", "nowhere/checkpoints/last.ckpt", "loose.ckpt"])
+@pytest.mark.parametrize("ckpt_path", ["last", "nowhere/checkpoints/last.ckpt", "loose.ckpt", "a" * 999, "[a]"])
 def test_a_checkpoint_that_is_not_there_is_refused_and_nothing_is_made(train, here, ckpt_path):
     (here / "loose.ckpt").touch()
     done = train(f"ckpt_path={ckpt_path}")

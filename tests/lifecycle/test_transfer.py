@@ -85,11 +85,20 @@ def test_batch_statistics_and_codebooks_of_a_frozen_part_stand_still():
     assert not vae.encoder.training and vae.likelihood.network.training
 
 
+def test_one_part_may_be_named_alone_and_null_is_none():
+    vae, _ = build(GREY, "network=mlp", "network.hidden=[16]")
+    assert freeze(vae, None) == [] and all(weight.requires_grad for weight in vae.parameters())
+    freeze(vae, "network")
+    assert not any(weight.requires_grad for weight in vae.encoder.parameters())
+
+
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
         (["network.encodr"], r"freeze=network.encodr .*network.decoder.*Try freeze=\[network.encoder\]"),
         (["e"], "is not a part"),
+        ("networks", r"freeze=networks is not a part"),
+        ([3], "freeze=3 is not a part"),
         (["network", "posterior", "likelihood"], "leaves nothing to train"),
     ],
 )
