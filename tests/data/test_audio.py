@@ -52,7 +52,7 @@ def test_clips_and_the_classes_in_their_names(folder):
     order = np.argsort([int(file.stem.partition("_")[2]) for file in source.files])
     assert (np.diff(top[order]) <= 0).all(), "higher notes stand higher"
     assert audio(folder).load("train").label is None
-    batch = DataModule(source, test=3, validation=3).examples("test", 3)
+    batch = DataModule(source, test=3, validation=3).sample("test", 3)
     assert batch.x.shape == (3, 1, 40, 40)
 
 
@@ -60,7 +60,7 @@ def test_waves_are_mu_law_levels(folder):
     source = audio(folder, representation="wave", seconds=0.1)
     rows = source.load("train")
     assert source.space == Space((1, 1, 800), 256) and rows.x.dtype == np.uint8 and rows.x.shape == (12, 1, 1, 800)
-    source.space.check(DataModule(source).examples("train", 4).x)
+    source.space.check(DataModule(source).sample("train", 4).x)
 
 
 def test_another_rate_is_resampled_and_lengths_are_made_one(tmp_path):
