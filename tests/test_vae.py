@@ -109,7 +109,7 @@ def test_samples_come_first_in_every_term():
 
 
 def as_wide_as_its_prior(vae):
-    """The VAE, whose importance weights of the prior's mass then vary little."""
+    """The VAE: importance weights of what has most of the prior's mass then vary little."""
     torch.nn.init.zeros_(vae.latents.levels[0].posterior.head.bias)
     return vae
 
@@ -277,7 +277,7 @@ def test_linear_gaussian_nll_is_its_closed_form_under_a_two_stage_prior():
     with torch.no_grad():
         weight = vae.likelihood.network.body[1].weight.mul_(0.5)
         bias, sigma = vae.likelihood.bias.flatten(), vae.likelihood.log_scale.exp().item() + 1e-3
-        above = vae.latents.levels[0].prior.second
+        above = as_wide_as_its_prior(vae.latents.levels[0].prior.second)
         above.likelihood.bias.add_(0.3)
         up, noise = above.likelihood.network.body[1].weight, above.likelihood.log_scale.exp().item() + 1e-3
         covariance = up @ up.T + noise**2 * eye[:2, :2]
