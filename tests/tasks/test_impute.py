@@ -186,6 +186,15 @@ def test_the_classical_imputers_are_scored_on_what_they_did_not_see():
     assert figures["iterative"][1] == pytest.approx(math.log(best) + 0.5 * math.log(2 * math.pi) + 0.5, abs=0.15)
 
 
+def test_validation_rows_that_hide_nothing_or_are_filled_exactly_leave_a_scale():
+    x, known = torch.arange(20.0).reshape(10, 2), torch.ones(10, 2, dtype=torch.bool)
+    hidden = Holed(x, known.index_fill(1, torch.tensor([1]), False), known.index_fill(1, torch.tensor([0]), False))
+    whole, constant = Holed.whole(x, known), Holed(0 * x, hidden.observed, hidden.hidden)
+    for train, validation in (whole, whole), (Holed.whole(0 * x, known), constant):
+        for error, nll in classical(train, validation, hidden, Real((2,))).values():
+            assert math.isfinite(error) and math.isfinite(nll)
+
+
 @pytest.mark.parametrize("values", ["binary", "discrete"])
 def test_the_classical_imputers_are_scored_by_probabilities_where_values_are_discrete(values):
     space = Image((1, 2, 2), levels=2 if values == "binary" else 5)

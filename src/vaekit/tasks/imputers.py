@@ -59,8 +59,9 @@ def classical(train: Holed, validation: Holed, rows: Holed, space: Real) -> dict
         held, mean = filled.reshape(-1, *space.shape).split([len(validation), len(rows)])
         squared = ((held - validation.x).square() * validation.hidden).sum(0)
         scale = (squared / validation.hidden.sum(0).clamp(min=1)).sqrt()
-        overall = (squared.sum() / validation.hidden.sum()).sqrt()
-        scale = scale.clamp(min=0.1 * float(overall))  # a column with few hidden values, or a nearly constant one
+        hidden = int(validation.hidden.sum())
+        overall = float((squared.sum() / hidden).sqrt()) if hidden else 1.0  # few rows may hide nothing
+        scale = scale.clamp(min=max(0.1 * overall, 1e-3))  # a column with few hidden values, or a nearly constant one
         figures[name] = (
             rmse(space, mean, rows),
             float((_nll(space, mean, scale, rows.x) * rows.hidden).sum() / space.cells(rows.hidden).sum()),
