@@ -15,7 +15,7 @@ SRC = Path(vaekit.__file__).parent
 # lowest first; a module imports from lines above its own, or from its own folder
 LEVELS = [
     ["configs", "overrides"],
-    ["refusal", "denormals", "memory", "processors", "torchvision_operators"],
+    ["refusal", "denormals", "memory", "processors", "torchvision_operators", "whole_file"],
     ["poincare", "quantiles", "shards", "similarity", "track"],
     ["written"],
     ["limits"],
@@ -29,7 +29,6 @@ LEVELS = [
     ["media"],
     ["compatibility", "optimizers", "album"],
     ["compose", "summary"],
-    ["whole_file"],
     ["runs", "callbacks", "csv_logger", "processes", "transfer"],
     ["training"],
     ["tasks", "sweep_summary"],

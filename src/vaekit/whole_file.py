@@ -39,7 +39,15 @@ def write_whole(path: str | Path, text: str) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file, empty where there is none, or a damaged file."""
     try:
-        found = json.loads(path.read_text())
+        found = parse_json(path.read_text())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def parse_json(text: str | bytes) -> Any:
+    """`json.loads`. Raises `ValueError` also for values that are nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None

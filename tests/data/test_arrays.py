@@ -1,9 +1,12 @@
+import io
 import re
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
 import torch
 
+from vaekit.coding.originals import load_array
 from vaekit.data.arrays import Arrays
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
@@ -224,6 +227,11 @@ def test_refused_files(tmp_path):
     for name in ("objects.npy", "code.pt"):
         with pytest.raises(Refusal, match=r"Cannot read .*save it again"):
             _ = Arrays(tmp_path / name).space
+    torch.save(torch.zeros(1).expand(10**12, 3), tmp_path / "expanded.pt")
+    (tmp_path / "zip.npy").write_bytes(zipped("x.npy", GREY))
+    for name in ("expanded.pt", "zip.npy"):
+        with pytest.raises(Refusal, match=r"Cannot read .*save it again"):
+            _ = Arrays(tmp_path / name).space
     np.savez(tmp_path / "differ.npz", x_train=GREY, x_test=GREY[:, 1:])
     with pytest.raises(Refusal, match=r"'x_test' .* differ"):
         Arrays(tmp_path / "differ.npz").load("test")
@@ -264,3 +272,36 @@ def test_names_in_other_styles_give_splits_and_labels(tmp_path, style):
     train, test = source.load("train"), source.load("test")
     assert np.array_equal(train.x[:, 0], GREY[:8]) and train.label.tolist() == list(range(8))
     assert np.array_equal(test.x[:, 0], GREY[8:]) and test.label.tolist() == list(range(4))
+def zipped(name, x, shape=None):
+    """The bytes of an .npz file with one array, whose header may say another shape."""
+    file, member = io.BytesIO(), io.BytesIO()
+    header = {"descr": np.lib.format.dtype_to_descr(x.dtype), "fortran_order": False, "shape": shape or x.shape}
+    np.lib.format.write_array_header_1_0(member, header)
+    with ZipFile(file, "w", ZIP_DEFLATED) as whole:
+        whole.writestr(name, member.getvalue() + x.tobytes())
+    return file.getvalue()
+
+
+def broken_inside(raw):
+    middle = len(raw) // 2
+    return raw[:middle] + bytes(each ^ 0xFF for each in raw[middle : middle + 8]) + raw[middle + 8 :]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [zipped("x.npy", VECTORS, shape=(10**12, 4)), broken_inside(zipped("x.npy", VECTORS))],
+    ids=["endless", "bits"],
+)
+def test_files_that_lie_are_refused_before_they_take_memory(tmp_path, raw):
+    (tmp_path / "x.npz").write_bytes(raw)
+    with pytest.raises(Refusal, match=r"Cannot read .*x\.npz.*save it again"):
+        Arrays(tmp_path / "x.npz").load("train")
+    with pytest.raises(Refusal, match=r"Cannot read .*x\.npz.*save it again"):
+        load_array(tmp_path / "x.npz")
+
+
+def test_what_is_not_an_array_in_an_npz_file_is_left_out(tmp_path):
+    (tmp_path / "x.npz").write_bytes(zipped("x.npy", VECTORS))
+    with ZipFile(tmp_path / "x.npz", "a") as whole:
+        whole.writestr("README", "words")
+    np.testing.assert_array_equal(Arrays(tmp_path / "x.npz").load("train").x, VECTORS.astype("float32"))

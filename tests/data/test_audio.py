@@ -11,12 +11,13 @@ import torch
 import yaml
 
 from vaekit import runs
+from vaekit.data import audio as audio_file
 from vaekit.data.audio import Audio
 from vaekit.data.module import DataModule
 from vaekit.refusal import Refusal
 from vaekit.spaces import Audio as Space
 
-soundfile = pytest.importorskip("soundfile")
+soundfile, signal = pytest.importorskip("soundfile"), pytest.importorskip("scipy.signal")
 
 
 def tone(hertz=440, seconds=0.5, rate=8000, channels=1):
@@ -92,8 +93,6 @@ def truncated(folder):
         (truncated, "cut.wav is cut off: 1000 of its bytes"),
         (lambda folder: save(folder, "none.wav", np.zeros((0, 1))), "none.wav is empty"),
         (lambda folder: save(folder, "quiet.wav", np.zeros((900, 1))), "quiet.wav is silent"),
-        (lambda folder: (folder / "text.wav").write_text("no sound at all, only words"), "Cannot read .*text.wav"),
-        (lambda folder: (folder / "bytes.flac").write_bytes(b"fLaC" + bytes(99)), "Cannot read .*bytes.flac"),
         (lambda folder: save(folder, "noclass.wav"), "noclass.wav does not match"),
     ],
 )
@@ -102,6 +101,55 @@ def test_what_is_no_clip_is_refused_by_name(folder, make, words):
     pattern = "([^_]+)_.*" if "match" in words else None
     with pytest.raises(Refusal, match=words):
         audio(folder, pattern=pattern).load("train")
+
+
+def endless(file):
+    """A FLAC whose header says that it has 2^36 - 1 samples."""
+    soundfile.write(file, tone(), 8000)
+    raw = bytearray(file.read_bytes())
+    raw[21] |= 0x0F  # of bytes 21 to 25, the lower 36 bits
+    raw[22:26] = b"\xff" * 4
+    file.write_bytes(raw)
+
+
+def fast(file):
+    """A WAV of 2 * 10^9 samples a second."""
+    soundfile.write(file, tone(), 8000, subtype="PCM_16")
+    raw = bytearray(file.read_bytes())
+    raw[24:28] = (2 * 10**9).to_bytes(4, "little")
+    file.write_bytes(raw)
+
+
+BROKEN = {
+    "0_text.wav": lambda file: file.write_text("no sound at all, only words"),
+    "0_bytes.flac": lambda file: file.write_bytes(b"fLaC" + bytes(99)),
+    "0_endless.flac": endless,
+    "0_fast.wav": fast,
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_cannot_be_read_is_named_and_skipped(folder, caplog, name):
+    whole = audio(folder, pattern="([^_]+)_.*").load("train")
+    BROKEN[name](folder / name)
+    with caplog.at_level(logging.WARNING):
+        rows = audio(folder, pattern="([^_]+)_.*").load("train")
+    assert f"Skipped 1 of 13 sounds that cannot be read:\nCannot read {folder / name} as sound" in caplog.text
+    np.testing.assert_array_equal(rows.x, whole.x)
+    assert rows.label.tolist() == [label + 1 for label in whole.label], "the skipped one's class stays"
+    for file in folder.glob("[ab]_*"):
+        file.unlink()
+    with pytest.raises(Refusal, match=f"Cannot read .*{name}"):
+        audio(folder).load("train")
+
+
+def test_of_a_long_file_only_the_clip_is_read(tmp_path, monkeypatch):
+    long = np.random.default_rng(0).normal(0, 0.1, 48_000).astype("float32")
+    expected = signal.resample_poly(long, 80, 441)[:5120]
+    soundfile.write(tmp_path / "a.wav", long, 44_100, subtype="FLOAT")
+    wave = audio_file._wave(tmp_path / "a.wav", 8000, 5120)
+    assert len(wave) < 5200
+    np.testing.assert_allclose(wave[:5120], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

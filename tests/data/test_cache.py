@@ -123,3 +123,34 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Refusal, match=r"data\.cache=FOLDER"):
         cached(tmp_path / "file", "rows", "a", write(1))
+
+
+def test_a_cache_that_another_process_sweeps_is_built_again(tmp_path, monkeypatch):
+    cached(tmp_path, "rows", "a", write(1))
+    load, other = np.load, iter([lambda: cached(tmp_path, "rows", "b", write(2))])
+
+    def swept_first(*args, **options):
+        for sweep in other:
+            sweep()
+        return load(*args, **options)
+
+    monkeypatch.setattr(np, "load", swept_first)
+    assert cached(tmp_path, "rows", "a", write(3))["x"].tolist() == [3] * 5
+    assert [folder.name for folder in tmp_path.iterdir()] == ["rows-a"]
+
+
+def _ask(task):
+    folder, fingerprint, value, start = task
+    while time.time() < start:
+        pass
+    return cached(folder, "rows", fingerprint, write(value))["x"].tolist() == [value] * 5
+
+
+def test_every_process_gets_its_array_while_others_build_and_sweep(tmp_path):
+    with multiprocessing.get_context("fork").Pool(6) as pool:
+        for number in range(15):
+            start = time.time() + 0.01
+            for prints in ("ssssss", "ababab"):
+                tasks = [(tmp_path / prints / str(number), each, ord(each), start) for each in prints]
+                assert all(pool.map(_ask, tasks, 1))
+                assert all(pool.map(_ask, tasks[::-1], 1))

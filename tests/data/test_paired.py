@@ -21,7 +21,7 @@ def test_images_are_binarised_and_labels_stay(binarize):
     data.space.check(batch.x)
     image, label, there = data.space.split(batch.x)
     assert torch.equal(label.argmax(-1), batch.label) and there.all() and batch.mask is None
-    raw = DataModule(Digits(), binarize=binarize).examples("train", 50).x
+    raw = DataModule(Digits(), binarize=binarize).sample("train", 50).x
     assert (image != raw).float().mean() < 0.3  # binarised by other draws, but the same images
     mean = data.mean()
     assert mean.shape == data.space.shape and (mean[-2:] == 1).all()

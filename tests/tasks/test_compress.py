@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import zlib
@@ -329,7 +330,69 @@ def test_a_header_of_somebody_else_is_refused(small):
     refuses(context, file, "not written by vaekit")
 
 
-@pytest.mark.parametrize("name", ["../out.png", "/tmp/out.png", "a/../../out.png", "..\\out.png", "", "C:out.png"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.update(stream=7),
+        lambda header: header.update(stream={**header["stream"], "words": 1}),
+        lambda header: header.update(form=[]),
+        lambda header: header.update(run=7),
+        lambda header: header.update(checksum={}),
+        lambda header: header.update(condition=[1] * 29),
+        lambda header: header.update(condition="x"),
+        lambda header: header["form"].update(scale="\n"),
+        lambda header: header["form"].update(scale=7),
+        lambda header: header["form"].update(dtype="<U1000000"),
+        lambda header: header["form"].update(dtype="object"),
+        lambda header: header["form"].update(dtype=None),
+        lambda header: header["form"].update(names=["a.png"]),
+        lambda header: header["form"].update(names=7),
+        lambda header: header["form"].update(names=[7] * 30),
+        lambda header: header["stream"].update(spare=math.inf),
+        lambda header: header["stream"].update(spare=-1),
+        lambda header: header["stream"].update(sizes=[]),
+        lambda header: header["stream"].update(sizes=[0, 30]),
+        lambda header: header["stream"].update(sizes=[True]),
+        lambda header: header["stream"].update(sizes=7),
+    ],
+)
+def test_a_header_that_lies_is_refused(small, change):
+    context, file = small
+    sealed(file, change)
+    refuses(context, file, "not written by vaekit|fits no values of this run")
+
+
+@pytest.mark.parametrize("sizes", [[10**9], [10**30], [1] * 100_000, [10] * 10_000])
+def test_examples_that_are_not_there_take_neither_memory_nor_time(small, sizes):
+    context, file = small
+    sealed(file, lambda header: header["stream"].update(sizes=sizes))
+    refuses(context, file, "did not come back as they were")
+
+
+def with_header(packed):
+    body = archive.MAGIC + bytes([archive.VERSION]) + len(packed).to_bytes(4, "little") + packed
+    return body + hashlib.sha256(body).digest()
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"[" * 100_000, "nested too deep"),
+        (b"22", "no attribute"),
+        (b" " * 100_000_000, "too long"),
+        (b"", "Expecting"),
+    ],
+)
+def test_a_header_that_is_no_object_is_refused(tmp_path, header, reason):
+    file = tmp_path / "small"
+    file.write_bytes(with_header(zlib.compress(header)))
+    with pytest.raises(Refusal, match=f"not written by vaekit .*{reason}"):
+        archive.read(file)
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.png", "/tmp/out.png", "a/../../out.png", "..\\out.png", "", "C:out.png", "\0.png", "\ud800.png"]
+)
 def test_no_archive_writes_outside_its_folder(opened, grey_run, tmp_path, name):
     (tmp_path / "pictures").mkdir()
     PIL.Image.new("L", (8, 8)).save(tmp_path / "pictures/a.png")

@@ -14,9 +14,10 @@ import hashlib
 import json
 import struct
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
@@ -25,8 +26,11 @@ from torch import nn
 from vaekit.coding.bits_back import Stream
 from vaekit.coding.originals import Form
 from vaekit.refusal import Refusal
+from vaekit.settings import fits
+from vaekit.whole_file import parse_json
 
 MAGIC, VERSION = b"vaekit\n", 1
+HEADER, INFLATED = 2**24, 16  # bytes of a header, inflated, at most, and so many more for each byte of the file
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,29 @@ def read(path: Path) -> Archive:
         raise Refusal(f"{path} is damaged or cut short: its checksum fails; copy it again from where it was made.")
     try:
         end = start + struct.unpack_from("<I", body, start - 4)[0]
-        header = json.loads(zlib.decompress(body[start:end]))
+        inflate = zlib.decompressobj()
+        header = parse_json(inflate.decompress(body[start:end], HEADER + INFLATED * len(data)))
+        if not inflate.eof:
+            raise ValueError("too long")
         words = np.frombuffer(body[end:], "<u4").astype(np.uint32)
-        stream, form = Stream(words, **header.pop("stream")), Form(**header.pop("form"))
-        return Archive(**header, form=form, stream=stream)
-    except (zlib.error, ValueError, TypeError, KeyError) as error:
+        stream, form = _typed(Stream, {**header.pop("stream"), "words": words}), _typed(Form, header.pop("form"))
+        archive = _typed(Archive, {**header, "form": form, "stream": stream})
+        n = sum(stream.sizes)
+        of_other_examples = any(each is not None and len(each) != n for each in (form.names, archive.condition))
+        if min(stream.sizes) < 1 or stream.spare < 0 or not words[-1:].all() or of_other_examples:
+            raise ValueError("of other numbers of examples")
+        return archive
+    except (zlib.error, ValueError, TypeError, KeyError, AttributeError) as error:
         raise Refusal(f"{path} has a header that was not written by vaekit ({error}); compress again.") from error
+
+
+def _typed(kind: Callable[..., Any], fields: Mapping[str, Any]) -> Any:
+    """One of a kind. Raises `TypeError` for a field that is not of the type that it is declared with."""
+    hints = get_type_hints(kind)
+    for name, value in fields.items():
+        if isinstance(value, Mapping) or not fits(value, hints.get(name)):
+            raise TypeError(f"{name} is a {type(value).__name__}")
+    return kind(**fields)
 
 
 def fingerprint(model: nn.Module) -> str:

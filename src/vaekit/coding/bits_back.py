@@ -65,7 +65,7 @@ def encode(
     first = _first_words(vae)
     coder, sizes, end, size = new_coder(first), list[int](), len(x), 1
     lowest = coder.num_valid_bits()
-    batch_size = max(1, min(batch_size, DECODED // vae.likelihood.bias.numel()))
+    batch_size = min(batch_size, _most(vae))
     with double_precision(vae) as device:
         while end:
             size = min(size, end)
@@ -96,17 +96,19 @@ def decode(
     first = _first_words(vae)
     coder = new_coder(np.concatenate([first[: stream.spare], stream.words]))
     assert isinstance(vae.space, Image) and vae.space.levels is not None
-    x, start = np.empty((sum(stream.sizes), *vae.space.shape), np.min_scalar_type(vae.space.levels - 1)), 0
+    x, dtype, start = bytearray(), np.min_scalar_type(vae.space.levels - 1), 0  # grows by what is there, not announced
+    if max(stream.sizes) > _most(vae):
+        raise Refusal(OTHERWISE)
     with double_precision(vae) as device:
         for size in stream.sizes:
             rows = slice(start, start + size)
-            x[rows] = _pop(coder, vae, size, _of(condition, rows), device).numpy()
+            x += _pop(coder, vae, size, _of(condition, rows), device).numpy().astype(dtype).tobytes()
             start += size
             _whiten(coder, vae, size, start)
             done(size)
     if not np.array_equal(coder.get_compressed(), first):
         raise Refusal(OTHERWISE)
-    return x
+    return np.frombuffer(x, dtype).reshape(-1, *vae.space.shape)
 
 
 def check_space(vae: VAE) -> None:
@@ -166,10 +168,17 @@ def _pop(coder: Any, vae: VAE, n: int, condition: Tensor | None, device: torch.d
 
     px = vae.likelihood(descend(levels, pick, start).state)
     symbols = _code(px, None).pop(coder)
+    if not coder.num_valid_bits():  # `_push` left some
+        raise Refusal(OTHERWISE)
     features = vae.encoder(_values(vae, symbols, device))
     for level, state, grid, z in reversed(drawn):
         _code(level.infer(features, state), grid).push(coder, z)
     return symbols
+
+
+def _most(vae: VAE) -> int:
+    """How many examples a batch may have."""
+    return max(1, DECODED // vae.likelihood.bias.numel())
 
 
 def _of(condition: Tensor | None, rows: slice) -> Tensor | None:

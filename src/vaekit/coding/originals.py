@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
+from numpy.lib.format import open_memmap
 
 from vaekit.data.decode import no_bombs
 from vaekit.data.image_folder import image_files
+from vaekit.data.npz import Npz
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.track import track
@@ -30,6 +33,10 @@ class Form:
     scale: int
     dtype: str
     names: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if np.dtype(self.dtype).kind not in "buif":
+            raise ValueError(f"dtype {self.dtype}")
 
     def checksum(self, x: np.ndarray, levels: int) -> str:
         """SHA-256 of the values that whole numbers `[N, ...]` were."""
@@ -122,7 +129,12 @@ def write_images(folder: Path, names: Sequence[str], values: np.ndarray) -> None
 
 def check_name(name: str) -> None:
     """Raise `Refusal` for the name of a file that would lie outside its folder, here or on another system."""
-    if {"..", ".", ""} & set(name.split("/")) or any(each in name for each in "\\:\0"):
+    try:
+        os.fsencode(name)
+        leads_out = bool({"..", ".", ""} & set(name.split("/"))) or any(each in name for each in "\\:\0")
+    except UnicodeEncodeError:
+        leads_out = True
+    if leads_out:
         raise Refusal(f"The archive names a file {name!r}, which leads out of the folder; it is not to be trusted.")
 
 
@@ -149,9 +161,9 @@ def _read_pixels(file: Path, space: Image) -> np.ndarray:
 def load_array(path: Path) -> np.ndarray:
     """The rows of a .npy or .npz file (there the array "x", or the only one), mapped where that can be."""
     try:
-        held = np.load(path, mmap_mode="r")
-        if path.suffix == ".npz":
-            held = held["x" if "x" in held.files or len(held.files) != 1 else held.files[0]]
-        return held
+        if path.suffix == ".npy":
+            return open_memmap(path, mode="r")
+        held = Npz(path)
+        return held["x" if "x" in held or len(held) != 1 else next(iter(held))]
     except Exception as error:  # numpy raises nearly anything on a broken file
         raise Refusal(f"Cannot read {path}, expected numbers called x; save it again by numpy.savez.") from error

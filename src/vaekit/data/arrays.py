@@ -6,12 +6,11 @@ import hashlib
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from numpy.lib.format import open_memmap
 
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.files import PARTS
+from vaekit.data.npz import Npz
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
@@ -73,9 +73,8 @@ class Arrays:
     @cached_property
     def _headers(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """Shape and dtype of every array in the file."""
-        if self.path.suffix == ".npz":
-            return _npz_headers(self.path)
-        return {name: (array.shape, array.dtype) for name, array in _open(self.path).items()}
+        file = _open(self.path)
+        return file.headers if isinstance(file, Npz) else {name: (x.shape, x.dtype) for name, x in file.items()}
 
     def _name(self, part: str) -> str:
         """The name of a part's rows in the file; empty if it has none."""
@@ -141,7 +140,7 @@ class Arrays:
 
     def _build(self, parts: list[str], folder: Path) -> None:
         file = _open(self.path)
-        arrays = [file[self._name(part)] for part in parts]
+        arrays = [self._read(file, self._name(part)) for part in parts]
         space, total = self.space, sum(map(len, arrays))
         levels = space.levels if isinstance(space, Image) else None
         dtype = np.float32 if levels is None else np.uint8
@@ -176,6 +175,10 @@ class Arrays:
             if len(columns) == len(parts):
                 np.save(folder / f"{kind}.npy", np.concatenate(columns))
 
+    def _read(self, file: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        with _reading(self.path):
+            return file[name]
+
     def _column(self, file: Mapping[str, np.ndarray], kind: str, part: str) -> np.ndarray | None:
         """The condition `[n, F]` or the label `[n]` of the n rows of a part; None where the file has none."""
         if not (name := _find(self._headers, kind, part)):
@@ -188,11 +191,12 @@ class Arrays:
                 f"{count} rows of {self._name(part)!r}; mend it, or save the file without {name!r}."
             )
         if kind == "condition":
-            return file[name].astype(np.float32).reshape(count, -1)
+            return self._read(file, name).astype(np.float32).reshape(count, -1)
         if numeric and math.prod(shape) == count:
+            values = self._read(file, name)
             with np.errstate(invalid="ignore"):
-                whole = file[name].astype(np.int64)
-            if np.array_equal(file[name], whole):
+                whole = values.astype(np.int64)
+            if np.array_equal(values, whole):
                 return whole.reshape(count)
         log.info(f"{self.path}: {name!r} is left out, because it holds no class, a whole number, for each row.")
         return None
@@ -240,31 +244,27 @@ def _open(path: Path) -> Mapping[str, np.ndarray]:
     """The file's arrays by name, read when they are used."""
     if not path.is_file():
         raise Refusal(f"There is no file {path.absolute()}; name a .npy, .npz or .pt file by data.path=FILE.")
-    try:
+    with _reading(path):
         if path.suffix == ".npy":
-            return {"x": np.load(path, mmap_mode="r")}
+            return {"x": open_memmap(path, mode="r")}
         if path.suffix == ".npz":
-            return np.load(path)
+            return Npz(path)
         if path.suffix in (".pt", ".pth"):
             held = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
             tensors = held if isinstance(held, Mapping) else {"x": held}
-            return {str(name): t.detach().numpy() for name, t in tensors.items() if isinstance(t, torch.Tensor)}
-    except (OSError, ValueError, TypeError, EOFError, RuntimeError, UnpicklingError, BadZipFile) as error:
-        raise Refusal(
-            f"Cannot read {path}: expected plain numeric arrays; save it again, by numpy or torch."
-        ) from error
+            arrays = {str(name): t.detach().numpy() for name, t in tensors.items() if isinstance(t, torch.Tensor)}
+            if any(array.nbytes > path.stat().st_size for array in arrays.values()):  # one value, for ever
+                raise ValueError("expanded tensors")
+            return arrays
     raise Refusal(f"Got data.path={path}, expected a .npy, .npz or .pt file; save it again by numpy.savez.")
 
 
-def _npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Shape and dtype of the arrays in an .npz file, without reading them, which numpy itself cannot do."""
-    headers = {}
-    file: Any = _open(path)
-    with file:
-        for name in file.zip.namelist():
-            with file.zip.open(name) as member:
-                version = np.lib.format.read_magic(member)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(member)
-            headers[name.removesuffix(".npy")] = (shape, dtype)
-    return headers
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Within, whatever numpy or torch raises on a broken file is a `Refusal`."""
+    try:
+        yield
+    except Exception as error:  # MemoryError, for a header that lies, and zlib's among them
+        raise Refusal(
+            f"Cannot read {path}: expected plain numeric arrays; save it again, by numpy or torch."
+        ) from error

@@ -25,8 +25,16 @@ from vaekit.track import track
 
 log = logging.getLogger(__name__)
 
+
+class Unreadable(Refusal):
+    """A file is no sound, or broken. A folder does without it."""
+
+
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
 REPRESENTATIONS = ("mel", "wave")
+FASTEST = 10**6  # samples a second
+PACKED = 2**13  # samples that a byte of a file can hold, at most: silence in FLAC
+REACH = 10  # of scipy's filter to either side, in periods of the lower rate
 EXAMPLE = typed("data.pattern", "([^_]+)_.*")
 
 
@@ -37,7 +45,8 @@ class Audio:
         classes. Labels are their places in sorted order.
     rate: samples a second; files of another rate are resampled, and channels are mixed to one, which is said.
     representation: mel, a spectrogram of `mels` bands and a frame each `hop` samples, or wave, 256 mu-law levels.
-    Raises `Refusal`, naming the file, for one that is no sound, is cut off, empty or silent, or does not match.
+    A file that is no sound is named and skipped. Raises `Refusal`, naming the file, where all are, and for one that is
+    cut off, empty or silent, or does not match.
     """
 
     def __init__(
@@ -106,10 +115,20 @@ class Audio:
         key = f"{self.name}-{hashlib.sha256(options.encode()).hexdigest()[:8]}"
 
         def build(folder: Path) -> None:
+            clips, problems = dict[int, np.ndarray](), list[Unreadable]()
+            for row, file in enumerate(track(self.files, "reading sounds")):
+                try:
+                    clips[row] = read(file, self.space).numpy()
+                except Unreadable as error:
+                    problems.append(error)
+            if not clips:
+                raise problems[0]
+            if problems:
+                said = "\n".join(map(str, problems[:10]))
+                log.warning("Skipped %d of %d sounds that cannot be read:\n%s", len(problems), len(self.files), said)
             if numbers is not None and self._class is not None:
-                np.save(folder / "label.npy", np.array([numbers[each] for each in self._class]))
-            files = track(self.files, "reading sounds")
-            np.save(folder / "x.npy", np.concatenate([read(file, self.space).numpy() for file in files]))
+                np.save(folder / "label.npy", np.array([numbers[self._class[row]] for row in clips]))
+            np.save(folder / "x.npy", np.concatenate([*clips.values()]))
 
         return Rows(**cached(self.cache, key, fingerprint(self.files), build))
 
@@ -128,8 +147,8 @@ def sound_files(path: Path) -> list[Path]:
 
 def read(file: Path, space: Space) -> Tensor:
     """A file's clip, as a data set holds it: `[1, *space.shape]`, float32 or uint8. Raises `Refusal` as `Audio`."""
-    wave = torch.from_numpy(_wave(file, space.rate))
     samples = space.hop * space.shape[2] if space.levels is None else space.shape[2]
+    wave = torch.from_numpy(_wave(file, space.rate, samples))
     clip = torch.nn.functional.pad(wave[:samples], (0, max(0, samples - len(wave))))[None]
     if not clip.any():
         raise Refusal(
@@ -141,14 +160,23 @@ def read(file: Path, space: Space) -> Tensor:
     return sound.to_levels(clip / clip.abs().max())[:, None, None]
 
 
-def _wave(file: Path, rate: int) -> np.ndarray:
-    """All samples of a file, mixed to one channel, at this rate."""
+def _wave(file: Path, rate: int, samples: int) -> np.ndarray:
+    """The first samples of a file, mixed to one channel, at this rate."""
     if (missing := _cut_off(file)) > 0:
         raise Refusal(f"{file} is cut off: {missing} of its bytes are missing; copy it again, or remove it.")
+    library = soundfile()
     try:
-        wave, own = soundfile().read(file, dtype="float32", always_2d=True)
-    except RuntimeError as error:  # soundfile's own are derived from it
-        raise Refusal(f"Cannot read {file} as sound ({error}); save it again as WAV, or remove it.") from error
+        with library.SoundFile(file) as opened:
+            own, said = opened.samplerate, opened.frames
+            if not 0 < own <= FASTEST or said > PACKED * file.stat().st_size:
+                raise Unreadable(
+                    f"Cannot read {file} as sound ({said} samples, {own} a second, by its own words); save it again "
+                    "as WAV, or remove it."
+                )
+            wanted = -(-samples * own // rate) + REACH * max(own, rate) // rate + 1  # that the resampled ones depend on
+            wave = opened.read(min(wanted, said), dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:  # soundfile's own are derived from RuntimeError
+        raise Unreadable(f"Cannot read {file} as sound ({error}); save it again as WAV, or remove it.") from error
     if not len(wave):
         raise Refusal(f"{file} is empty: it holds no samples; remove it.")
     if not np.isfinite(wave).all():

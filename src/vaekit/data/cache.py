@@ -7,7 +7,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -33,38 +35,60 @@ def cached(folder: str | Path | None, key: str, fingerprint: str, build: Callabl
 
     They are built again only when `fingerprint` has changed. A finished build appears under its final name by one
     rename, so that half a cache is never used. A build that was killed or interrupted finds what it left in its folder
-    when it is called again; of two at once, one waits for the other.
+    when it is called again. If two processes build the same cache, one waits for the other.
 
     folder: None for `$VAEKIT_CACHE`, or else `~/.cache/vaekit`.
     Raises `Refusal` where the folder cannot be written.
     """
     folder = Path(folder or os.environ.get("VAEKIT_CACHE") or "~/.cache/vaekit").expanduser()
     done = folder / f"{key}-{fingerprint}"
-    if not done.is_dir():
-        unfinished, lock = folder / f".building-{done.name}", folder / f".building-{done.name}.lock"
+    while True:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.touch()
-        except OSError as error:
-            raise Refusal(f"Cannot write the cache folder {folder}; choose another by data.cache=FOLDER.") from error
-        with FileLock(lock):  # which the system takes off a process that dies
-            try:
-                if not done.is_dir():
-                    unfinished.mkdir(exist_ok=True)
-                    build(unfinished)
-                    unfinished.rename(done)
-            except Exception:  # unlike an interruption, it would come again
-                shutil.rmtree(unfinished, ignore_errors=True)
-                raise
-            finally:
-                lock.unlink()
-        _sweep(folder, key, done)
+            return _open(done)
+        except (FileNotFoundError, NotADirectoryError):  # not built yet, or another process has just swept it
+            _build(folder, done, build)
+            _sweep(folder, key, done)
+
+
+def _open(done: Path) -> dict[str, Any]:
+    """The arrays of a finished build. Raises `FileNotFoundError` where it is not there from the first to the last."""
+    before = done.stat()
     # copy-on-write: the files stay as they are, and torch does not warn of memory that cannot be written
-    return {file.stem: np.load(file, mmap_mode="c") for file in sorted(done.glob("*.npy"))}
+    arrays = {file.stem: np.load(file, mmap_mode="c") for file in sorted(done.glob("*.npy"))}
+    after = done.stat()
+    if (before.st_ino, before.st_mtime_ns) != (after.st_ino, after.st_mtime_ns):
+        raise FileNotFoundError(done)
+    return arrays
+
+
+def _build(folder: Path, done: Path, build: Callable[[Path], None]) -> None:
+    unfinished, lock = folder / f".building-{done.name}", folder / f".building-{done.name}.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise Refusal(f"Cannot write the cache folder {folder}; choose another by data.cache=FOLDER.") from error
+    with FileLock(lock):  # which the system takes off a process that dies
+        try:
+            if not done.is_dir():
+                unfinished.mkdir(exist_ok=True)
+                build(unfinished)
+                unfinished.rename(done)
+        except Exception:  # unlike an interruption, it would come again
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def _sweep(folder: Path, key: str, done: Path) -> None:
-    """Remove what `done` replaces, and what builds left behind that nobody has gone on with for a week."""
+    """Remove what `done` replaces, and what builds left behind that nobody has gone on with for a week.
+
+    Each is renamed before it is removed, so that no process opens half of it; the first of several processes does so.
+    """
     outdated = [old for old in folder.glob(f"{key}-*") if old != done and old.name.rpartition("-")[0] == key]
-    for old in outdated + [old for old in folder.glob(".building-*") if time.time() - old.stat().st_mtime > WEEK]:
-        shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
+    for old in [*outdated, *folder.glob(".building-*")]:
+        with suppress(FileNotFoundError):
+            if old in outdated or time.time() - old.stat().st_mtime > WEEK:
+                with TemporaryDirectory(prefix=".building-", dir=folder, ignore_cleanup_errors=True) as removed:
+                    old.rename(Path(removed) / old.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,8 +44,10 @@ def decompress(
     if archive.model != fingerprint(context.vae):
         raise Refusal(
             f"{file} was compressed by another model than that of {context.run}; give the run that did, "
-            f"run=.../{archive.run}."
+            f"run=.../{shlex.quote(archive.run)}."
         )
+    if form.scale not in (1, 255, space.levels - 1):
+        raise Refusal(f"{file} has a scale of {form.scale}, which fits no values of this run; compress again.")
     target = destination(output or context.out / ("restored" if form.names else "restored.npy"), overwrite, file)
     if form.names is None and target.suffix != ".npy":
         raise Refusal(f"{file} holds an array, got task.output={target}; use {typed('task.output', f'{target}.npy')}.")

@@ -1,0 +1,46 @@
+"""Arrays in numpy's files, whose headers may say anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+
+INFLATED = 1032  # bytes that deflate makes of one, at most
+
+
+class Npz(Mapping[str, np.ndarray]):
+    """The arrays in an .npz file by name, each read when it is asked for.
+
+    headers: shape and dtype of each, from the file's own words, and none longer than what the file can hold.
+    Raises nearly anything on a broken file, at once or on reading.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.headers = path, dict[str, tuple[tuple[int, ...], np.dtype[Any]]]()
+        with ZipFile(path) as whole:
+            for member in whole.infolist():
+                if not member.filename.endswith(".npy"):
+                    continue
+                with whole.open(member) as opened:
+                    first = np.lib.format.read_magic(opened) == (1, 0)
+                    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+                    shape, _, dtype = read(opened)
+                held = min(member.file_size, INFLATED * member.compress_size, INFLATED * path.stat().st_size)
+                if math.prod(shape) * dtype.itemsize > held and not dtype.hasobject:
+                    raise ValueError(f"{member.filename} is said to be {dtype} of shape {list(shape)}")
+                self.headers[member.filename.removesuffix(".npy")] = (shape, dtype)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        with np.load(self.path) as whole:
+            return whole[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.headers)
+
+    def __len__(self) -> int:
+        return len(self.headers)
