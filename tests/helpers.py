@@ -7,11 +7,14 @@ from pathlib import Path
 import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 from torch.nn.functional import one_hot
 
-from vaekit import commands  # noqa: F401  (registers the resolver that conf/train.yaml uses)
+from vaekit import (
+    commands,  # noqa: F401  (registers the resolver that conf/train.yaml uses)
+    runs,
+)
 from vaekit.batch import Batch
 from vaekit.columns import QUANTILES, Column
 from vaekit.compose import compose
@@ -20,6 +23,8 @@ from vaekit.data.text import learn
 from vaekit.spaces import UNKNOWN, Audio, Image, Levels, Pairs, Real, Series, Table, Text
 from vaekit.written import Number
 
+GROUPS = ("data", "condition", "network", "posterior", "prior", "latents", "likelihood", "objective", "penalty")
+GROUPS += ("evaluation",)
 SMALL = ("network.hidden=[16]", "latents.dim=3")
 BINARY = Image((1, 8, 8), levels=2)
 GREY = Image((1, 8, 8), levels=17)
@@ -48,6 +53,20 @@ def config(*overrides: str) -> DictConfig:
     """The configuration of `python train.py *overrides`."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return hydra_compose("train", overrides=list(overrides))
+
+
+def write_run(folder: Path, space: Real, *overrides: str) -> Path:
+    """The folder of a run, as if it had been trained for no step."""
+    folder.mkdir(exist_ok=True)
+    composed = config("evaluation.num_samples=2", *overrides)
+    chosen = [group for group in GROUPS if composed[group] is not None]
+    plain = {group: OmegaConf.to_container(composed[group], resolve=True) for group in chosen}
+    torch.manual_seed(0)
+    vae, *_ = compose(plain, space)
+    runs.write_config(folder, plain, vae.space)
+    runs.write_metrics(folder, {"test/nll": 200.0})
+    runs.write_weights(folder, vae.state_dict())
+    return folder
 
 
 def build(space: Real, *overrides: str, seed: int = 0):

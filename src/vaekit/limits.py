@@ -7,8 +7,10 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vaekit.refusal import Refusal
 
@@ -39,6 +41,25 @@ def within_limits(memory: str, disk: str) -> Iterator[None]:
                 "Move away what is in its place, or change its permissions."
             ) from error
         raise
+
+
+class allocating(TorchDispatchMode):
+    """Within, new tensors may take `bytes` together. Raises `MemoryError` before one that would take more.
+
+    Each counts a few more bytes: so do Python's objects around it.
+    """
+
+    def __init__(self, bytes: int):
+        super().__init__()
+        self.left = bytes
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if any(argument.name == "device" for argument in func._schema.arguments):
+            self.left -= func(*args, **{**kwargs, "device": "meta"}).nbytes + 4096
+            if self.left < 0:
+                raise MemoryError("larger than its weights")
+        return func(*args, **kwargs)
 
 
 def full(error: BaseException) -> str:

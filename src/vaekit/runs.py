@@ -30,6 +30,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
 from vaekit import spaces
+from vaekit.limits import allocating
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.settings import check_types
@@ -342,9 +343,10 @@ def read_space(config: dict[str, Any]) -> spaces.Real:
         kind = check_target(fields.pop("_target_"))
         if issubclass(kind, spaces.Real):
             return kind(**{**fields, "shape": tuple(map(int, fields["shape"]))})
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, Refusal):
-            raise
+    except Refusal:
+        raise
+    except Exception:  # whatever the space makes of fields that are not its own
+        pass
     raise Refusal(f"The run's space is {config['space']!r}, expected one of vaekit.spaces; train the run again.")
 
 
@@ -359,14 +361,17 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
     folder = find(run)
     config = read_config(folder, trust)
     space = read_space(config)
+    weights = read_weights(folder)
+    held = sum(weight.nbytes for weight in weights.values())
     try:
-        vae, *_ = compose(config, space)
+        with allocating(2**28 + 4 * held):
+            vae, *_ = compose(config, space)
     except Refusal:
         raise
     except Exception as error:  # whatever a part makes of arguments that are not its own
         raise Refusal(f"{folder}/config.yaml makes no VAE ({_reason(error)}); train the run again.") from error
     try:
-        vae.load_state_dict(read_weights(folder))
+        vae.load_state_dict(weights)
     except RuntimeError as error:
         raise Refusal(
             f"{folder}/model.safetensors does not fit its config.yaml ({_reason(error)}); {how_to_go_on(folder)}."

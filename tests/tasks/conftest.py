@@ -8,21 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
-from safetensors.torch import save_file
 
-from helpers import config
-from vaekit import commands, runs
-from vaekit.compose import compose
+from helpers import write_run
+from vaekit import commands
 from vaekit.data.digits import Digits
 from vaekit.tasks.context import open_run
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("network", "posterior", "prior", "latents", "likelihood", "objective", "penalty")
-GROUPS = ("data", "condition", *PARTS, "evaluation")
 
 
 def train(folder, *overrides, small=("network=mlp", "network.hidden=[32]", "latents.dim=3")):
@@ -61,16 +55,7 @@ def untrained(tmp_path_factory):
     """The folder of a run by its overrides, as if it had been trained for no step."""
 
     def make(*overrides, space=Digits.space, dim="latents.dim=3", small=("model=mlp_vae", "network.hidden=[16]")):
-        composed = config(*small, dim, "evaluation.num_samples=2", *overrides)
-        chosen = [group for group in GROUPS if composed[group] is not None]
-        plain = {group: OmegaConf.to_container(composed[group], resolve=True) for group in chosen}
-        torch.manual_seed(0)
-        vae, *_ = compose(plain, space)
-        folder = tmp_path_factory.mktemp("untrained")
-        runs.write_config(folder, plain, vae.space)
-        runs.write_metrics(folder, {"test/nll": 200.0})
-        save_file(vae.state_dict(), folder / "model.safetensors")
-        return folder
+        return write_run(tmp_path_factory.mktemp("untrained"), space, *small, dim, *overrides)
 
     return make
 

@@ -144,12 +144,13 @@ def _read_pixels(file: Path, space: Image) -> np.ndarray:
     try:
         with no_bombs(), PIL.Image.open(file) as image:
             mode, frames, size = image.mode, getattr(image, "n_frames", 1), image.size
-            pixels = np.asarray(image)
+            fits = mode in MODES[channels] and size == (width, height) and frames == 1
+            pixels = np.asarray(image) if fits else np.empty(0)  # a small file can have very many
             if mode == "1":
                 pixels = pixels != 0  # Pillow's true is 255
     except Exception as error:  # Pillow raises nearly anything on a broken file
         raise Refusal(f"Cannot read {file} as an image ({error}); remove it, or save it again as PNG.") from error
-    if mode not in MODES[channels] or size != (width, height) or frames > 1:
+    if not fits:
         found = f"{'x'.join(map(str, size))} pixels in mode {mode}" + (f", {frames} frames" if frames > 1 else "")
         raise Refusal(
             f"{file} has {found}, expected {width}x{height} in mode {' or '.join(MODES[channels])}; compression "

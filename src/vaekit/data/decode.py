@@ -20,6 +20,7 @@ from vaekit.data.files import printable
 from vaekit.refusal import Refusal
 
 BLOCK = 256  # images that a core decodes at once
+PIXELS, PACKED = 2**24, 100  # of an image at most, and so many more for each byte of its file
 FEW = 2000  # images; up to here threads are done before processes have started
 
 
@@ -40,6 +41,8 @@ def read_image(file: str | Path, channels: int, size: tuple[int, int] | None, wh
     with PIL.Image.open(file) as opened:
         image: PIL.Image.Image = opened
         halved = any(";16" in str(tile[3]) for tile in opened.tile)  # of 16 bits a channel Pillow keeps the upper 8
+        if image.width * image.height > PIXELS + PACKED * os.stat(file).st_size:
+            raise ValueError(f"{image.width}x{image.height} pixels in a file of {os.stat(file).st_size:,} bytes")
         PIL.ImageOps.exif_transpose(image, in_place=True)
         if _is_deep(image):
             values, most = np.asarray(image, np.float64), _white(image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,9 @@ import numpy as np
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Levels as Space
+from vaekit.whole_file import parse_json
 
+TILES_AT_MOST = 256  # each is a channel of x
 TILES = "tiles.json"
 TESTED = 5  # of windows, those of every fifth level are the test rows
 
@@ -112,14 +113,20 @@ def read_tiles(file: Path) -> Tiles:
             '{"tiles": {"X": ["solid"], "-": ["passable"]}}.'
         )
     try:
-        tiles = {tile: tuple(properties) for tile, properties in json.loads(file.read_text("utf-8"))["tiles"].items()}
+        tiles = {tile: tuple(properties) for tile, properties in parse_json(file.read_text("utf-8"))["tiles"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refusal(f'Cannot read {file} ({error!r}); write {{"tiles": {{"X": ["solid"], ...}}}}.') from error
     for tile, properties in tiles.items():
-        if len(tile) != 1 or not all(isinstance(each, str) and "${" not in each for each in properties):
+        if (
+            len(tile) != 1
+            or not tile.isprintable()
+            or not all(isinstance(each, str) and "${" not in each for each in properties)
+        ):
             raise Refusal(f"{file}: the tile {tile!r} is not a character with a list of words; correct it.")
-    if len(tiles) < 2:
-        raise Refusal(f"{file} has {len(tiles)} tiles, expected at least two; add those that the levels have.")
+    if not 2 <= len(tiles) <= TILES_AT_MOST:
+        raise Refusal(
+            f"{file} has {len(tiles)} tiles, expected 2 to {TILES_AT_MOST}; leave only those that the levels have."
+        )
     return tiles
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,8 +13,21 @@ from torch import Tensor
 
 from vaekit.refusal import Refusal
 from vaekit.spaces.real import Real
+from vaekit.whole_file import parse_json
 
+BEYOND = ("added_tokens", "padding", "post_processor", "truncation")  # what `learn` does without
 PAD, END, UNKNOWN = range(3)  # the numbers of <pad>, <eos> and <unk> among the tokens of a text
+
+
+@contextmanager
+def _tokenizing() -> Iterator[None]:
+    """Within, what the library raises is a `Refusal`: its panics, too, which are no `Exception`."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise Refusal(f"The run's tokenizer is broken ({error}); train the run again.") from error
+        raise
 
 
 def spoken(tokens: Tensor) -> Tensor:
@@ -39,7 +52,15 @@ class Text(Real):
     @cached_property
     def vocabulary(self) -> int:
         """How many tokens there are, <pad>, <eos> and <unk> among them."""
-        return len(json.loads(self.tokenizer)["model"]["vocab"])
+        try:
+            described = parse_json(self.tokenizer)
+            numbers = described["model"]["vocab"].values()
+            plain = not any(described.get(part) for part in BEYOND)
+            if plain and sorted(numbers) == list(range(len(numbers))) and len(numbers) > UNKNOWN:
+                return len(numbers)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            pass
+        raise Refusal("The run's tokenizer is not one that vaekit has written. Train the run again.")
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -47,11 +68,15 @@ class Text(Real):
             from tokenizers import Tokenizer
         except ImportError:
             raise Refusal("Text needs the library tokenizers; type: pip install '.[text]'") from None
-        return Tokenizer.from_str(self.tokenizer)
+        assert self.vocabulary  # which refuses others than ours
+        with _tokenizing():
+            return Tokenizer.from_str(self.tokenizer)
 
     def encode(self, sentences: Sequence[str]) -> list[list[int]]:
         """The token numbers of each sentence, however many, without <eos>."""
-        return [each.ids for each in self._tokenizer.encode_batch(list(sentences))]
+        tokenizer = self._tokenizer
+        with _tokenizing():
+            return [each.ids for each in tokenizer.encode_batch(list(sentences))]
 
     def pad(self, sentences: Sequence[Sequence[int]]) -> np.ndarray:
         """x `[n, *shape]` of token numbers as `encode` gives them; what goes beyond T is cut."""
@@ -64,7 +89,9 @@ class Text(Real):
     def decode(self, x: Tensor) -> list[str]:
         """The sentences of x `[n, *shape]`."""
         rows = [[number for number in row if number not in (PAD, END)] for row in x.long().tolist()]
-        return [each.strip() for each in self._tokenizer.decode_batch(rows, skip_special_tokens=False)]
+        tokenizer = self._tokenizer
+        with _tokenizing():
+            return [each.strip() for each in tokenizer.decode_batch(rows, skip_special_tokens=False)]
 
     def check_readable(self, x: Tensor) -> None:
         super().check_readable(x)
