@@ -169,3 +169,11 @@ def test_any_text_is_read_or_left(cells):
         values = form.parse(cells)
         finite = np.isfinite(values)
         np.testing.assert_allclose(form.parse(form.write(values[finite])), values[finite], rtol=1e-9)
+
+
+def test_a_number_of_too_many_digits_is_one_of_as_many_as_can_be():
+    cells = ["9" * 404, "0." + "1" * 404, "1.5"]
+    for some in (cells, cells[:1], cells[1:]):
+        form = Number().completed(some)
+        assert max(form.significant, form.places, form.padded) <= 340
+        assert form.parse(form.write(np.array([1.5])))[0] == 1.5

@@ -24,6 +24,7 @@ MARKS = tuple((mark, group) for group in ("", *",.'\u2019 \xa0\u202f") for mark 
 MINUS = "\u2212"  # that of typesetters
 SIGNS = f"+{MINUS}-"  # in a class of a regular expression, the hyphen last
 NEGATIVES = ("-{}", f"{MINUS}{{}}", "({})", "{}-")
+LONGEST = 340  # digits of a number, at most
 DIGITS = 15  # that a double holds exactly
 FINEST = 9  # decimal places from which on digits tell one double from all others, rather than being a unit's
 PHONE = 8  # digits behind a plus from which on they are a phone number
@@ -97,7 +98,7 @@ class Number:
 
     def __post_init__(self) -> None:
         counts, texts = (self.places, self.padded, self.significant), (self.prefix, self.suffix)
-        if not all(type(n) is int and 0 <= n <= 340 for n in counts) or not all(
+        if not all(type(n) is int and 0 <= n <= LONGEST for n in counts) or not all(
             isinstance(each, str) for each in texts
         ):
             raise ValueError(f"digits {counts} and affixes {texts} of a number")
@@ -182,10 +183,10 @@ class Number:
         exact = digits > DIGITS and len({*map(len, rest)}) > 1 and max(map(len, rest)) > FINEST
         if len(powers) > len(rest) or exact or not all(float(each).is_integer() for each in powers):
             alike = len({len(each.lstrip("-").partition("e")[0]) for each in powers}) == 1
-            form = replace(self, significant=digits, scientific=alike and not rest)
+            form = replace(self, significant=min(digits, LONGEST), scientific=alike and not rest)
         else:  # a few like 1e+05 are how R writes 100000
             places = max(len(each.rstrip("0")) for each in rest)
-            form = replace(self, places=places, padded=min(map(len, rest)))
+            form = replace(self, places=min(places, LONGEST), padded=min(LONGEST, *map(len, rest)))
         for found in filter(None, map(self._pattern.fullmatch, cells)):
             before, inside, _, behind = found.groups()
             if minus := (before + inside + behind).strip("+"):
