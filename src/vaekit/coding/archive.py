@@ -75,9 +75,10 @@ def read(path: Path) -> Archive:
     try:
         end = start + struct.unpack_from("<I", body, start - 4)[0]
         inflate = zlib.decompressobj()
-        header = parse_json(inflate.decompress(body[start:end], HEADER + INFLATED * len(data)))
+        text = inflate.decompress(body[start:end], HEADER + INFLATED * len(data))
         if not inflate.eof:
             raise ValueError("too long")
+        header = parse_json(text)
         words = np.frombuffer(body[end:], "<u4").astype(np.uint32)
         stream, form = _typed(Stream, {**header.pop("stream"), "words": words}), _typed(Form, header.pop("form"))
         archive = _typed(Archive, {**header, "form": form, "stream": stream})

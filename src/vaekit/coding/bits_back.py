@@ -168,7 +168,7 @@ def _pop(coder: Any, vae: VAE, n: int, condition: Tensor | None, device: torch.d
 
     px = vae.likelihood(descend(levels, pick, start).state)
     symbols = _code(px, None).pop(coder)
-    if not coder.num_valid_bits():  # `_push` left some
+    if coder.num_valid_bits() <= 32:  # no word is left, while `_push` left the z of a whole example and more
         raise Refusal(OTHERWISE)
     features = vae.encoder(_values(vae, symbols, device))
     for level, state, grid, z in reversed(drawn):
