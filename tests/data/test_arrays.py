@@ -272,6 +272,8 @@ def test_names_in_other_styles_give_splits_and_labels(tmp_path, style):
     train, test = source.load("train"), source.load("test")
     assert np.array_equal(train.x[:, 0], GREY[:8]) and train.label.tolist() == list(range(8))
     assert np.array_equal(test.x[:, 0], GREY[8:]) and test.label.tolist() == list(range(4))
+
+
 def zipped(name, x, shape=None):
     """The bytes of an .npz file with one array, whose header may say another shape."""
     file, member = io.BytesIO(), io.BytesIO()
