@@ -15,6 +15,11 @@ class Exemplars(MixtureSameFamily):
         even = torch.zeros(components.batch_shape, device=row.device)
         super().__init__(Categorical(logits=even, validate_args=False), components, validate_args=False)
 
+    def expand(self, batch_shape, _instance=None):
+        """A mixture that does not know which rows its components are of."""
+        plain = MixtureSameFamily(self.mixture_distribution, self.component_distribution, validate_args=False)
+        return plain.expand(batch_shape)
+
 
 @singledispatch
 def leave_out(p: Distribution, row: Tensor) -> Distribution:
