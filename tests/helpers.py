@@ -3,6 +3,7 @@
 import csv
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from hydra import compose as hydra_compose
@@ -69,15 +70,20 @@ def write_run(folder: Path, space: Real, *overrides: str) -> Path:
     return folder
 
 
-def build(space: Real, *overrides: str, seed: int = 0):
+def build(space: Real, *overrides: str, seed: int = 0, start: float = 0):
     """VAE and objective over `space`."""
-    return build_all(space, *overrides, seed=seed)[:2]
+    return build_all(space, *overrides, seed=seed, start=start)[:2]
 
 
-def build_all(space: Real, *overrides: str, seed: int = 0):
-    """VAE, objective and penalties over `space`."""
+def build_all(space: Real, *overrides: str, seed: int = 0, start: float = 0):
+    """VAE, objective and penalties over `space`.
+
+    start: nats that the posterior costs at first. Here it starts as wide as the prior, so that importance weights of a
+    VAE that has not been trained vary little.
+    """
     torch.manual_seed(seed)
-    return compose(config(*overrides), space)
+    with patch("vaekit.networks.glorot.START", start):
+        return compose(config(*overrides), space)
 
 
 def examples(space: Real, n: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:

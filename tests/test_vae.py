@@ -108,14 +108,8 @@ def test_samples_come_first_in_every_term():
     assert terms.rate.shape == terms.distortion.shape == terms.elbo.shape == (5,)
 
 
-def as_wide_as_its_prior(vae):
-    """The VAE: importance weights of what has most of the prior's mass then vary little."""
-    torch.nn.init.zeros_(vae.latents.levels[0].posterior.head.bias)
-    return vae
-
-
 def test_chunks_of_importance_samples_change_nothing_but_the_memory(monkeypatch):
-    vae = as_wide_as_its_prior(build(BINARY, "model=mlp_vae", *SMALL)[0])
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
     batch, calls, values = examples(BINARY, 4), [], vae.likelihood.bias.numel()
     vae.encoder.register_forward_hook(lambda *_: calls.append(1))
     decoded = []
@@ -136,7 +130,7 @@ def test_chunks_of_importance_samples_change_nothing_but_the_memory(monkeypatch)
 
 
 def test_parts_of_a_batch_keep_their_own_masks(monkeypatch):
-    vae = as_wide_as_its_prior(build(BINARY, "model=mlp_vae", *SMALL)[0])
+    vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
     x, draws = examples(BINARY, 3).x, 200
     mask = torch.zeros_like(x)
     mask[1, ..., :4], mask[2] = 1, 1
@@ -277,7 +271,7 @@ def test_linear_gaussian_nll_is_its_closed_form_under_a_two_stage_prior():
     with torch.no_grad():
         weight = vae.likelihood.network.body[1].weight.mul_(0.5)
         bias, sigma = vae.likelihood.bias.flatten(), vae.likelihood.log_scale.exp().item() + 1e-3
-        above = as_wide_as_its_prior(vae.latents.levels[0].prior.second)
+        above = vae.latents.levels[0].prior.second
         above.likelihood.bias.add_(0.3)
         up, noise = above.likelihood.network.body[1].weight, above.likelihood.log_scale.exp().item() + 1e-3
         covariance = up @ up.T + noise**2 * eye[:2, :2]

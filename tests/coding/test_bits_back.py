@@ -42,9 +42,7 @@ def model(name):
     small = SMALL if "network=conv" not in overrides else SMALL[1:]
     vae = build(space, "model=mlp_vae", *small, *overrides)[0].eval()
     with torch.no_grad():  # as if trained: posteriors that differ, some of them narrower than the prior
-        for name, part in vae.latents.named_parameters():
-            if name.endswith("posterior.head.bias"):
-                part.zero_()
+        for part in vae.latents.parameters():
             part.add_(0.3 * torch.randn(part.shape, generator=torch.Generator().manual_seed(1)))
     return vae
 

@@ -128,7 +128,7 @@ def test_temperature_divides_the_logits():
     expected = Choice(2 * logits(5, 2), SPACE)
     torch.testing.assert_close(colder.log_prob(every(q)), expected.log_prob(every(q)))
     assert torch.equal(tempered(q, 0).sample((7,)), q.mode.expand(7, -1, -1))
-    with pytest.raises(Refusal, match="use temperature=1"):
+    with pytest.raises(Refusal, match="Try temperature=1"):
         tempered(Quantized(torch.zeros(1, 2, dtype=torch.long), SPACE, torch.zeros(1, 4)), 0.5)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from helpers import build
 from vaekit.batch import Batch
-from vaekit.networks.glorot import glorot, start_scale
+from vaekit.networks.glorot import START, glorot, start_scale
 from vaekit.spaces import Image
 
 
@@ -55,7 +55,9 @@ def strokes(count):
 def test_a_preset_uses_z_within_150_steps(preset, seed):
     """Where the posterior starts as wide as the prior, conv_vae's rate is 0.00 after 400 steps."""
     x = strokes(5000)
-    vae, objective = build(Image((1, 28, 28), levels=2), f"model={preset}", "likelihood=bernoulli", seed=seed)
+    vae, objective = build(
+        Image((1, 28, 28), levels=2), f"model={preset}", "likelihood=bernoulli", seed=seed, start=START
+    )
     with torch.no_grad():
         vae.likelihood.bias.copy_(vae.likelihood.bias_at(x.mean(0)))
     optimizer = torch.optim.Adam(vae.parameters(), 1e-3)

@@ -29,7 +29,7 @@ class Gaussian(nn.Module):
             self.loc = nn.Parameter(torch.zeros(space.shape))
             self.log_scale = nn.Parameter(torch.zeros(space.shape))
         else:
-            self.head = head(context_shape, 0, 2 * space.shape[0])
+            self.head = head(context_shape, 0, rest=2 * space.shape[0])
 
     def forward(self, context: Tensor | None = None) -> Distribution:
         dims = len(self.space.shape)
