@@ -16,7 +16,7 @@ def typed(sentence):
 
 
 def test_a_collapsed_run_says_so_as_soon_as_it_shows_and_at_its_end(train):
-    done = train("objective.beta=1000", epochs=3)
+    done = train("objective.beta=1000", "optimizer.lr=0.1", epochs=3)
     said = [line for line in done.out.splitlines() if "has collapsed" in line]
     assert len(said) == 2 and said[0].startswith("val/rate is 0.0") and said[0].endswith("Try objective=warm_up.")
     healthy = train("objective.beta=0.1", epochs=3, folder="other")

@@ -141,7 +141,7 @@ def test_on_the_command_line(digits_run, apply, tmp_path, monkeypatch):
     assert f"new run: {latest.relative_to(tmp_path)}" in printed
     assert vaekit.load(latest).latents.levels[0].prior.logits.shape == (3,)
     assert (latest / "metrics.json").is_file()
-    code, printed = apply(*words, "prior=mixture")
+    code, printed = apply(*words, "prior=mixture", f"task.folder={latest}")
     assert code == 1
     assert "use another task.folder=FOLDER" in printed
 
@@ -160,7 +160,7 @@ def test_the_same_seed_gives_the_same_prior(digits_run, tmp_path):
         (["prior=mixture", "prior.components=0"], "use prior.components=50"),
         (["prior=mixture", "prior.components=many"], "a whole number"),
         (["prior=two_stage", "prior.num_samples=0"], "use prior.num_samples=10"),
-        (["prior=two_stage", "network@prior.second.network=conv"], "use network=mlp"),
+        (["prior=two_stage", "network@prior.second.network=conv"], "use network@prior.second.network=mlp"),
         (["task.epochs=0"], "use task.epochs=1"),
         (["task.lr=0"], "use task.lr=1"),
         (["prior=mixture", "task.lr=1e30", "task.epochs=2"], "use task.lr=1e-4"),
