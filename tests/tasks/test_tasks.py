@@ -157,6 +157,7 @@ def test_missing_values_are_left_out_of_the_score(vectors, tmp_path):
 def test_the_bound_of_many_samples_reaches_a_plain_sum_over_the_prior(vectors):
     x = vectors.examples(slice(3))
     with torch.no_grad():
+        vectors.vae.latents.levels[0].posterior.head.bias[3:].zero_()  # wide, so that weights vary little
         state = vectors.vae.generate(100_000).state
         log_px_z = torch.stack([vectors.vae.likelihood(state).log_prob(row) for row in x])
     plain = log_px_z.logsumexp(1) - math.log(100_000)

@@ -72,4 +72,4 @@ def start_scale(size: int) -> float:
     It costs about `START` nats, at most 0.57 a dimension. A posterior as wide as the prior says nothing that a decoder
     could learn from: it collapses within 20 steps on binarised characters, and often stays so (benchmarks/start.py).
     """
-    return -min(1.0, (START / size) ** 0.5)
+    return -min(1.0, (START / max(size, 1)) ** 0.5)  # a size of 0 is refused elsewhere, by its setting
