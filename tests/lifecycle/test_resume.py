@@ -156,8 +156,8 @@ def test_a_configuration_is_damaged_wherever_it_was_cut(train):
 def test_half_a_checkpoint_never_bears_its_name(here, monkeypatch):
     (here / "last.ckpt").write_text("whole")
 
-    def killed(checkpoint, path):
-        Path(path).write_text("ha")
+    def killed(checkpoint, file):
+        file.write(b"ha")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", killed)

@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 def run(request, folder, tmp_path_factory):
     """m2 sees 30 labels, and rows without."""
     small = (*request.param, "network.hidden=[32]", "data=table", "data.label=town", "data.batch_size=32")
-    small += ("optimizer.lr=3e-3", "trainer.max_epochs=25", "evaluation.num_samples=2")
+    small += ("optimizer.lr=1e-2", "trainer.max_epochs=15", "evaluation.num_samples=2")
     small += () if request.param is M2 else ("latents.dim=3",)
     name = "holes" if request.param is M2 else "people"
     return train(tmp_path_factory.mktemp("run") / "run", f"data.path={folder}/{name}.csv", small=small)
