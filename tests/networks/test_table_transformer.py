@@ -86,7 +86,7 @@ def test_it_trains():
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
-@pytest.mark.parametrize(("wrong", "fix"), [({"heads": 3}, "network.heads=1"), ({"blocks": 0}, "network.blocks=4")])
+@pytest.mark.parametrize(("wrong", "fix"), [({"heads": 3}, "use heads=1"), ({"blocks": 0}, "use blocks=4")])
 def test_sizes_that_do_not_fit_are_refused(wrong, fix):
     with pytest.raises(Refusal, match=fix):
         Encoder(TABLE, **(SIZES | wrong))

@@ -450,4 +450,4 @@ def test_apply_takes_trust_too(mine):
         done = subprocess.run([*apply, trust], capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
-        assert ("trust=['my_priors.Shifted']" in done.stderr) == (code == 1)
+        assert ("trust=[my_priors.Shifted]" in done.stderr) == (code == 1)
