@@ -5,7 +5,7 @@ import torch
 
 from helpers import TABLE, build, examples, step
 from vaekit.networks.table_transformer import Decoder, Encoder
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, located
 
 SIZES = {"width": 8, "blocks": 2, "heads": 2}
 NAMES = [column.name for column in TABLE.ordered]
@@ -86,7 +86,7 @@ def test_it_trains():
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
-@pytest.mark.parametrize(("wrong", "fix"), [({"heads": 3}, "use heads=1"), ({"blocks": 0}, "use blocks=4")])
+@pytest.mark.parametrize(("wrong", "fix"), [({"heads": 3}, "network.heads=1"), ({"blocks": 0}, "network.blocks=4")])
 def test_sizes_that_do_not_fit_are_refused(wrong, fix):
-    with pytest.raises(Refusal, match=fix):
+    with located("network"), pytest.raises(Refusal, match=fix):
         Encoder(TABLE, **(SIZES | wrong))

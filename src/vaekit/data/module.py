@@ -239,7 +239,7 @@ class DataModule(LightningDataModule):
         return (total / seen.clamp(min=1)).float()
 
     def unscaled(self) -> str:
-        """A sentence, with what to type, where columns of continuous rows are far from mean 0 and deviation 1."""
+        """A sentence, with what to type, where columns of continuous rows are not near mean 0 and scale 1."""
         if self.space.values != "continuous":
             return ""
         batch = self.sample("train", SCALED)
