@@ -8,6 +8,7 @@ import torch
 
 from vaekit.coding.originals import load_array
 from vaekit.data.arrays import Arrays
+from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
@@ -107,6 +108,27 @@ def test_labels_that_are_no_classes_are_left_out(tmp_path, caplog):
         assert "'y' is left out" in caplog.text, name
 
 
+@pytest.mark.parametrize(
+    "y", [np.eye(3)[np.arange(12) % 3], np.array(["cat", "dog", "eel"] * 4)], ids=["one-hot", "words"]
+)
+def test_the_advice_for_other_labels_makes_classes(tmp_path, caplog, y):
+    np.savez(tmp_path / "rows.npz", x=GREY, y=y)
+    with caplog.at_level("INFO"):
+        assert Arrays(tmp_path / "rows.npz").load("train").label is None
+    advice = re.search(r"in another form, save (.*)\.$", caplog.text.strip())[1]
+    np.savez(tmp_path / "rows.npz", x=GREY, y=eval(advice, {"y": y, "numpy": np}))
+    assert Arrays(tmp_path / "rows.npz").load("train").label.tolist() == [0, 1, 2] * 4
+
+
+def test_labels_below_nought_are_missing_or_none(tmp_path, caplog):
+    np.savez(tmp_path / "rows.npz", x=GREY, y=np.arange(12) % 2 * 2 - 1)
+    with caplog.at_level("INFO"):
+        assert Arrays(tmp_path / "rows.npz").load("train").label.tolist() == [-1, 1] * 6
+    assert "6 of 12 labels in 'y' are -1, which is missing" in caplog.text
+    np.savez(tmp_path / "rows.npz", x=GREY, y=np.arange(12) - 2)
+    assert Arrays(tmp_path / "rows.npz").load("train").label is None
+
+
 def test_labels_of_other_rows_are_refused(tmp_path):
     np.savez(tmp_path / "few.npz", x=GREY, y=np.arange(5))
     with pytest.raises(Refusal, match=r"'y' in .*few\.npz has shape \[5\].* of the 12 rows of 'x'.*without 'y'"):
@@ -120,6 +142,9 @@ def test_conditions_are_numbers_for_each_row(tmp_path):
         np.savez(tmp_path / "rows.npz", x=GREY, condition=wrong)
         with pytest.raises(Refusal, match=r"expected numbers for each of the 12 rows of 'x'.*without 'condition'"):
             Arrays(tmp_path / "rows.npz").load("train")
+    np.savez(tmp_path / "rows.npz", x=GREY, condition=np.where(np.arange(12), 1, np.nan))
+    with pytest.raises(Refusal, match=r"'condition' in .* holds NaN or infinite values, expected finite ones"):
+        Arrays(tmp_path / "rows.npz").load("train")
 
 
 @pytest.mark.parametrize("save", [npy, npz, pt])
@@ -129,6 +154,31 @@ def test_nan_is_missing(tmp_path, save):
     rows = Arrays(save(tmp_path / "rows", x)).load("train")
     assert np.array_equal(rows.mask, ~np.isnan(x)) and rows.x[2, 3] == rows.x[11, 0] == 0
     assert np.array_equal(rows.x[rows.mask], x.astype(np.float32)[rows.mask])
+
+
+def test_other_spellings_of_a_suffix_and_other_numbers_are_read(tmp_path):
+    for save in (npy, npz, pt):
+        path = save(tmp_path / "rows", GREY)
+        path = path.rename(path.with_suffix(path.suffix.upper()))
+        assert np.array_equal(Arrays(path).load("train").x[:, 0], GREY)
+        if save is not pt:
+            assert np.array_equal(load_array(path), GREY)
+    path = npy(tmp_path / "rows", GREY[:, None]).rename(tmp_path / "rows.Npy")
+    assert len(medium(Image((1, 5, 4), 256)).find(path)[0]) == 12
+    halves = torch.from_numpy(VECTORS).bfloat16()
+    torch.save({"x": halves}, tmp_path / "rows.pt")
+    assert np.array_equal(Arrays(tmp_path / "rows.pt").load("train").x, halves.float())
+
+
+@pytest.mark.parametrize(
+    ("x", "held"), [(VECTORS * 1j, "'x' of complex128"), (np.array([["a"]]), "'x' of <U1")], ids=["complex", "words"]
+)
+def test_what_is_no_number_is_named_with_its_type(tmp_path, x, held):
+    with pytest.raises(Refusal, match=rf"rows.npy holds {held}, expected numbers called x"):
+        Arrays(npy(tmp_path / "rows", x)).load("train")
+    torch.save((torch.zeros(3, 2), torch.zeros(3)), tmp_path / "pair.pt")
+    with pytest.raises(Refusal, match="expected a numeric array, or several by name; save it again, by"):
+        Arrays(tmp_path / "pair.pt").load("train")
 
 
 def test_large_files_are_read_in_parts(tmp_path):
@@ -248,6 +298,8 @@ def test_refused_files(tmp_path):
         (GREY.astype(np.uint16) * 16, GREY * (16 / 4095)),
         (GREY.astype(np.int16) * 16, GREY * (16 / 4095)),
         (GREY / 127.5 - 1, GREY / 255),
+        ((GREY / 255).astype(np.float32) * np.float32(1.0001), GREY / 255),
+        (GREY / 200, GREY / 255),
         (GREY * 0.9 + 0.25, (GREY * 0.9 + 0.25) / 255),
         (GREY * 10.0 - 1024, GREY / 255),
         (np.where(GREY > 250, np.nan, GREY), np.where(GREY > 250, 0, GREY) / 255),

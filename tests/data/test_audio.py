@@ -143,6 +143,25 @@ def test_what_cannot_be_read_is_named_and_skipped(folder, caplog, name):
         audio(folder).load("train")
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e30, 3e38])
+def test_floats_of_any_size_are_one_sound(tmp_path, size):
+    for name, wave in (("a", tone(channels=2)), ("b", tone(channels=2) * size)):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "x.wav", wave, 8000, subtype="FLOAT")
+    for representation in ("mel", "wave"):
+        a, b = (Audio(tmp_path / name, representation=representation).load("train").x for name in "ab")
+        np.testing.assert_allclose(b.astype(float), a, atol=1e-4 if representation == "mel" else 1)
+
+
+def test_a_name_that_is_no_text_is_a_sound_of_a_class(folder, caplog):
+    os.rename(folder / "a_0.wav", os.fsencode(folder) + b"/caf\xe9_0.wav")
+    source = audio(folder, pattern="([^_]+)_.*")
+    assert list(source.classes()) == ["a", "b", "caf\\xe9"] and len(source.load("train")) == 12
+    (folder / os.fsdecode(b"caf\xe9_0.wav")).write_bytes(b"")
+    assert len(audio(folder, pattern="([^_]+)_.*").load("train")) == 11
+    assert "caf\\xe9_0.wav as sound (Format not recognised" in caplog.text
+
+
 def test_of_a_long_file_only_the_clip_is_read(tmp_path, monkeypatch):
     long = np.random.default_rng(0).normal(0, 0.1, 48_000).astype("float32")
     expected = signal.resample_poly(long, 80, 441)[:5120]

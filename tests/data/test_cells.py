@@ -77,8 +77,13 @@ def test_words_for_missing_cells(tmp_path, word):
 @pytest.mark.parametrize(
     ("text", "encoding", "sentence"),
     [
-        ("a,b\nMüller,1\n", "latin-1", r"x\.csv, line 2 .*iconv -f latin1 -t utf-8 .*x\.csv > utf8\.csv"),
-        ("a,b\nx,1\n", "utf-16-le", r"x\.csv, line 1: it holds a zero byte"),
+        (
+            "a,b\nMüller,1\n",
+            "latin-1",
+            r"x\.csv, line 2: byte 2, b'\\xfc', is not UTF-8.*iconv -f latin1 -t utf-8 .*x\.csv > utf8\.csv",
+        ),
+        ("a,b\nx,1\n", "utf-16-le", r"x\.csv, line 1: it holds a zero byte.*iconv -f utf-16le -t utf-8 .*x\.csv"),
+        ("a,b\nx,1\n", "utf-16-be", r"x\.csv, line 1: it holds a zero byte.*iconv -f utf-16be -t utf-8 .*x\.csv"),
         ("a,b\nx\0,1\n", "utf-8", r"x\.csv, line 2: it holds a zero byte"),
         ("a,b,c\n1,2,3\n4,5\n6,7,8\n", "utf-8", r"x\.csv, line 3: got 2 cells, expected 3"),
         ("# x\na,b\n1,2\n1,2,3\n", "utf-8", r"x\.csv, line 4: got 3 cells, expected 2"),

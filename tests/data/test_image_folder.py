@@ -62,6 +62,17 @@ def pixels(path, values, dtype=np.uint8):
         ("train/a/1 test/b/2 masks/3", [1], None, [2], ["a", "b"]),
         ("train/1 ship/2 car/3", [3, 2, 1], None, None, ["car", "ship", "train"]),
         ("cat/train/1 cat/2", [2, 1], None, None, ["cat"]),
+        ("seg_train/a/1 seg_train/b/2 seg_test/b/3 seg_pred/4", [1, 2], None, [3], ["a", "b"]),
+        ("Train-set/a/1 Test_set/b/2 val2/a/3", [1, 3], 1, [2], ["a", "b"]),
+        ("trainset/1 testset/2", [1], None, [2], None),
+        ("train/a/1 evaluation/b/2", [1], None, [2], ["a", "b"]),
+        ("seg_train/seg_train/a/1 seg_train/seg_train/b/2 seg_test/seg_test/b/3", [1, 2], None, [3], ["a", "b"]),
+        ("train/images/a/1 train/images/b/2 val/images/b/3", [1, 2, 3], 1, None, ["a", "b"]),
+        ("zip/data/train/a/1 zip/data/val/b/2", [1, 2], 1, None, ["a", "b"]),
+        ("zip/a/1 zip/b/2", [1, 2], None, None, ["a", "b"]),
+        ("train/train/1 train/car/2 val/car/3", [2, 1, 3], 1, None, ["car", "train"]),
+        ("toy_train/1 toy_car/2", [2, 1], None, None, ["toy_car", "toy_train"]),
+        ("trains/1 tests/2", [2, 1], None, None, ["tests", "trains"]),
     ],
 )
 def test_folders_of_splits_are_no_classes(tmp_path, caplog, files, train, validation, test, classes):
@@ -137,18 +148,59 @@ def test_colours_of_twelve_bits_in_sixteen_are_named_and_skipped(tmp_path, caplo
     assert "12.png: its colours use 14 of 16 bits or fewer" in caplog.text
 
 
-def test_pages_and_frames_behind_the_first_are_named(tmp_path, caplog):
+def test_every_page_and_frame_is_an_image(tmp_path, caplog):
     first, *others = (Picture.new("L", (4, 4), grey) for grey in (10, 20, 30))
-    for name in ("stack.tif", "moving.gif"):
-        first.save(tmp_path / name, save_all=True, append_images=others)
-    first.save(tmp_path / "single.gif")
+    deep = [Picture.fromarray(np.full((4, 4), grey, np.uint16)) for grey in (4095, 2048)]
+    preview = Picture.new("L", (2, 2), 99)
+    (tmp_path / "val").mkdir()
+    paint(tmp_path / "train" / "b.png", 40, (4, 4), "L")
+    first.save(tmp_path / "val" / "stack.tif", save_all=True, append_images=[*others, preview])
+    first.save(tmp_path / "train" / "moving.gif", save_all=True, append_images=others)
+    deep[1].save(tmp_path / "train" / "deep.tif", save_all=True, append_images=deep[:1])
+    first.save(tmp_path / "train" / "single.gif")
     source = ImageFolder(tmp_path, image_size=None, channels=1)
-    assert source.load("train").x[:, 0, 0, 0].tolist() == [10, 10, 10]
-    assert "Of 2 images with several pages" in caplog.text and "stack.tif" in caplog.text
-    assert "moving.gif" in caplog.text and "single.gif" not in caplog.text
-    caplog.clear()
-    medium(source.space).find(tmp_path / "stack.tif")
-    assert "only the first is used" in caplog.text
+    with caplog.at_level(logging.INFO):
+        rows = source.load("train")
+    assert rows.x[:, 0, 0, 0].tolist() == [40, 128, 255, 10, 20, 30, 10, 10, 20, 30] and rows.validation == 3
+    assert "Each page or frame is an image: 8 in 3 files." in caplog.text and source.space.white == 4095
+    names, read = medium(source.space).find(tmp_path)
+    assert names[1:3] == ["train/deep.tif#1", "train/deep.tif#2"] and names[-1] == "val/stack.tif#3"
+    assert (read(slice(4, 8)).x[:, 0, 0, 0] * 255).round().tolist() == [20, 30, 10, 10]
+    names, read = medium(source.space).find(tmp_path / "val" / "stack.tif")
+    assert names == [f"stack.tif#{page}" for page in (1, 2, 3)] and len(read(slice(1, 3)).x) == 2
+    (tmp_path / "val" / "stack.tif").write_bytes((tmp_path / "val" / "stack.tif").read_bytes()[:40])
+    with pytest.raises(Refusal, match=r"val/stack\.tif as an image"):
+        read(slice(0, 3))
+
+
+def test_fractions_beside_whole_numbers_of_many_bits_are_refused(tmp_path):
+    pixels(tmp_path / "a.tif", np.linspace(0, 1, 16).reshape(4, 4), np.float32)
+    pixels(tmp_path / "b.png", np.linspace(0, 4095, 16).reshape(4, 4), np.uint16)
+    with pytest.raises(Refusal, match=r"a\.tif holds values up to 1 and .*b\.png up to 4095, expected one range"):
+        ImageFolder(tmp_path, channels=1).load("train")
+    pixels(tmp_path / "a.tif", np.linspace(0, 1, 16).reshape(4, 4) * 4095, np.float32)
+    a, b = ImageFolder(tmp_path, image_size=None, channels=1).load("train").x.astype(int)
+    assert np.abs(a - b).max() <= 1 and a.max() == 255
+
+
+def test_masks_of_nought_and_one_are_refused(tmp_path):
+    mask = np.arange(16).reshape(4, 4) % 2
+    pixels(tmp_path / "a.png", mask)
+    with pytest.raises(Refusal, match=r"only 0 and 1, of 256 levels both black\. Save them times 255, or with one bit"):
+        ImageFolder(tmp_path, image_size=None, channels=1).load("train")
+    pixels(tmp_path / "a.png", mask * 255)
+    pixels(tmp_path / "b.png", mask == 1, bool)
+    assert (ImageFolder(tmp_path, image_size=None, channels=1).load("train").x[:, 0] == mask * 255).all()
+
+
+def test_a_small_file_of_very_many_pixels_is_named_and_skipped(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(decode, "PIXELS", 1000)
+    monkeypatch.setattr(decode, "PACKED", 1)
+    page = Picture.new("L", (64, 64))
+    page.save(tmp_path / "a.gif", save_all=True, append_images=[Picture.new("L", (64, 64), i) for i in range(1, 40)])
+    paint(tmp_path / "b.png", 40, (8, 8), "L")
+    rows = ImageFolder(tmp_path, image_size=8, channels=1).load("train")
+    assert rows.x[:, 0, 0, 0].tolist() == [40] and "40 times 64x64 pixels in a file of" in caplog.text
 
 
 def test_what_is_no_image_file_is_named_or_passed_over_in_training_and_in_tasks(tmp_path, caplog, monkeypatch):
@@ -288,13 +340,13 @@ from concurrent.futures import ThreadPoolExecutor
 from vaekit.data import decode
 from vaekit.data.image_folder import ImageFolder
 
-def read_image(*args, read=decode.read_image, files=[]):
+def read_pages(*args, read=decode.read_pages, files=[]):
     files.append(args)
     if len(files) == 500:
         os.kill(os.getpid(), signal.SIGKILL)
     return read(*args)
 
-decode.read_image, decode.BLOCK, decode._pool = read_image, 32, lambda images: ThreadPoolExecutor(2)
+decode.read_pages, decode.BLOCK, decode._pool = read_pages, 32, lambda images: ThreadPoolExecutor(2)
 ImageFolder(sys.argv[1], image_size=4).load("train")
 """
 
@@ -305,8 +357,8 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path, monkeypatch, caplog):
     (tmp_path / "100.png").write_bytes(b"broken")
     killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.DEVNULL)
     assert killed.returncode == -signal.SIGKILL
-    read, files = decode.read_image, []
-    monkeypatch.setattr(decode, "read_image", lambda *args: files.append(os.path.basename(args[0])) or read(*args))
+    read, files = decode.read_pages, []
+    monkeypatch.setattr(decode, "read_pages", lambda *args: files.append(os.path.basename(args[0])) or read(*args))
     x = ImageFolder(tmp_path, image_size=4).load("train").x
     assert 100 < len(files) < 300 and "100.png" in files, "499 were read before, of which some blocks did not count yet"
     rows = np.delete(np.arange(600), 100)

@@ -106,11 +106,27 @@ def test_settings_that_do_not_fit_are_refused(tmp_path, settings, sentence):
         (["b."], "{", "Cannot read .*tiles.json"),
         (["b."], {"bb": ["solid"], ".": []}, "tiles.json: the tile 'bb' is not a character"),
         (["b."], {"b": ["solid"]}, "tiles.json has 1 tiles"),
+        (["b."], {"b": "solid", ".": ["passable"]}, "tiles.json: the tile 'b' is not a character with a list of words"),
+        (["b."], {"b": {"solid": 1}, ".": ["passable"]}, "the tile 'b' is not a character with a list of words"),
+        (["b.", "b.\nb."], TILES, r"1.txt is 2x2, the first level 1x2; draw all of one height, or leave it out\.$"),
+        (["b\0"], TILES, "0.txt, line 1: it holds a zero byte"),
     ],
 )
 def test_files_that_are_no_levels_are_refused(tmp_path, levels, tiles, sentence):
     with pytest.raises(Refusal, match=sentence):
         Levels(save(tmp_path / "levels", levels, tiles)).load("train")
+
+
+def test_files_of_other_systems_are_levels_and_others_are_passed_over(tmp_path):
+    folder = save(tmp_path / "levels", ["b.\nMG"], "\ufeff" + json.dumps({"tiles": TILES}))
+    (folder / "1.TXT").write_bytes("\ufeffb.\r\nMG\r\n\r\n".encode())
+    (folder / "2.txt").write_bytes("b.\nMG".encode("utf-16"))
+    (folder / "._0.txt").write_bytes(b"\0")
+    (folder / "sub.txt").mkdir()
+    (folder / "sub.txt" / "3.txt").write_text("notes")
+    os.mkfifo(folder / "pipe.txt")
+    rows = Levels(folder).load("train")
+    assert len(rows) == 3 and (rows.x == rows.x[0]).all()
 
 
 def test_tiles_are_not_grey(tmp_path):

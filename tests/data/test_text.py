@@ -55,6 +55,19 @@ def test_marks_of_files_are_no_part_of_sentences(tmp_path):
     assert read(path) == ["A man", "runs"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_lines_of_other_systems_are_lines(tmp_path, encoding, end):
+    path = tmp_path / "lines.txt"
+    path.write_bytes("".join(f"{line}{end}" for line in LINES).encode(encoding))
+    assert read(path) == LINES
+
+
+def test_a_vocabulary_is_no_larger_than_its_text(tmp_path):
+    source = Text(save(tmp_path), unit="bpe", vocabulary=10**9)
+    assert source.space.vocabulary < 400 and source.space.decode(torch.from_numpy(source.load("train").x)) == LINES
+
+
 def test_rare_words_are_unknown_and_it_is_said(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     source = Text(save(tmp_path, ["a man", "a man", "a dog", "<unk> man"]), min_count=2)
@@ -104,6 +117,7 @@ REFUSED = {
     b"a man\n\na hat\n": r"line 2 is empty.*grep",
     b"a man\n  \t\n": "line 2 is empty",
     b"a man\ncaf\xe9\n": r"line 2: byte 4, b'\\xe9', is not UTF-8.*iconv",
+    "a man\n".encode("utf-16-le"): "line 1: it holds a zero byte.*iconv -f utf-16le -t utf-8 .*lines.txt > utf8.txt",
     b"a man\nb dog\n": r"no word of it.*data.min_count=1",
 }
 

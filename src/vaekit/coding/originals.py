@@ -14,7 +14,7 @@ from numpy.lib.format import open_memmap
 
 from vaekit.data.decode import no_bombs
 from vaekit.data.image_folder import image_files
-from vaekit.data.npz import Npz
+from vaekit.data.npz import Npz, holds_arrays
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.track import track
@@ -67,7 +67,7 @@ def read(path: Path, space: Image) -> tuple[np.ndarray, Form]:
     """
     if not (path.is_file() or path.is_dir()):
         raise Refusal(f"There is no file or folder {path.absolute()}; name a folder of images, or rows.npy.")
-    if path.suffix in (".npy", ".npz"):
+    if holds_arrays(path):
         return from_array(load_array(path), space, path)
     if space.shape[0] not in MODES:
         raise Refusal(f"{path} is read as images, but this run's have {space.shape[0]} channels; name rows.npy.")
@@ -162,7 +162,7 @@ def _read_pixels(file: Path, space: Image) -> np.ndarray:
 def load_array(path: Path) -> np.ndarray:
     """The rows of a .npy or .npz file (there the array "x", or the only one), mapped where that can be."""
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             return open_memmap(path, mode="r")
         held = Npz(path)
         return held["x" if "x" in held or len(held) != 1 else next(iter(held))]

@@ -19,7 +19,7 @@ from numpy.lib.format import open_memmap
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.files import PARTS
 from vaekit.data.npz import Npz
-from vaekit.data.source import Rows, Split
+from vaekit.data.source import Rows, Split, holds_bits
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
@@ -84,9 +84,10 @@ class Arrays:
         else:
             found = names[0] if part == "train" and len(names) == 1 else _find(names, "rows", part)
         if part == "train" and not found:
+            held = names or [f"{name!r} of {dtype}" for name, (_, dtype) in self._headers.items()] or ["nothing"]
             raise Refusal(
-                f"{self.path} holds {', '.join(names) or 'no numeric array'}, expected "
-                f"{self.key or 'x or x_train, or images or train_images'}; name the array by data.key=NAME."
+                f"{self.path} holds {', '.join(held)}, expected "
+                f"{self.key or 'numbers called x or x_train, images or train_images'}; name the array by data.key=NAME."
             )
         return found
 
@@ -124,7 +125,7 @@ class Arrays:
 
     def _as_they_lie(self) -> np.ndarray | None:
         """The rows of a .npy file that holds them as a cache would, mapped: a copy of them would take time and room."""
-        if self.path.suffix != ".npy" or not isinstance(self.space, Image) or self.space.levels is None:
+        if self.path.suffix.lower() != ".npy" or not isinstance(self.space, Image) or self.space.levels is None:
             return None
         x = np.load(self.path, mmap_mode="c")
         if not x.flags.c_contiguous or (x.ndim == 4 and self._channel_axis(x.shape) == 3):
@@ -134,8 +135,7 @@ class Arrays:
         return x
 
     def _refuse_bits_in_bytes(self, x: np.ndarray) -> None:
-        grey = isinstance(self.space, Image) and self.space.levels == 256
-        if grey and all(x[start : start + 4096].max() <= 1 for start in range(0, len(x), 4096)):  # the first tells most
+        if isinstance(self.space, Image) and self.space.levels == 256 and holds_bits(x):
             raise Refusal(f"{self.path} holds only 0 and 1 as uint8, which has 256 levels; save x.astype(bool).")
 
     def _build(self, parts: list[str], folder: Path) -> None:
@@ -191,14 +191,23 @@ class Arrays:
                 f"{count} rows of {self._name(part)!r}; mend it, or save the file without {name!r}."
             )
         if kind == "condition":
-            return self._read(file, name).astype(np.float32).reshape(count, -1)
+            condition = self._read(file, name).astype(np.float32).reshape(count, -1)
+            if not np.isfinite(condition).all():
+                raise Refusal(f"{name!r} in {self.path} holds NaN or infinite values, expected finite ones; save such.")
+            return condition
         if numeric and math.prod(shape) == count:
             values = self._read(file, name)
             with np.errstate(invalid="ignore"):
                 whole = values.astype(np.int64)
-            if np.array_equal(values, whole):
+            if np.array_equal(values, whole) and whole.min() >= -1:
+                if missing := (whole < 0).sum():
+                    log.info(f"{self.path}: {missing:,} of {count:,} labels in {name!r} are -1, which is missing.")
                 return whole.reshape(count)
-        log.info(f"{self.path}: {name!r} is left out, because it holds no class, a whole number, for each row.")
+        numbers = "y.argmax(1)" if numeric and len(shape) == 2 else "numpy.unique(y, return_inverse=True)[1]"
+        log.info(
+            f"{self.path}: {name!r} is left out, because it holds no class, a whole number, for each row. If it holds "
+            f"classes in another form, save {numbers}."
+        )
         return None
 
     def _check(self, block: np.ndarray, array: np.ndarray) -> None:
@@ -208,7 +217,7 @@ class Arrays:
             )
         if isinstance(self.space, Image) and not 0 <= block.min() <= block.max() <= 1:
             raise Refusal(
-                f"{self.path} holds images with values from {block.min():.4g} to {block.max():.4g}, expected 0 to 1; "
+                f"{self.path} holds images with values from {block.min():.9g} to {block.max():.9g}, expected 0 to 1; "
                 f"save {_to_unit(array)}."
             )
 
@@ -234,7 +243,8 @@ def _to_unit(x: np.ndarray) -> str:
     if least >= 0 and most <= 255 and known.size == x.size and np.array_equal(known, known.round()):
         return "x.astype(bool)" if most <= 1 else "x.astype('uint8')"
     if least >= 0:
-        return f"(x / {2 ** math.ceil(most).bit_length() - 1}).astype('float32')"
+        bright = most if most < 2 else 2 ** math.ceil(most).bit_length() - 1
+        return f"(x / {bright}).astype('float32')"
     if least >= -1 and most <= 1:
         return "(x + 1) / 2"
     return f"((x - {least!r}) / {most - least!r}).clip(0, 1)"
@@ -245,14 +255,17 @@ def _open(path: Path) -> Mapping[str, np.ndarray]:
     if not path.is_file():
         raise Refusal(f"There is no file {path.absolute()}; name a .npy, .npz or .pt file by data.path=FILE.")
     with _reading(path):
-        if path.suffix == ".npy":
+        suffix = path.suffix.lower()
+        if suffix == ".npy":
             return {"x": open_memmap(path, mode="r")}
-        if path.suffix == ".npz":
+        if suffix == ".npz":
             return Npz(path)
-        if path.suffix in (".pt", ".pth"):
+        if suffix in (".pt", ".pth"):
             held = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            if not isinstance(held, torch.Tensor | Mapping):
+                raise ValueError(f"a {type(held).__name__}")
             tensors = held if isinstance(held, Mapping) else {"x": held}
-            arrays = {str(name): t.detach().numpy() for name, t in tensors.items() if isinstance(t, torch.Tensor)}
+            arrays = {str(name): _array(each) for name, each in tensors.items() if isinstance(each, torch.Tensor)}
             if any(array.nbytes > path.stat().st_size for array in arrays.values()):  # one value, for ever
                 raise ValueError("expanded tensors")
             return arrays
@@ -266,5 +279,11 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except Exception as error:  # MemoryError, for a header that lies, and zlib's among them
         raise Refusal(
-            f"Cannot read {path}: expected plain numeric arrays; save it again, by numpy or torch."
+            f"Cannot read {path}: expected a numeric array, or several by name; save it again, by numpy.savez or "
+            "torch.save of a dict."
         ) from error
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """What numpy makes of a tensor; it has no bfloat16."""
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 from functools import cached_property
 from math import gcd
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from vaekit.data import sound
 from vaekit.data.cache import cached, fingerprint
-from vaekit.data.files import below
+from vaekit.data.files import below, printable
 from vaekit.data.source import Rows, Split
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
@@ -97,10 +98,10 @@ class Audio:
         for file in self.files:
             if (match := self.pattern.fullmatch(file.stem)) is None or match[1] is None:
                 raise Refusal(
-                    f"The name of {file} does not match data.pattern={self.pattern.pattern}; rename it, or use another "
-                    "pattern, or data.pattern=null for no classes."
+                    f"The name of {printable(file)} does not match data.pattern={self.pattern.pattern}; rename it, or "
+                    "use another pattern, or data.pattern=null for no classes."
                 )
-            found.append(match[1])
+            found.append(printable(match[1]))
         return found
 
     def classes(self) -> dict[str, int] | None:
@@ -152,8 +153,8 @@ def read(file: Path, space: Space) -> Tensor:
     clip = torch.nn.functional.pad(wave[:samples], (0, max(0, samples - len(wave))))[None]
     if not clip.any():
         raise Refusal(
-            f"{file} is silent for the {samples / space.rate:g} s of a clip; remove it, or use longer clips, "
-            "data.seconds=2."
+            f"{printable(file)} is silent for the {samples / space.rate:g} s of a clip; remove it, or use longer "
+            "clips, data.seconds=2."
         )
     if space.levels is None:
         return sound.to_mel(clip, space.rate, space.hop, space.shape[1])
@@ -162,28 +163,30 @@ def read(file: Path, space: Space) -> Tensor:
 
 def _wave(file: Path, rate: int, samples: int) -> np.ndarray:
     """The first samples of a file, mixed to one channel, at this rate."""
+    name = printable(file)
     if (missing := _cut_off(file)) > 0:
-        raise Refusal(f"{file} is cut off: {missing} of its bytes are missing; copy it again, or remove it.")
+        raise Refusal(f"{name} is cut off: {missing} of its bytes are missing; copy it again, or remove it.")
     library = soundfile()
     try:
-        with library.SoundFile(file) as opened:
+        with library.SoundFile(os.fsencode(file)) as opened:  # a name may be no text
             own, said = opened.samplerate, opened.frames
             if not 0 < own <= FASTEST or said > PACKED * file.stat().st_size:
                 raise Unreadable(
-                    f"Cannot read {file} as sound ({said} samples, {own} a second, by its own words); save it again "
+                    f"Cannot read {name} as sound ({said} samples, {own} a second, by its own words); save it again "
                     "as WAV, or remove it."
                 )
             wanted = -(-samples * own // rate) + REACH * max(own, rate) // rate + 1  # that the resampled ones depend on
             wave = opened.read(min(wanted, said), dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:  # soundfile's own are derived from RuntimeError
-        raise Unreadable(f"Cannot read {file} as sound ({error}); save it again as WAV, or remove it.") from error
+        why = getattr(error, "error_string", error)
+        raise Unreadable(f"Cannot read {name} as sound ({why}); save it again as WAV, or remove it.") from error
     if not len(wave):
-        raise Refusal(f"{file} is empty: it holds no samples; remove it.")
+        raise Refusal(f"{name} is empty: it holds no samples; remove it.")
     if not np.isfinite(wave).all():
-        raise Refusal(f"{file} holds NaN or infinite samples; save it again as WAV, or remove it.")
+        raise Refusal(f"{name} holds NaN or infinite samples; save it again as WAV, or remove it.")
     if wave.shape[1] > 1:
-        log.warning("%s has %d channels, which are mixed to one.", file, wave.shape[1])
-    mixed = wave.mean(1)
+        log.warning("%s has %d channels, which are mixed to one.", name, wave.shape[1])
+    mixed = wave.mean(1, dtype=np.float64).astype(np.float32)
     if own == rate:
         return mixed
     from scipy.signal import resample_poly

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from vaekit.refusal import Refusal
 
-FORMAT = 2  # raise it when a source stores its rows differently, and every cache is rebuilt
+FORMAT = 3  # raise it when a source stores its rows differently, and every cache is rebuilt
 WEEK = 7 * 86_400  # seconds
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import logging
 import re
-import shlex
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +18,7 @@ import duckdb
 import numpy as np
 
 from vaekit.columns import WrongCell
+from vaekit.data.files import read_text
 from vaekit.refusal import Refusal
 
 log = logging.getLogger(__name__)
@@ -46,12 +45,6 @@ MISSING |= {"#N/A", "#NA", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#N
 SEPARATORS = ",;\t|"
 SPACES = re.compile(r'("[^"\n]*")|[ \t]+')
 SAMPLE = 1000  # lines that show how a file is written
-ENCODINGS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 VALUE = re.compile(r"[^\w;|\t]*[0-9](?:[0-9.,:/' -]*[0-9])?[^\w;|\t]*")  # a number, or a date
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 INDEX = ("", "Unnamed: 0")  # what pandas calls the column of its row numbers
@@ -126,11 +119,11 @@ def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
     path = Path(path).expanduser()
     if not path.is_file():
         raise Refusal(f"There is no file {path.absolute()}; name a .csv or .parquet file that is there.")
-    return _parquet(path) if path.suffix == ".parquet" else _csv(path, columns)
+    return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path, columns)
 
 
 def _csv(path: Path, columns: Sequence[str] | None) -> Cells:
-    text, separator, above = _head(_text(path))
+    text, separator, above = _head(read_text(path))
     dialect = _dialect(text) if separator is None else Dialect(separator)
     lines, rows = [], []
     try:
@@ -195,25 +188,6 @@ def _commented(above: Sequence[str], dialect: Dialect) -> list[str]:
     """The cells of the last line above a table, if it is a comment."""
     comment = above[-1].lstrip("# ") if above and above[-1].startswith("#") else ""
     return next((row for _, row in dialect.rows(comment)), [])
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-        encoding = next((name for mark, name in ENCODINGS.items() if data.startswith(mark)), "utf-8-sig")
-        text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise Refusal(
-            f"Cannot read {path}, line {line} ({error}); save it as CSV in UTF-8, as by "
-            f"iconv -f latin1 -t utf-8 {shlex.quote(str(path))} > utf8.csv"
-        ) from error
-    except OSError as error:
-        raise Refusal(f"Cannot read {path} ({error}); name another file.") from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise Refusal(f"Cannot read {path}, line {line}: it holds a zero byte, so it is no text; save it as UTF-8.")
-    return text
 
 
 def _head(text: str) -> tuple[str, str | None, list[str]]:

@@ -7,13 +7,16 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 import PIL.ImageOps
 
 from vaekit.data.files import printable
@@ -32,33 +35,52 @@ def no_bombs() -> Iterator[None]:
         yield
 
 
-def read_image(file: str | Path, channels: int, size: tuple[int, int] | None, white: int | None = None) -> np.ndarray:
-    """The image as uint8 `[channels, height, width]`; Pillow raises nearly anything on a broken file.
+def read_pages(
+    file: str | Path, pages: Sequence[int], channels: int, size: tuple[int, int] | None, white: int | None = None
+) -> Iterator[np.ndarray]:
+    """Pages or frames of a file, in ascending order from 0, as uint8 `[channels, height, width]` each.
 
     size: (height, width) to resize and crop to at the centre; None takes the image as it is.
     white: the brightest value of images with more than 8 bits; None for that of this file.
+    Pillow raises nearly anything on a broken file.
     """
     with PIL.Image.open(file) as opened:
-        image: PIL.Image.Image = opened
-        halved = any(";16" in str(tile[3]) for tile in opened.tile)  # of 16 bits a channel Pillow keeps the upper 8
-        if image.width * image.height > PIXELS + PACKED * os.stat(file).st_size:
-            raise ValueError(f"{image.width}x{image.height} pixels in a file of {os.stat(file).st_size:,} bytes")
-        PIL.ImageOps.exif_transpose(image, in_place=True)
-        if _is_deep(image):
-            values, most = np.asarray(image, np.float64), _white(image)
-            if most > (white := white or most):
-                raise ValueError(f"its values go up to {values.max():g}, those of the data set to {white}")
-            image = PIL.Image.fromarray((values * 255 / white).round().astype(np.uint8))
-        elif halved and np.asarray(image)[..., :3].max() < 64:
-            raise ValueError("its colours use 14 of 16 bits or fewer, which cannot be read; save it with 8 bits")
-        elif image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("L" if channels == 1 else "RGB")
-        if size is not None:
-            image = PIL.ImageOps.fit(image, size[::-1], PIL.Image.Resampling.BILINEAR)
-        pixels = np.asarray(image)
-        return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+        if opened.width * opened.height * (1 + pages[-1]) > PIXELS + PACKED * os.stat(file).st_size:
+            number = f"{1 + pages[-1]} times " if pages[-1] else ""
+            raise ValueError(
+                f"{number}{opened.width}x{opened.height} pixels in a file of {os.stat(file).st_size:,} bytes"
+            )
+        for page in pages:
+            opened.seek(page)
+            yield _pixels(opened, channels, size, white)
+
+
+def _pixels(
+    opened: PIL.ImageFile.ImageFile, channels: int, size: tuple[int, int] | None, white: int | None = None
+) -> np.ndarray:
+    halved = any(";16" in str(tile[3]) for tile in opened.tile)  # of 16 bits a channel Pillow keeps the upper 8
+    image = PIL.ImageOps.exif_transpose(opened)
+    if _is_deep(image):
+        values, most = np.asarray(image, np.float64), _white(image)
+        if most > (white := white or most):
+            raise ValueError(f"its values go up to {values.max():g}, those of the data set to {white}")
+        image = PIL.Image.fromarray((values * 255 / white).round().astype(np.uint8))
+    elif halved and np.asarray(image)[..., :3].max() < 64:
+        raise ValueError("its colours use 14 of 16 bits or fewer, which cannot be read; save it with 8 bits")
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("L" if channels == 1 else "RGB")
+    if size is not None:
+        image = PIL.ImageOps.fit(image, size[::-1], PIL.Image.Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def by_file(images: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[int]]]:
+    """Each file with those of its pages that follow each other, so that it is opened once."""
+    for file, group in groupby(images, key=itemgetter(0)):
+        yield file, [page for _, page in group]
 
 
 def _is_deep(image: PIL.Image.Image) -> bool:
@@ -75,42 +97,60 @@ def _white(image: PIL.Image.Image) -> int:
 
 
 def survey(files: Sequence[str]) -> tuple[int | None, np.ndarray]:
-    """The brightest value of those files that have more than 8 bits, None where no file has, and the numbers of those
-    with further pages or frames, of which `read_image` reads the first. Files that cannot be read are passed over.
+    """The brightest value of those files that have more than 8 bits, None where no file has, and the pages or frames of
+    those files that have several: numbers of a file and a page, `[n, 2]`. What is not of its first page's size is a
+    preview, and left out. Files that cannot be read are passed over.
+
+    Raises `Refusal` where there are fractions in one file, and whole numbers of many bits in another.
     """
     blocks = [range(start, min(start + BLOCK, len(files))) for start in range(0, len(files), BLOCK)]
     with no_bombs(), _pool(len(files)) as pool:
         found = list(pool.map(_survey, [files[block.start : block.stop] for block in blocks]))
-    paged = [block[place] for block, (_, places) in zip(blocks, found, strict=True) for place in places]
-    return max((white for white, _ in found), default=0) or None, np.array(paged, np.int64)
+    both = [*zip(blocks, found, strict=True)]
+    whites = [(white, block[place]) for block, (bright, _) in both for white, place in bright]
+    (least, dark), (most, bright) = min(whites, default=(1, 0)), max(whites, default=(1, 0))
+    if least == 1 < most:
+        raise Refusal(
+            f"{printable(files[dark])} holds values up to 1 and {printable(files[bright])} up to {most}, expected one "
+            f"range in a folder. Save the former times {most}."
+        )
+    pages = [(block[place], page) for block, (_, paged) in both for place, page in paged]
+    return most if whites else None, np.array(pages, np.int64).reshape(-1, 2)
 
 
-def _survey(files: Sequence[str]) -> tuple[int, list[int]]:
-    white, paged = 0, []
+def _survey(files: Sequence[str]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """The largest value of each file with more than 8 bits and its place, and the places and pages as in `survey`."""
+    whites, paged = [], []
     for place, file in enumerate(files):
         try:
             with PIL.Image.open(file) as image:
-                white = max(white, _white(image) if _is_deep(image) else 0)
-                if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: photographs and previews
-                    paged.append(place)
+                several = image.format != "MPO" and getattr(image, "is_animated", False)  # MPO: its pages are previews
+                size, pages, white = image.size, [], 0
+                for page in range(getattr(image, "n_frames", 1) if several else 1):
+                    image.seek(page)
+                    if image.size == size:
+                        pages.append((place, page))
+                        white = max(white, _white(image) if _is_deep(image) else 0)
         except Exception:  # what is wrong with it is said by who reads it
             continue
-    return white, paged
+        whites += [(white, place)] if white else []
+        paged += pages if len(pages) > 1 else []
+    return whites, paged
 
 
 def decode(
-    files: Sequence[str], rows: np.ndarray, target: Path, size: tuple[int, int] | None, white: int | None
+    images: Sequence[tuple[str, int]], rows: np.ndarray, target: Path, size: tuple[int, int] | None, white: int | None
 ) -> Iterator[tuple[np.ndarray, dict[int, str]]]:
-    """Write these `rows` of `files` into the array at `target`, `[N, C, H, W]` in a .npy file; by blocks, as they are
-    done: their rows, and what is wrong with those that cannot be used.
+    """Write these `rows` of `images`, a file and a page each, into the array at `target`, `[N, C, H, W]` in a .npy
+    file; by blocks, as they are done: their rows, and what is wrong with those that cannot be used.
 
-    size, white: see `read_image`. Raises `Refusal` for images of another size than the array's.
+    size, white: see `read_pages`. Raises `Refusal` for images of another size than the array's.
     """
     blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
     with no_bombs(), _pool(len(rows)) as pool:
         try:
             jobs = {
-                pool.submit(_decode, [files[row] for row in block], block, target, size, white): block
+                pool.submit(_decode, [images[row] for row in block], block, target, size, white): block
                 for block in blocks
             }
             for job in as_completed(jobs):
@@ -120,22 +160,25 @@ def decode(
 
 
 def _decode(
-    files: list[str], rows: np.ndarray, target: Path, size: tuple[int, int] | None, white: int | None
+    images: list[tuple[str, int]], rows: np.ndarray, target: Path, size: tuple[int, int] | None, white: int | None
 ) -> dict[int, str]:
-    x, wrong = np.load(target, mmap_mode="r+"), {}
+    x, wrong, left = np.load(target, mmap_mode="r+"), dict[int, str](), rows.tolist()
     _, channels, height, width = x.shape
-    for row, file in zip(rows, files, strict=True):
+    for file, pages in by_file(images):
+        own, left = left[: len(pages)], left[len(pages) :]
         try:
-            pixels = read_image(file, channels, size, white)
+            for pixels in read_pages(file, pages, channels, size, white):
+                if pixels.shape != x.shape[1:]:
+                    raise Refusal(
+                        f"The folder has images of different sizes ({printable(file)} is {pixels.shape[1]}x"
+                        f"{pixels.shape[2]}, the first one {height}x{width}); set data.image_size, for example "
+                        "data.image_size=64."
+                    )
+                x[own.pop(0)] = pixels
+        except Refusal:
+            raise
         except Exception as error:
-            wrong[int(row)] = f"{printable(file)}: {error}"
-            continue
-        if pixels.shape != x.shape[1:]:
-            raise Refusal(
-                f"The folder has images of different sizes ({printable(file)} is {pixels.shape[1]}x{pixels.shape[2]}, "
-                f"the first one {height}x{width}); set data.image_size, for example data.image_size=64."
-            )
-        x[row] = pixels
+            wrong |= dict.fromkeys(own, f"{printable(file)}: {error}")
     x.flush()  # what counts as done outlives even the machine
     return wrong
 

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
+import re
+import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from vaekit.refusal import Refusal
+
 PARTS = {
-    "train": ("train", "training"),
+    "train": ("train", "training", "trainset"),
     "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing"),
+    "test": ("test", "testing", "testset", "eval", "evaluation"),
 }
-PART = {name: part for part, names in PARTS.items() for name in names}  # the part that a name in small letters means
+
+ENCODINGS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 log = logging.getLogger(__name__)
+
+
+def part_of(name: str) -> str | None:
+    """The part that a name such as `Train`, `seg_train` or `test-data` means; None for one that means none, or two."""
+    words = re.split(r"[\W\d_]+", name.lower())
+    found = [part for part, names in PARTS.items() if not {*names}.isdisjoint(words)]
+    return found[0] if len(found) == 1 else None
 
 
 def below(top: Path, suffixes: Collection[str]) -> Iterator[str]:
@@ -51,3 +69,36 @@ def _skip(error: OSError) -> None:
 def printable(path: str | Path) -> str:
     """A path as text that can be written: bytes that are not UTF-8, as in names from other systems, as \\xe9."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in what its byte order mark says; lines end in a line feed.
+
+    Raises `Refusal`, naming the line, for a file that is not text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Refusal(f"Cannot read {printable(path)} ({error.strerror}); name another file.") from error
+    encoding = next((name for mark, name in ENCODINGS.items() if data.startswith(mark)), "utf-8-sig")
+    try:
+        text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        raise Refusal(
+            f"Cannot read {printable(path)}, line {before.count(10) + 1}: byte {error.start - before.rfind(10)}, "
+            f"{error.object[error.start : error.start + 1]!r}, is not {encoding.removesuffix('-sig').upper()}. Convert "
+            f"the file, if it is Latin-1 by: {_converting(path, 'latin1')}"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        guess = "utf-16le" if data.index(0) % 2 else "utf-16be"
+        raise Refusal(
+            f"Cannot read {printable(path)}, line {line}: it holds a zero byte, so it is not text in UTF-8. Convert "
+            f"the file, if it is UTF-16 by: {_converting(path, guess)}"
+        )
+    return text
+
+
+def _converting(path: Path, encoding: str) -> str:
+    return f"iconv -f {encoding} -t utf-8 {shlex.quote(printable(path))} > utf8{path.suffix}"

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,15 @@ from rich.progress import Progress
 
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.decode import decode, no_bombs, survey
-from vaekit.data.files import PART, PARTS, below, printable
-from vaekit.data.source import Rows, Split
+from vaekit.data.files import PARTS, below, part_of, printable
+from vaekit.data.source import Rows, Split, holds_bits
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm", ".tif", ".tiff"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".avif", ".tif", ".tiff"}
+SUFFIXES |= {".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".jp2"}
 USES = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -32,7 +34,8 @@ class ImageFolder:
 
     Sub-folders are classes, labelled by their place in sorted order, unless images lie beside them. Sub-folders such as
     `train`, `val` and `test`, above those of classes or below each, are the splits; `train` alone is split by seed.
-    Of images with more than 8 bits the brightest level is the largest value of as many bits as their values need.
+    A folder that all images are in is neither. Each page or frame of a file is an image. Of images with more than 8
+    bits the brightest level is the largest value of as many bits as their values need.
 
     image_size: side or [height, width] in pixels: an image is resized until its shorter side fits, then cropped at
         the centre. None takes images as they are, which then must all have one size.
@@ -70,8 +73,8 @@ class ImageFolder:
         if not files:
             raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {self.root}; try another data.root.")
         options = f"{self.space.shape if self.size else None} {self.channels} {self.space.white} {self._depth}"
-        validation = 0 if split == "test" else len(self._files["val"])
-        key, build = self._key(options, split), lambda folder: self._build(files, validation, folder)
+        validation = 0 if split == "test" else len(self._images(self._files["val"]))
+        key, build = self._key(options, split), lambda folder: self._build(self._images(files), validation, folder)
         arrays = cached(self.cache, key, fingerprint(files), build)
         return Rows(**arrays | {"validation": int(arrays["validation"].sum()) or None})
 
@@ -91,20 +94,24 @@ class ImageFolder:
             )
         return sorted(below(self.root, SUFFIXES), key=lambda file: file.split(os.sep))
 
-    def _folders(self, file: str) -> list[str]:
+    @cached_property
+    def _around(self) -> int:
+        """How many folders below the root all images are in."""
+        return shared([self._names(file) for file in self._found])
+
+    def _names(self, file: str) -> list[str]:
         return file.removeprefix(os.path.join(self.root, "")).split(os.sep)[:-1]
 
     def _folder(self, file: str, depth: int) -> str:
-        folders = self._folders(file)
-        return folders[depth] if len(folders) > depth else ""
+        return next(iter(self._names(file)[self._around + depth :]), "")
 
     @cached_property
     def _depth(self) -> int | None:
         """How many folders lie above those of the splits, 0 or 1; None where there are no splits."""
         for depth in (0, 1):
             at = {self._folder(file, depth) for file in self._found}
-            parts = {PART[name.lower()] for name in at if name.lower() in PART}
-            others = {name for name in at if name.lower() not in PART}
+            parts = {part for name in at if (part := part_of(name))}
+            others = {name for name in at if not part_of(name)}
             if depth == 0 and parts and not others and "train" not in parts:
                 raise Refusal(
                     f"{self.root} has images in {' and '.join(sorted(at))}, but none in train; name the folder of one, "
@@ -120,7 +127,7 @@ class ImageFolder:
         """The files of `train`, `val` and `test`, sorted."""
         files: dict[str, list[str]] = {part: [] for part in PARTS}
         for file in self._found:
-            part = "train" if self._depth is None else PART.get(self._folder(file, self._depth).lower())
+            part = "train" if self._depth is None else part_of(self._folder(file, self._depth))
             if part:
                 files[part].append(file)
         if self._depth is not None:
@@ -134,28 +141,44 @@ class ImageFolder:
 
     def classes(self) -> dict[str, int] | None:
         """Class folders' labels; None if some image lies in no class folder."""
-        names = {self._class(file) for files in self._files.values() for file in files}
+        names = set(self._class.values())
         return None if "" in names else {name: label for label, name in enumerate(sorted(names))}
 
-    def _class(self, file: str) -> str:
-        folders = self._folders(file)
+    @cached_property
+    def _class(self) -> dict[str, str]:
+        """The class folder of each file: the first but for those around all images and those of splits."""
+        inner = {file: self._names(file)[self._around :] for files in self._files.values() for file in files}
         if self._depth is not None:
-            del folders[self._depth]
-        return printable(folders[0]) if folders else ""
+            split = {file: part_of(folders.pop(self._depth)) for file, folders in inner.items()}
+            # in some data sets train/ has one folder alone, train/train/ or train/images/
+            alike = [["" if part_of(name) == split[file] else name for name in inner[file]] for file in inner]
+            inner = {file: folders[shared(alike) :] for file, folders in inner.items()}
+        return {file: printable(folders[0]) if folders else "" for file, folders in inner.items()}
+
+    @property
+    def _white(self) -> int | None:
+        """The brightest value of images with more than 8 bits."""
+        return self._surveyed[0]
+
+    def _images(self, files: Sequence[str]) -> list[tuple[str, int]]:
+        """Files and their pages."""
+        pages = self._surveyed[1]
+        return [(file, page) for file in files for page in pages.get(file, [0])]
 
     @cached_property
-    def _white(self) -> int | None:
-        """The brightest value of images with more than 8 bits; looked for once, and said."""
+    def _surveyed(self) -> tuple[int | None, dict[str, list[int]]]:
+        """The brightest value of images with more than 8 bits, and the pages of files that have several; looked for
+        once, and said.
+        """
         files = [file for part in self._files.values() for file in part]
 
         def build(folder: Path) -> None:
             white, paged = survey(files)
             np.save(folder / "white.npy", np.array([white or 0]))
-            np.save(folder / "paged.npy", paged)
+            np.save(folder / "pages.npy", paged)
 
         found = cached(self.cache, self._key("", "survey"), fingerprint(files), build)
-        say_found(int(found["white"][0]), [files[row] for row in found["paged"]])
-        return int(found["white"][0]) or None
+        return as_said(files, int(found["white"][0]) or None, found["pages"])
 
     def _first_size(self) -> tuple[int, int]:
         """Height and width of the first image that can be opened, from its header."""
@@ -169,34 +192,39 @@ class ImageFolder:
                 continue
         raise Refusal(f"There is no readable image in {self.root}; try another data.root.")
 
-    def _build(self, files: list[str], validation: int, folder: Path) -> None:
+    def _build(self, images: list[tuple[str, int]], validation: int, folder: Path) -> None:
         """Goes on with the rows that a build that was killed has left in the folder.
 
-        validation: how many files, the last, are of the validation split.
+        images: files and pages. validation: how many of them, the last, are of the validation split.
         """
         pixels, flags = folder / "all.npy", folder / "done.npy"
         if not flags.exists():  # it is made last, and at once
-            open_memmap(pixels, mode="w+", dtype=np.uint8, shape=(len(files), *self.space.shape))
-            np.save(folder / "none.npy", np.zeros(len(files), np.bool_))
+            open_memmap(pixels, mode="w+", dtype=np.uint8, shape=(len(images), *self.space.shape))
+            np.save(folder / "none.npy", np.zeros(len(images), np.bool_))
             (folder / "none.npy").rename(flags)
         done, problems = np.load(flags, mmap_mode="r+"), dict[int, str]()
         with Progress() as progress:
-            bar = progress.add_task("caching images", total=len(files), completed=int(done.sum()))
-            for rows, wrong in decode(files, np.flatnonzero(~done), pixels, self.size, self.space.white):
+            bar = progress.add_task("caching images", total=len(images), completed=int(done.sum()))
+            for rows, wrong in decode(images, np.flatnonzero(~done), pixels, self.size, self.space.white):
                 done[[row for row in rows if row not in wrong]] = True
                 problems |= wrong
                 progress.advance(bar, len(rows))
-        usable = np.flatnonzero(done)
+        usable, x = np.flatnonzero(done), np.load(pixels, mmap_mode="r")
         if problems:
-            self._report([problems[row] for row in sorted(problems)], len(files))
-            x = np.load(pixels, mmap_mode="r")
+            self._report([problems[row] for row in sorted(problems)], len(images))
+        if holds_bits(x) and 0 < x[usable].mean() < 1:
+            raise Refusal(
+                f"The images in {self.root} hold only 0 and 1, of 256 levels both black. Save them times 255, or with "
+                "one bit a pixel."
+            )
+        if problems:
             kept = open_memmap(folder / "x.npy", mode="w+", dtype=np.uint8, shape=(len(usable), *self.space.shape))
             for start in range(0, len(usable), 1024):
                 kept[start : start + 1024] = x[usable[start : start + 1024]]
         classes = self.classes()
         if classes is not None:
-            np.save(folder / "label.npy", np.array([classes[self._class(files[row])] for row in usable]))
-        np.save(folder / "validation.npy", usable >= len(files) - validation)
+            np.save(folder / "label.npy", np.array([classes[self._class[images[row][0]]] for row in usable]))
+        np.save(folder / "validation.npy", usable >= len(images) - validation)
         if problems:
             pixels.unlink()
         else:
@@ -222,13 +250,19 @@ def image_files(path: Path) -> list[Path]:
     return files
 
 
-def say_found(white: int | None, paged: Sequence[str | Path]) -> None:
-    """Log what `survey` has found."""
+def shared(paths: Sequence[list[str]]) -> int:
+    """How many folders all paths begin with, but for one in which a path ends."""
+    common = sum(1 for _ in takewhile(lambda names: len({*names}) == 1, zip(*paths, strict=False)))
+    return max(0, common - (common == min(map(len, paths), default=0)))
+
+
+def as_said(files: Sequence[str], white: int | None, paged: np.ndarray) -> tuple[int | None, dict[str, list[int]]]:
+    """What `survey` found of files, after it is logged: the brightest value, and the pages of files with several."""
+    pages: dict[str, list[int]] = {}
+    for row, page in paged.tolist():
+        pages.setdefault(files[row], []).append(page)
     if white:
         log.info(f"Images of more than 8 bits: 0 is black, {white} is white, in 256 levels.")
-    if paged:
-        names = "\n".join(map(printable, paged[:10])) + ("\n..." if len(paged) > 10 else "")
-        log.warning(
-            f"Of {len(paged)} images with several pages or frames only the first is used; save the others as files of "
-            f"their own:\n{names}"
-        )
+    if pages:
+        log.info(f"Each page or frame is an image: {len(paged):,} in {len(pages):,} files.")
+    return white, pages

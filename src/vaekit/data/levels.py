@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vaekit.data.files import below, read_text
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Levels as Space
@@ -92,15 +93,17 @@ class Levels:
             raise Refusal(
                 f"{size}, expected {height} lines of at least {width}; correct it, or use a smaller data.window."
             )
-        fix = f"data.window={min(width, len(level[0]))}"
-        raise Refusal(f"{size}, the first level {height}x{width}; take pieces of one width: {fix}.")
+        fix = f"take pieces of one width: data.window={min(width, len(level[0]))}"
+        if len(level) != height:
+            fix = "draw all of one height, or leave it out"
+        raise Refusal(f"{size}, the first level {height}x{width}; {fix}.")
 
 
 def level_files(folder: Path) -> list[Path]:
     """The levels in a folder, by name. Raises `Refusal` where there is none."""
     if not folder.is_dir():
         raise Refusal(f"There is no folder {folder.absolute()}; name the one with your levels.")
-    if files := sorted(folder.glob("*.txt")):
+    if files := sorted(file for file in map(Path, below(folder, {".txt"})) if file.parent == folder):
         return files
     raise Refusal(f"There are no levels (*.txt) in {folder}; name another folder.")
 
@@ -112,31 +115,26 @@ def read_tiles(file: Path) -> Tiles:
             f"There is no file {file.absolute()}; write one that has the properties of each tile: "
             '{"tiles": {"X": ["solid"], "-": ["passable"]}}.'
         )
+    text = read_text(file)
     try:
-        tiles = {tile: tuple(properties) for tile, properties in parse_json(file.read_text("utf-8"))["tiles"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        tiles = {**parse_json(text)["tiles"]}
+    except (ValueError, KeyError, TypeError) as error:
         raise Refusal(f'Cannot read {file} ({error!r}); write {{"tiles": {{"X": ["solid"], ...}}}}.') from error
     for tile, properties in tiles.items():
-        if (
-            len(tile) != 1
-            or not tile.isprintable()
-            or not all(isinstance(each, str) and "${" not in each for each in properties)
-        ):
+        words = isinstance(properties, list) and all(isinstance(each, str) and "${" not in each for each in properties)
+        if len(tile) != 1 or not tile.isprintable() or not words:
             raise Refusal(f"{file}: the tile {tile!r} is not a character with a list of words; correct it.")
     if not 2 <= len(tiles) <= TILES_AT_MOST:
         raise Refusal(
             f"{file} has {len(tiles)} tiles, expected 2 to {TILES_AT_MOST}; leave only those that the levels have."
         )
-    return tiles
+    return {tile: tuple(properties) for tile, properties in tiles.items()}
 
 
 def read_level(file: Path, tiles: Mapping[str, Sequence[str]], unknown: str = "") -> list[str]:
     """The lines of a level. unknown: a character that stands for any tile. Raises `Refusal`, naming file and line."""
-    try:
-        lines = file.read_text("utf-8").rstrip("\r\n").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(f"Cannot read {file} ({error}); save it as text in UTF-8.") from error
-    if not lines or not lines[0]:
+    lines = read_text(file).rstrip("\n").split("\n")
+    if not lines[0]:
         raise Refusal(f"{file} is empty; remove it, or draw a level of the characters {' '.join(tiles)}.")
     for number, line in enumerate(lines, 1):
         if len(line) != len(lines[0]):

@@ -13,6 +13,11 @@ import numpy as np
 INFLATED = 1032  # bytes that deflate makes of one, at most
 
 
+def holds_arrays(path: Path) -> bool:
+    """Whether numpy has saved a file, going by its name."""
+    return path.suffix.lower() in (".npy", ".npz")
+
+
 class Npz(Mapping[str, np.ndarray]):
     """The arrays in an .npz file by name, each read when it is asked for.
 

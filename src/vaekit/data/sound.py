@@ -46,6 +46,7 @@ def to_mel(wave: Tensor, rate: int, hop: int, mels: int) -> Tensor:
     """Waves `[n, hop * frames]` -> `[n, 1, mels, frames]`: decibels below the loudest place, from 0 (`RANGE` below, or
     more) to 1; high notes first. A wave is nowhere louder than another: its loudest place is 1.
     """
+    wave = wave / wave.abs().amax(1, keepdim=True).clamp(min=torch.finfo(wave.dtype).tiny)  # in floats of any size
     power = filters(rate, mels).to(wave) @ spectrum(wave, rate, hop)[..., :-1].abs().square()
     decibels = 10 * power.clamp(min=1e-10).log10()
     below = decibels - decibels.amax((1, 2), keepdim=True)

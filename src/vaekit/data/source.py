@@ -42,6 +42,11 @@ class Rows:
         return len(self.x)
 
 
+def holds_bits(x: np.ndarray) -> bool:
+    """Whether no value of x `[N, ...]` is above 1; of other rows, the first block tells."""
+    return all(x[start : start + 4096].max() <= 1 for start in range(0, len(x), 4096))
+
+
 class Source(Protocol):
     """A data set. Constructing one reads nothing; `space` reads headers, or what only the values can tell."""
 

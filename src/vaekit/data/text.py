@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vaekit.data.files import read_text
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import UNKNOWN
@@ -107,25 +109,16 @@ def read(path: str | Path) -> list[str]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise Refusal(f"There is no file {path.absolute()}; name a text file with a sentence a line.")
-    raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if not raw[-1]:
-        raw.pop()
-    if not raw:
+    lines = [line.strip() for line in read_text(path).split("\n")]
+    if not lines[-1]:
+        lines.pop()
+    if not lines:
         raise Refusal(f"{path} is empty; name another file.")
-    lines = []
-    for number, line in enumerate(raw, 1):
-        try:
-            lines.append(line.decode().strip())
-        except UnicodeDecodeError as error:
-            raise Refusal(
-                f"{path}, line {number}: byte {error.start + 1}, {line[error.start : error.start + 1]!r}, is not "
-                f"UTF-8; convert the file, if it is Latin-1 by: iconv -f latin1 -t utf8 {path.name} > utf8.txt"
-            ) from None
-        if not lines[-1]:
-            raise Refusal(
-                f"{path}, line {number} is empty, expected a sentence; leave such lines out by: "
-                f"grep '[^[:space:]]' {path.name} > sentences.txt"
-            )
+    if "" in lines:
+        raise Refusal(
+            f"{path}, line {lines.index('') + 1} is empty, expected a sentence; leave such lines out by: "
+            f"grep '[^[:space:]]' {shlex.quote(path.name)} > sentences.txt"
+        )
     return lines
 
 
@@ -151,7 +144,8 @@ def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_co
     except ImportError:
         raise Refusal("Text needs the library tokenizers; type: pip install '.[text]'") from None
     special = ["<pad>", "<eos>", {"word": " <unk>", "bpe": "<unk>", "char": "\N{REPLACEMENT CHARACTER}"}[unit]]
-    settings: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": special, "show_progress": False}
+    most = min(vocabulary, 300 + sum(len(line.encode()) for line in lines))  # for which memory is taken at once
+    settings: dict[str, Any] = {"vocab_size": most, "special_tokens": special, "show_progress": False}
     trainer: Any
     if unit == "bpe":
         tokenizer = Tokenizer(models.BPE())

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.data import audio, sound
+from vaekit.data.files import printable
+from vaekit.data.npz import holds_arrays
 from vaekit.figures import save_grid
 from vaekit.media.image import Image
 from vaekit.media.medium import Names, Read, Write, write_arrays
@@ -25,10 +27,10 @@ class Audio(Image):
     """
 
     def open(self, path: Path) -> tuple[Names, Read]:
-        if path.suffix in (".npy", ".npz"):
+        if holds_arrays(path):
             return Real.open(self, path)
         files = audio.sound_files(path)
-        names = [path.name] if path.is_file() else [str(file.relative_to(path)) for file in files]
+        names = [printable(path.name)] if path.is_file() else [printable(file.relative_to(path)) for file in files]
 
         def read(part: slice) -> Batch:
             x = torch.cat([audio.read(file, self.space) for file in files[part]])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
-from vaekit.data.decode import no_bombs, read_image, survey
+from vaekit.data.decode import by_file, no_bombs, read_pages, survey
 from vaekit.data.files import printable
-from vaekit.data.image_folder import image_files, say_found
+from vaekit.data.image_folder import as_said, image_files
+from vaekit.data.npz import holds_arrays
 from vaekit.figures import save_grid
 from vaekit.media.medium import Names, Read, Write, there
 from vaekit.media.real import Real, check, first
@@ -32,32 +34,35 @@ class Image(Real):
     filled = 128
 
     def open(self, path: Path) -> tuple[Names, Read]:
-        if path.suffix in (".npy", ".npz") or self.space.shape[0] not in (1, 3):
+        if holds_arrays(path) or self.space.shape[0] not in (1, 3):
             return super().open(path)
-        files, white = self._files(path)
+        images, white = self._images(path)
         _, height, width = self.space.shape
 
         def read(part: slice) -> Batch:
-            pixels = [self._pixels(file, (height, width), white) for file in list(files.values())[part]]
+            pixels = [*self._pixels(list(images.values())[part], (height, width), white)]
             return Batch(self.fit(np.stack(pixels), path))
 
-        return list(files), read
+        return list(images), read
 
     def whole(self, path: str | Path) -> Iterator[tuple[str, Tensor]]:
         """Image files at their own size, `[C, H, W]`, by name. Raises `Refusal` as `open` does."""
         path = there(path)
-        files, white = self._files(path)
-        for name, file in files.items():
-            pixels = self._pixels(file, None, white)
+        images, white = self._images(path)
+        for name, pixels in zip(images, self._pixels(images.values(), None, white), strict=True):
             yield name, Image(replace(self.space, shape=pixels.shape)).fit(pixels[None], path)[0]
 
-    def _files(self, path: Path) -> tuple[dict[str, Path], int | None]:
-        """The files by name, and the brightest value of those with more than 8 bits, which is said."""
-        files = image_files(path)
-        white, paged = survey(list(map(str, files)))
-        white = self.space.white or white
-        say_found(white, [files[row] for row in paged])
-        return {printable(path.name if path.is_file() else file.relative_to(path)): file for file in files}, white
+    def _images(self, path: Path) -> tuple[dict[str, tuple[str, int]], int | None]:
+        """Files and pages by name, and the brightest value of files with more than 8 bits; what is found is said."""
+        files = [str(file) for file in image_files(path)]
+        white, paged = survey(files)
+        white, pages = as_said(files, self.space.white or white, paged)
+        images = {}
+        for file in files:
+            name = printable(path.name if path.is_file() else os.path.relpath(file, path))
+            for page in pages.get(file, [0]):
+                images[f"{name}#{page + 1}" if file in pages else name] = (file, page)
+        return images, white
 
     def fit(self, x: np.ndarray, path: Path) -> Tensor:
         """What lies between the levels is rounded, in binary spaces to 1 from one half up; dequantised spaces take a
@@ -72,14 +77,18 @@ class Image(Real):
             return (level + 0.5) / space.levels if space.dequantized else level / (space.levels - 1)
         return values
 
-    def _pixels(self, file: Path, size: tuple[int, int] | None, white: int | None) -> np.ndarray:
-        try:
-            with no_bombs():
-                return read_image(file, self.space.shape[0], size, white)
-        except Exception as error:
-            raise Refusal(
-                f"Cannot read {printable(file)} as an image ({error}); remove it, or save it again as PNG."
-            ) from error
+    def _pixels(
+        self, images: Iterable[tuple[str, int]], size: tuple[int, int] | None, white: int | None
+    ) -> Iterator[np.ndarray]:
+        for file, pages in by_file(images):
+            try:
+                with no_bombs():
+                    pixels = [*read_pages(file, pages, self.space.shape[0], size, white)]
+            except Exception as error:
+                raise Refusal(
+                    f"Cannot read {printable(file)} as an image ({error}); remove it, or save it again as PNG."
+                ) from error
+            yield from pixels
 
     def write(self, path: Path, x: Tensor, columns: int) -> None:
         save_grid(path.with_suffix(".png"), first(x, columns), self.space, columns)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.data.levels import TILES, level_files, one_hot, read_level
+from vaekit.data.npz import holds_arrays
 from vaekit.media.medium import SHOWN, Medium, Names, Read, Write
 from vaekit.media.real import Real
 from vaekit.refusal import Refusal
@@ -50,7 +51,7 @@ class Levels(Real):
         return next(each for each in UNKNOWN if each not in self.space.tiles)
 
     def open(self, path: Path) -> tuple[Names, Read]:
-        if path.suffix in (".npy", ".npz"):
+        if holds_arrays(path):
             return super().open(path)
         files = [path] if path.is_file() else level_files(path)
         return [file.name for file in files], lambda part: self._batch(files[part])
@@ -71,7 +72,7 @@ class Levels(Real):
         return level
 
     def holed(self, path: str | Path) -> Batch:
-        return super().holed(path) if Path(path).suffix in (".npy", ".npz") else Medium.holed(self, path)
+        return super().holed(path) if holds_arrays(Path(path)) else Medium.holed(self, path)
 
     def write(self, path: Path, x: Tensor, columns: int) -> None:
         levels = [self.text(each) for each in x]

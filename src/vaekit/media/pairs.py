@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from io import StringIO
 from pathlib import Path
 
 import PIL.Image
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
+from vaekit.data.files import read_text
+from vaekit.data.npz import holds_arrays
 from vaekit.media.image import Image
 from vaekit.media.medium import Medium, Names, Read
 from vaekit.media.real import Real, first
@@ -32,10 +35,10 @@ class Pairs(Real):
 
     def open(self, path: Path) -> tuple[Names, Read]:
         space = self.space
-        if path.suffix in (".npy", ".npz"):
+        if holds_arrays(path):
             names, read = super().open(path)
             return names, lambda part: self.masked(read(part).x)
-        if path.suffix == ".csv":
+        if path.suffix.lower() == ".csv":
             label = read_labels(path, space.classes)
             return range(len(label)), lambda part: self.masked(space.pair(None, label[part]))
         names, read = Image(space.image).open(path)
@@ -77,9 +80,8 @@ class Pairs(Real):
 def read_labels(path: Path, classes: int) -> Tensor:
     """The column `label` of a .csv file, `[n]`. Raises `Refusal`, naming the line, for what is no class."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.DictReader(StringIO(read_text(path))))
+    except csv.Error as error:
         raise Refusal(f"Cannot read {path} ({error}); save it as CSV in UTF-8.") from error
     if not rows or "label" not in rows[0]:
         raise Refusal(f"{path} has no rows with a column 'label'; its first line must name it: label.")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.coding.originals import load_array
+from vaekit.data.npz import holds_arrays
 from vaekit.figures import save_lines
 from vaekit.media.medium import SHOWN, Medium, Names, Read, there
 from vaekit.refusal import Refusal
@@ -27,7 +28,7 @@ class Real(Medium):
     filled = 8  # a panel each takes time
 
     def open(self, path: Path) -> tuple[Names, Read]:
-        if path.suffix not in (".npy", ".npz"):
+        if not holds_arrays(path):
             raise Refusal(
                 f"{path} is read as images, but this run's data have shape {list(self.space.shape)}; "
                 f"save such rows by numpy.save and name that file, rows.npy."
@@ -38,7 +39,7 @@ class Real(Medium):
     def holed(self, path: str | Path) -> Batch:
         """In arrays, values that are NaN are missing."""
         path = there(path)
-        if path.suffix not in (".npy", ".npz"):
+        if not holds_arrays(path):
             return super().holed(path)
         rows = self.rows(path)
         known = ~np.isnan(rows)
