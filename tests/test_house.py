@@ -15,7 +15,8 @@ SRC = Path(vaekit.__file__).parent
 # lowest first; a module imports from lines above its own, or from its own folder
 LEVELS = [
     ["configs", "overrides"],
-    ["refusal", "denormals", "memory", "processors", "torchvision_operators", "whole_file"],
+    ["catalogue", "refusal", "denormals", "memory", "processors", "torchvision_operators", "whole_file"],
+    ["flags"],
     ["poincare", "quantiles", "shards", "similarity", "track"],
     ["written"],
     ["limits"],

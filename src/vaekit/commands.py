@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaekit import folders
 from vaekit.configs import CONF
+from vaekit.flags import answer
 from vaekit.refusal import Refusal, refusal_in
 
 ENGINES = {  # sweepers and launchers that Hydra does not bring, and the packages that do
@@ -128,6 +129,8 @@ def refuse_numbers(words: Sequence[str]) -> None:
 
 def train() -> None:
     """Train one VAE, evaluate it, and leave a run folder; the optimised metric is returned to a sweeper."""
+    if answer(sys.argv[1:], "Train one VAE, evaluate it, and leave a run folder."):
+        return
     refuse_numbers(sys.argv[1:])
     for word in ENGINES.keys() & sys.argv[1:]:
         try:
@@ -152,6 +155,8 @@ def _apply(config: DictConfig) -> None:
 
 def apply() -> None:
     """Use a trained VAE: one task, whose results go into the run's folder."""
+    if answer(sys.argv[1:], "Use a trained VAE: one task, whose results go into the run's folder.", "task"):
+        return
     refuse_numbers(sys.argv[1:])
     # which settings the run's data have is known when the run is read; until then Hydra must let them all pass
     sys.argv[1:] = [f"++{word}" if word.startswith(OPEN.lstrip("+")) else word for word in sys.argv[1:]]

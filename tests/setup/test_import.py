@@ -64,3 +64,12 @@ def test_the_hook_is_silent_where_torchvision_is_missing():
         "except ModuleNotFoundError as error: assert error.name == 'torchvision'\n"
         "assert 'torch' not in sys.modules\n"
     )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--list", "prior"], ["--info", "prior=vamp"]])
+def test_what_can_be_chosen_is_said_without_torch(words):
+    python(
+        f"import sys; sys.argv = ['train.py', *{words}]\n"
+        "from vaekit.commands import train; train()\n"
+        "assert not {'torch', 'lightning', 'matplotlib'} & set(sys.modules)"
+    )

@@ -12,11 +12,11 @@ from typing import Any
 from rich.console import Console
 
 from vaekit import runs
+from vaekit.catalogue import CITE
 from vaekit.refusal import Refusal
 from vaekit.tasks.context import Context
 
 PARTS = ("network", "posterior", "prior", "latents", "likelihood", "objective", "penalty")
-CITE = re.compile(r"^Cite(?: \((\w+)(?:=(\w+))?\))?: (.+(?:\n +\S.*)*)", re.MULTILINE)
 PAPER = re.compile(r"(?P<authors>.+?)\. (?P<title>.+)\. (?P<venue>.+) (?P<year>\d{4})\. (?P<url>https://\S+)")
 ZUKO = re.compile(r"\| (?P<title>.+) \((?P<authors>.+?)\.?, (?P<year>\d{4})\)\s+\| (?P<url>https://\S+)")
 ARXIV = re.compile(r"arxiv\.org/abs/(\d{4}\.\d{4,5})")

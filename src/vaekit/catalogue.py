@@ -1,0 +1,319 @@
+"""The choices of each configuration group, their options, requirements and papers, read from conf and source text.
+
+Imports no torch and none of the parts, so that `--help`, `--list` and `--info` answer at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from vaekit.configs import CONF
+
+# a paper of a part, at the end of its docstring: what it is the paper of, `beta` or `gradient=stl`, if not of all
+CITE = re.compile(r"^Cite(?: \((\w+)(?:=(\w+))?\))?: (.+(?:\n +\S.*)*)", re.MULTILINE)
+
+
+class Option(NamedTuple):
+    """A setting as it is typed, what it is unless it is typed, and its comment in the file."""
+
+    key: str
+    default: str
+    comment: str
+
+
+class Paper(NamedTuple):
+    """setting: where the part is of this paper only with a setting, `beta` or `gradient=stl`; else ""."""
+
+    setting: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a class or function that a `_target_` names, and of its module; nothing is imported."""
+
+    module: ast.Module
+    body: ast.ClassDef | ast.FunctionDef
+
+    @classmethod
+    def find(cls, target: str) -> Source | None:
+        """None where the file that is named does not define it."""
+        module, _, name = target.rpartition(".")
+        top, *below = module.split(".")
+        spec = find_spec(top) if top else None
+        for root in (spec and spec.submodule_search_locations) or ():
+            path = Path(root, *below).with_suffix(".py") if below else Path(root, "__init__.py")
+            if path.is_file():
+                tree = ast.parse(path.read_text(encoding="utf-8"))
+                for node in tree.body:
+                    if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+                        return cls(tree, node)
+        return None
+
+    @property
+    def docstring(self) -> str:
+        return ast.get_docstring(self.body) or ""
+
+    @property
+    def module_docstring(self) -> str:
+        return ast.get_docstring(self.module) or ""
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """What the class says of itself by public attributes with a value, those of its bases in vaekit among them."""
+        found: dict[str, str] = {}
+        if isinstance(self.body, ast.FunctionDef):
+            return found
+        for base in reversed(self.body.bases):
+            above = self._base(ast.unparse(base))
+            found |= above.declared if above else {}
+        for node in self.body.body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                name = ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+                if not name.startswith("_"):
+                    found[name] = ", ".join(_words(node.value)) or "none"
+        return found
+
+    def _base(self, name: str) -> Source | None:
+        for node in self.module.body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return Source(self.module, node)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vaekit."):
+                for each in node.names:
+                    if name in (each.asname, each.name):
+                        return Source.find(f"{node.module}.{each.name}")
+        return None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One choice of a group: the file `<folder>/<group>/<name>.yaml`."""
+
+    group: str
+    name: str
+    folder: Path = CONF
+
+    @cached_property
+    def text(self) -> str:
+        return (self.folder / self.group / f"{self.name}.yaml").read_text(encoding="utf-8")
+
+    @cached_property
+    def about(self) -> str:
+        """What it is: the comment at the file's head, or else the first paragraph of the part's docstring."""
+        return self.head or " ".join(self.docstring.partition("\n\n")[0].split())
+
+    @property
+    def sentence(self) -> str:
+        return re.split(r"(?<!\bal)\. (?=[A-Z`])", self.about)[0].rstrip(".")
+
+    @cached_property
+    def head(self) -> str:
+        lines = re.match(r"(?:#.*\n|\n)*", self.text)[0].splitlines()  # type: ignore[index]
+        return " ".join(line.lstrip("# ") for line in lines if line and not line.startswith("# @package"))
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """Of the parts of one module that the file names, or if it names none, of those that it starts from."""
+        if not self._targets:
+            return [source for each in self.parents for source in each.sources]
+        modules = {target.rpartition(".")[0] for target in self._targets}
+        return [source for target in self._targets if len(modules) == 1 and (source := Source.find(target))]
+
+    @cached_property
+    def docstring(self) -> str:
+        """Of the part; where the file names several of one module, the module's; without the papers."""
+        if not self.sources:
+            return ""
+        first = self.sources[0]
+        text = first.docstring if len(self.sources) == 1 else first.module_docstring
+        return CITE.sub("", text).strip()
+
+    @cached_property
+    def declared(self) -> dict[str, str]:
+        """What the part reads, needs and gives, by its own words for it."""
+        return self.sources[0].declared if self.sources else {}
+
+    @cached_property
+    def papers(self) -> list[Paper]:
+        if not self.sources:
+            return []
+        first = self.sources[0]
+        found = CITE.findall(first.docstring) or CITE.findall(first.module_docstring)
+        return [
+            Paper("=".join(filter(None, (setting, value))), " ".join(text.split()))
+            for setting, value, text in found
+            if text != "none"
+        ]
+
+    @cached_property
+    def options(self) -> list[Option]:
+        """Its settings and the choices that it makes in other groups, those of the files that it starts from first."""
+        found = {option.key: option for each in self.parents for option in each.options}
+        return list((found | {option.key: option for option in self._own_options()}).values())
+
+    @cached_property
+    def parents(self) -> list[Choice]:
+        """The choices of its group that the file starts from."""
+        names = [str(each) for each in self._defaults if isinstance(each, str)]
+        names = [name.removeprefix("/").removeprefix(f"{self.group}/") for name in names if name != "_self_"]
+        folders = {name: self.folder if self._has(self.folder, name) else CONF for name in names}
+        return [Choice(self.group, name, folders[name]) for name in names if self._has(folders[name], name)]
+
+    def _has(self, folder: Path, name: str) -> bool:
+        return (folder / self.group / f"{name}.yaml").is_file()
+
+    @property
+    def _package(self) -> str:
+        """Where its settings are, "" for the root."""
+        given = re.match(r"# @package (\S+)", self.text)
+        return self.group.replace("/", ".") if given is None else given[1].replace("_global_", "")
+
+    @cached_property
+    def _loaded(self) -> dict:
+        return yaml.safe_load(self.text) or {}
+
+    @property
+    def _defaults(self) -> list:
+        return self._loaded.get("defaults", [])
+
+    @property
+    def _targets(self) -> list[str]:
+        """Of the parts in the file, less those that are within another part."""
+
+        def walk(node: object) -> Iterator[str]:
+            if isinstance(node, dict) and "_target_" in node:
+                yield node["_target_"]
+            elif isinstance(node, dict):
+                for each in node.values():
+                    yield from walk(each)
+
+        return list(walk(self._loaded))
+
+    def _own_options(self) -> Iterator[Option]:
+        for key, chosen, comment in default_choices(self.text):
+            group, _, place = key.partition("@")
+            group = group.removeprefix("/") if group.startswith("/") else f"{self.group}/{group}"
+            place = place.removeprefix("_global_.") if "_global_" in place else _below(self._package, place)
+            if place in ("", self._package, group):
+                yield Option(group, chosen, comment)
+            else:
+                yield Option(f"{group}@{place}", chosen, comment or f"see --list {group}")
+        root = yaml.compose(self.text, Loader=yaml.SafeLoader)
+        if isinstance(root, yaml.MappingNode):
+            yield from self._settings(root, self._package)
+
+    def _settings(self, node: yaml.MappingNode, at: str) -> Iterator[Option]:
+        """Values with the comments behind them. Left out are links to the setting of the same name beside, what a file
+        that starts from this one must set, and what Hydra reads.
+        """
+        for key, value in node.value:
+            name, written = key.value, _written(self.text, value)
+            if name.startswith("_") or (name == "defaults" and at == self._package) or written == "???":
+                continue
+            if isinstance(value, yaml.MappingNode) and not value.flow_style:
+                yield from self._settings(value, _below(at, name))
+            elif not written.startswith("${.."):
+                flow = isinstance(value, yaml.ScalarNode) or value.flow_style
+                yield Option(_below(at, name), written, _behind(self.text, value if flow else key))
+
+
+def default_choices(text: str) -> Iterator[Option]:
+    """The choices in a configuration's list of defaults, as they stand there, with the comments behind them."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    for entry in next((value.value for key, value in pairs if key.value == "defaults"), []):
+        for key, chosen in entry.value if isinstance(entry, yaml.MappingNode) else ():
+            yield Option(key.value.rpartition(" ")[2], _written(text, chosen), _behind(text, chosen))
+
+
+def _written(text: str, node: yaml.Node) -> str:
+    return " ".join(text[node.start_mark.index : node.end_mark.index].split())
+
+
+def _behind(text: str, node: yaml.Node) -> str:
+    """The comment behind a node, in its line."""
+    comment = re.match(r":?[ \t]*#[ \t]*(.*)", text[node.end_mark.index :])
+    return comment[1] if comment else ""
+
+
+def groups(folders: Sequence[Path] = (CONF,)) -> list[str]:
+    """The names of all groups, `optimizer/decay` among them."""
+    files = (path.parent.relative_to(folder).as_posix() for folder in folders for path in folder.rglob("*.yaml"))
+    return sorted(set(files) - {".", "local"})
+
+
+def choices(group: str, folders: Sequence[Path] = (CONF,)) -> list[Choice]:
+    """Those of a group, the user's own folders first where a name is in several."""
+    found = {path.stem: folder for folder in reversed(folders) for path in (folder / group).glob("[!_]*.yaml")}
+    return [Choice(group, name, folder) for name, folder in sorted(found.items())]
+
+
+def listing(group: str, folders: Sequence[Path] = (CONF,)) -> str:
+    """Each choice of a group with its sentence."""
+    return _columns([(choice.name, choice.sentence) for choice in choices(group, folders)])
+
+
+def list_groups(folders: Sequence[Path] = (CONF,)) -> str:
+    """Each group of train.py with its sentence."""
+    sentences = {option.key: option.comment for option in default_choices((CONF / "train.yaml").read_text("utf-8"))}
+    return _columns([(group, sentences.get(group, "")) for group in groups(folders) if group != "task"])
+
+
+def info(choice: Choice) -> str:
+    """What a choice is, its options, what it declares to the others, and its papers."""
+    parts = [f"{choice.group}={choice.name}", textwrap.fill(choice.head, _width()), choice.docstring]
+    if choice.options:
+        options = [(f"{key}={default}", comment) for key, default, comment in choice.options]
+        parts.append("Options, with their defaults:\n" + _columns(options))
+    if choice.declared:
+        parts.append("It declares:\n" + _columns(list(choice.declared.items())))
+    if choice.papers:
+        papers = [(setting and f"with {setting}:", text) for setting, text in choice.papers]
+        parts.append("Papers:\n" + _columns(papers))
+    return "\n\n".join(filter(None, parts))
+
+
+def _columns(rows: Sequence[tuple[str, str]]) -> str:
+    """Two columns, the second wrapped; a name too long for the first has a line of its own."""
+    first = min(max((len(name) for name, _ in rows), default=0), 36)
+    lines = []
+    for name, text in rows:
+        width = max(_width() - first - 4, 20)
+        head, *rest = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+        if len(name) > first and head:
+            lines.append(f"  {name}")
+            name = ""
+        lines += [f"  {name:{first}}  {head}".rstrip(), *(f"  {'':{first}}  {line}" for line in rest)]
+    return "\n".join(lines)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def _below(at: str, name: str) -> str:
+    return f"{at}.{name}".strip(".")
+
+
+def _words(node: ast.expr) -> list[str]:
+    """The names and strings of which a declaration is made, sorted where it is a set."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("frozenset"):
+        return [word for each in node.args for word in _words(each)]
+    if isinstance(node, ast.Set):
+        return sorted(word for each in node.elts for word in _words(each))
+    if isinstance(node, ast.Tuple | ast.List):
+        return [word for each in node.elts for word in _words(each)]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return [*_words(node.left), *_words(node.right)]
+    return [node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ast.unparse(node)]
