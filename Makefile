@@ -1,12 +1,12 @@
-# make setup                                      an environment of its own in .venv
-# make train ARGS="model=conv_vae data=mnist"     train.py in it      make apply ARGS="task=sample"   apply.py in it
-# make test                                       style, types, tests      make test-slow             the slow tests too
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: setup train apply test test-slow
+.PHONY: help setup train apply test test-slow docs notebooks
 
-setup: $(READY)
+help:  ## these lines
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(READY)  ## an environment in .venv, with everything that tests and documentation need
 
 # The stamp is made again when what it depends on has changed. Some systems' Python comes without ensurepip.
 $(READY): pyproject.toml setup.py constraints.txt
@@ -20,18 +20,24 @@ $(READY): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-train: setup
+train: setup  ## make train ARGS="model=conv_vae data=mnist": train.py, without ARGS on 8x8 digits
 	$(PYTHON) train.py $(ARGS)
 
-apply: setup
+apply: setup  ## make apply ARGS="task=sample": apply.py, of the newest run
 	$(PYTHON) apply.py $(ARGS)
 
 # a process a core, with a thread each
 test: export OMP_NUM_THREADS ?= 1
-test: setup
+test: setup  ## style, types, tests; ARGS="tests/priors -k vamp" for some of them
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-slow: override ARGS += -m "slow or not slow"
-test-slow: test
+test-slow: test  ## the same with the tests that take more than 20 seconds
+
+docs: setup  ## the documentation site, in site/index.html; warnings and dead links are errors
+	$(PYTHON) -m mkdocs build --strict
+
+notebooks: setup  ## run the six notebooks of docs/notebooks
+	$(PYTHON) -m pytest -m slow tests/test_notebooks.py

@@ -54,6 +54,12 @@ def test_setup_without_a_python_that_is_new_enough_says_so(ready, tmp_path):
     assert not (ready / ".venv").exists()
 
 
+def test_help_says_what_every_target_is_for(tmp_path):
+    said = dict(line.split(maxsplit=1) for line in make(tmp_path, "help").stdout.splitlines())
+    (phony,) = re.findall(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(said) == set(phony.split())
+
+
 def test_every_dependency_is_pinned_to_a_version_that_the_package_allows():
     pins = dict(re.findall(r"^([^#\s=]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}

@@ -1,14 +1,17 @@
 """What is built and installed: the package, its commands, its configuration."""
 
+import email
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,9 +70,28 @@ def test_the_wheel_holds_the_package_and_its_configuration_and_nothing_else(whee
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     code = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
     configuration = {f"vaekit/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
-    assert names == code | {name for name in configuration if not name.startswith("vaekit/conf/local/")}
+    configuration = {name for name in configuration if not name.startswith("vaekit/conf/local/")}
+    assert names == code | configuration | {"vaekit/py.typed"}
     assert "vaekit/conf/optimizer/decay/cosine.yaml" in names
     assert "vaekit/conf/data/_base.yaml" in names
+
+
+def test_the_wheel_says_its_licence_and_what_it_is(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (licence,) = (name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
+    assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
+    (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    said = email.message_from_bytes(archive.read(metadata))
+    assert said["License-Expression"] == "Apache-2.0"
+    assert said["Description-Content-Type"] == "text/markdown"
+    assert "Typing :: Typed" in said.get_all("Classifier")
+    assert said.get_payload(decode=True).decode().strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()
+
+
+def test_the_version_is_the_same_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert f"## [{version}] - " in (ROOT / "CHANGELOG.md").read_text()
 
 
 @pytest.fixture(scope="module")
