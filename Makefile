@@ -1,7 +1,7 @@
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help setup train apply test test-slow docs notebooks
+.PHONY: help setup train apply test test-slow docs examples
 
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,8 +36,9 @@ test: setup  ## style, types, tests; ARGS="tests/priors -k vamp" for some of the
 test-slow: override ARGS += -m "slow or not slow"
 test-slow: test  ## the same with the tests that take more than 20 seconds
 
+docs: export NO_MKDOCS_2_WARNING = 1
 docs: setup  ## the documentation site, in site/index.html; warnings and dead links are errors
 	$(PYTHON) -m mkdocs build --strict
 
-notebooks: setup  ## run the six notebooks of docs/notebooks
-	$(PYTHON) -m pytest -m slow tests/test_notebooks.py
+examples: setup  ## run what the documentation shows: notebooks, and the walk-throughs of CONTRIBUTING.md
+	$(PYTHON) -m pytest -m slow tests/test_notebooks.py tests/test_contributing.py

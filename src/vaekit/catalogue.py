@@ -115,7 +115,7 @@ class Choice:
 
     @property
     def sentence(self) -> str:
-        return re.split(r"(?<!\bal)\. (?=[A-Z`])", self.about)[0].rstrip(".")
+        return re.split(r"(?<!\bal)(?<!e\.g)\. (?=[A-Z`])", self.about)[0].rstrip(".")
 
     @cached_property
     def head(self) -> str:
@@ -264,10 +264,16 @@ def listing(group: str, folders: Sequence[Path] = (CONF,)) -> str:
     return _columns([(choice.name, choice.sentence) for choice in choices(group, folders)])
 
 
+def group_sentences(folders: Sequence[Path] = (CONF,)) -> dict[str, str]:
+    """What is chosen in each group, by its name: its comment in conf/train.yaml or conf/apply.yaml, "" without one."""
+    texts = [(CONF / f"{name}.yaml").read_text(encoding="utf-8") for name in ("train", "apply")]
+    comments = {option.key: option.comment for text in texts for option in default_choices(text)}
+    return {group: comments.get(group, "") for group in groups(folders)}
+
+
 def list_groups(folders: Sequence[Path] = (CONF,)) -> str:
-    """Each group of train.py with its sentence."""
-    sentences = {option.key: option.comment for option in default_choices((CONF / "train.yaml").read_text("utf-8"))}
-    return _columns([(group, sentences.get(group, "")) for group in groups(folders) if group != "task"])
+    """Each group with its sentence."""
+    return _columns(list(group_sentences(folders).items()))
 
 
 def info(choice: Choice) -> str:

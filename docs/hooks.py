@@ -1,0 +1,91 @@
+"""Pages of the site that no file of docs/ holds: one for each part, and those of files elsewhere in the repository."""
+
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from vaekit import catalogue
+from vaekit.catalogue import Choice
+
+ROOT = Path(__file__).parents[1]
+OUTSIDE = ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "benchmarks/LOG.md"]
+RESULTS = ["Results", "Speed", "From one core to a cluster"]  # sections of README.md
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the pages of parts to the navigation."""
+    assert config.nav is not None
+    pages = [
+        {group: [f"parts/{group}/index.md", *({each.name: _uri(each)} for each in catalogue.choices(group))]}
+        for group in catalogue.groups()
+    ]
+    config.nav.append({"Parts": ["parts/index.md", *pages]})
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in OUTSIDE}
+    texts["results.md"] = _sections((ROOT / "README.md").read_text(encoding="utf-8"), RESULTS)
+    texts["parts/index.md"] = "# Parts\n\n" + _table(
+        ["group", "what is chosen"],
+        [[f"[{group}]({group}/index.md)", _text(about)] for group, about in catalogue.group_sentences().items()],
+    )
+    for group in catalogue.groups():
+        choices = catalogue.choices(group)
+        rows = [[f"[{each.name}]({each.name}.md)", _text(each.sentence)] for each in choices]
+        texts[f"parts/{group}/index.md"] = f"# {group}\n\n" + _table([f"`{group}=`", ""], rows)
+        texts |= {_uri(each): part_page(each) for each in choices}
+    for uri, text in texts.items():
+        files.append(File.generated(config, uri, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let links follow files of the repository to where the site has them."""
+    inside = "../" * page.file.src_uri.count("/")
+    markdown = re.sub(r"\]\(\.\./(?=(?:[A-Z_]+|benchmarks/LOG)\.md)", "](", markdown)
+    return re.sub(r"\]\(docs/", f"]({inside}", markdown)
+
+
+def part_page(choice: Choice) -> str:
+    """The page of a part: what `--info` says, as Markdown."""
+    parts = [f"# {choice.group}={choice.name}", _text(choice.head), _text(choice.docstring)]
+    if choice.options:
+        rows = [[f"`{key}`", f"`{default}`", _text(comment)] for key, default, comment in choice.options]
+        parts.append("## Options\n\n" + _table(["setting", "default", ""], rows))
+    if choice.declared:
+        rows = [[name, f"`{words}`"] for name, words in choice.declared.items()]
+        parts.append("## What it needs and gives\n\n" + _table(["declares", ""], rows))
+    if choice.papers:
+        lines = [f"- {f'With `{each.setting}`: ' if each.setting else ''}{_text(each.text)}" for each in choice.papers]
+        parts.append("## Papers\n\n" + "\n".join(lines))
+    return "\n\n".join(filter(None, parts))
+
+
+def _uri(choice: Choice) -> str:
+    return f"parts/{choice.group}/{choice.name}.md"
+
+
+def _text(text: str) -> str:
+    """Plain text as Markdown: what stands between backticks is code, and nothing else is markup but addresses."""
+    pieces = re.split(r"(`[^`\n]+`|https://[^\s,;:)]+[^\s,;:.)])", text)
+    for index in range(0, len(pieces), 2):
+        pieces[index] = re.sub(r"([\\*_\[\]#|$])", r"\\\1", pieces[index]).replace("<", "&lt;")
+    pieces[1::2] = [piece if piece[0] == "`" else f"<{piece}>" for piece in pieces[1::2]]
+    return "".join(pieces)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    """Rows of Markdown. A bar within a cell would end it."""
+    lines = [[re.sub(r"(?<!\\)\|", r"\|", cell) for cell in line] for line in (head, ["---"] * len(head), *rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _sections(text: str, titles: list[str]) -> str:
+    """These sections of a page, under a title of their own."""
+    found = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", text, re.MULTILINE))
+    return "# Measurements\n\n" + "\n".join(f"## {title}\n{found[title]}" for title in titles)
