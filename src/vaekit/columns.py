@@ -119,7 +119,7 @@ class Column:
 
     @property
     def group(self) -> str:
-        """Which of `GROUPS` its numbers are; "identifier" where there are none."""
+        """Which of `GROUPS` its numbers are; "identifier" for an identifier, which has no number."""
         alike = {"ordinal": "one_hot", "categorical": "one_hot", "real": "numeric", "positive": "numeric"}
         return (alike | {"date": "numeric"}).get(self.kind, self.kind)
 
@@ -161,7 +161,7 @@ class Column:
         return x.astype(np.float32), mask
 
     def codes(self, cells: Sequence[str | None]) -> np.ndarray:
-        """The places of n cells among the categories `[n]`, -1 for those missing and for those that are none."""
+        """The index of each of n cells among the categories `[n]`, -1 for missing and for unknown ones."""
         number = {category: i for i, category in enumerate(self.categories)}
         return np.array([-1 if cell is None else number.get(cell, -1) for cell in cells], dtype=np.int64)
 
@@ -240,7 +240,7 @@ def typed(name: str, kind: str) -> str:
 
 def numbers(cells: Sequence[str | None], name: str, form: Form, otherwise: str = "leave the cell empty") -> np.ndarray:
     """A number for each cell, `[n]` in double precision, NaN where it is missing. Raises `Refusal`, with the row and
-    what else to do, for what is none.
+    what else to do, for a cell that is not one.
     """
     values, observed = form.parse(cells), np.array([cell is not None for cell in cells], dtype=bool)
     if (wrong := observed & np.isnan(values)).any():

@@ -80,7 +80,7 @@ def check_space(space: Real, encoder: Any, likelihood: Any) -> None:
             f"use network={'gru' if isinstance(space, Text) else 'mlp'}."
         )
     if isinstance(space, Text) and encoder.reads is Real:
-        raise Refusal(f"network={name(encoder)} reads quantities, and the numbers of tokens are none; use network=gru.")
+        raise Refusal(f"network={name(encoder)} expects real-valued input; token ids are categorical. Try network=gru.")
     if isinstance(space, Image) and min(space.shape[1:]) < 8 and encoder.reads is Image:
         raise Refusal(f"network={name(encoder)} reads images from 8x8 up, got {list(space.shape)}; use network=mlp.")
     if isinstance(space, Pairs) and space.image.values != "binary":
@@ -103,10 +103,10 @@ def check_inputs(space: Real, posterior: Any, prior: Any) -> None:
     """Raise `Refusal` for a posterior or a prior that takes the numbers of tokens for quantities."""
     if isinstance(space, Text) and "joint" in posterior.needs:
         raise Refusal(
-            f"posterior={name(posterior)} reads x as quantities, and tokens are none; use posterior=gaussian."
+            f"posterior={name(posterior)} expects real-valued x; token ids are categorical. Try posterior=gaussian."
         )
     if isinstance(space, Pairs) and getattr(prior, "learns_inputs", False):
-        raise Refusal(f"prior={name(prior)} learns inputs, and a label is none or whole; use prior=exemplar.")
+        raise Refusal(f"prior={name(prior)} learns real-valued inputs; labels are categorical. Try prior=exemplar.")
     if isinstance(space, Text) and getattr(prior, "learns_inputs", False):
         raise Refusal(f"prior={name(prior)} learns inputs by their gradient, and tokens have none; use prior=exemplar.")
 

@@ -316,7 +316,7 @@ def check_target(target: Any) -> type:
     defined or in its package. Nothing outside these packages is even imported. Raises `Refusal` otherwise.
     """
     refusal = Refusal(
-        f"The run's config.yaml names {target!r}, which is no part of vaekit, torch.nn, torch.optim or zuko; "
+        f"The run's config.yaml names {target!r}, which is not a part of vaekit, torch.nn, torch.optim or zuko; "
         f"if you know and trust it, name it: {typed('trust', [str(target)])}."
     )
     module_name, _, name = str(target).rpartition(".")

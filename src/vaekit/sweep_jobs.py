@@ -51,7 +51,7 @@ def _run_in(folder: Path, config: DictConfig) -> float | None:
 
 
 def changed_parts(folder: Path, config: DictConfig) -> list[str]:
-    """The parts of `config` that the run in `folder` had otherwise, how it is logged apart; none if there is no run."""
+    """The parts of `config`, but for logging, that differ from the run in `folder`; empty where there is none."""
     if not (folder / "config.yaml").is_file():
         return []
     try:

@@ -213,7 +213,7 @@ def _are_affixes(prefix: str, suffix: str, cells: Sequence[str]) -> bool:
 
 
 def _is_code(cell: str) -> bool:
-    """Whether this is a number that is no quantity."""
+    """Whether this number is a code, not a quantity."""
     plus, digits = cell.startswith("+"), cell.lstrip("+-")
     return digits.isdecimal() and len(digits) > (PHONE if plus else DIGITS)
 
@@ -222,18 +222,18 @@ def _is_code(cell: str) -> bool:
 class Date:
     """Dates or times of one pattern, of DuckDB's strptime and strftime; values are seconds since 1970.
 
-    Raises `ValueError` for what is no pattern.
+    Raises `ValueError` for any other text.
     """
 
     pattern: str
 
     def __post_init__(self) -> None:
         if not isinstance(self.pattern, str):
-            raise ValueError(f"no pattern of dates: {self.pattern!r}")
+            raise ValueError(f"not a pattern of dates: {self.pattern!r}")
         try:
             self.write(np.zeros(1))
         except duckdb.Error as error:
-            raise ValueError(f"no pattern of dates: {self.pattern!r}") from error
+            raise ValueError(f"not a pattern of dates: {self.pattern!r}") from error
 
     @property
     def fields(self) -> set[str]:
@@ -366,7 +366,7 @@ def _calendar(values: bytes, unit: str) -> np.ndarray:
 
 
 def nearly(cells: Sequence[str], share: float) -> Form | None:
-    """The form of the first of these different cells that has one, where at least a share of them have one."""
+    """The form of the first of these different cells that has one, where at least this fraction of them have one."""
     for kind in (Number, Date):
         forms: Sequence[Form] = kind.candidates(cells)
         reads = np.array([~np.isnan(form.parse(cells)) for form in forms])
@@ -402,7 +402,7 @@ def is_pattern(text: str) -> bool:
 
 
 def form_of(fields: Form | Mapping[str, Any]) -> Form:
-    """The form that a run's configuration holds. Raises `TypeError` or `ValueError` for what is none."""
+    """The form that a run's configuration holds. Raises `TypeError` or `ValueError` for anything else."""
     if isinstance(fields, Number | Date):
         return fields
     return Date(**fields) if "pattern" in fields else Number(**fields)

@@ -83,7 +83,7 @@ def test_a_mirrored_level_is_a_level(tmp_path):
         ({"path": None}, r"data\.path is not set.*data\.path=FOLDER"),
         ({"path": "no/folder"}, "There is no folder .*no/folder"),
         ({"window": 0}, r"data\.window=0.*data\.window=28"),
-        ({"count": ["x"]}, "data.count names 'x', which is no tile; use one of b . G M"),
+        ({"count": ["x"]}, "data.count names 'x', which is not a tile; use one of b . G M"),
         ({"window": 3}, "0.txt is 2x2, expected 2 lines of at least 3"),
     ],
 )
@@ -96,7 +96,7 @@ def test_settings_that_do_not_fit_are_refused(tmp_path, settings, sentence):
 @pytest.mark.parametrize(
     ("levels", "tiles", "sentence"),
     [
-        (["b.\nbx"], TILES, "0.txt, line 2: got 'x', which is no tile; use one of b . G M, or add it to tiles.json"),
+        (["b.\nbx"], TILES, "0.txt, line 2: got 'x', which is not a tile; use one of b . G M, or add it to tiles.json"),
         (["b.\nb"], TILES, "0.txt, line 2: got 1 characters, expected 2 as in line 1"),
         (["b.\n\nb."], TILES, "0.txt, line 2: got 0 characters"),
         (["b.", ""], TILES, "1.txt is empty"),

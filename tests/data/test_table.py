@@ -227,7 +227,7 @@ def changed(name, row, cell):
         (PEOPLE, {"town": "count"}, "Row 1, column 'town': got '.*', expected a number"),
         (PEOPLE, {"town": "ordinal"}, "column 'town': got '.*', expected a number"),
         (PEOPLE, {"balance": "positive"}, r"Row \d+, column 'balance': got '-.*', expected a number above 0"),
-        (PEOPLE, {"height": "count"}, "Row 1, column 'height': '.*' is no count"),
+        (PEOPLE, {"height": "count"}, "Row 1, column 'height': '.*' is not a count"),
         (PEOPLE, {"town": "date"}, "Row 1, column 'town': got '.*', expected a date"),
         (PEOPLE, {"town": "binary"}, "'town' has 3 different cells, not two; use 'data.types={town:categorical}'"),
         (changed("height", 7, "inf"), {}, "Row 7, column 'height': got 'inf', expected a finite number"),
@@ -567,4 +567,4 @@ def test_formulas_are_kept_unless_a_spreadsheet_reads_them(tmp_path):
     assert set(read(tmp_path / "synthetic.csv")["a"]) == set(formulas)
     medium(source.space).sets["spreadsheet"](tmp_path, x, None, {})
     cells = read(tmp_path / "synthetic.csv")
-    assert set(cells["a"]) == {f"'{formula}" for formula in formulas} and "-10" in cells["n"], "numbers are none"
+    assert set(cells["a"]) == {f"'{formula}" for formula in formulas} and "-10" in cells["n"], "numbers are not formulas"

@@ -90,7 +90,7 @@ def composed(*words):
         ),
         (["posterior=planar", "posterior.length=0"], "posterior.length=0 must be at least 1; use posterior.length=5."),
         (["latents=labelled"], "latents.classifier.codes cannot be read: Error trying to access condition.classes"),
-        (["network.activation=Rainbow"], "network.activation=Rainbow is no activation"),
+        (["network.activation=Rainbow"], "network.activation=Rainbow is not an activation"),
         (["schedule@objective.beta=linear", "objective.beta.epochs=0"], "objective.beta.epochs=0 has no slope"),
         (
             ["penalty=[mmd]", "penalty.mmd.kernel=box"],

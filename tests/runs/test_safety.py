@@ -102,7 +102,7 @@ ARMED = {
 def test_armed_targets_are_refused(lair, target):
     payload = {"_target_": target, **ARMED[target]}
     rewrite(lair, lambda config: config.update(prior=payload))
-    assert_refused(lair, match=r"which is no part of vaekit.*trust=")
+    assert_refused(lair, match=r"which is not a part of vaekit.*trust=")
 
     arguments = {key: value for key, value in ARMED[target].items() if key != "_args_"}
     get_object(target)(*ARMED[target].get("_args_", ()), **arguments)  # it would have worked
@@ -182,7 +182,7 @@ def test_armed_targets_are_refused(lair, target):
 )
 def test_names_that_are_no_part_are_refused(lair, target):
     rewrite(lair, lambda config: config["prior"].update(_target_=target))
-    assert_refused(lair, match=r"which is no part of vaekit.*trust=")
+    assert_refused(lair, match=r"which is not a part of vaekit.*trust=")
 
 
 @pytest.mark.parametrize(

@@ -159,4 +159,4 @@ def test_what_is_not_known_is_named_and_not_run(digits_run, tmp_path, capsys):
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     text = cite(open_run(run, tmp_path, device="cpu"))
     assert "os.system" not in text
-    assert "os.system is no part" in capsys.readouterr().out
+    assert "os.system is not a part" in capsys.readouterr().out

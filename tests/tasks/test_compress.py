@@ -277,7 +277,7 @@ def test_a_file_that_was_cut_short_anywhere_is_refused(small):
     whole = file.read_bytes()
     for length in [0, 3, 7, 8, 11, 12, 40, 100, len(whole) // 2, len(whole) - 33, len(whole) - 4, len(whole) - 1]:
         file.write_bytes(whole[:length])
-        refuses(context, file, "is damaged or cut short|is no compressed archive")
+        refuses(context, file, "is damaged or cut short|is not a compressed archive")
     file.write_bytes(whole + b"\0")
     refuses(context, file, "damaged")
 

@@ -93,5 +93,5 @@ def test_what_cannot_be_given_is_refused(context, given, says):
 
 
 def test_images_have_no_cells(digits):
-    with pytest.raises(Refusal, match=r"this run.s data are none"):
+    with pytest.raises(Refusal, match=r"this run.s data are not a table"):
         draw(digits, "town=Ulm", 1)

@@ -63,7 +63,7 @@ def read(path: Path) -> Archive:
         raise Refusal(f"Cannot read {path} ({error.strerror}); give the file that task=compress wrote.") from error
     start = len(MAGIC) + 5
     if not data.startswith(MAGIC):
-        raise Refusal(f"{path} is no compressed archive; give the file that task=compress wrote.")
+        raise Refusal(f"{path} is not a compressed archive; give the file that task=compress wrote.")
     if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
         raise Refusal(
             f"{path} is of version {data[len(MAGIC)]} of the format, expected {VERSION}; decompress it with the vaekit "

@@ -33,7 +33,7 @@ class Condition(nn.Module):
         self.register_buffer("often", torch.ones(SEEN))
 
     def of(self, batch: Batch) -> Tensor:
-        """The values of a batch. Raises `Refusal` where it brings none, and in evaluation for values that are none."""
+        """The values of a batch. Raises `Refusal` where it has none, and in evaluation for invalid ones."""
         if (values := getattr(batch, self.column)) is None:
             raise Refusal(
                 f"This model is of x given its {self.column}, and got rows without; use rows that have it: a table's "
@@ -55,7 +55,7 @@ class Condition(nn.Module):
     def read(self, values: Any, n: int) -> Tensor:
         """What a caller gives for n rows, one value for all or one for each: `[n, *shape]`.
 
-        Raises `Refusal` for values that are none of this condition's.
+        Raises `Refusal` for values that this condition cannot take.
         """
         given = torch.as_tensor(values).to(self.seen)
         if given.shape not in (self.shape, (1, *self.shape), (n, *self.shape)):

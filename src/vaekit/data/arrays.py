@@ -43,8 +43,8 @@ class Arrays:
     counts to train.
 
     key: the name of the rows' array, where it is another one.
-    Labels that are no classes are left out. Raises `Refusal` where the file or the array is not there, values are none
-    of these, or labels or conditions are of other rows.
+    Labels that are not classes are left out. Raises `Refusal` where the file or the array is not there, for values of
+    another kind, and for labels or conditions of other rows.
     """
 
     def __init__(self, path: str | Path | None, key: str | None = None, cache: str | Path | None = None):

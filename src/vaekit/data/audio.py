@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Unreadable(Refusal):
-    """A file is no sound, or broken. A folder does without it."""
+    """A file is not a sound, or is broken. A folder is read without it."""
 
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}

@@ -172,7 +172,7 @@ def _cells(path: Path, names: Sequence[str], columns: Sequence[Sequence[str]], *
     if len(named) > 1 and named[-1][0] == "" and not any(named[-1][1]):
         named.pop()
     if len(named) > 1 and named[0][0] in INDEX and len(set(named[0][1])) == len(named[0][1]):
-        log.warning("%s: the first column has no name and tells rows apart; it names the rows, and is no column.", path)
+        log.warning("%s: the first column has no name and differs in every row; it is read as row names.", path)
         _, index = named.pop(0)
     names = [name for name, _ in named]
     if len(set(names)) < len(names) or "" in names:

@@ -38,7 +38,7 @@ def part_of(name: str) -> str | None:
 def below(top: Path, suffixes: Collection[str]) -> Iterator[str]:
     """The path of every file below a folder with one of these suffixes, in small letters, but hidden ones.
 
-    Every folder is read once, however many links lead to it. Links that lead nowhere, files that are none (as pipes),
+    Every folder is read once, however many links lead to it. Links that lead nowhere, pipes and other special files,
     and folders that cannot be read are named in a warning.
     """
     tops, seen = [str(top)], set()

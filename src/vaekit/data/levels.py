@@ -43,7 +43,7 @@ class Levels:
     def space(self) -> Space:
         file, tiles = self._files[0], read_tiles(self.path / TILES)
         if unknown := [tile for tile in self.count if tile not in tiles]:
-            raise Refusal(f"data.count names {unknown[0]!r}, which is no tile; use one of {' '.join(tiles)}.")
+            raise Refusal(f"data.count names {unknown[0]!r}, which is not a tile; use one of {' '.join(tiles)}.")
         first = read_level(file, tiles)
         return Space((len(tiles), len(first), self.window or len(first[0])), tiles=tiles)
 
@@ -144,7 +144,7 @@ def read_level(file: Path, tiles: Mapping[str, Sequence[str]], unknown: str = ""
         for tile in line:
             if tile not in tiles and tile != unknown:
                 raise Refusal(
-                    f"{file}, line {number}: got {tile!r}, which is no tile; use one of {' '.join(tiles)}, or add it "
+                    f"{file}, line {number}: got {tile!r}, which is not a tile; use one of {' '.join(tiles)}, or add it "
                     f"to {TILES}."
                 )
     return lines

@@ -247,8 +247,8 @@ class DataModule(LightningDataModule):
         mask = torch.ones_like(x) if batch.mask is None else batch.mask.double()
         count = mask.sum(0).clamp(min=1)
         mean = (x * mask).sum(0) / count
-        deviation = ((x - mean).square() * mask).sum(0).div(count).sqrt()
-        if max(largest := mean.abs().max().item(), most := deviation.max().item()) <= FAR:
+        std = ((x - mean).square() * mask).sum(0).div(count).sqrt()
+        if max(largest := mean.abs().max().item(), most := std.max().item()) <= FAR:
             return ""
         return (
             f"Columns of data={self.source.name} have means up to {largest:.4g} and standard deviations up to "

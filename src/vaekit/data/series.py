@@ -57,7 +57,7 @@ class Series:
     """The columns of numbers of a .csv or .parquet file, a row a step in time, in windows.
 
     Split by time: the last steps are the test, those before them the validation, and no window reaches over an edge.
-    Mean and deviation, by which each series is standardised, are those of the steps before the validation.
+    Mean and standard deviation, by which each series is standardised, are those of the steps before the validation.
 
     window: steps. stride: from the start of one window to that of the next. values: returns (log-returns, of prices) or
     levels. columns: names of the series; None for all columns of numbers, but of open, high, low and close the close.

@@ -69,7 +69,7 @@ class Spread(Distribution):
 
 
 def divided(logits: Tensor, temperature: float) -> Tensor:
-    """Logits `[..., K]` of a choice, which has no deviation, at a temperature; at 0 the likeliest alone is left."""
+    """Logits `[..., K]` at a temperature by which they are divided; at 0 only the likeliest is left."""
     if temperature == 0:
         return one_hot(logits.argmax(-1), logits.shape[-1]).to(logits).log()
     return logits / temperature

@@ -78,7 +78,7 @@ class Pairs(Real):
 
 
 def read_labels(path: Path, classes: int) -> Tensor:
-    """The column `label` of a .csv file, `[n]`. Raises `Refusal`, naming the line, for what is no class."""
+    """The column `label` of a .csv file, `[n]`. Raises `Refusal`, naming the line, for what is not a class."""
     try:
         rows = list(csv.DictReader(StringIO(read_text(path))))
     except csv.Error as error:

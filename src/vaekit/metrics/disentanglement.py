@@ -36,7 +36,7 @@ def disentanglement(
 
 
 def information(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """The mutual information of each code, in bins, and each factor, as a share of the factor's entropy: `[D, F]`."""
+    """Mutual information of each binned code and each factor, as a fraction of the factor's entropy: `[D, F]`."""
     binned = [np.digitize(code, np.histogram_bin_edges(code, BINS)[1:-1]) for code in codes.T]
     shared = [[mutual_info_score(code, factor) for factor in factors.T] for code in binned]
     return np.array(shared) / _entropies(factors)
@@ -143,7 +143,7 @@ def _gap(scores: np.ndarray) -> float:
 
 
 def _concentration(importance: np.ndarray) -> np.ndarray:
-    """1 less the entropy of each row, as a share of the largest: 1 where all lies in one place, 0 if nowhere."""
+    """1 less the entropy of each row, as a fraction of the largest: 1 where all lies in one place, 0 if nowhere."""
     total = importance.sum(1, keepdims=True)
     p = importance / np.where(total > 0, total, 1)
     entropy = -(p * np.log(np.where(p > 0, p, 1))).sum(1)

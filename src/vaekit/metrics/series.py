@@ -39,5 +39,5 @@ def risk(gain: Tensor, level: float, weight: Tensor | None = None) -> tuple[floa
 
 
 def drawdown(value: Tensor) -> Tensor:
-    """The deepest fall of paths of a value `[n, T]` from the highest point before, as a share of it: `[n]`."""
+    """The deepest fall of paths of a value `[n, T]` from the highest point before, as a fraction of it: `[n]`."""
     return (1 - value / value.cummax(1).values).amax(1)

@@ -16,7 +16,7 @@ from vaekit.terms import Terms
 from vaekit.vae import VAE
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Tanh)
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of the colours
 
 
 class Perceptual(Penalty):
@@ -38,7 +38,7 @@ class Perceptual(Penalty):
         super().__init__(vae, weight)
         if weights is None or not Path(weights).is_file():
             raise Refusal(
-                f"{setting('weights')}={weights} is no file, and nothing is downloaded; give the weights of a "
+                f"{setting('weights')}={weights} is not a file, and nothing is downloaded; give the weights of a "
                 f"trained network: {setting('weights')}=outputs/latest/model.safetensors of a run with "
                 f"network=conv on such images, or a file of torchvision's {network}."
             )

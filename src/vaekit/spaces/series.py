@@ -14,7 +14,7 @@ from vaekit.spaces.real import Real
 
 @dataclass(frozen=True)
 class Series(Real):
-    """Windows of series that run side by side, shape (series, window): (value - mean) / deviation of each.
+    """Windows of series that run side by side, shape (series, window): (value - mean) / standard deviation of each.
 
     returns: whether the values are log-returns, of a price; or else levels. mean, deviation: a number a series, of the
     training part alone.

@@ -20,7 +20,7 @@ def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
     """Figures of merit by name, from 0 to 1, of the posterior's means of the first n test examples, held against the
     factors that they are labelled with: disentanglement.json. `vaekit.metrics.disentanglement` says what they are.
 
-    Also writes disentanglement.png: the mutual information of each latent variable and factor, as a share of the
+    Also writes disentanglement.png: the mutual information of each latent variable and factor, as a fraction of the
     factor's entropy, and the importance of the one for the other. Factors that do not vary are left out.
     Raises `Refusal` for data without two factors that vary, and unless n is from 100 to the number of test rows.
     """

@@ -41,7 +41,7 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
     """
     vae, space = context.vae, context.vae.space
     if not isinstance(space, Table):
-        raise Refusal("task.given names cells of a table, and this run's data are none; leave it out.")
+        raise Refusal("task.given names cells of a table, and this run's data are not a table; leave it out.")
     named = cells(given)
     if space.label is not None and space.label.name in named:
         label = context.class_number(named.pop(space.label.name))

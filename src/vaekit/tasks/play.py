@@ -44,12 +44,12 @@ def play(
     source: of z. prior: p(z). posterior: q(z | x) of training levels, drawn at random: variants of what is there.
     temperature: multiplies its standard deviation. label: of a model with a condition, and source=prior.
 
-    play.json: the share of playable levels, `first` at the first try, `kept` of those that are written after `tries`
-    of them (on average `tries`), `draws` of levels whose every cell is drawn from p(x | z), `real` of the data's, and
+    play.json: the fraction of playable levels, `first` at the first attempt, `kept` of those that are written after
+    `tries` of them (on average `tries`), `draws` of levels whose every cell is drawn from p(x | z), `real` of the data's, and
     `frequencies` of levels whose cells are drawn one by one, as often as training has each tile there. `differs`: the
-    share of cells in which a level differs from the nearest training level, either way round, the median; 0 is a copy,
-    and `differs_real` that of test levels. levels.csv has these for each level.
-    Raises `Refusal` for data that are no such levels, n < 1, tries < 1.
+    fraction of cells in which a level differs from the nearest training level, either way round, the median; 0 is a
+    copy, and `differs_real` that of test levels. levels.csv has these for each level.
+    Raises `Refusal` for data that are not such levels, n < 1, tries < 1.
     """
     space = context.vae.space
     known = {each for properties in space.tiles.values() for each in properties} if isinstance(space, Levels) else set()

@@ -53,8 +53,8 @@ def stress(
 ) -> dict[str, Any]:
     """Paths of an equally weighted portfolio, rebalanced at each step, as they come and under a scenario.
 
-    scenario: drawdown (the deepest fall from a peak), volatility (the deviation of its returns) or loss (over the whole
-        window) of at least `least`, as a share, e.g. 0.1; without `least`, the `top` share of all paths.
+    scenario: drawdown (the deepest fall from a peak), volatility (the standard deviation of its returns) or loss (over the
+        whole window) of at least `least`, as a fraction, e.g. 0.1; without `least`, the `top` fraction of all paths.
     n: paths that are drawn, of the prior and again under the scenario. There z comes half from the prior and half from
         a Gaussian fitted to the worst paths so far (the cross-entropy method, Rubinstein 1999), and each path in the
         scenario has the importance weight p(z) / q(z).
@@ -171,7 +171,7 @@ def under(context: Context, free: Paths, severity: Callable[[Paths], Tensor], le
 
 
 def moments(z: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and deviation of z `[n, ...]`, which stays above 0.1: a narrower proposal misses too much."""
+    """Weighted mean and standard deviation of z `[n, ...]`, the latter at least 0.1: a narrower one misses too much."""
     weight = (weight / weight.sum()).reshape(-1, *[1] * (z.dim() - 1))
     mean = (weight * z).sum(0)
     return mean, (weight * (z - mean).square()).sum(0).sqrt().clamp(min=0.1)
@@ -239,7 +239,7 @@ def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
         for name, each in samples.items():
             size = (each / each.std((0, 2), keepdim=True)).abs().flatten().sort(descending=True).values[:100_000]
             axis.loglog(size, torch.arange(1, len(size) + 1) / each.numel(), label=name)
-        axis.set(xlabel="absolute return, in deviations", ylabel="share beyond", xlim=(1, 30))
+        axis.set(xlabel="absolute return in standard deviations", ylabel="fraction beyond", xlim=(1, 30))
         axis.legend()
 
     def clustering(axis: Any) -> None:
