@@ -258,7 +258,7 @@ def test_other_files_are_not_opened(lair):
 def test_interpolations_are_refused(lair, text, put):
     where = {"value": {"dim": text}, "key": {text: 4}, "item": {"dim": [text]}, "target": {"_target_": text}}
     rewrite(lair, lambda config: config["latents"].update(where[put]))
-    assert_refused(lair, match="no part of vaekit" if put == "target" else "holds the interpolation")
+    assert_refused(lair, match="not a part of vaekit" if put == "target" else "holds the interpolation")
 
 
 @pytest.mark.parametrize(

@@ -144,8 +144,8 @@ def read_level(file: Path, tiles: Mapping[str, Sequence[str]], unknown: str = ""
         for tile in line:
             if tile not in tiles and tile != unknown:
                 raise Refusal(
-                    f"{file}, line {number}: got {tile!r}, which is not a tile; use one of {' '.join(tiles)}, or add it "
-                    f"to {TILES}."
+                    f"{file}, line {number}: got {tile!r}, which is not a tile; use one of {' '.join(tiles)}, or add "
+                    f"it to {TILES}."
                 )
     return lines
 

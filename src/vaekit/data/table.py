@@ -195,7 +195,8 @@ def infer(
 def _refuse_values(name: str, kind: str, cells: Sequence[str | None], values: np.ndarray) -> None:
     """Raise `Refusal` for the first of the values `[n]` that the kind does not have."""
     if kind == "count":
-        wrong, why = (values < 0) | (values % 1 > 0) | (values > LARGEST), f"{{!r}} is not a count (0, 1, ..., {LARGEST})"
+        wrong = (values < 0) | (values % 1 > 0) | (values > LARGEST)
+        why = f"{{!r}} is not a count (0, 1, ..., {LARGEST})"
     else:
         wrong, why = values <= 0, "got {!r}, expected a number above 0"
     if kind in ("count", "positive") and wrong.any():

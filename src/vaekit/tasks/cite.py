@@ -37,7 +37,7 @@ def cite(context: Context) -> str:
         try:
             part = runs.check_target(settings["_target_"])
         except Refusal:
-            Console().print(f"{settings['_target_']} is not a part of vaekit; see its own documentation.", soft_wrap=True)
+            Console().print(f"{settings['_target_']} is not a part of vaekit; see its documentation.", soft_wrap=True)
             continue
         entries |= {paper["url"]: bibtex(**paper) for paper in papers(part, settings)}
     text = "\n".join(entries.values())

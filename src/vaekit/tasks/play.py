@@ -45,10 +45,10 @@ def play(
     temperature: multiplies its standard deviation. label: of a model with a condition, and source=prior.
 
     play.json: the fraction of playable levels, `first` at the first attempt, `kept` of those that are written after
-    `tries` of them (on average `tries`), `draws` of levels whose every cell is drawn from p(x | z), `real` of the data's, and
-    `frequencies` of levels whose cells are drawn one by one, as often as training has each tile there. `differs`: the
-    fraction of cells in which a level differs from the nearest training level, either way round, the median; 0 is a
-    copy, and `differs_real` that of test levels. levels.csv has these for each level.
+    `tries` of them (on average `tries`), `draws` of levels whose every cell is drawn from p(x | z), `real` of the
+    data's, and `frequencies` of levels whose cells are drawn one by one, as often as training has each tile there.
+    `differs`: the fraction of cells in which a level differs from the nearest training level, either way round, the
+    median; 0 is a copy, and `differs_real` that of test levels. levels.csv has these for each level.
     Raises `Refusal` for data that are not such levels, n < 1, tries < 1.
     """
     space = context.vae.space

@@ -53,8 +53,8 @@ def stress(
 ) -> dict[str, Any]:
     """Paths of an equally weighted portfolio, rebalanced at each step, as they come and under a scenario.
 
-    scenario: drawdown (the deepest fall from a peak), volatility (the standard deviation of its returns) or loss (over the
-        whole window) of at least `least`, as a fraction, e.g. 0.1; without `least`, the `top` fraction of all paths.
+    scenario: drawdown (the deepest fall from a peak), volatility (the standard deviation of its returns) or loss (over
+        the whole window) of at least `least`, as a fraction (0.1); without `least`, the `top` fraction of all paths.
     n: paths that are drawn, of the prior and again under the scenario. There z comes half from the prior and half from
         a Gaussian fitted to the worst paths so far (the cross-entropy method, Rubinstein 1999), and each path in the
         scenario has the importance weight p(z) / q(z).
