@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
+
+from vaekit.overrides import spelled, typed
 
 
 class Refusal(ValueError):
@@ -54,11 +57,14 @@ def mounted(path: str, groups: Iterable[str]) -> Iterator[None]:
         raise (Refusal(re.sub(word, full, str(refusal))) if path else refusal) from None
 
 
-def at_least_one(**counts: tuple[int, int]) -> None:
-    """Raise `Refusal`, for settings by name, a value and a usual one each, unless all are at least 1."""
+def at_least_one(**counts: tuple[int | Sequence[int], Any]) -> None:
+    """Raise `Refusal`, for settings by name, a value (or a list of some) and a usual one each, unless all are at
+    least 1.
+    """
     for name, (value, usual) in counts.items():
-        if value < 1:
-            raise Refusal(f"{setting(name)}={value} must be at least 1; use {setting(name)}={usual}.")
+        if min([value] if isinstance(value, int) else value, default=1) < 1:
+            key = setting(name)
+            raise Refusal(f"{key}={spelled(value)} must be at least 1; use {typed(key, usual)}.")
 
 
 def below_one(**shares: tuple[float, float]) -> None:

@@ -69,7 +69,22 @@ def composed(*words):
             ["prior=two_stage", "prior@prior.second.prior=mixture", "prior.second.prior.components=0"],
             "prior.second.prior.components=0 must be at least 1; use prior.second.prior.components=50.",
         ),
-        (["prior=two_stage", "prior.second.latents.dim=-2"], "Change prior.second.latents.* or leave it out"),
+        *(
+            (["prior=two_stage", f"prior.second.{name}={value}"], f"{value} must be at least 1; use {hint}.")
+            for name, value, hint in [
+                ("latents.dim", "0", "prior.second.latents.dim=32"),
+                ("latents.dim", "-2", "prior.second.latents.dim=32"),
+                ("network.hidden", "[8,0]", "'prior.second.network.hidden=[512,256]'"),
+            ]
+        ),
+        (
+            ["prior=two_stage", "network@prior.second.network=gated_mlp", "prior.second.network.width=0"],
+            "prior.second.network.width=0 must be at least 1; use prior.second.network.width=512.",
+        ),
+        (
+            ["prior=two_stage", "prior@prior.second.prior=flow", "prior.second.prior.flow.hidden_features=[-2]"],
+            "Change prior.second.latents.* or leave it out",
+        ),
         (["prior=two_stage", "prior.second.network.hidden=3"], "Got prior.second.network.hidden=3"),
         (
             ["prior=two_stage", "prior@prior.second.prior=code_uniform"],

@@ -8,6 +8,7 @@ from torch import nn
 
 from vaekit.latents.ladder import Rung, block
 from vaekit.latents.tower import Tower, given
+from vaekit.refusal import at_least_one
 
 
 class Single(Tower):
@@ -28,6 +29,7 @@ class Single(Tower):
         condition: int = 0,
     ):
         super().__init__()
+        at_least_one(dim=(dim, 32))
         space, self.numbers = latent((dim,)), math.prod(features)
         meet = block(self.numbers + condition, self.numbers) if condition else None
         q: Any = posterior((self.numbers,), space)

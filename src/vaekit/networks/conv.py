@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vaekit.networks.activation import activation as activation_by_name
 from vaekit.networks.glorot import glorot
-from vaekit.refusal import Refusal, setting
+from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Image, Real
 
 
@@ -40,6 +40,7 @@ class Encoder(nn.Module):
     def __init__(self, space: Real, channels: Sequence[int], features: int = 256, activation: str = "ReLU"):
         super().__init__()
         check_channels(channels)
+        at_least_one(features=(features, 256))
         colours, *size = space.shape
         height, width = halvings((size[0], size[1]), len(channels))[-1]
         body: list[nn.Module] = []

@@ -9,7 +9,7 @@ import math
 from torch import Tensor, nn
 
 from vaekit.networks.glorot import glorot
-from vaekit.refusal import below_one
+from vaekit.refusal import at_least_one, below_one
 from vaekit.spaces import Real
 
 
@@ -26,6 +26,7 @@ class Block(nn.Module):
 
 def body(into: int, width: int, blocks: int, dropout: float) -> list[nn.Module]:
     """Layers from `into` numbers to `width`."""
+    at_least_one(width=(width, 512))
     below_one(dropout=(dropout, 0))
     return [nn.Flatten(), nn.Linear(into, width), *[Block(width, dropout) for _ in range(blocks)], nn.SiLU()]
 

@@ -12,7 +12,7 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from vaekit.networks.linear import Linear
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, at_least_one
 from vaekit.spaces import Real, Text, spoken
 
 
@@ -33,6 +33,7 @@ class Encoder(nn.Module):
 
     def __init__(self, space: Text, width: int, embedding: int, dropout: float = 0.0):
         super().__init__()
+        at_least_one(width=(width, 256), embedding=(embedding, 128))
         self.out_shape = (2 * width,)
         self.dropout = dropout
         self.embed = nn.Embedding(space.vocabulary, embedding)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vaekit.networks.activation import activation as activation_by_name
 from vaekit.networks.glorot import glorot
 from vaekit.networks.linear import Linear
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
 
 
@@ -27,6 +28,7 @@ class Encoder(nn.Module):
 
     def __init__(self, space: Real, hidden: Sequence[int], activation: str = "ReLU"):
         super().__init__()
+        at_least_one(hidden=(hidden, [512, 256]))
         self.out_shape = (hidden[-1] if hidden else space.size,)
         self.body = nn.Sequential(nn.Flatten(), *layers([space.size, *hidden], activation))
         glorot(self)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vaekit.networks.enlarge import Enlarge
 from vaekit.networks.glorot import glorot, scaled
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Image, Real
 
 
@@ -47,6 +48,7 @@ class Encoder(nn.Module):
 
     def __init__(self, space: Real, channels: int, blocks: int = 1):
         super().__init__()
+        at_least_one(channels=(channels, 32))
         colours, *size = space.shape
         stem = glorot(nn.Conv2d(colours, channels, kernel_size=3, padding=1))
         self.body = nn.Sequential(stem, *stack(channels, blocks, tuple(size)))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vaekit.networks.conv import check_channels, halvings
 from vaekit.networks.enlarge import enlarge
 from vaekit.networks.glorot import glorot, scaled
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Image, Real
 
 
@@ -83,6 +84,7 @@ class Encoder(nn.Module):
     def __init__(self, space: Real, channels: Sequence[int], blocks: int = 1, features: int = 256):
         super().__init__()
         check_channels(channels)
+        at_least_one(features=(features, 256))
         colours, *size = space.shape
         height, width = halvings((size[0], size[1]), len(channels))[-1]
         flat = channels[-1] * height * width

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from vaekit.networks.glorot import glorot
+from vaekit.refusal import at_least_one
 from vaekit.spaces import Real, Series
 
 
@@ -40,6 +41,7 @@ class Encoder(nn.Module):
 
     def __init__(self, space: Real, width: int, features: int = 256):
         super().__init__()
+        at_least_one(width=(width, 32), features=(features, 256))
         series, steps = space.shape
         self.out_shape = (features,)
         self.body = nn.Sequential(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vaekit.networks.conv import check_channels
 from vaekit.networks.glorot import glorot
 from vaekit.networks.sequence import Block
-from vaekit.refusal import Refusal, setting
+from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Audio, Real
 
 STRIDE = 4
@@ -40,6 +40,7 @@ class Encoder(nn.Module):
     def __init__(self, space: Real, channels: Sequence[int], blocks: int = 4, features: int = 256):
         super().__init__()
         check_channels(channels)
+        at_least_one(features=(features, 256))
         _, bands, steps = space.shape
         self.out_shape = (features,)
         body: list[nn.Module] = [nn.Flatten(1, 2)]
