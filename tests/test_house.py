@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ SRC = Path(vaekit.__file__).parent
 LEVELS = [
     ["configs", "overrides"],
     ["catalogue", "refusal", "denormals", "memory", "processors", "torchvision_operators", "whole_file"],
-    ["flags"],
+    ["csv_file", "flags"],
     ["poincare", "quantiles", "shards", "similarity", "track"],
     ["written"],
     ["limits"],
@@ -81,6 +82,11 @@ def test_imports_go_down(path):
     own = room(path)
     climbing = {name for name in imported(path) if name != own and LEVEL[name] >= LEVEL[own]}
     assert not climbing, f"{own} is built from {climbing}, which stand no lower"
+
+
+def test_tasks_write_csv_by_one_function():
+    others = [path for path in FILES if room(path) in ("tasks", "media", "data")]
+    assert not [path for path in others if re.search(r"csv\.(writer|DictWriter)", path.read_text())]
 
 
 def folder(group):

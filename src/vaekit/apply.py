@@ -18,7 +18,7 @@ from vaekit import denormals, memory, runs
 from vaekit.folders import check_own
 from vaekit.limits import within_limits
 from vaekit.refusal import Refusal
-from vaekit.tasks.checks import one_of, within
+from vaekit.tasks.checks import flag, one_of, within
 from vaekit.tasks.context import open_run
 
 
@@ -32,6 +32,7 @@ def run(config: DictConfig) -> None:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     within("seed", plain["seed"], 0)
     one_of("precision", plain["precision"], ("32-true", "bf16-mixed"))
+    flag("spreadsheet", plain["spreadsheet"])
     task = instantiate(plain["task"], _partial_=True)
     name = task.func.__name__
     known = list(signature(task.func).parameters)[1:]  # less the context
@@ -47,7 +48,7 @@ def run(config: DictConfig) -> None:
         raise Refusal(f"Cannot write to {out.parent} ({error.strerror}); copy the run, and give run=COPY.") from error
     full = within_limits("Try a smaller batch_size=8.", "Then repeat the command.")
     with full, unfinished:  # a task that fails leaves the files of an earlier call as they were
-        settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust")}
+        settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust", "spreadsheet")}
         context = open_run(folder, unfinished.name, **settings)
         if (label := task.keywords.get("label")) is not None:
             task = partial(task, label=context.class_number(label))

@@ -565,6 +565,6 @@ def test_formulas_are_kept_unless_a_spreadsheet_reads_them(tmp_path):
     x = source.load("train").x
     medium(source.space).sets["table"](tmp_path, x, None, {})
     assert set(read(tmp_path / "synthetic.csv")["a"]) == set(formulas)
-    medium(source.space).sets["spreadsheet"](tmp_path, x, None, {})
+    medium(source.space, spreadsheet=True).sets["table"](tmp_path, x, None, {})
     cells = read(tmp_path / "synthetic.csv")
     assert set(cells["a"]) == {f"'{formula}" for formula in formulas} and "-10" in cells["n"]

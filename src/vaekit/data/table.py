@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from vaekit.columns import KINDS, LARGEST, Column, WrongCell, numbers, typed
+from vaekit.csv_file import write_csv
 from vaekit.data.cells import Cells, read
 from vaekit.data.source import Rows, Split
 from vaekit.refusal import Refusal
@@ -25,7 +24,6 @@ FEW = 20  # distinct whole numbers up to which they are categories in order
 NEARLY = 0.95  # share of the distinct cells of which more are meant to be numbers, or dates, than categories
 CHANCE = 10  # -log of the probability that whole numbers which identify nothing are all different
 MOST = 1000  # categories up to which there is one number for each
-FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.,]+$)")  # how a cell begins that a spreadsheet runs; not a number
 RARE = 2  # rows a category, fewer than which on average make no categories to learn
 
 
@@ -279,20 +277,16 @@ def write(path: Path, x: Tensor, space: Space, label: Tensor | None = None, spre
     """Write rows x `[n, *space.shape]` as CSV, with the names, order, separator and written forms of the original.
 
     label: `[n]`, of the column that is the label, whose cells are empty without it.
-    spreadsheet: whether an apostrophe stands before texts that a spreadsheet would run as a formula.
+    spreadsheet: see `write_csv`.
     """
-    columns = space.decode(x, label)
-    if spreadsheet:
-        columns = [[f"'{cell}" if FORMULA.match(cell) else cell for cell in cells] for cells in columns]
-    write_cells(path, columns, space)
+    write_cells(path, space.decode(x, label), space, spreadsheet=spreadsheet)
 
 
-def write_cells(path: Path, columns: list[list[str]], space: Space, given: Cells | None = None) -> None:
+def write_cells(
+    path: Path, columns: list[list[str]], space: Space, given: Cells | None = None, spreadsheet: bool = False
+) -> None:
     """Write the cells of columns in the order of the space. given: cells that stay, where they are not missing."""
     if given is not None:
         for name, cells in zip(space.names, columns, strict=True):
             cells[:] = [new if old is None else old for new, old in zip(cells, given.get(name, cells), strict=True)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, delimiter=space.separator, lineterminator="\n").writerows(
-            [space.names, *zip(*columns, strict=True)]
-        )
+    write_csv(path, [space.names, *zip(*columns, strict=True)], space.separator, spreadsheet)

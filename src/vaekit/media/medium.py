@@ -25,13 +25,13 @@ SHOWN = 256  # panels of a picture at most: more are too small to be looked at
 class Medium:
     """One for each kind of space, in the file that has the space's name: `medium`.
 
-    drawn: whether only a draw from p(x | z) is an example, while its mean is none.
+    drawn: whether only a draw from p(x | z) is an example, while its mean is not. spreadsheet: see `write_csv`.
     """
 
     drawn = False
 
-    def __init__(self, space: Any):
-        self.space = space
+    def __init__(self, space: Any, spreadsheet: bool = False):
+        self.space, self.spreadsheet = space, spreadsheet
 
     def open(self, path: Path) -> tuple[Names, Read]:
         """The names of the examples in a file or folder, which is there, and what reads a slice of them: a batch in the
@@ -94,10 +94,10 @@ def write_arrays(folder: Path, x: np.ndarray, label: Tensor | None, classes: Map
     np.savez(folder / "synthetic.npz", **arrays)
 
 
-def medium(space: Real) -> Medium:
+def medium(space: Real, spreadsheet: bool = False) -> Medium:
     """That of a space, or of what it is derived from."""
     for kind in type(space).__mro__:
         module = f"vaekit.media.{kind.__name__.lower()}"
         if find_spec(module):
-            return getattr(import_module(module), kind.__name__)(space)
+            return getattr(import_module(module), kind.__name__)(space, spreadsheet)
     raise TypeError(f"{space} is no space of data")

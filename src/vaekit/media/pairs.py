@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
+from vaekit.csv_file import write_csv
 from vaekit.data.files import read_text
 from vaekit.data.npz import holds_arrays
 from vaekit.media.image import Image
@@ -53,10 +54,8 @@ class Pairs(Real):
         probability, number = label.max(-1)
         lines = zip(number.tolist(), probability.tolist(), there[:, 1].tolist(), strict=True)
         captions = [(str(each), f"{p:.4g}") if known else ("", "") for each, p, known in lines]
-        with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["label", "probability"])
-            writer.writerows(captions)
+        rows = [("label", "probability"), *captions]
+        write_csv(path.with_suffix(".csv"), rows, spreadsheet=self.spreadsheet)
         grey = torch.where(there[:, :1, None, None] == 1, image, self.gap)
         self.draw(path.with_suffix(".png"), first(grey, columns), [name or "?" for name, _ in captions], columns)
 

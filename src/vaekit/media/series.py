@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
+from vaekit.csv_file import write_csv
 from vaekit.data.series import Windows, read_series
 from vaekit.figures import save_panels
 from vaekit.media.medium import Medium, Names, Read, Write
@@ -52,8 +52,11 @@ class Series(Medium):
 
     def write(self, path: Path, x: Tensor, columns: int) -> None:
         paths = self.paths(x)
-        rows = ([n, step, *row] for n, each in enumerate(paths, 1) for step, row in enumerate(each.T.tolist()))
-        write_csv(path.with_suffix(".csv"), ["path", "step", *self.space.names], rows)
+        rows = [
+            [n, step, *map(cell, row)] for n, each in enumerate(paths, 1) for step, row in enumerate(each.T.tolist())
+        ]
+        names = ["path", "step", *self.space.names]
+        write_csv(path.with_suffix(".csv"), [names, *rows], spreadsheet=self.spreadsheet)
 
         def lines(each: Tensor) -> Any:
             return lambda axis: axis.plot(each.T, linewidth=0.6)
@@ -70,11 +73,9 @@ class Series(Medium):
         they are.
         """
         path = self.paths(torch.from_numpy(np.concatenate(x, 1))[None])[0]
-        write_csv(folder / "synthetic.csv", list(self.space.names), path.T.tolist())
+        rows = [map(cell, row) for row in path.T.tolist()]
+        write_csv(folder / "synthetic.csv", [self.space.names, *rows], spreadsheet=self.spreadsheet)
 
 
-def write_csv(path: Path, names: list[str], rows: Any) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([each if isinstance(each, int) else f"{each:.9g}" for each in row] for row in rows)
+def cell(value: float) -> str:
+    return f"{value:.9g}"

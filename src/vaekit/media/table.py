@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,17 +35,15 @@ class Table(Medium):
         self.write_labelled(path, x, columns, None)
 
     def write_labelled(self, path: Path, x: Tensor, columns: int, label: Tensor | None) -> None:
-        table.write(path.with_suffix(".csv"), x, self.space, label=label)
+        table.write(path.with_suffix(".csv"), x, self.space, label, self.spreadsheet)
 
     @property
     def sets(self) -> dict[str, Write]:
-        return super().sets | {"table": self._write_set, "spreadsheet": partial(self._write_set, spreadsheet=True)}
+        return super().sets | {"table": self._write_set}
 
-    def _write_set(
-        self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str], spreadsheet: bool = False
-    ) -> None:
+    def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
         """synthetic.csv: with the columns, order, written forms and categories of the original."""
-        table.write(folder / "synthetic.csv", torch.from_numpy(x), self.space, label, spreadsheet)
+        table.write(folder / "synthetic.csv", torch.from_numpy(x), self.space, label, self.spreadsheet)
 
     def write_imputed(
         self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
@@ -55,4 +52,4 @@ class Table(Medium):
         given = None if source is None else read(source, self.space.header)
         plain = {f"draw_{i}": self.space.plain(each) for i, each in enumerate(draws, 1)}
         for name, each in {"imputed": mean, **plain}.items():
-            table.write_cells(folder / f"{name}.csv", self.space.write(each), self.space, given)
+            table.write_cells(folder / f"{name}.csv", self.space.write(each), self.space, given, self.spreadsheet)

@@ -47,10 +47,8 @@ def compare(context: Context, others: str | Path | Sequence[str | Path] = ()) ->
         for name, folder in names.items()
     }
     rows = list(dict.fromkeys(key for each in found.values() for key in each))
-    with (context.out / "comparison.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["run", *rows])
-        writer.writeheader()
-        writer.writerows({"run": name, **each} for name, each in found.items())
+    written = ([name, *map(each.get, rows)] for name, each in found.items())
+    context.write_csv("comparison.csv", [["run", *rows], *written])
     draw(context.out / "comparison.png", found, names)
     table = Table(Column("", no_wrap=True), *names, title="Runs", title_justify="left")
     for row in (row for row in rows if row in differing or row.startswith("test/")):

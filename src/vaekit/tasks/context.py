@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vaekit import runs
 from vaekit.batch import Batch
+from vaekit.csv_file import write_csv
 from vaekit.data.batches import Batches
 from vaekit.data.module import DataModule
 from vaekit.media.medium import Medium, medium
@@ -36,7 +37,7 @@ class Context:
     """run: its folder. vae: ready to use, on its device. config: the run's, less how it was trained.
 
     out: an existing folder, for the task's files. batch_size: rows at once on the device. changes: settings of the
-    run's data that differ now, e.g. its root.
+    run's data that differ now, e.g. its root. spreadsheet: of the CSV files, see `write_csv`.
     """
 
     run: Path
@@ -45,6 +46,7 @@ class Context:
     out: Path
     batch_size: int
     changes: Mapping[str, Any] = field(default_factory=dict)
+    spreadsheet: bool = False
 
     @cached_property
     def data(self) -> DataModule:
@@ -88,7 +90,7 @@ class Context:
     @property
     def medium(self) -> Medium:
         """How examples are read from people's files, and written into files."""
-        return medium(self.vae.space)
+        return medium(self.vae.space, self.spreadsheet)
 
     def read(self, path: str | Path) -> tuple[Sequence[Any], Iterator[Batch]]:
         """The names of the examples in a file or folder (see `Medium.open`), and batches of them, on the device."""
@@ -125,6 +127,10 @@ class Context:
     def write_json(self, name: str, figures: Mapping[str, Any]) -> None:
         """Write the file NAME, for programs."""
         (self.out / name).write_text(json.dumps(figures, indent=2) + "\n")
+
+    def write_csv(self, name: str, rows: Iterable[Iterable[Any]]) -> None:
+        """Write the file NAME, a row a line, the first one of names."""
+        write_csv(self.out / name, rows, spreadsheet=self.spreadsheet)
 
     def save(self, name: str, grid: Tensor, columns: int, **arrays: Tensor) -> None:
         """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`, and NAME.npz, all of `arrays`.
@@ -194,11 +200,12 @@ def open_run(
     batch_size: int | None = None,
     data: Mapping[str, Any] | None = None,
     trust: Collection[str] = (),
+    spreadsheet: bool = False,
 ) -> Context:
     """The `Context` of a finished run.
 
     device: auto, cpu, cuda or mps. batch_size: None for the run's own in evaluation.
-    data: changes to the run's data settings. trust: see `vaekit.runs.read_config`.
+    data: changes to the run's data settings. trust: see `vaekit.runs.read_config`. spreadsheet: see `write_csv`.
     Raises `Refusal` as `vaekit.runs.load` does, for a device that is not there, and for settings that the data lack.
     """
     device = find_device(device)
@@ -213,7 +220,8 @@ def open_run(
         check_type("data.name", config["data"]["name"], str)
         check_type("evaluation.num_samples", config["evaluation"]["num_samples"], int)
     within("batch_size", batch_size, 1)
-    return Context(Path(run), runs.load(run, trust, device), config, Path(out), batch_size, data or {})
+    vae = runs.load(run, trust, device)
+    return Context(Path(run), vae, config, Path(out), batch_size, data or {}, spreadsheet)
 
 
 def find_device(device: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -244,13 +243,12 @@ def other_data(context: Context, name: str) -> DataModule:
 
 def _write(context: Context, sets: list[Rows], scores: Figures, p: Figures, known: bool) -> None:
     figures = zip(*(each for name in scores for each in (scores[name], p[name])), strict=True)
-    with (context.out / "scores.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["set", "example", "anomaly", *(each for name in scores for each in (name, f"p_{name}"))])
-        for rows in sets:
-            for example, anomaly in zip(rows.examples, rows.anomaly, strict=True):
-                row = [rows.name, example, int(anomaly) if known else ""]
-                writer.writerow([*row, *(f"{each:.6g}" for each in next(figures))])
+    written: list[Any] = [["set", "example", "anomaly", *(each for name in scores for each in (name, f"p_{name}"))]]
+    for rows in sets:
+        for example, anomaly in zip(rows.examples, rows.anomaly, strict=True):
+            row = [rows.name, example, int(anomaly) if known else ""]
+            written.append([*row, *(f"{each:.6g}" for each in next(figures))])
+    context.write_csv("scores.csv", written)
 
 
 def _report(context: Context, truth: np.ndarray, scores: Figures, p: Figures, others: Figures) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,10 +81,7 @@ def embed(
         if isinstance(context.vae.latents, Map) and type(context.vae.latents.levels[0].space) is Real:
             context.write_json("config.json", described(context, factors["scaling_factor"]))
     elif format == "csv":
-        with (context.out / "codes.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns(arrays))
-            writer.writerows(zip(*columns(arrays).values(), strict=True))
+        context.write_csv("codes.csv", [columns(arrays), *zip(*columns(arrays).values(), strict=True)])
     elif pyarrow:
         table = pyarrow.table(columns(arrays))
         needed("pyarrow.parquet", "embed").write_table(table, context.out / "codes.parquet")

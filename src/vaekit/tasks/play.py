@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -105,12 +104,11 @@ def play(
     x = one_hot(levels, len(tiles)).movedim(-1, 1).float()
     context.show("levels", x, columns=min(8, math.ceil(math.sqrt(n))))
     data: Any = context.data.source
-    with (context.out / "levels.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["level", "playable", "tries", "nearest_training_level", "differs"])
-        for number in range(n):
-            name = data.names[rows.indices[numbers[number]]]
-            writer.writerow([number + 1, int(number in done), int(tried[number]), name, f"{differs[number]:.4f}"])
+    written: list[Any] = [["level", "playable", "tries", "nearest_training_level", "differs"]]
+    for number in range(n):
+        name = data.names[rows.indices[numbers[number]]]
+        written.append([number + 1, int(number in done), int(tried[number]), name, f"{differs[number]:.4f}"])
+    context.write_csv("levels.csv", written)
     context.write_json("play.json", found)
     report(found)
     return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,15 @@ def score(context: Context, split: Part = "test", input: str | Path | None = Non
     if input is not None:
         names, batches = context.read(input)
     else:
-        rows = context.data.in_order(split)
-        names, batches = rows.indices.tolist(), map(context.ready, rows)
+        examples = context.data.in_order(split)
+        names, batches = examples.indices.tolist(), map(context.ready, examples)
     vae, scores = context.vae, torch.empty(len(names))
     bits = vae.space.bits_per_dim(0.0) is not None
-    with (context.out / "scores.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
+
+    def rows() -> Iterator[list[Any]]:
         first = "file" if isinstance(names[0], str) else "row"
         text = ["token_perplexity"] if isinstance(vae.space, Text) else []
-        writer.writerow([first, "log_px", "bits_per_dim"] if bits else [first, "log_px", *text])
+        yield [first, "log_px", "bits_per_dim"] if bits else [first, "log_px", *text]
         row = iter(names)
         parts = scores.split(context.batch_size)
         for log_px, batch in zip(parts, track(batches, "scoring", total=len(parts)), strict=True):
@@ -52,6 +51,8 @@ def score(context: Context, split: Part = "test", input: str | Path | None = Non
             if text:
                 columns.append((-log_px / spoken(batch.x).sum(1).cpu()).exp())
             for figures in zip(*(column.tolist() for column in columns), strict=True):
-                writer.writerow([next(row), *(f"{each:.6f}" for each in figures)])
+                yield [next(row), *(f"{each:.6f}" for each in figures)]
+
+    context.write_csv("scores.csv", rows())
     Console().print(f"log p(x): {scores.mean():.2f} nats on average over {len(scores)} examples")
     return scores

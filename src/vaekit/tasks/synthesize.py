@@ -52,8 +52,7 @@ def synthesize(
     draw: x is drawn from p(x | z), as rows of a table always are; without, it is
         the mean. Both are rounded to the grey levels of the raw data.
     format: of the files, which data=FORMAT reads: arrays (synthetic.npz), image_folder (images/), table
-        (synthetic.csv), ...; or spreadsheet, a table of which a spreadsheet runs no cell as a formula. None: that of
-        the run's own data. n: None for as many rows as there are training rows.
+        (synthetic.csv), ... None: that of the run's own data. n: None for as many rows as there are training rows.
 
     accuracy: of a classifier trained on the synthetic rows, on the test rows; accuracy_real: of one trained on as many
         steps of the training rows.
