@@ -138,7 +138,11 @@ def train() -> None:
         except PackageNotFoundError:
             extra = "ray" if word.endswith("ray") else "sweep"
             raise SystemExit(f"{word} needs {ENGINES[word]}; type: pip install '.[{extra}]'") from None
-    if stopped := folders.requeued(sys.argv[1:]):
+    try:
+        stopped = folders.requeued(sys.argv[1:])
+    except Refusal as refusal:
+        raise SystemExit(str(refusal)) from None
+    if stopped:
         folder, words = stopped
         print(f"SLURM has queued this job again: it goes on in {folder}.")
         sys.argv += words

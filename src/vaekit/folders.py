@@ -130,7 +130,10 @@ def claim(folder: Path) -> Iterator[None]:
 
 
 def requeued(words: Sequence[str]) -> tuple[Path, list[str]] | None:
-    """Where a SLURM job that was queued again stopped, and the words that let the same command go on there."""
+    """Where a SLURM job that was queued again stopped, and the words that let the same command go on there.
+
+    Raises `Refusal` where it may have stopped in a folder whose own words cannot be read.
+    """
     given = dict(word.split("=", 1) for word in words if "=" in word)
     if os.environ.get("SLURM_RESTART_COUNT", "0") == "0" or given.get("ckpt_path", "null") != "null":
         return None
@@ -139,11 +142,27 @@ def requeued(words: Sequence[str]) -> tuple[Path, list[str]] | None:
         sweeps = [] if "hydra.sweep.dir" in given else sorted((OUTPUTS / "multirun").glob(job))
         return (sweeps[0], [f"hydra.sweep.dir='{sweeps[0]}'"]) if sweeps else None
     task = sorted(word for word in words if not word.startswith(("hydra", "-")))
-    for folder in [Path(given["hydra.run.dir"])] if "hydra.run.dir" in given else sorted(OUTPUTS.glob(job)):
-        overrides, last = folder / ".hydra" / "overrides.yaml", folder / "checkpoints" / "last.ckpt"
-        if last.is_file() and overrides.is_file() and sorted(yaml.safe_load(overrides.read_text())) == task:
-            return folder, [f"ckpt_path='{last}'"]
+    folders = [Path(given["hydra.run.dir"])] if "hydra.run.dir" in given else sorted(OUTPUTS.glob(job))
+    started = {folder: read_words(folder) for folder in folders if (folder / "checkpoints" / "last.ckpt").is_file()}
+    for folder, begun in started.items():
+        if begun == task:
+            return folder, [f"ckpt_path='{folder / 'checkpoints' / 'last.ckpt'}'"]
+    for folder in (folder for folder, begun in started.items() if begun is None):
+        raise Refusal(
+            f"SLURM has queued this job again, but {folder}/.hydra/overrides.yaml is missing or damaged, so that it is "
+            "unknown whether the job stopped there. If it did, repeat the overrides with "
+            f"{typed('ckpt_path', folder / 'checkpoints' / 'last.ckpt')}; else with hydra.run.dir=FOLDER."
+        )
     return None
+
+
+def read_words(folder: Path) -> list[str] | None:
+    """The overrides that a run was started with, sorted; None where their file is missing or damaged."""
+    try:
+        words = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None
+    return sorted(words) if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
 
 
 class WritableFolder(Callback):

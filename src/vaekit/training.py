@@ -116,6 +116,8 @@ class Training(L.LightningModule):
 
         The learning rate changes by a factor: where it is on its schedule is kept.
         """
+        if self.trainer.ckpt_path and self.global_step:
+            self._check_restored()
         for optimizer in self.trainer.optimizers:
             for group, settings in zip(optimizer.param_groups, self.settings, strict=True):
                 full = group.get("initial_lr", group["lr"])
@@ -132,6 +134,34 @@ class Training(L.LightningModule):
             done = loop.epoch_loop.batch_progress.current.ready
             trainer.train_dataloader.load_state_dict({"epoch": self.current_epoch, "batch": done})
             self._reseed(done)
+
+    def _check_restored(self) -> None:
+        """Raise `Refusal` unless a restored optimiser holds what it would after a step, for each weight that it knows.
+
+        torch compares the number of weights alone. A weight without a gradient has no state.
+        """
+
+        def after_a_step(weight: Tensor) -> dict[str, Any]:
+            one = nn.Parameter(torch.zeros_like(weight))
+            one.grad = torch.zeros_like(one)
+            trial = self.optimizer([{"params": [one]}])
+            trial.step(lambda: 0.0)
+            return trial.state[one]
+
+        def shape(value: Any) -> Any:
+            return value.shape if isinstance(value, Tensor) else None
+
+        (optimizer,) = self.trainer.optimizers
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        for weight in [weight for weight in weights if weight in optimizer.state] or weights[:1]:
+            expected, held = after_a_step(weight), optimizer.state.get(weight, {})
+            if wrong := [name for name in expected if name not in held or shape(held[name]) != shape(expected[name])]:
+                folder = Path(str(self.trainer.ckpt_path)).parent.parent
+                raise Refusal(
+                    f"{self.trainer.ckpt_path} does not hold the state of this optimiser ({wrong[0]} of a weight of "
+                    f"shape {list(weight.shape)}). Expected what the run has saved. Go on from another checkpoint of "
+                    f"the run, or start a new run from its weights: {typed('init_from', folder)}."
+                )
 
     def on_train_epoch_start(self) -> None:
         self._reseed(0)
@@ -328,6 +358,8 @@ class Training(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.validation = checkpoint["validation"]
+        if len(checkpoint["optimizer_states"]) != 1:  # Lightning would restore as many as there are
+            raise ValueError(f"{len(checkpoint['optimizer_states'])} optimisers")
         for each in self.trainer.checkpoint_callbacks:
             if isinstance(each, ModelCheckpoint) and (state := checkpoint["callbacks"].pop(each.state_key, None)):
                 rebased = rebase(state, str(each.dirpath))

@@ -335,6 +335,8 @@ FOREIGN = {
     "no loops": drop("loops"),
     "other weights": lambda checkpoint: checkpoint["state_dict"].popitem(),
     "another optimiser": lambda checkpoint: checkpoint.update(optimizer_states=[{}]),
+    "no optimiser": lambda checkpoint: checkpoint.update(optimizer_states=[]),
+    "two optimisers": lambda checkpoint: checkpoint["optimizer_states"].append(checkpoint["optimizer_states"][0]),
     "callbacks that are none": lambda checkpoint: checkpoint.update(
         callbacks=dict.fromkeys(checkpoint["callbacks"], 1)
     ),
@@ -351,6 +353,32 @@ def test_a_checkpoint_that_no_run_writes_is_refused(train, run, change):
     done = train(f"ckpt_path={last}", epochs=3)
     assert done.code == 1 and "Traceback" not in done.err
     assert "last.ckpt is not as a run writes it" in done.err
+
+
+def each_state(change):
+    """Change the state of the last weight."""
+    return lambda checkpoint: change(list(checkpoint["optimizer_states"][0]["state"].values())[-1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda checkpoint: checkpoint["optimizer_states"][0]["state"].clear(),
+        each_state(lambda state: state.pop("exp_avg_sq")),
+        each_state(lambda state: state.update(exp_avg=torch.zeros(3, 3))),
+        each_state(lambda state: state.update(exp_avg=0)),
+        each_state(lambda state: state.clear()),
+    ],
+    ids=["empty", "without a part", "another shape", "a number", "empty of a weight"],
+)
+def test_an_optimiser_s_state_of_other_weights_is_refused(train, run, change):
+    last = Path("run/checkpoints/last.ckpt")
+    checkpoint = torch.load(last, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, last)
+    done = train(f"ckpt_path={last}", epochs=3)
+    assert done.code == 1 and "Traceback" not in done.err
+    assert "does not hold the state of this optimiser" in done.err and "init_from=" in done.err
 
 
 @pytest.mark.parametrize("form", ["address", "dots", "consistent", "link"])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 import yaml
 
 from helpers import assert_same
+from vaekit import commands
 from vaekit.folders import claim, requeued
 from vaekit.refusal import Refusal
 from vaekit.training import Training
@@ -103,6 +105,28 @@ def test_slurm_queues_a_job_again_and_it_goes_on(train, here, monkeypatch):
     assert yaml.safe_load((folder / "config.yaml").read_text())["tags"] == ["a"]
     assert_same(folder, min(Path("outputs/slurm").iterdir()))
     assert requeued(["seed=4"]) is None
+
+
+@pytest.mark.parametrize("content", [None, "", "a: [", "- 1\n- x", "[" * 5000, "\0", "null"])
+def test_a_job_that_is_queued_again_asks_where_overrides_are_damaged(here, monkeypatch, content):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    for name, text in (("7-a", content), ("7-b", "- seed=2\n")):
+        folder = here / "outputs/slurm" / name
+        for file in ("checkpoints/last.ckpt", ".hydra/overrides.yaml"):
+            (folder / file).parent.mkdir(parents=True)
+            (folder / file).write_text(text or "")
+    if content is None:
+        (here / "outputs/slurm/7-a/.hydra/overrides.yaml").unlink()
+    assert requeued(["seed=2"])[0] == Path("outputs/slurm/7-b"), "which is known to be it"
+    with pytest.raises(
+        Refusal, match=r"7-a/\.hydra/overrides\.yaml is missing or damaged.*ckpt_path=outputs/slurm/7-a/"
+    ):
+        requeued(["seed=3"])
+    monkeypatch.setattr(sys, "argv", ["train.py", "seed=3"])
+    with pytest.raises(SystemExit, match="is missing or damaged"):
+        commands.train()
+    assert requeued(["seed=3", "hydra.run.dir=new"]) is None
 
 
 # A folder belongs to one run ------------------------------------------------------------------------------------------
