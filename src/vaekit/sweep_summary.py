@@ -13,19 +13,27 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from vaekit.refusal import Refusal
 from vaekit.whole_file import read_json, whole_file, write_whole
+from vaekit.words import check_sweep
 
 log = logging.getLogger(__name__)
 RECORD = ".hydra/job.json"
 
 
 class SweepSummary(Callback):
-    """Writes summary.csv into the multirun's folder (job, overrides, status, error, metrics) and shows it at the end.
+    """Refuses a multirun of words that nothing reads before its first job.
+
+    Writes summary.csv into the multirun's folder (job, overrides, status, error, metrics) and shows it at the end.
 
     A job that fails is said so at once, and Hydra goes on with the others; one that is killed stays "unfinished".
     """
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
+        try:
+            check_sweep(config, str(config_name))
+        except Refusal as refusal:  # an exception of a Hydra callback would only be a warning
+            raise SystemExit(str(refusal)) from None
         if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "SLURM_PROCID")):
             atexit.register(show, Path(config.hydra.sweep.dir))  # on_multirun_end is not called if a job failed
 

@@ -8,6 +8,7 @@ from inspect import Parameter, signature
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -66,6 +67,40 @@ def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
             if not (_is_read(key, chosen, known) or _is_choice(key) or _is_referred_to(key, chosen)):
                 near = did_you_mean(nearest(key, dict(_names(known)))) or f" {_holding(key, known)}"
                 raise Refusal(f"{key} in {file} is read by nothing.{near}")
+
+
+def check_sweep(config: DictConfig, name: str) -> None:
+    """Raise `Refusal` for the first word of a multirun, or choice that it lists, which nothing reads.
+
+    config: composed of the words but for those with several values. Each word is tried with its first value, and those
+    of groups with each of the others besides; the values of settings are checked by the jobs.
+    """
+    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
+    words = [f"{key}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
+    loader = GlobalHydra.instance().hydra.config_loader  # type: ignore[union-attr]
+    overrides = {each.get_key_element(): each for each in OverridesParser.create(loader).parse_overrides(words)}
+    values = {key: _values(override) for key, override in overrides.items()}  # the last of a key counts
+    first = {key: next(each) for key, each in values.items()}
+    others = ({key: word} for key in values if _is_group(overrides[key]) for word in values[key])
+    for job in [first, *(first | other for other in others)]:
+        words = [*job.values()]
+        try:
+            composed = _compose(name, words)
+        except CompactHydraException as error:
+            raise Refusal(explain(error, name, words) or str(error)) from error
+        composed.hydra.runtime.output_dir = composed.hydra.sweep.dir
+        HydraConfig.instance().set_config(composed)
+        check_read(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), name, words)
+
+
+def _values(override: Override) -> Iterator[str]:
+    """The words that a word with several values stands for; of numbers between two, the first."""
+    if override.is_discrete_sweep():
+        yield from (f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator())
+    elif override.is_sweep_override():
+        yield f"{override.get_key_element()}={override.value().start}"  # type: ignore[union-attr]
+    else:
+        yield str(override.input_line)
 
 
 def _compose(name: str, words: Iterable[str] = ()) -> DictConfig:

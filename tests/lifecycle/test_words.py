@@ -47,6 +47,34 @@ def test_what_nothing_reads(train, words):
 
 
 @pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("seed=1,2 +modle=mlp_vae", r"^\+modle=mlp_vae is read by nothing\. Did you mean model=mlp_vae\?$"),
+        ("seed=1,2 +latents.dimm=3,4", r"Did you mean latents\.dim=3\?$"),
+        ("prior=standard_normal,vmap", r"^prior=vmap is unknown\. Did you mean prior=vamp\?"),
+        ("prior=standard_normal,mixture +prior.component=3", r"^\+prior\.component=3 is read by nothing"),
+        ("network=mlp,gated_mlp +network.encoder.dropout=0.1", r"^\+network\.encoder\.dropout=0\.1 is read by nothing"),
+        ("prior=mixture,standard_normal prior.components=3,4", r"^prior\.components=3 is read by nothing"),
+        ("+optimizer.lrr=range(1,5)", r"Did you mean optimizer\.lr=1\?$"),
+    ],
+)
+def test_a_multirun_of_what_nothing_reads_starts_no_job(train, here, words, says):
+    done = train("--multirun", "hydra.sweep.dir=sweep", *words.split())
+    assert done.code == 1 and not (here / "sweep").exists()
+    assert re.search(says, done.err.strip()) and not re.search("Traceback|warn", done.err), done.err
+
+
+def test_an_engine_s_sweep_of_what_nothing_reads_starts_no_job(train, here):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    for word, says in (
+        ("+modle=choice(a,b)", r"^\+modle=a is"),
+        ("prior=choice(vamp,vmap)", "Did you mean prior=vamp"),
+    ):
+        done = train("--multirun", "hydra.sweep.dir=sweep", "sweep=random", word)
+        assert done.code == 1 and re.search(says, done.err.strip()) and not (here / "sweep").exists(), done.err
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "+trainer.enable_autolog_hparams=false",  # an argument that conf/trainer leaves out

@@ -1,0 +1,170 @@
+"""How numbers are written, in every cell of a column alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+MARKS = tuple((mark, group) for group in ("", *",.'\u2019 \xa0\u202f") for mark in ".," if mark != group)
+"""Decimal mark and thousands separator, in the order in which they are tried."""
+MINUS = "\u2212"  # that of typesetters
+SIGNS = f"+{MINUS}-"  # in a class of a regular expression, the hyphen last
+NEGATIVES = ("-{}", f"{MINUS}{{}}", "({})", "{}-")
+LONGEST = 340  # digits of a number, at most
+DIGITS = 15  # that a double holds exactly
+FINEST = 9  # decimal places from which on digits tell one double from all others, rather than being a unit's
+PHONE = 8  # digits behind a plus from which on they are a phone number
+SAMPLE = 1000  # cells that show what stands around all numbers of a column
+RUN = re.compile("[0-9]+")
+NO_SIGNS = str.maketrans("", "", f"{SIGNS}()")
+
+
+@dataclass(frozen=True)
+class Number:
+    """Numbers in a form: `-1,234.50`, `$12`, `12,5 %`, `(3.00)`, `42.0`, `1.5e-07`.
+
+    places: digits behind the decimal mark to which values are rounded. padded: how many are written, be they zeros
+    (`42.0`: places 0, padded 1). significant: digits of a column of numbers like 1.5e-07; 0 for plain ones.
+    scientific: whether all of those have an exponent (`1.50e+00`).
+    prefix, suffix: what each cell starts and ends with. negative: one of `NEGATIVES`. inside: whether the minus stands
+    behind the prefix.
+    Raises `ValueError` for what is none of these.
+    """
+
+    places: int = 0
+    padded: int = 0
+    significant: int = 0
+    scientific: bool = False
+    decimal: str = "."
+    thousands: str = ""
+    prefix: str = ""
+    suffix: str = ""
+    negative: str = NEGATIVES[0]
+    inside: bool = False
+
+    def __post_init__(self) -> None:
+        counts, texts = (self.places, self.padded, self.significant), (self.prefix, self.suffix)
+        if not all(type(n) is int and 0 <= n <= LONGEST for n in counts) or not all(
+            isinstance(each, str) for each in texts
+        ):
+            raise ValueError(f"digits {counts} and affixes {texts} of a number")
+        if (self.decimal, self.thousands) not in MARKS or self.negative not in NEGATIVES:
+            raise ValueError(f"marks {self.decimal!r}, {self.thousands!r}, {self.negative!r} of a number")
+
+    @property
+    def step(self) -> float:
+        """The least difference of two cells; 0 where there is none."""
+        return 0.0 if self.significant else 10.0**-self.places
+
+    noun = "number"
+
+    @property
+    def example(self) -> str:
+        return self.write(np.array([1234.5]))[0]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """Groups: what of a sign stands before the prefix, before the digits, the digits, and behind the suffix."""
+        mark, digits = re.escape(self.decimal), "0|[1-9][0-9]*"
+        if self.thousands:
+            digits += f"|[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})+"
+        digits = rf"(?:(?:{digits})(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|Infinity"
+        prefix, suffix = re.escape(self.prefix), re.escape(self.suffix)
+        return re.compile(rf"([({SIGNS}]?){prefix}([({SIGNS}]?)({digits}){suffix}([)-]?)")
+
+    def _plain(self, cell: str | None) -> str | None:
+        """The cell as Python writes numbers; None for one that is missing or not of this form."""
+        found = self._pattern.fullmatch(cell) if cell is not None else None
+        if found is None:
+            return None
+        before, inside, digits, behind = found.groups()
+        if self.thousands:
+            digits = digits.replace(self.thousands, "")
+        digits = digits.replace(self.decimal, ".")
+        if (sign := before + inside + behind) in ("", "+"):
+            return digits
+        return f"-{digits}" if sign in ("-", MINUS, "()") else None
+
+    def parse(self, cells: Sequence[str | None]) -> np.ndarray:
+        """The values of n cells `[n]` in double precision, NaN where they are missing or not of this form."""
+        value = {cell: float(self._plain(cell) or "nan") for cell in set(cells)}
+        return np.array([value[cell] for cell in cells], dtype=np.float64)
+
+    def write(self, values: np.ndarray) -> list[str]:
+        """The cells of values `[n]`, none of them missing."""
+        return [self._cell(value) for value in values.tolist()]
+
+    def _cell(self, value: float) -> str:
+        if self.significant:
+            text = f"{abs(value):.{self.significant}g}" if self.significant <= DIGITS else repr(abs(value))
+            text = f"{abs(value):.{self.significant - 1}e}" if self.scientific else text
+        else:
+            value = round(value, self.places)
+            text = f"{abs(value):{',' if self.thousands else ''}.{max(self.places, self.padded)}f}"
+            if optional := max(0, self.places - self.padded):
+                text = text[:-optional] + text[-optional:].rstrip("0")
+        text = text.removesuffix(".").translate({ord(","): self.thousands, ord("."): self.decimal}) + self.suffix
+        if not value < 0:  # no minus before 0
+            return self.prefix + text
+        return self.prefix + self.negative.format(text) if self.inside else self.negative.format(self.prefix + text)
+
+    @classmethod
+    def candidates(cls, cells: Sequence[str]) -> list[Number]:
+        """The forms that some of these cells may have, without their digits."""
+        (prefix, suffix), _ = Counter(map(_affixes, cells[:: 1 + len(cells) // SAMPLE])).most_common(1)[0]
+        if any(map(_is_code, cells)) or not _are_affixes(prefix, suffix, cells):
+            return []
+        there = set("".join(cells))
+        marks = [(mark, group) for mark, group in MARKS if not group or group in there]
+        marks = [(mark, group) for mark, group in marks if mark == "." or there & {mark, group}]
+        return [cls(decimal=mark, thousands=group, prefix=prefix, suffix=suffix) for mark, group in marks]
+
+    def completed(self, cells: Sequence[str]) -> Number:
+        """With the digits and the minus that these cells have."""
+        plain = [each for each in map(self._plain, cells) if each is not None]
+        rest = [each.partition(".")[2] for each in plain if "e" not in each.lower()]
+        powers = [each.lower() for each in plain if "e" in each.lower()]
+        long = [each for each in plain if len(each) > DIGITS] if not powers else plain
+        digits = max((len(re.sub("e.*|[^0-9]", "", each.lower()).lstrip("0")) for each in long), default=0)
+        exact = digits > DIGITS and len({*map(len, rest)}) > 1 and max(map(len, rest)) > FINEST
+        if len(powers) > len(rest) or exact or not all(float(each).is_integer() for each in powers):
+            alike = len({len(each.lstrip("-").partition("e")[0]) for each in powers}) == 1
+            form = replace(self, significant=min(digits, LONGEST), scientific=alike and not rest)
+        else:  # a few like 1e+05 are how R writes 100000
+            places = max(len(each.rstrip("0")) for each in rest)
+            form = replace(self, places=min(places, LONGEST), padded=min(LONGEST, *map(len, rest)))
+        for found in filter(None, map(self._pattern.fullmatch, cells)):
+            before, inside, _, behind = found.groups()
+            if minus := (before + inside + behind).strip("+"):
+                negative = "({})" if minus == "()" else "{}-" if behind else f"{minus}{{}}"
+                return replace(form, negative=negative, inside=bool(inside))
+        return form
+
+
+def _affixes(cell: str) -> tuple[str, str]:
+    """What stands before the digits of a cell and behind them, less signs and marks."""
+    before, *rest = RUN.split(cell)
+    return before.translate(NO_SIGNS).rstrip(".,"), (rest or [""])[-1].translate(NO_SIGNS).lstrip(".,")
+
+
+def _are_affixes(prefix: str, suffix: str, cells: Sequence[str]) -> bool:
+    """Whether these are what stands around a number, a currency, a unit or a percent sign, and not a part of a code."""
+
+    def is_currency(text: str) -> bool:
+        return any(unicodedata.category(each) == "Sc" for each in text)
+
+    word = re.fullmatch(r"[A-Za-z]{1,3}\.? ", prefix) and any("." in cell or "," in cell for cell in cells)
+    unit = all(each.isalpha() or each in " \xa0%‰°/²³" or is_currency(each) for each in suffix)
+    return (not prefix or is_currency(prefix) or bool(word)) and unit and max(len(prefix), len(suffix)) < 8
+
+
+def _is_code(cell: str) -> bool:
+    """Whether this number is a code, not a quantity."""
+    plus, digits = cell.startswith("+"), cell.lstrip("+-")
+    return digits.isdecimal() and len(digits) > (PHONE if plus else DIGITS)

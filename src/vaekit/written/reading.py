@@ -1,0 +1,97 @@
+"""Which forms the cells of a column may have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from vaekit.written.date import RUNS, YEARS, Date
+from vaekit.written.number import DIGITS, Number
+
+Form = Number | Date
+
+
+def readings(cells: Sequence[str]) -> list[Form]:
+    """The forms that all of these different cells, in the order of the file, may have; the likeliest first.
+
+    There are two numbers where a comma or a point may be the decimal mark or stand between thousands (the first has the
+    point for its mark), and two dates where the day or the month may be first (the first is in order of time, in steps
+    alike, or has more months).
+    """
+
+    def reading(forms: Sequence[Form]) -> dict[bytes, list[Form]]:
+        """Those that read all of the cells, by the values that they find."""
+        found: dict[bytes, list[Form]] = {}
+        for form in forms:
+            if not np.isnan(form.parse(cells[:1])).any() and not np.isnan(values := form.parse(cells)).any():
+                found.setdefault(values.tobytes(), []).append(form)
+        return found
+
+    def evidence(values: bytes) -> tuple[bool, bool, int]:
+        steps, months = np.diff(np.frombuffer(values)), _calendar(values, "M") % 12
+        ordered = bool((steps > 0).all() or (steps < 0).all())
+        even = ordered and bool(np.abs(steps).max(initial=0) < 2 * np.abs(steps).min(initial=np.inf))
+        return ordered, even, len(np.unique(months))
+
+    numbers = [forms[0].completed(cells) for forms in reading(Number.candidates(cells)).values()]
+    numbers.sort(key=lambda form: isinstance(form, Number) and form.decimal == ",")
+    if numbers and len(cells[0]) not in RUNS:
+        return numbers
+    found = reading(Date.candidates(cells)) or reading(Date.candidates(cells, offsets=True))
+    years = [_calendar(values, "Y") + 1970 for values in found]
+    if numbers and any(each.min() < YEARS[0] or each.max() > YEARS[1] for each in years):
+        return numbers
+    ranked = [[form.completed(cells) for form in found[each]] for each in sorted(found, key=evidence, reverse=True)]
+    return [*(max(forms, key=lambda form: form.agreement(cells)) for forms in ranked), *numbers]
+
+
+def _calendar(values: bytes, unit: str) -> np.ndarray:
+    """The months or years since 1970 of seconds."""
+    return np.frombuffer(values).astype("datetime64[s]").astype(f"datetime64[{unit}]").astype(int)
+
+
+def nearly(cells: Sequence[str], share: float) -> Form | None:
+    """The form of the first of these different cells that has one, where at least this fraction of them have one."""
+    for kind in (Number, Date):
+        forms: Sequence[Form] = kind.candidates(cells)
+        reads = np.array([~np.isnan(form.parse(cells)) for form in forms])
+        if len(forms) and reads.any(0).mean() >= share:
+            return forms[int(reads[:, reads.any(0).argmax()].argmax())].completed(cells)
+    return None
+
+
+def doubtful(cells: Sequence[str], forms: Sequence[Form]) -> str:
+    """What may be meant otherwise by different cells, of `readings` forms; empty where nothing may."""
+    pair = [form for form in forms if type(form) is type(forms[0])][:2]
+    if len(pair) < 2:
+        return ""
+    if isinstance(pair[0], Number) and (pair[0].decimal, pair[0].thousands) == (".", ""):
+        return ""  # a point is one
+    values = [form.parse(cells) for form in pair]
+    place = int((values[0] != values[1]).argmax())
+    plain = Number(significant=DIGITS) if isinstance(pair[0], Number) else Date("%Y-%m-%d")
+    first, other = (plain.write(each[place : place + 1])[0] for each in values)
+    return f"{cells[place]} is read as {first}, and may be {other}"
+
+
+def are_codes(cells: Sequence[str]) -> bool:
+    """Whether these cells, which are not numbers, are made of digits all the same."""
+    return all(re.fullmatch(r"\+?[\d_]+", cell) for cell in cells)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether this is a pattern of dates."""
+    with suppress(ValueError):
+        return "%" in text and bool(Date(text))
+    return False
+
+
+def form_of(fields: Form | Mapping[str, Any]) -> Form:
+    """The form that a run's configuration holds. Raises `TypeError` or `ValueError` for anything else."""
+    if isinstance(fields, Number | Date):
+        return fields
+    return Date(**fields) if "pattern" in fields else Number(**fields)
