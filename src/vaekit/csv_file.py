@@ -23,6 +23,10 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]], separator: str = ",", s
         return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
     with path.open("w", newline="", encoding="utf-8") as file:
-        quoting = csv.QUOTE_ALL if spreadsheet else csv.QUOTE_MINIMAL
-        writer = csv.writer(file, delimiter=separator, lineterminator="\n", quoting=quoting)
+        writer = csv.writer(
+            file,
+            delimiter=separator,
+            lineterminator="\n",
+            quoting=csv.QUOTE_ALL if spreadsheet else csv.QUOTE_MINIMAL,
+        )
         writer.writerows(map(plain, row) if spreadsheet else row for row in rows)

@@ -90,7 +90,7 @@ def check_sweep(config: DictConfig, name: str) -> None:
             raise Refusal(explain(error, name, words) or str(error)) from error
         composed.hydra.runtime.output_dir = composed.hydra.sweep.dir
         HydraConfig.instance().set_config(composed)
-        check_read(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), name, words)
+        check_read(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]), name, words)
 
 
 def _values(override: Override) -> Iterator[str]:

@@ -64,6 +64,7 @@ def test_a_multirun_of_what_nothing_reads_starts_no_job(train, here, words, says
     assert re.search(says, done.err.strip()) and not re.search("Traceback|warn", done.err), done.err
 
 
+@pytest.mark.filterwarnings("ignore")  # optuna 2, of itself
 def test_an_engine_s_sweep_of_what_nothing_reads_starts_no_job(train, here):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     for word, says in (

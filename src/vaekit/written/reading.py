@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from vaekit.written.date import RUNS, YEARS, Date
 from vaekit.written.number import DIGITS, Number
 
 Form = Number | Date
+F = TypeVar("F", Number, Date)
 
 
 def readings(cells: Sequence[str]) -> list[Form]:
@@ -23,9 +24,9 @@ def readings(cells: Sequence[str]) -> list[Form]:
     alike, or has more months).
     """
 
-    def reading(forms: Sequence[Form]) -> dict[bytes, list[Form]]:
+    def reading(forms: Sequence[F]) -> dict[bytes, list[F]]:
         """Those that read all of the cells, by the values that they find."""
-        found: dict[bytes, list[Form]] = {}
+        found: dict[bytes, list[F]] = {}
         for form in forms:
             if not np.isnan(form.parse(cells[:1])).any() and not np.isnan(values := form.parse(cells)).any():
                 found.setdefault(values.tobytes(), []).append(form)
@@ -37,7 +38,7 @@ def readings(cells: Sequence[str]) -> list[Form]:
         even = ordered and bool(np.abs(steps).max(initial=0) < 2 * np.abs(steps).min(initial=np.inf))
         return ordered, even, len(np.unique(months))
 
-    numbers = [forms[0].completed(cells) for forms in reading(Number.candidates(cells)).values()]
+    numbers: list[Form] = [forms[0].completed(cells) for forms in reading(Number.candidates(cells)).values()]
     numbers.sort(key=lambda form: isinstance(form, Number) and form.decimal == ",")
     if numbers and len(cells[0]) not in RUNS:
         return numbers
