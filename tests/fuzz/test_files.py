@@ -4,6 +4,7 @@ A few inputs of each kind in `make test`, and 10,000 of all kinds together in `m
 """
 
 import copy
+import faulthandler
 import hashlib
 import io
 import json
@@ -12,6 +13,7 @@ import math
 import resource
 import shutil
 import signal
+import sys
 import wave
 import zlib
 from collections.abc import Callable
@@ -105,7 +107,10 @@ CHANGES = st.lists(st.tuples(st.floats(0, 1), st.sampled_from([*VALUES, KeyError
 
 @contextmanager
 def limited(folder):
-    """Within, nothing takes long or much memory, and no file appears but in `folder`."""
+    """Within, nothing takes long or much memory, and no file appears but in `folder`.
+
+    What hangs in C, where no signal is handled, ends the process with its traceback.
+    """
     (folder / "outside").mkdir(parents=True)
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -115,10 +120,12 @@ def limited(folder):
 
     before = signal.signal(signal.SIGALRM, too_long)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    faulthandler.dump_traceback_later(2 * SECONDS, exit=True, file=sys.__stderr__)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 4 * MEMORY, hard))  # spares the machine
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
