@@ -460,6 +460,20 @@ def test_a_count_goes_no_further_than_the_file():
     assert column.decode(np.array([[9.0], [-1.0]])) == ["30", "0"] and column.largest == 30
 
 
+def test_counts_unlike_a_negative_binomial_are_numbers_that_stay_whole():
+    rng = np.random.default_rng(0)
+    flat, sparse, waiting = rng.integers(0, 40, 60), rng.poisson(15, 400), rng.negative_binomial(2, 0.05, 300)
+    for counts in (flat, sparse - sparse.min(), waiting - waiting.min()):
+        assert infer("n", [str(n) for n in counts]).kind == "count"
+    ends = np.where(rng.random(500) < 0.3, 0, np.where(rng.random(500) < 0.3, 72, rng.integers(0, 73, 500)))
+    column = infer("n", [str(n) for n in ends])
+    assert column.kind == "real" and column.step == 1
+    made = np.array(column.decode(rng.normal(size=(20_000, 1))), dtype=int)  # a cell like 3.5 is not an int
+    for end in (0, 72):
+        assert (made == end).mean() == pytest.approx((ends == end).mean(), abs=0.02)
+    assert infer("n", [str(n) for n in ends], "count").kind == "count", "where that is asked for"
+
+
 # Cells in the forms of other programs ---------------------------------------------------------------------------------
 
 

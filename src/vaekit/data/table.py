@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vaekit.columns import KINDS, LARGEST, Column, WrongCell, numbers, typed
@@ -20,6 +22,7 @@ from vaekit.written import Date, Form, Number, are_codes, doubtful, is_pattern, 
 
 log = logging.getLogger(__name__)
 
+ODD = 0.1  # total variation from the nearest negative binomial, beyond chance, from which on counts are numbers
 FEW = 20  # distinct whole numbers up to which they are categories in order
 NEARLY = 0.95  # share of the distinct cells of which more are meant to be numbers, or dates, than categories
 CHANCE = 10  # -log of the probability that whole numbers which identify nothing are all different
@@ -141,10 +144,10 @@ def infer(
     """The column that these cells are of.
 
     kind: None for what they suggest. Two different cells are binary; up to `FEW` different whole numbers ordinal; more
-    of them count, where they go from 0 on and half of those up to the largest are there; other numbers positive, where
-    all are above 0, or real; dates and times date; text that differs nearly everywhere,
-    and whole numbers like 1 .. N, identifier; all else is categorical, codes among them (`vaekit.written`). Or a
-    pattern of dates, such as %d/%m/%Y.
+    of them count, where they go from 0 on, half of those up to the largest are there, and a negative binomial comes
+    near their frequencies; other numbers positive, where all are above 0, or real; dates and times date; text that
+    differs nearly everywhere, and whole numbers like 1 .. N, identifier; all else is categorical, codes among them
+    (`vaekit.written`). Or a pattern of dates, such as %d/%m/%Y.
     forms: how the cells may be written, the likeliest first; None for `readings`.
     Raises `Refusal` for a column without cells, one of another kind than is asked for, or a few cells that are neither
     numbers nor dates where `NEARLY` all others are.
@@ -159,6 +162,8 @@ def infer(
         forms, kind = [Date(kind)], "date"
     if kind is None:
         kind = _suggested(distinct, forms)
+        if kind == "count" and _is_odd(forms[0].parse([cell for cell in cells if cell is not None])):
+            kind = "real"
         if kind == "categorical" and len(distinct) > FEW:
             _refuse_odd_cell(name, cells, distinct)
         if _identify(kind, cells, distinct, forms):
@@ -215,6 +220,17 @@ def _suggested(distinct: Sequence[str], forms: Sequence[Form]) -> str:
     if values.min() == 0 and len(distinct) > values.max() / 2 and values.max() <= LARGEST:
         return "count"
     return "positive" if values.min() > 0 else "real"
+
+
+def _is_odd(counts: np.ndarray) -> bool:
+    """Whether no negative binomial of 0 .. largest, on a grid of means and dispersions, comes near counts `[n]`."""
+    share = torch.from_numpy(np.bincount(counts.astype(np.int64)) / len(counts))
+    n = torch.arange(len(share), dtype=torch.float64)
+    total = torch.logspace(-2, 3, 41, dtype=torch.float64)[:, None, None]
+    mean = torch.logspace(-1, math.log10(4 * len(n)), 61, dtype=torch.float64)[:, None]
+    mass = ((total + n).lgamma() - (n + 1).lgamma() + n * (mean / (mean + total)).log()).softmax(-1)
+    chance = (2 * share / (math.pi * len(counts))).sqrt().sum()  # of as many draws from the right law
+    return bool(((mass - share).abs().sum(-1).min() - chance) / 2 > ODD)
 
 
 def _identify(kind: str, cells: Sequence[str | None], distinct: Sequence[str], forms: Sequence[Form]) -> bool:
