@@ -318,7 +318,7 @@ def test_a_table_with_identifiers(tmp_path, caplog):
         ("a,b\nx 1\n", "line 2: got 1 cells, expected 2.* or a tab stand between cells"),
         ("a,a\nx,1\n", "the column name 'a' is empty or there twice"),
         (b"a,b\n\xff\xfe,1\n", "Cannot read"),
-        (b"a,b\nx,1\n\xff\xfe,1\n", "Cannot read .*x.csv, line 3 "),
+        (b"a,b\nx,1\n\xff\xfe,1\n", "Cannot read .*x.csv, line 3: byte 1"),
     ],
 )
 def test_files_that_are_no_table_are_refused(tmp_path, text, sentence):
