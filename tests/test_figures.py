@@ -5,8 +5,9 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from matplotlib.figure import Figure
 
-from vaekit.figures import save_latent_map
+from vaekit.figures import save_latent_map, save_lines
 
 
 def colours(path):
@@ -30,3 +31,11 @@ def test_rows_without_a_label_are_gray(tmp_path):
     z = torch.randn(50, 3, generator=torch.manual_seed(0))
     save_latent_map(tmp_path / "map.png", z, torch.full((50,), -1))
     assert (211, 211, 211) in colours(tmp_path / "map.png")
+
+
+def test_a_grid_of_lines_names_its_axes(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    save_lines(tmp_path / "lines.png", torch.randn(4, 12), 2)
+    (figure,) = figures
+    assert (figure.get_supxlabel(), figure.get_supylabel()) == ("position in the row", "value")

@@ -32,6 +32,8 @@ def save_lines(path: Path, x: Tensor, columns: int) -> None:
     figure, axes = pyplot.subplots(rows, columns, figsize=(1.6 * columns, 1.2 * rows), sharex=True, sharey=True)
     for axis, row in zip(np.ravel(axes), x.flatten(1).cpu(), strict=False):
         axis.plot(row, linewidth=1)
+    figure.supxlabel("position in the row")
+    figure.supylabel("value")
     _save(figure, path)
 
 

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from helpers import SERIES
 from vaekit.data.cells import read
@@ -53,6 +54,17 @@ def test_paths_are_written_in_the_units_of_the_file(tmp_path, space):
         assert (values[:, 0] == 100).all()
         values = np.diff(np.log(values))
     np.testing.assert_allclose(values, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("space", "unit"), [(SERIES, "price, 100 at the start"), (LEVELS, "level")], ids=["returns", "levels"]
+)
+def test_each_panel_of_paths_says_its_series_step_and_unit(tmp_path, space, unit, monkeypatch):
+    panels = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: panels.extend(figure.axes))
+    medium(space).write(tmp_path / "paths", torch.randn(3, 2, 10), 1)
+    texts = [(panel.get_title(), panel.get_xlabel(), panel.get_ylabel()) for panel in panels]
+    assert texts == [("a", "step", unit), ("b", "step", unit)]
 
 
 @pytest.mark.parametrize("space", [SERIES, LEVELS], ids=["returns", "levels"])

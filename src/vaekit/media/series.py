@@ -58,8 +58,14 @@ class Series(Medium):
         names = ["path", "step", *self.space.names]
         write_csv(path.with_suffix(".csv"), [names, *rows], spreadsheet=self.spreadsheet)
 
+        unit = f"price, {START:g} at the start" if self.space.returns else "level"
+
         def lines(each: Tensor) -> Any:
-            return lambda axis: axis.plot(each.T, linewidth=0.6)
+            def draw(axis: Any) -> None:
+                axis.plot(each.T, linewidth=0.6)
+                axis.set(xlabel="step", ylabel=unit)
+
+            return draw
 
         panels = {name: lines(paths[:LINES, i]) for i, name in enumerate(self.space.names)}
         save_panels(path.with_suffix(".png"), panels)
