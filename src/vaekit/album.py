@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,16 +14,18 @@ from vaekit.vae import VAE
 
 
 @torch.no_grad()
-def draw_run(folder: Path, vae: VAE, examples: Batch) -> None:
+def draw_run(folder: Path, vae: VAE, examples: Batch, classes: Mapping[str, int]) -> None:
     """Everything in a run's figures/: samples, reconstructions, interpolations, latent map, learning curves; in a
     taller tower the rate of each level.
+
+    classes: the label of each class that has a name.
     """
     figures, examples = folder / "figures", examples.to(vae.device)
     figures.mkdir(parents=True, exist_ok=True)
     draw_examples(figures, vae, examples)
     _draw_interpolations(figures, vae, examples)
     means = vae.encode(examples.x, condition=vae.of(examples))
-    save_latent_map(figures / "latent_map.png", means[0].flatten(1), examples.label)
+    save_latent_map(figures / "latent_map.png", means[0].flatten(1), examples.label, classes)
     if len(vae.latents.levels) > 1:
         save_rates(figures / "rates.png", torch.stack(vae(examples).rates).mean(1))
     if (metrics := folder / "metrics.csv").exists():

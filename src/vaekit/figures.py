@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def save_panels(path: Path, panels: Mapping[str, Callable[[Any], None]]) -> None
     figure, axes = pyplot.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.8), squeeze=False)
     for axis, (title, draw) in zip(axes.flat, panels.items(), strict=True):
         draw(axis)
-        axis.set_title(title)
+        axis.set_title(_plain(title))
     _save(figure, path)
 
 
@@ -77,10 +78,12 @@ def save_latent_map(
     path: Path,
     z: Tensor,
     label: Tensor | None,
+    classes: Mapping[str, int] = MappingProxyType({}),
     axes: tuple[str, str] = ("first principal component", "second"),
 ) -> None:
     """Scatter z `[N, D]` on its first two principal components, coloured by label `[N]` or the first of `[N, F]`.
 
+    classes: the label of each class that has a name, which the legend shows.
     axes: what they are called, where z has two dimensions that are something else.
     """
     centred = z.float().cpu() - z.float().cpu().mean(0)
@@ -92,12 +95,12 @@ def save_latent_map(
     if label is None:
         axis.scatter(*centred.float().T, s=6)
     else:
-        _scatter_classes(axis, centred.float(), label.cpu().reshape(len(label), -1)[:, 0])
+        _scatter_classes(axis, centred.float(), label.cpu().reshape(len(label), -1)[:, 0], classes)
     axis.set(title="Posterior means", xlabel=axes[0], ylabel=axes[1])
     _save(figure, path)
 
 
-def _scatter_classes(axis: Any, x: Tensor, label: Tensor) -> None:
+def _scatter_classes(axis: Any, x: Tensor, label: Tensor, names: Mapping[str, int]) -> None:
     """Points x `[N, 2]`, in a colour for each label `[N]`; gray where it is missing, which is -1."""
     import matplotlib
 
@@ -109,7 +112,10 @@ def _scatter_classes(axis: Any, x: Tensor, label: Tensor) -> None:
         axis.scatter(*x[label == value].T, color=colours(number), s=6, label=f"{value:g}")
     if classes:
         columns = -(-len(classes) // 20)
-        axis.legend(title="label", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3, ncols=columns)
+        legend = axis.legend(title="label", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3, ncols=columns)
+        name_of = {number: _plain(name) for name, number in names.items()}
+        for text, value in zip(legend.get_texts(), classes, strict=True):  # points whose label began with _ have none
+            text.set_text(name_of.get(value, text.get_text()))
 
 
 def save_heat_maps(path: Path, maps: Mapping[str, np.ndarray], columns: Sequence[str]) -> None:
@@ -120,7 +126,7 @@ def save_heat_maps(path: Path, maps: Mapping[str, np.ndarray], columns: Sequence
     for axis, (title, values) in zip(axes.flat, maps.items(), strict=True):
         shown = axis.imshow(values, vmin=0, vmax=1, aspect="auto", cmap="Blues")
         axis.set(title=title, ylabel="latent variable", yticks=range(len(values)))
-        axis.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+        axis.set_xticks(range(len(columns)), [*map(_plain, columns)], rotation=30, ha="right")
         figure.colorbar(shown)
     _save(figure, path)
 
@@ -150,6 +156,11 @@ def save_rates(path: Path, rates: Tensor) -> None:
         axis.set(xlabel="level, 0 at the top", ylabel="nats per example")
 
     save_panels(path, {"rate": bars})
+
+
+def _plain(name: str) -> str:
+    """A name out of a file as matplotlib draws it letter by letter: what lies between two $ is a formula to it."""
+    return name.replace("$", r"\$")
 
 
 def _save(figure, path: Path) -> None:

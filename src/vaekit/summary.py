@@ -62,7 +62,10 @@ def parts(vae: VAE, objective: Any, penalties: Any, data: str) -> list[Row]:
     samples = {1: "1 sample", None: "every class"}.get(objective.num_samples, f"{objective.num_samples} samples")
     return [
         Row("data", data, describe_space(vae.space), 0),
-        *(Row(f"  {kind}", f"{len(names)} columns", ", ".join(names), 0) for kind, names in kinds(vae.space).items()),
+        *(
+            Row(f"  {kind}", f"{len(names)} column{'s' * (len(names) > 1)}", ", ".join(names), 0)
+            for kind, names in kinds(vae.space).items()
+        ),
         *([] if vae.condition is None else [row("condition", vae.condition, f"{vae.condition.size} numbers")]),
         row("encoder", vae.encoder, f"{torch.Size(out_shape).numel()} features"),
         *(row(arrow, getattr(level, arrow), describe_space(level.space)) for level in levels for arrow in ARROWS),

@@ -235,7 +235,7 @@ def test_of_open_high_low_and_close_the_close_is_meant(tmp_path, caplog):
     bars = {"Open": columns()["a"], "High": columns()["a"], "Low": columns()["a"], "Close": columns()["b"]}
     path = save(tmp_path, a=None, b=None, **bars, Volume=["0"] * STEPS)
     table = Series(path, window=10).table
-    assert table.names == ["Close"] and "'Close', of 5 columns" in caplog.text and "data.columns=" in caplog.text
+    assert table.names == ["Close"] and "'Close', of 5 columns" in caplog.text and "data.columns=[Open]" in caplog.text
     np.testing.assert_allclose(table.values[0], RETURNS.T[1], atol=1e-6)
     assert Series(path, window=10, columns=["Open", "Close"]).table.names == ["Open", "Close"]
 

@@ -6,11 +6,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
+from vaekit.album import draw_run
 from vaekit.data.table import Table
 from vaekit.refusal import Refusal
 from vaekit.tasks import classifier
 from vaekit.tasks.context import open_run
+from vaekit.tasks.embed import embed
 from vaekit.tasks.given import draw
 from vaekit.tasks.impute import impute
 from vaekit.tasks.score import score
@@ -72,6 +75,15 @@ def fits(cells):
 def test_the_classes_are_counted_by_the_run(context):
     assert context.vae.condition.classes == [3]
     assert context.data.source.classes() == {"Bonn": 0, "Kiel": 1, "Ulm": 2}
+
+
+def test_the_map_of_codes_names_the_classes(context, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    embed(context)
+    draw_run(context.out, context.vae, context.data.sample("test", 50), context.data.class_names)
+    legends = [axis.get_legend() for figure in figures for axis in figure.axes if axis.get_title() == "Posterior means"]
+    assert [tuple(text.get_text() for text in legend.get_texts()) for legend in legends] == [TOWNS, TOWNS]
 
 
 def test_synthetic_rows_have_the_file_s_columns_and_their_label(context):

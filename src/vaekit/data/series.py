@@ -228,8 +228,8 @@ def chosen(path: Path, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     kept = {name: series[name] for name in bars[-1]} if len({*map(len, bars)}) == 1 and bars[0] else series
     if len(series) > 1:
         log.warning(
-            "%s: the series are %s, of %d columns of numbers. Try data.columns=[...].",
-            *(path, ", ".join(map(repr, kept)), len(series)),
+            "%s: the series are %s, of %d columns of numbers. To choose others, use %s.",
+            *(path, ", ".join(map(repr, kept)), len(series), typed("data.columns", [*series][:1])),
         )
     return kept
 

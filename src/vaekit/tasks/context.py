@@ -180,7 +180,7 @@ class Context:
         space = self.vae.space
         named = space.classes if isinstance(space, Table) else {}  # which may be numbers themselves, grades for example
         if not named and isinstance(label, str):
-            named = getattr(self.data.source, "classes", dict)() or {}
+            named = self.data.class_names
         if isinstance(label, str) and label not in named:
             known = ", ".join(named) or "a number, because these data have no names for them"
             raise Refusal(f"Got task.label={label}, expected {known}; use {typed('task.label', next(iter(named), 0))}.")

@@ -89,11 +89,12 @@ def embed(
     shown = torch.randperm(row)[:MAPPED]
     flat = torch.cat([z[shown].flatten(1) for z in codes], 1)
     colours = None if label is None else label[shown]
+    classes = context.data.class_names
     if umap is None:
-        save_latent_map(context.out / "latent_map.png", flat, colours)
+        save_latent_map(context.out / "latent_map.png", flat, colours, classes)
     else:
         plane = torch.from_numpy(umap.UMAP(random_state=seed(), n_jobs=1).fit_transform(flat.numpy()))
-        save_latent_map(context.out / "latent_map.png", plane, colours, ("first UMAP coordinate", "second"))
+        save_latent_map(context.out / "latent_map.png", plane, colours, classes, ("first UMAP coordinate", "second"))
     known = [context.data.in_order(part).label for part in ("train", "test")]
     if all(each is not None and len(class_of(each).unique()) > 1 for each in known):
         judge(context, rows)
