@@ -14,11 +14,25 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGS = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF)
 
 
+def shell_lines(page):
+    """The lines of a page's blocks of shell code, those that go on in the next joined with it."""
+    text = page.read_text().replace("\\\n", " ")
+    return [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        for line in block.splitlines()
+    ]
+
+
+def bare_words(line):
+    """What stands outside of quotes, without the comment."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"", "", re.sub(r"(^|\s)#.*", "", line)).split()
+
+
 def commands(page):
     """The script and the words of each call of train.py or apply.py, within a block of code or between backticks."""
     text = page.read_text().replace("\\\n", " ")
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    lines = [line for block in blocks for line in block.splitlines()]
+    lines = shell_lines(page)
     lines += [span.replace("\n", " ") for span in re.findall(r"(?<!`)`(python (?:train|apply)\.py[^`]*)`", text)]
     for line in lines:
         if called := re.match(r"python (train|apply)\.py (.*)", line):
@@ -45,3 +59,9 @@ def test_the_choices_that_a_config_mentions_exist(path):
     for comment in re.findall(r"#(.*)", path.read_text()):
         for group, name in re.findall(rf"\b({groups})=([a-z]\w*)", comment):
             assert (CONF / group / f"{name}.yaml").is_file(), f"{group}={name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_brackets_are_quoted_because_zsh_takes_them_for_file_names(page):
+    bare = [word for line in shell_lines(page) for word in bare_words(line) if set(word) & set("[]{}*?()")]
+    assert not bare
