@@ -474,6 +474,12 @@ def test_counts_unlike_a_negative_binomial_are_numbers_that_stay_whole():
     assert infer("n", [str(n) for n in ends], "count").kind == "count", "where that is asked for"
 
 
+@pytest.mark.parametrize("digits", [309, 341, 400])
+def test_a_number_beyond_a_double_is_refused_with_its_row(digits):
+    with pytest.raises(Refusal, match=r"^Row 31, column 'x': got '9+.143', expected a (finite )?number"):
+        infer("x", [*(f"{n / 7:.3f}" for n in range(30)), f"{'9' * digits}.143"])
+
+
 # Cells in the forms of other programs ---------------------------------------------------------------------------------
 
 

@@ -243,6 +243,8 @@ def _identify(kind: str, cells: Sequence[str | None], distinct: Sequence[str], f
     if kind == "categorical":
         return len(distinct) >= NEARLY * count
     values = forms[0].parse(distinct)
+    if not np.isfinite(values).all():  # refused with its row
+        return False
     return len(distinct) == count and not (values % 1).any() and count**2 / (2 * np.ptp(values)) > CHANCE
 
 
