@@ -254,9 +254,13 @@ def _quotes(head: str, separator: str) -> tuple[str, str]:
 
 
 def _are_names(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row is of names: without numbers, or counting, as pandas names columns (or years)."""
+    """Whether the first row is of names: without numbers, or with a word above numbers, or counting, as pandas names
+    columns (or years).
+    """
     places = [i for i, cell in enumerate(first) if NUMBER.fullmatch(cell)]
-    if not places:
+    words = [i for i, cell in enumerate(first) if i not in places and cell not in MISSING]
+    under = ({row[i] for row in rows[:SAMPLE] if i < len(row)} - MISSING for i in words)
+    if not places or any(each and all(map(NUMBER.fullmatch, each)) for each in under):
         return True
     found = [first[i] for i in places]
     if not all(map(str.isdecimal, found)) or any(int(b) - int(a) != 1 for a, b in pairwise(found)):
