@@ -116,8 +116,19 @@ class Training(L.LightningModule):
 
         The learning rate changes by a factor: where it is on its schedule is kept.
         """
-        if self.trainer.ckpt_path and self.global_step:
+        trainer: Any = self.trainer
+        if trainer.ckpt_path:
             self._check_restored()
+        with runs.restoring(trainer.ckpt_path and Path(trainer.ckpt_path)):
+            self._renew_settings()
+        if (
+            loop := trainer.fit_loop
+        ).restarted_mid_epoch:  # Lightning has made the loader, for the number of steps, before it restored it
+            done = loop.epoch_loop.batch_progress.current.ready
+            trainer.train_dataloader.load_state_dict({"epoch": self.current_epoch, "batch": done})
+            self._reseed(done)
+
+    def _renew_settings(self) -> None:
         for optimizer in self.trainer.optimizers:
             for group, settings in zip(optimizer.param_groups, self.settings, strict=True):
                 full = group.get("initial_lr", group["lr"])
@@ -127,18 +138,12 @@ class Training(L.LightningModule):
             for config in self.trainer.lr_scheduler_configs:
                 if hasattr(config.scheduler, "base_lrs"):
                     config.scheduler.base_lrs = [settings["lr"] for settings in self.settings]
-        trainer: Any = self.trainer
-        if (
-            loop := trainer.fit_loop
-        ).restarted_mid_epoch:  # Lightning has made the loader, for the number of steps, before it restored it
-            done = loop.epoch_loop.batch_progress.current.ready
-            trainer.train_dataloader.load_state_dict({"epoch": self.current_epoch, "batch": done})
-            self._reseed(done)
 
     def _check_restored(self) -> None:
         """Raise `Refusal` unless a restored optimiser holds what it would after a step, for each weight that it knows.
 
-        torch compares the number of weights alone. A weight without a gradient has no state.
+        torch compares the number of weights alone, and fused kernels read and write as many numbers as a weight has,
+        one behind the other, wherever that leads. A weight without a gradient has no state.
         """
 
         def after_a_step(weight: Tensor) -> dict[str, Any]:
@@ -153,7 +158,8 @@ class Training(L.LightningModule):
 
         (optimizer,) = self.trainer.optimizers
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        for weight in [weight for weight in weights if weight in optimizer.state] or weights[:1]:
+        known = [weight for weight in weights if weight in optimizer.state]
+        for weight in known or (weights[:1] if self.global_step else []):
             expected, held = after_a_step(weight), optimizer.state.get(weight, {})
             if wrong := [name for name in expected if name not in held or shape(held[name]) != shape(expected[name])]:
                 folder = Path(str(self.trainer.ckpt_path)).parent.parent
@@ -162,6 +168,7 @@ class Training(L.LightningModule):
                     f"shape {list(weight.shape)}). Expected what the run has saved. Go on from another checkpoint of "
                     f"the run, or start a new run from its weights: {typed('init_from', folder)}."
                 )
+            held |= {name: new.copy_(held[name]) for name, new in expected.items() if isinstance(new, Tensor)}
 
     def on_train_epoch_start(self) -> None:
         self._reseed(0)

@@ -337,6 +337,7 @@ FOREIGN = {
     "another optimiser": lambda checkpoint: checkpoint.update(optimizer_states=[{}]),
     "no optimiser": lambda checkpoint: checkpoint.update(optimizer_states=[]),
     "two optimisers": lambda checkpoint: checkpoint["optimizer_states"].append(checkpoint["optimizer_states"][0]),
+    "a rate that is no number": lambda checkpoint: checkpoint["optimizer_states"][0]["param_groups"][0].update(lr="x"),
     "callbacks that are none": lambda checkpoint: checkpoint.update(
         callbacks=dict.fromkeys(checkpoint["callbacks"], 1)
     ),
@@ -379,6 +380,19 @@ def test_an_optimiser_s_state_of_other_weights_is_refused(train, run, change):
     done = train(f"ckpt_path={last}", epochs=3)
     assert done.code == 1 and "Traceback" not in done.err
     assert "does not hold the state of this optimiser" in done.err and "init_from=" in done.err
+
+
+def test_a_state_whose_numbers_share_their_memory_gets_memory_of_its_own(train, run):
+    """Of an expanded tensor a fused kernel would write beyond the one number that it has."""
+    last = Path("run/checkpoints/last.ckpt")
+    checkpoint = torch.load(last, weights_only=True)
+    state = checkpoint["optimizer_states"][0]["state"][0]
+    state["exp_avg"] = torch.zeros(1).expand_as(state["exp_avg"])
+    torch.save(checkpoint, last)
+    done = train(f"ckpt_path={last}", epochs=2)
+    assert done.code == 0, done.err
+    found = torch.load(last, weights_only=True)["optimizer_states"][0]["state"][0]["exp_avg"]
+    assert found.is_contiguous() and len(found.unique()) > 100
 
 
 @pytest.mark.parametrize("form", ["address", "dots", "consistent", "link"])
