@@ -68,9 +68,9 @@ def trained(train, kept):
     return call
 
 
-def opened(run, out):
+def opened(run, out, **options):
     (out / "out").mkdir(exist_ok=True)
-    return open_run(run, out / "out", device="cpu")
+    return open_run(run, out / "out", device="cpu", **options)
 
 
 def write(path, header, *columns, end="\n", separator=","):
@@ -133,7 +133,7 @@ def test_dates_codes_whole_numbers_and_formulas_are_written_as_in_the_file(table
 
 
 def test_cells_that_a_spreadsheet_would_run_are_escaped_where_asked(table, tmp_path):
-    synthesize(opened(table, tmp_path), n=50, format="spreadsheet")
+    synthesize(opened(table, tmp_path, spreadsheet=True), n=50)
     assert set(read(tmp_path / "out" / "synthetic.csv")["formula"]) == {f"'{each}" for each in FORMULAS}
 
 
