@@ -4,16 +4,19 @@ import csv
 import json
 import math
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from vaekit.data.series import Series
+from vaekit.figures import save_panels
 from vaekit.refusal import Refusal
 from vaekit.tasks.context import open_run
-from vaekit.tasks.stress import SEVERITY, draw, portfolio, stress, under, value
+from vaekit.tasks.stress import SEVERITY, draw, draw_facts, portfolio, stress, under, value
 
 from .conftest import train
 from .test_uses import use
@@ -81,6 +84,24 @@ def test_writes_paths_of_the_scenario_and_what_may_be_lost(context, tmp_path):
         assert risks["var_95%"] <= risks["es_95%"] and risks["var_95%"] <= risks["var_99%"] <= risks["es_99%"]
     assert found["risk"]["scenario"]["var_95%"] > found["risk"]["synthetic"]["var_95%"]
     assert (tmp_path / "risk.png").is_file() and (tmp_path / "facts.png").is_file()
+
+
+def test_the_panels_of_facts_have_a_legend_and_ticks_that_can_be_read(tmp_path, monkeypatch):
+    names = ["test", "training", "synthetic", "bootstrap"]
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    generator = torch.Generator().manual_seed(0)
+    save_panels(
+        tmp_path / "facts.png", draw_facts({name: torch.randn(50, 2, 30, generator=generator) for name in names})
+    )
+    figures[0].draw_without_rendering()
+    for panel in figures[0].axes:
+        assert [text.get_text() for text in panel.get_legend().get_texts()] == names
+        labels = [label for minor in (False, True) for label in panel.get_xticklabels(minor=minor) if label.get_text()]
+        low, high = panel.get_window_extent().intervalx
+        boxes = [label.get_window_extent().intervalx for label in labels]
+        boxes = sorted(tuple(box) for box in boxes if low <= sum(box) / 2 <= high)
+        assert all(right <= left for (_, right), (left, _) in pairwise(boxes))
 
 
 def test_a_deviation_without_a_threshold_is_that_of_the_top(context):

@@ -240,13 +240,16 @@ def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
             size = (each / each.std((0, 2), keepdim=True)).abs().flatten().sort(descending=True).values[:100_000]
             axis.loglog(size, torch.arange(1, len(size) + 1) / each.numel(), label=name)
         axis.set(xlabel="absolute return in standard deviations", ylabel="fraction beyond", xlim=(1, 30))
+        axis.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+        axis.set_xticks([], minor=True)  # whose labels would lie upon each other
         axis.legend()
 
     def clustering(axis: Any) -> None:
         for name, each in samples.items():
             lags = min(LAGS, each.shape[-1] - 1)
             axis.plot(range(1, lags + 1), autocorrelation(each.abs(), lags).mean(0), label=name)
-        axis.set(xlabel="lag", ylabel="autocorrelation")
+        axis.set(xlabel="lag (steps)", ylabel="autocorrelation")
+        axis.legend()
 
     def across(axis: Any) -> None:
         truth = correlation(samples["test"])
@@ -254,7 +257,9 @@ def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
         for name, each in samples.items():
             axis.plot(truth[apart], correlation(each)[apart], "o", label=name)
         axis.plot(truth[apart], truth[apart], color="grey", linewidth=0.5)
-        axis.set(xlabel="test", ylabel="each")
+        axis.set(xlabel="correlation of two series in test windows", ylabel="in each")
+        axis.locator_params(axis="x", nbins=4)
+        axis.legend()
 
     titles = ("fat tails", "volatility clusters: absolute returns", "correlation across series")
     return dict(zip(titles, (tails, clustering, across), strict=True))
