@@ -43,15 +43,15 @@ def trained(x: Tensor, steps: int) -> Any:
 
     from vaekit import commands  # noqa: F401  (registers the resolvers that conf/train.yaml uses)
     from vaekit.batch import Batch
-    from vaekit.compose import compose
     from vaekit.configs import CONF
+    from vaekit.plan.plan import Plan
     from vaekit.spaces import Image
 
     parts = ["model=mlp_vae", "network.hidden=[512,256]", "latents.dim=32", "likelihood=bernoulli"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra_compose("train", overrides=parts)
     torch.manual_seed(0)
-    vae, objective, _ = compose(config, Image((1, 28, 28), levels=2))
+    vae, objective, _ = Plan.read(config, Image((1, 28, 28), levels=2)).build()
     optimizer = torch.optim.Adam(vae.parameters(), 1e-3, fused=True)
     for _ in range(steps):
         optimizer.zero_grad()

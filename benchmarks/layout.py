@@ -7,10 +7,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-import vaekit.compose
 from vaekit.batch import Batch
 from vaekit.callbacks.layout import lay
 from vaekit.configs import CONF
+from vaekit.plan.plan import Plan
 from vaekit.spaces import Image
 
 ROWS, ROUNDS, STEPS = 128, 5, 10
@@ -21,7 +21,7 @@ def build(model: str):
         config = compose("train", overrides=[f"model={model}"])
     names = ("network", "posterior", "prior", "latents", "likelihood", "objective", "condition")
     parts = {name: OmegaConf.to_container(config[name], resolve=True) if config[name] else None for name in names}
-    vae, objective, _ = vaekit.compose.compose(parts, Image((1, 28, 28), levels=2))
+    vae, objective, _ = Plan.read(parts, Image((1, 28, 28), levels=2)).build()
     return vae, objective, torch.optim.Adam(vae.parameters(), fused=True)
 
 

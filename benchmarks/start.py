@@ -23,9 +23,9 @@ from fontTools.ttLib import TTFont
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-import vaekit.compose
 from vaekit import commands, denormals  # noqa: F401  (commands registers the resolvers of conf/train.yaml)
 from vaekit.configs import CONF
+from vaekit.plan.plan import Plan
 
 STEPS, SEEDS = 300, (1, 2, 3)
 FONTS = ("DejaVuSans.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf", "DejaVuSans-Oblique.ttf")
@@ -61,7 +61,7 @@ def rate(overrides: list[str], seed: int) -> float:
         config = compose("train", overrides=overrides)
     data = instantiate(config["data"]["module"], _convert_="all")
     torch.manual_seed(seed)
-    vae, objective, _ = vaekit.compose.compose(config, data.space)
+    vae, objective, _ = Plan.read(config, data.space).build()
     vae.start_from(data)
     optimizer = torch.optim.Adam(vae.parameters(), config["optimizer"]["lr"], fused=True)
     batches, rates = data.train_dataloader(), []

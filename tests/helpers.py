@@ -18,9 +18,9 @@ from vaekit import (
 )
 from vaekit.batch import Batch
 from vaekit.columns import QUANTILES, Column
-from vaekit.compose import compose
 from vaekit.configs import CONF
 from vaekit.data.text import learn
+from vaekit.plan.plan import Plan
 from vaekit.spaces import UNKNOWN, Audio, Image, Levels, Pairs, Real, Series, Table, Text
 from vaekit.written import Number
 
@@ -63,7 +63,7 @@ def write_run(folder: Path, space: Real, *overrides: str) -> Path:
     chosen = [group for group in GROUPS if composed[group] is not None]
     plain = {group: OmegaConf.to_container(composed[group], resolve=True) for group in chosen}
     torch.manual_seed(0)
-    vae, *_ = compose(plain, space)
+    vae, *_ = Plan.read(plain, space).build()
     runs.write_config(folder, plain, vae.space)
     runs.write_metrics(folder, {"test/nll": 200.0})
     runs.write_weights(folder, vae.state_dict())
@@ -83,7 +83,7 @@ def build_all(space: Real, *overrides: str, seed: int = 0, start: float = 0):
     """
     torch.manual_seed(seed)
     with patch("vaekit.networks.glorot.START", start):
-        return compose(config(*overrides), space)
+        return Plan.read(config(*overrides), space).build()
 
 
 def examples(space: Real, n: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:

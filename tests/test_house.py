@@ -15,7 +15,7 @@ from vaekit.configs import CONF, options
 SRC = Path(vaekit.__file__).parent
 # lowest first; a module imports from lines above its own, or from its own folder
 LEVELS = [
-    ["configs", "overrides"],
+    ["capabilities", "configs", "overrides"],
     ["catalogue", "refusal", "denormals", "memory", "processors", "torchvision_operators", "whole_file"],
     ["csv_file", "flags"],
     ["poincare", "quantiles", "shards", "similarity", "track"],
@@ -24,13 +24,14 @@ LEVELS = [
     ["columns", "settings", "words"],
     ["spaces", "batch"],
     ["distributions", "networks", "schedules", "data"],
-    ["conditions", "posteriors", "priors", "latents", "writers", "likelihoods"],
+    ["conditions", "posteriors", "priors", "writers", "likelihoods"],
+    ["latents"],
     ["terms"],
     ["vae"],
     ["objectives", "penalties", "metrics", "figures", "coding"],
     ["media"],
-    ["compatibility", "optimizers", "album"],
-    ["compose", "summary"],
+    ["plan", "optimizers", "album"],
+    ["summary"],
     ["runs", "callbacks", "csv_logger", "processes", "transfer"],
     ["training"],
     ["tasks", "sweep_summary"],
@@ -42,14 +43,15 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them
 GROUPS = {
-    "network": {"activation", "beside", "climb", "enlarge", "glorot", "linear", "made", "pixelcnn"} | {"wavenet"},
-    "posterior": {"directional", "experts"},
-    "prior": set(),
+    "network": {"activation", "beside", "climb", "enlarge", "glorot", "linear", "made", "network", "pixelcnn"}
+    | {"wavenet"},
+    "posterior": {"directional", "experts", "posterior"},
+    "prior": {"prior"},
     "condition": {"condition"},
     "latents": {"tower"},
     "likelihood": {"likelihood"},
     "writer": {"writer"},
-    "objective": {"weights"},
+    "objective": {"objective", "weights"},
     "penalty": {"penalty", "critic", "aggregate"},
     "schedule": {"schedule"},
     "task": {"context", "checks", "given", "classifier", "quality", "model_card", "anomaly", "imputation", "imputers"}

@@ -13,9 +13,8 @@ from hydra.utils import get_class
 from safetensors.torch import save_file
 
 from helpers import BINARY, DEQUANTIZED, GREY, LEVELS, PAIRS, SERIES, SOUND, TABLE, TEXT, VECTORS, config, examples
-from vaekit.compatibility import check_space
-from vaekit.compose import compose
 from vaekit.configs import options
+from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.spaces import Ball, Codes, Real, Sphere
 from vaekit.training import Training
@@ -82,15 +81,21 @@ SAMPLE = random.Random(0).sample(WHOLE, 400)
 TALL = {tower: random.Random(1).sample(WHOLE, 60) for tower in ("ladder", "deep", "map")}
 
 
-def build(combination, *more):
-    """What a combination composes to, group by group: the whole product in minutes rather than hours.
+def plan(combination, *more):
+    """What a combination chooses, group by group: the whole product in minutes rather than hours.
 
     more: further choices, e.g. `penalty=mmd`.
     """
     choices = [*(f"{group}={name}" for group, name in zip(GROUPS, combination[1:], strict=True)), *more]
     groups = {each.partition("=")[0]: config(each, *SMALL.get(each, []))[each.partition("=")[0]] for each in choices}
+    return Plan.read({"latents": config("latents.dim=3").latents, **groups}, SPACES[combination[0]])
+
+
+def build(combination, *more):
+    """The VAE, objective and penalties of a combination."""
+    chosen = plan(combination, *more)
     torch.manual_seed(0)
-    return compose({"latents": config("latents.dim=3").latents, **groups}, SPACES[combination[0]])
+    return chosen.build()
 
 
 def check(combination, *more):
@@ -183,9 +188,8 @@ def test_the_whole_product(first):
 @cache
 def readable(space, likelihood, network):
     """Whether a network reads the space and the likelihood scores it: of some there is one among many."""
-    encoder = options("network")[network]["encoder"]["_target_"]
     try:
-        check_space(SPACES[space], get_class(encoder), get_class(options("likelihood")[likelihood]["_target_"]))
+        plan((space, "gaussian", "standard_normal", likelihood, "elbo", network))
     except Refusal:
         return False
     return True

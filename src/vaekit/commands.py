@@ -10,9 +10,10 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import hydra
@@ -146,7 +147,13 @@ def train() -> None:
         folder, words = stopped
         print(f"SLURM has queued this job again: it goes on in {folder}.")
         sys.argv += words
-    with folders.CLAIMED, _sentences("train"):
+    with ExitStack() as stack:
+        if "--dry-run" in sys.argv:  # which writes nothing that stays
+            scratch = stack.enter_context(TemporaryDirectory())
+            sys.argv.remove("--dry-run")
+            sys.argv += ["dry_run=true", f"hydra.run.dir='{scratch}'", "hydra.output_subdir=null"]
+        stack.enter_context(folders.CLAIMED)
+        stack.enter_context(_sentences("train"))
         _train()
 
 

@@ -169,6 +169,8 @@ class WritableFolder(Callback):
     """Makes the folder before Hydra does, which would answer with a traceback where that cannot be, and claims it."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if config["dry_run"]:
+            return
         folder = self._make(config.hydra.run.dir, "hydra.run.dir")
         ckpt_path = config["ckpt_path"]
         try:

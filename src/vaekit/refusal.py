@@ -1,7 +1,6 @@
 """The one exception that a user is meant to read, and where the part that raises it is in the configuration."""
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -17,6 +16,7 @@ class Refusal(ValueError):
 
 
 _path: ContextVar[str] = ContextVar("path", default="")
+_root: ContextVar[str] = ContextVar("root", default="")
 
 
 @contextmanager
@@ -40,21 +40,19 @@ def choice(group: str, name: str) -> str:
 
 
 @contextmanager
-def mounted(path: str, groups: Iterable[str]) -> Iterator[None]:
-    """Within, a VAE is built whose `groups` of settings are below `path` ("" for the outermost), as refusals then say:
-    `latents.dim` is `prior.second.latents.dim`, and `network=mlp` is `network@prior.second.network=mlp`.
-    """
-    word = rf"(?<![\w.@/])({'|'.join(groups)})(?:@([\w.]+))?(?=(=)|\.[\w*]| cannot|`)"
-
-    def full(match: re.Match) -> str:
-        group, place, chosen = match.groups()
-        return f"{group}@{path}.{place or group}" if chosen else f"{path}.{group}"
-
+def within(path: str) -> Iterator[None]:
+    """Within, the VAE is built whose groups are at `path` of the configuration, "" for the outermost."""
+    before = _root.set(path)
     try:
         with located(""):
             yield
-    except Refusal as refusal:
-        raise (Refusal(re.sub(word, full, str(refusal))) if path else refusal) from None
+    finally:
+        _root.reset(before)
+
+
+def elsewhere(key: str) -> str:
+    """A setting of another part of the same VAE, as it is typed: `latents.dim`, or `prior.second.latents.dim`."""
+    return f"{_root.get()}.{key}".lstrip(".")
 
 
 def at_least_one(**counts: tuple[int | Sequence[int], Any]) -> None:

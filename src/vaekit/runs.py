@@ -356,7 +356,7 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
     Runs no code from the folder: the configuration may name known parts alone (and what `trust` lists), the weights
     are safetensors. Raises `Refusal` if the folder holds no finished run, names anything else, or does not fit.
     """
-    from vaekit.compose import compose
+    from vaekit.plan.plan import Plan
 
     folder = find(run)
     config = read_config(folder, trust)
@@ -365,7 +365,7 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
     held = sum(weight.nbytes for weight in weights.values())
     try:
         with allocating(2**28 + 4 * held):
-            vae, *_ = compose(config, space)
+            vae, *_ = Plan.read(config, space).build()
     except Refusal:
         raise
     except Exception as error:  # whatever a part makes of arguments that are not its own

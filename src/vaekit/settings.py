@@ -1,4 +1,4 @@
-"""Refuses a setting whose value is not of the type that its part says it takes, by the hints of its constructor."""
+"""Refuses a setting whose value its part does not take, by the type hints of its constructor."""
 
 import re
 from collections.abc import Mapping, Sequence

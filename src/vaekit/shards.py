@@ -9,6 +9,15 @@ import lightning.pytorch as L
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from vaekit.refusal import Refusal
+
+
+def check(strategy: Any, vae: nn.Module) -> None:
+    """Raise `Refusal` for weights that trainer=fsdp cannot spread over processes."""
+    number = next((name for name, weight in vae.named_parameters() if weight.dim() == 0), None)
+    if number and "fsdp" in str(strategy).lower():  # its name, or its class
+        raise Refusal(f"trainer=fsdp cannot spread {number}, a single number; use trainer=ddp.")
+
 
 def whole(trainer: L.Trainer) -> AbstractContextManager:
     """Within, the trainer's model has all of its weights, to be read. Every process has to enter."""

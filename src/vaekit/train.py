@@ -18,13 +18,15 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
-from vaekit import compatibility, denormals, memory, runs, shards, transfer
+from vaekit import denormals, memory, runs, shards, transfer
 from vaekit.album import draw_run
 from vaekit.callbacks.stop import Stop
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
-from vaekit.compose import compose, part
 from vaekit.limits import within_limits
 from vaekit.overrides import typed
+from vaekit.plan.estimate import estimate
+from vaekit.plan.plan import Plan, read_choice
+from vaekit.plan.run import check_run
 from vaekit.processes import one_job
 from vaekit.refusal import Refusal, building
 from vaekit.summary import composition, results
@@ -57,7 +59,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
     hydra = HydraConfig.get()
     quiet()
     memory.keep_freed()
-    compatibility.check_training(config)
+    check_run(config)
     checkpoint = runs.find_checkpoint(config["ckpt_path"]) if config["ckpt_path"] else None
     L.seed_everything(config["seed"], workers=True, verbose=False)
 
@@ -72,9 +74,18 @@ def _run(config: DictConfig, folder: Path) -> float | None:
         datamodule.prepare_data()
         with runs.restoring(checkpoint):
             runs.check_resumption(checkpoint, plain, space, datamodule.state_dict())
-    vae, objective, penalties = compose(config, space)
-    compatibility.check_sharding(config, vae)
-    compatibility.check_gradient(objective, vae)
+    plan = Plan.read(config, space, training=True)
+    vae, objective, penalties = plan.build()
+    shards.check(config["trainer"]["strategy"], vae)
+    if config["dry_run"]:
+        cost = estimate(vae, objective, penalties, datamodule.sample("train", datamodule.batch_size))
+        console.print(composition(vae, objective, penalties, hydra.runtime.choices["data"]))
+        console.print(plan.describe(), soft_wrap=True, highlight=False)
+        console.print(
+            f"A step of {datamodule.batch_size} rows takes {cost.seconds:.3g} s on this machine's CPU and holds "
+            f"{cost.memory / 2**20:,.0f} MiB. Nothing was trained or written."
+        )
+        return None
     weights: dict[str, Tensor] = {}
     if config["init_from"] and not checkpoint:  # else they have been trained since
         weights, unlike = transfer.match(vae, runs.read_weights(runs.find(str(config["init_from"]), "init_from")))
@@ -155,7 +166,7 @@ def quiet() -> None:
 def built(config: DictConfig, group: str) -> list[Any]:
     """Each part of a group that several are chosen of; one may be left out by setting it to null."""
     with building(group):
-        return [part(each, f"{group}.{name}")() for name, each in (config[group] or {}).items() if each]
+        return [read_choice(each, f"{group}.{name}")() for name, each in (config[group] or {}).items() if each]
 
 
 def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any, optimized: str) -> float | None:

@@ -22,8 +22,11 @@ from torchmetrics import MeanMetric
 from vaekit import optimizers, runs
 from vaekit.batch import Batch
 from vaekit.callbacks.whole_checkpoints import rebase
+from vaekit.capabilities import Capability
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.overrides import typed
+from vaekit.penalties.penalty import Adversarial
+from vaekit.posteriors.posterior import Posterior
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import at
 from vaekit.spaces import Codes
@@ -78,7 +81,9 @@ class Training(L.LightningModule):
             atoms[0] = 0  # every class is tried: what is chosen is in its accuracy
         self.evaluation = Evaluation(vae.space, len(vae.latents.levels), vae.has_density, atoms, vae.latents.infers)
         self.averages = nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in penalties})  # NaN stays NaN
-        self.annealed: list[Any] = [part for part in vae.modules() if hasattr(part, "anneal")]  # by schedules of theirs
+        self.annealed: list[Any] = [
+            part for part in vae.modules() if isinstance(part, Posterior)
+        ]  # by schedules of theirs
         self.last_loss: Tensor | None = None
         self.compiled_vae: Callable[[Batch, int], Terms] | None = None
         self.compiled_rows = 0
@@ -95,9 +100,8 @@ class Training(L.LightningModule):
                 log.warning(self.unscaled)
         if stage == TrainerFn.FITTING and trainer.global_step == 0 and trainer.ckpt_path is None:
             self.vae.start_from(trainer.datamodule)
-            for part in self.penalties.modules():
-                if hasattr(part, "start_from"):  # the number of rows
-                    part.start_from(trainer.datamodule)
+            for penalty in self.penalties.values():
+                penalty.start_from(trainer.datamodule)
             self.vae.load_state_dict(self.weights, strict=False)
 
     def train(self, mode: bool = True) -> Training:
@@ -201,7 +205,9 @@ class Training(L.LightningModule):
         return self.vae(batch, self.objective.num_samples)
 
     def _compile(self) -> None:
-        if "no_penalty" in self.objective.needs:  # it changes the gradient at z, which lies within the compiled graph
+        if (
+            Capability.NO_PENALTY in self.objective.requires
+        ):  # it changes the gradient at z, which lies within the compiled graph
             self._stay_eager("this objective changes gradients half way")
         else:
             mode = "reduce-overhead" if self.device.type == "cuda" else "default"
@@ -234,7 +240,7 @@ class Training(L.LightningModule):
         return sum((weights[name] * penalties[name] for name in weights), losses), penalties
 
     def _critic_losses(self, terms: Terms) -> dict[str, Tensor]:
-        critics = {name: each for name, each in self.penalties.items() if hasattr(each, "critic_loss")}
+        critics = {name: each for name, each in self.penalties.items() if isinstance(each, Adversarial)}
         if not critics:
             return {}
         with torch.autocast(self.device.type, enabled=False):
@@ -330,7 +336,9 @@ class Training(L.LightningModule):
     # Optimisation ----------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
-        critics = [penalty.critic.parameters() for penalty in self.penalties.values() if hasattr(penalty, "critic")]
+        critics = [
+            penalty.critic.parameters() for penalty in self.penalties.values() if isinstance(penalty, Adversarial)
+        ]
         players = (self.vae.parameters(), *critics)
         optimizer = self.optimizer([{"params": [w for w in player if w.requires_grad]} for player in players])
         self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from vaekit.batch import Batch
+from vaekit.capabilities import Capability
 from vaekit.conditions.condition import Condition
 from vaekit.distributions.coded import Coded
 from vaekit.distributions.exemplars import leave_out
@@ -51,7 +52,7 @@ class VAE(nn.Module):
     @property
     def has_density(self) -> bool:
         """Whether the posterior has one, so that rates and likelihoods exist; an autoencoder's has none."""
-        return all("log_prob" in level.gives for level in self.latents.levels)
+        return all(Capability.LOG_PROB in level.gives for level in self.latents.levels)
 
     @property
     def needs_condition(self) -> bool:
@@ -61,15 +62,11 @@ class VAE(nn.Module):
     def start_from(self, data: Any) -> None:
         """Let each part start from the training data: a bias at their mean, pseudo-inputs at rows."""
 
-        def start(module: nn.Module) -> None:
-            for part in module.children():
-                own: Any = getattr(part, "start_from", None)
-                if own:  # what stands inside that part is its own affair
-                    own(data)
-                else:
-                    start(part)
-
-        start(self)
+        self.likelihood.start_from(data)
+        if self.condition is not None:
+            self.condition.start_from(data)
+        for level in self.latents.levels:
+            level.prior.start_from(data)
 
     # The walk down the tower, once for each who may pick z ---------------------------------------------------------
 
@@ -185,12 +182,12 @@ class VAE(nn.Module):
         """log p(x | z), `[K, B]`; over the observed values alone where the batch has a mask."""
         if batch.mask is None:
             return px.log_prob(batch.x)
-        if any("whole" in level.gives for level in self.latents.levels):
+        if any(Capability.WHOLE in level.gives for level in self.latents.levels):
             raise Refusal(
                 "Some values are missing, and this model's posterior climbs log p(x, z) of whole rows; train with "
                 "posterior=gaussian."
             )
-        if "factorised" not in self.likelihood.gives:
+        if Capability.FACTORISED not in self.likelihood.gives:
             choices = {
                 "binary": "likelihood=bernoulli",
                 "discrete": "likelihood=discretized_logistic, likelihood=bernoulli data.binarize=dynamic",
@@ -217,7 +214,9 @@ class VAE(nn.Module):
         """
         if not self.has_density:
             raise Refusal("This model's posterior has no density, so log p(x) is not known; use posterior=gaussian.")
-        if num_samples > 1 and all("certain" in level.gives for level in self.latents.levels):  # draws are all alike
+        if num_samples > 1 and all(
+            Capability.CERTAIN in level.gives for level in self.latents.levels
+        ):  # draws are all alike
             return self.log_weights(batch, 1, condition).expand(num_samples, -1)
         values = self.likelihood.bias.numel()  # that the decoder makes of one z
         rows = max(1, min(len(batch), CHUNK_VALUES // values))

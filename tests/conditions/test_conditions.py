@@ -10,7 +10,6 @@ from sklearn.linear_model import LogisticRegression
 
 from helpers import BINARY, SMALL, build, config, examples, step
 from vaekit.batch import Batch
-from vaekit.compose import compose
 from vaekit.conditions.attributes import Attributes
 from vaekit.conditions.image import Image
 from vaekit.conditions.label import Label
@@ -18,6 +17,7 @@ from vaekit.data.batches import Batches
 from vaekit.data.digits import Digits
 from vaekit.data.module import DataModule
 from vaekit.data.source import Rows
+from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 
 MLP = ("network=mlp", *SMALL)
@@ -200,12 +200,12 @@ REFUSED = {
 @pytest.mark.parametrize("choices", REFUSED)
 def test_what_cannot_be_is_refused_with_what_can(choices):
     with pytest.raises(Refusal, match=REFUSED[choices]):
-        compose(config("network=mlp", "condition=label", BERNOULLI, *choices.split()), BINARY)
+        Plan.read(config("network=mlp", "condition=label", BERNOULLI, *choices.split()), BINARY).build()
 
 
 def test_a_class_above_needs_a_condition():
     with pytest.raises(Refusal, match="condition=label"):
-        compose(config("latents=labelled", "latents.classifier.codes=10", BERNOULLI), BINARY)
+        Plan.read(config("latents=labelled", "latents.classifier.codes=10", BERNOULLI), BINARY).build()
 
 
 def test_verbs_refuse_what_they_do_not_know():
@@ -229,7 +229,7 @@ def test_samples_of_a_class_look_like_it():
     torch.manual_seed(0)
     chosen = config("model=cvae", "network=mlp", "network.hidden=[128]", "latents.dim=8", "data=digits")
     data = DataModule(Digits(), batch_size=64)
-    vae, objective, _ = compose(chosen, data.space)
+    vae, objective, _ = Plan.read(chosen, data.space).build()
     vae.start_from(data)
     optimizer = torch.optim.Adam(vae.parameters(), 3e-3)
     for _ in range(15):

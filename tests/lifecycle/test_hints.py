@@ -13,11 +13,12 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.distributions import Independent, Normal
 
-from vaekit.compose import compose as composed_parts
-from vaekit.compose import compose_vae
 from vaekit.configs import CONF
 from vaekit.data.table import Table
 from vaekit.overrides import typed
+from vaekit.plan.plan import Plan
+from vaekit.posteriors.posterior import Posterior
+from vaekit.priors.prior import Prior
 from vaekit.priors.standard_normal import StandardNormal
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
@@ -119,11 +120,11 @@ def composed(*words):
 )
 def test_refusals_say_where_the_setting_is(words, says):
     with pytest.raises(Refusal) as refused:
-        composed_parts(composed(*words), Image((1, 8, 8)))
+        Plan.read(composed(*words), Image((1, 8, 8))).build()
     assert says in str(refused.value)
 
 
-class Incomplete(nn.Module):
+class Incomplete(Prior):
     def __init__(self, space):
         super().__init__()
         self.space = space
@@ -133,18 +134,22 @@ class Incomplete(nn.Module):
         return Independent(Normal(zeros, zeros + 1), 1)
 
 
-class Spaceless(Incomplete):
-    latent, needs, gives = Real, frozenset(), frozenset()
+class Spaceless(Posterior):
+    latent, gives = Real, frozenset({"rsample", "log_prob"})
 
     def __init__(self, context_shape, space):
-        nn.Module.__init__(self)
+        super().__init__()
+
+
+class Stranger(nn.Module):
+    latent = Real
 
 
 @pytest.fixture
 def mine(monkeypatch):
     """A module of the user's."""
     monkeypatch.setitem(sys.modules, "mine", module := type(sys)("mine"))
-    for part in (Incomplete, Spaceless):
+    for part in (Incomplete, Spaceless, Stranger):
         monkeypatch.setattr(part, "__module__", "mine")
         setattr(module, part.__name__, part)
 
@@ -154,17 +159,24 @@ def mine(monkeypatch):
     [
         (
             ["prior._target_=mine.Incomplete"],
-            "mine.Incomplete lacks latent, which each prior has. Write a line such as `latent = ",
+            "prior: mine.Incomplete lacks latent, which vaekit.priors.prior.Prior declares as "
+            "`latent: ClassVar[type[Real]]`. Write `latent = ...` in the class.",
         ),
         (
             ["posterior._target_=mine.Spaceless"],
-            "mine.Spaceless lacks space, which each posterior has. Write a line such as `self.",
+            "posterior: mine.Spaceless lacks space, which vaekit.posteriors.posterior.Posterior declares as "
+            "`space: Any`. Write `self.space = ...` in __init__.",
+        ),
+        (
+            ["prior=two_stage", "prior.second.posterior._target_=mine.Stranger"],
+            "prior.second.posterior: mine.Stranger is not a vaekit.posteriors.posterior.Posterior. Write "
+            "`class Stranger(Posterior):` and import Posterior from vaekit.posteriors.posterior.",
         ),
     ],
 )
-def test_a_part_of_ones_own_is_told_what_it_lacks(mine, words, says):
+def test_a_part_of_ones_own_is_told_which_line_of_the_contract_it_breaks(mine, words, says):
     with pytest.raises(Refusal) as refused:
-        compose_vae(composed(*words), Image((1, 8, 8)))
+        Plan.read(composed(*words), Image((1, 8, 8))).build_vae()
     assert says in str(refused.value)
 
 

@@ -1,6 +1,7 @@
 """What a run prints, where it writes."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -82,3 +83,17 @@ def test_the_bar_of_80_columns_shows_its_figures_whole(loss):
     )
     bar.close()
     assert all(f"{name}={value}" in shown for name, value in figures.items()), shown
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(train, here):
+    done = train("--dry-run", "prior=mixture", "penalty=[mmd]")
+    assert done.code == 0, done.err
+    assert "vaekit.priors.mixture.Mixture" in done.out and "penalty.mmd" in done.out
+    assert re.search(r"A step of 128 rows takes [\d.e-]+ s .* holds [\d,]+ MiB", done.out.replace("\n", " "))
+    assert not any(here.rglob("*"))
+
+
+def test_a_dry_run_refuses_what_a_run_would(train):
+    done = train("--dry-run", "objective=dreg", "penalty=[mmd]")
+    assert done.code == 1
+    assert done.err.startswith("objective=iwae needs no_penalty; use penalty=[].")

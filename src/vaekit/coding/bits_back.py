@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from vaekit.capabilities import Capability
 from vaekit.coding.coder import Code, new_coder, whitened
 from vaekit.coding.symbols import Atoms, Grid, Points, code, grid_of
 from vaekit.latents.tower import Level, Step, descend
@@ -241,5 +242,5 @@ def _first_count(vae: VAE) -> int:
 
 def _dimensions(vae: VAE) -> int:
     """Of z, as far as it is drawn from bits."""
-    drawn = (level.space for level in vae.latents.levels if "certain" not in level.gives)
+    drawn = (level.space for level in vae.latents.levels if Capability.CERTAIN not in level.gives)
     return sum(math.prod(space.positions) if isinstance(space, Codes) else space.size for space in drawn)

@@ -2,13 +2,14 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.latents.tower import Tower, given
 from vaekit.networks.climb import Climb
 from vaekit.networks.enlarge import enlarge
@@ -76,7 +77,7 @@ class Deep(Tower):
         https://arxiv.org/abs/2011.10650
     """
 
-    asks = frozenset({"density", "maps"})
+    requires = frozenset({Capability.DENSITY, Capability.MAPS})
 
     def __init__(
         self,
@@ -113,6 +114,10 @@ class Deep(Tower):
         self.open = (
             nn.Sequential(glorot(nn.Linear(condition, math.prod(top))), nn.Unflatten(-1, top)) if condition else None
         )
+
+    @classmethod
+    def arrows(cls, settings: Mapping[str, Any], posterior: Any, prior: Any) -> list[tuple[Any, Any]]:
+        return [(posterior, prior), (posterior, settings["below"])]
 
     def enter(self, condition: Tensor | None) -> tuple[Sequence[Any], Tensor | None]:
         return self.levels, None if self.open is None else self.open(condition)

@@ -1,11 +1,12 @@
 """A class above a tower, inferred where nobody gives it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.latents.tower import Level, Tower
 from vaekit.spaces import Codes
 
@@ -43,7 +44,7 @@ class Labelled(Tower):
         https://arxiv.org/abs/1406.5298
     """
 
-    asks = frozenset({"density"})
+    requires = frozenset({Capability.DENSITY})
     infers = True
 
     def __init__(
@@ -62,6 +63,11 @@ class Labelled(Tower):
         self.numbers, self.out_shape = self.below.numbers, self.below.out_shape
         q: Any = classifier((self.numbers,), Codes((condition,)))
         self.top = Class(q, classes(q.space), self.below.enter)
+
+    @classmethod
+    def arrows(cls, settings: Mapping[str, Any], posterior: Any, prior: Any) -> list[tuple[Any, Any]]:
+        given = settings["given"]
+        return [(settings["classifier"], settings["classes"]), *given.kind.arrows(given.settings, posterior, prior)]
 
     @property
     def levels(self) -> list[Level]:

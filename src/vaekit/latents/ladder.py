@@ -1,7 +1,7 @@
 """A tower of vectors, which features climb and draws descend."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.latents.tower import Tower, given
 from vaekit.networks.climb import Climb
 from vaekit.networks.glorot import glorot
+from vaekit.posteriors.posterior import Posterior
+from vaekit.priors.prior import Prior
 from vaekit.refusal import at_least_one
 
 
@@ -25,8 +28,8 @@ class Rung(nn.Module):
 
     def __init__(
         self,
-        posterior: nn.Module,
-        prior: nn.Module,
+        posterior: Posterior,
+        prior: Prior,
         own: slice = slice(None),
         meet: nn.Module | None = None,
         below: nn.Module | None = None,
@@ -35,7 +38,6 @@ class Rung(nn.Module):
         super().__init__()
         self.posterior, self.prior, self.own, self.alone = posterior, prior, own, alone
         self.meet, self.below = meet or nn.Identity(), below or nn.Identity()
-        self.read = getattr(posterior, "reader", None) or nn.Identity()  # of z, what stands for it in the state
         self.space, self.gives = posterior.space, posterior.gives
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
@@ -46,7 +48,8 @@ class Rung(nn.Module):
         return self.prior(state)
 
     def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
-        return self.read(z) if self.alone else self.below(beside(self.read(z), state))
+        z = self.posterior.embed(z)
+        return z if self.alone else self.below(beside(z, state))
 
 
 def beside(x: Tensor, state: Tensor | None) -> Tensor:
@@ -81,15 +84,15 @@ class Ladder(Tower):
         https://arxiv.org/abs/1902.02102
     """
 
-    asks = frozenset({"density"})
+    requires = frozenset({Capability.DENSITY})
 
     def __init__(
         self,
         features: tuple[int, ...],
         posterior: Callable[[tuple[int, ...], Any], nn.Module],
-        prior: Callable[[Any], nn.Module],
+        prior: Callable[[Any], Prior],
         latent: Callable[[tuple[int, ...]], Any],
-        below: Callable[..., nn.Module],
+        below: Callable[..., Prior],
         dim: int,
         levels: int = 3,
         ratio: int = 2,
@@ -122,6 +125,11 @@ class Ladder(Tower):
             )
         self.levels = nn.ModuleList(rungs)
         self.out_shape = (dim if alone else dim + state,)
+
+    @classmethod
+    def arrows(cls, settings: Mapping[str, Any], posterior: Any, prior: Any) -> list[tuple[Any, Any]]:
+        lower = [(posterior, settings["below"])] if settings.get("levels", 3) > 1 else []
+        return [(posterior, prior), *lower]
 
     def encoder(self, network: Any) -> Any:
         if len(self.sizes) == 1:

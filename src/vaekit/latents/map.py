@@ -6,9 +6,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.latents.ladder import Rung
 from vaekit.latents.tower import Tower
-from vaekit.refusal import Refusal, at_least_one
+from vaekit.priors.prior import Prior
+from vaekit.refusal import Refusal, at_least_one, choice
 
 
 class Place(Rung):
@@ -26,20 +28,20 @@ class Map(Tower):
     Cite: none
     """
 
-    asks = frozenset({"maps"})
+    requires = frozenset({Capability.MAPS})
 
     def __init__(
         self,
         features: tuple[int, ...],
         posterior: Callable[[tuple[int, ...], Any], nn.Module],
-        prior: Callable[[Any], nn.Module],
+        prior: Callable[[Any], Prior],
         latent: Callable[[tuple[int, ...]], Any],
         dim: int = 64,
         condition: int = 0,
     ):
         super().__init__()
         if condition:
-            raise Refusal("latents=map reads no condition; use latents=single, or '~condition'.")
+            raise Refusal(f"latents=map reads no condition; use {choice('latents', 'single')}, or '~condition'.")
         at_least_one(dim=(dim, 64))
         shape = (dim, *features[1:])
         q: Any = posterior(features, latent(shape))

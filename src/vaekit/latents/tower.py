@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.spaces import Real
 
 
@@ -29,7 +30,7 @@ class Level(Protocol):
     """
 
     space: Real
-    gives: frozenset[str]
+    gives: frozenset[Capability]
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
         """q(z_l | x, z above)"""
@@ -46,15 +47,20 @@ class Tower(nn.Module):
 
     It is built of features, the shape of what the network makes of x; posterior(context_shape, space) and prior(space),
     which build the two arrows; latent(shape), the kind of space they are over; and condition, how many numbers the
-    vector has that stands above the top, 0 without. asks: what the posterior has to give, if there are several levels,
-    and the network: `maps`.
+    vector has that stands above the top, 0 without. requires: what the posterior has to give, if there are several
+    levels, and the network: `maps`.
     """
 
-    asks = frozenset[str]()
+    requires = frozenset[Capability]()
     infers = False  # whether a condition may be missing, and is inferred
     levels: Any  # an nn.ModuleList, each entry a Level
     out_shape: tuple[int, ...]
     numbers: int  # of all features, flat
+
+    @classmethod
+    def arrows(cls, settings: Mapping[str, Any], posterior: Any, prior: Any) -> list[tuple[Any, Any]]:
+        """The posterior and the prior of each kind of level that these settings make, top first; neither is built."""
+        return [(posterior, prior)]
 
     def encoder(self, network: Any) -> Any:
         """`network`, and what makes features of its features, for levels that stand higher: `[N, ...]`."""
@@ -67,11 +73,8 @@ class Tower(nn.Module):
 
 def given(prior: Any, context_shape: tuple[int, ...], condition: int) -> Any:
     """The top's prior(space): of a context where there is a condition and it can read one, else p(z) as without."""
-    kind = prior
-    while isinstance(kind, partial):
-        kind = kind.func
-    reads = condition and getattr(kind, "conditional", False)
-    return partial(prior, context_shape=context_shape) if reads else prior
+    kind: Any = prior.func if isinstance(prior, partial) else prior
+    return partial(prior, context_shape=context_shape) if condition and kind.conditional else prior
 
 
 class Draw(NamedTuple):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.bits import Bits
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.made import MADE, before
@@ -28,7 +29,7 @@ class BernoulliAutoregressive(Likelihood):
     """
 
     values = frozenset({"binary"})
-    gives = frozenset({"autoregressive", "given"})
+    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
 
     def __init__(self, space: Real, network: Callable, layers: int = 1, reach: int = 4):
         at_least_one(layers=(layers, 1), reach=(reach, 4))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.precision import full_precision
 from vaekit.spaces import Real
 
@@ -22,9 +23,9 @@ class Likelihood(nn.Module):
     own, because the bias is a parameter here, one per value, so that it can start at the data's mean.
     """
 
-    values: frozenset[str]
-    reads: type[Real] = Real
-    gives = frozenset({"factorised"})
+    values: ClassVar[frozenset[str]]
+    reads: ClassVar[type[Real]] = Real
+    gives = frozenset({Capability.FACTORISED})
 
     def __init__(self, space: Real, network: Callable[[int], Any], params: int):
         super().__init__()

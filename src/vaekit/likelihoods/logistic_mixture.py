@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions import logistic_mixture
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.refusal import at_least_one
@@ -24,7 +25,7 @@ class LogisticMixture(Likelihood):
     """
 
     values = frozenset({"binary", "discrete"})
-    gives = frozenset[str]()
+    gives = frozenset[Capability]()
 
     def __init__(self, space: Real, network: Callable, components: int = 5):
         at_least_one(components=(components, 5))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
+from vaekit.capabilities import Capability
 from vaekit.distributions import multivariate_student
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.spaces import Real, Series
@@ -27,7 +28,7 @@ class MultivariateStudent(Likelihood):
 
     values = frozenset({"continuous"})
     reads = Series
-    gives = frozenset[str]()
+    gives = frozenset[Capability]()
 
     def __init__(self, space: Real, network: Callable):
         assert isinstance(space, Series)

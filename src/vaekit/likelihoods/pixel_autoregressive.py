@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.raster import Greys, Raster
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.pixelcnn import PixelCNN
@@ -28,7 +29,7 @@ class PixelAutoregressive(Likelihood):
     """
 
     values = frozenset({"binary", "discrete"})
-    gives = frozenset({"autoregressive", "given"})
+    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
 
     def __init__(self, space: Real, network: Callable, width: int = 32, layers: int = 4):
         at_least_one(width=(width, 32), layers=(layers, 4))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.raster import OneHot, Raster
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.pixelcnn import PixelCNN
@@ -25,7 +26,7 @@ class TilesAutoregressive(Likelihood):
     """
 
     values = frozenset({"tiles"})
-    gives = frozenset({"autoregressive", "given"})
+    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
 
     def __init__(self, space: Real, network: Callable, maps: int = 4, width: int = 32, layers: int = 4):
         at_least_one(maps=(maps, 4), width=(width, 32), layers=(layers, 4))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.tokens import Network
 from vaekit.distributions.tokens import Tokens as Sentence
 from vaekit.likelihoods.likelihood import Likelihood
@@ -26,7 +27,7 @@ class Tokens(Likelihood):
     """
 
     values = frozenset({"tokens"})
-    gives = frozenset({"autoregressive"})
+    gives = frozenset({Capability.AUTOREGRESSIVE})
 
     def __init__(self, space: Real, network: Callable, writer: Callable[[Text, int], Network], told: int = 64):
         at_least_one(told=(told, 64))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.raster import Greys
 from vaekit.distributions.wave import Wave
 from vaekit.likelihoods.likelihood import Likelihood
@@ -28,7 +29,7 @@ class WaveAutoregressive(Likelihood):
 
     values = frozenset({"discrete"})
     reads = Audio
-    gives = frozenset({"autoregressive", "given"})
+    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
 
     def __init__(self, space: Real, network: Callable, maps: int = 16, width: int = 32, layers: int = 10):
         at_least_one(maps=(maps, 16), width=(width, 32), layers=(layers, 10))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vaekit.networks.activation import activation as activation_by_name
 from vaekit.networks.glorot import glorot
+from vaekit.networks.network import Features
 from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Image, Real
 
@@ -32,7 +33,7 @@ def halvings(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
     return sizes
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """x `[N, C, H, W]` -> features `[N, features]`; each entry of `channels` halves height and width."""
 
     reads = Image

@@ -9,6 +9,7 @@ import math
 from torch import Tensor, nn
 
 from vaekit.networks.glorot import glorot
+from vaekit.networks.network import Features
 from vaekit.refusal import at_least_one, below_one
 from vaekit.spaces import Real
 
@@ -31,7 +32,7 @@ def body(into: int, width: int, blocks: int, dropout: float) -> list[nn.Module]:
     return [nn.Flatten(), nn.Linear(into, width), *[Block(width, dropout) for _ in range(blocks)], nn.SiLU()]
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """x `[N, *space.shape]` -> features `[N, width]`."""
 
     reads = Real

@@ -12,6 +12,7 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from vaekit.networks.linear import Linear
+from vaekit.networks.network import Features
 from vaekit.refusal import Refusal, at_least_one
 from vaekit.spaces import Real, Text, spoken
 
@@ -23,7 +24,7 @@ def token_numbers(x: Tensor) -> Tensor:
     return x.long()
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """Tokens `[N, T]` -> the largest states of a GRU in each direction over the sentence, `[N, 2 * width]`.
 
     They are taken over all places because those of the last one differ too little between sentences (Long et al. 2019).

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vaekit.networks.activation import activation as activation_by_name
 from vaekit.networks.glorot import glorot
 from vaekit.networks.linear import Linear
+from vaekit.networks.network import Features
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
 
@@ -21,7 +22,7 @@ def layers(sizes: Sequence[int], activation: str) -> list[nn.Module]:
     return [module for a, b in pairwise(sizes) for module in (Linear(a, b), activation_by_name(activation))]
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """x `[N, *space.shape]` -> features `[N, hidden[-1]]`."""
 
     reads = Real

@@ -11,18 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vaekit.capabilities import Capability
 from vaekit.networks.glorot import glorot
+from vaekit.networks.network import Features
 from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Image, Pairs
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """x `[N, *space.shape]` -> the features of image and label, and 1 or 0 behind each: whether it is there, as
     `[N, 2, features + 1]`. image(space) builds the encoder of images.
     """
 
     reads = Pairs
-    gives = frozenset({"modalities"})
+    gives = frozenset({Capability.MODALITIES})
 
     def __init__(self, space: Pairs, image: Callable[[Image], Any]):
         super().__init__()

@@ -10,8 +10,10 @@ import math
 
 from torch import Tensor, nn
 
+from vaekit.capabilities import Capability
 from vaekit.networks.enlarge import Enlarge
 from vaekit.networks.glorot import glorot, scaled
+from vaekit.networks.network import Features
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Image, Real
 
@@ -40,11 +42,11 @@ def stack(channels: int, blocks: int, size: tuple[int, ...]) -> list[nn.Module]:
     return [Bottleneck(channels, size, blocks**-0.5) for _ in range(blocks)]
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """x `[N, C, H, W]` -> a map `[N, channels, H, W]`."""
 
     reads = Image
-    gives = frozenset({"maps"})
+    gives = frozenset({Capability.MAPS})
 
     def __init__(self, space: Real, channels: int, blocks: int = 1):
         super().__init__()

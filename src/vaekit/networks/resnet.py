@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vaekit.networks.conv import check_channels, halvings
 from vaekit.networks.enlarge import enlarge
 from vaekit.networks.glorot import glorot, scaled
+from vaekit.networks.network import Features
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Image, Real
 
@@ -76,7 +77,7 @@ class Up(nn.Module):
         return self.head(h).unflatten(1, self.out_shape[:2])
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """x `[N, C, H, W]` -> features `[N, features]`; each of `channels` is a stage of `blocks` at half the size."""
 
     reads = Image

@@ -9,17 +9,19 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from vaekit.capabilities import Capability
 from vaekit.networks.conv import check_channels, halvings
 from vaekit.networks.enlarge import Enlarge
+from vaekit.networks.network import Features
 from vaekit.networks.resnet import Up, down
 from vaekit.spaces import Image, Real
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """x `[N, C, H, W]` -> a map `[N, channels[-1], h, w]`; each of `channels` is a stage, `blocks` at half the size."""
 
     reads = Image
-    gives = frozenset({"maps"})
+    gives = frozenset({Capability.MAPS})
 
     def __init__(self, space: Real, channels: Sequence[int], blocks: int = 1):
         super().__init__()

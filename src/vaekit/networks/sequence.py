@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from vaekit.networks.glorot import glorot
+from vaekit.networks.network import Features
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Real, Series
 
@@ -34,7 +35,7 @@ def blocks(width: int, steps: int) -> list[Block]:
     return [Block(width, 2**i) for i in range(count)]
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """x `[N, series, T]` -> features `[N, features]`. It reads |x| beside x: what volatility is seen from."""
 
     reads = Series

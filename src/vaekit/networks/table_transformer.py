@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.networks.glorot import glorot
+from vaekit.networks.network import Features
 from vaekit.networks.transformer import Block, refuse_sizes
 from vaekit.spaces import Table
 
@@ -30,7 +31,7 @@ class Columns(nn.Module):
         return self.norm(h)
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """x `[N, numbers]` -> what a token that stands before those of the columns has seen of them, `[N, width]`.
 
     A column's token is its numbers times a learned vector each, which of a category picks its own, and a bias. A cell

@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
 from vaekit.networks.gru import Decoder, token_numbers
+from vaekit.networks.network import Features
 from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Text, spoken
 
@@ -80,7 +81,7 @@ class Causal(nn.Module):
         return self.norm(x), torch.stack(kept)
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """Tokens `[N, T]` -> the largest states over the sentence of pre-norm blocks that see all of it, `[N, width]`.
 
     dropout: of the embeddings, in training.

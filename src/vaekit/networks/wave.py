@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vaekit.networks.conv import check_channels
 from vaekit.networks.glorot import glorot
+from vaekit.networks.network import Features
 from vaekit.networks.sequence import Block
 from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Audio, Real
@@ -32,7 +33,7 @@ def dilated(width: int, blocks: int) -> list[nn.Module]:
     return [Block(width, 2**i) for i in range(blocks)]
 
 
-class Encoder(nn.Module):
+class Encoder(Features):
     """x `[N, 1, bands, T]` -> features `[N, features]`; each entry of `channels` leaves a fourth of the steps."""
 
     reads = Audio

@@ -2,13 +2,15 @@
 
 from torch import Tensor
 
+from vaekit.capabilities import Capability
+from vaekit.objectives.objective import Objective
 from vaekit.objectives.weights import log_mean_exp
 from vaekit.refusal import at_least_one
 from vaekit.schedules.schedule import Schedule, at, refuse_below
 from vaekit.terms import Terms
 
 
-class CIWAE:
+class CIWAE(Objective):
     """-(beta * ELBO + (1 - beta) * IWAE), from the same K samples.
 
     Rainforth et al. 2018, equation 11.
@@ -17,7 +19,7 @@ class CIWAE:
         https://arxiv.org/abs/1802.04537
     """
 
-    needs = frozenset({"rsample", "log_prob", "continuous"})
+    requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.CONTINUOUS})
 
     def __init__(self, beta: float | Schedule = 0.5, num_samples: int = 50):
         at_least_one(num_samples=(num_samples, 10))

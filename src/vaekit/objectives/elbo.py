@@ -3,12 +3,14 @@
 import torch
 from torch import Tensor
 
+from vaekit.capabilities import Capability
+from vaekit.objectives.objective import Objective
 from vaekit.refusal import at_least_one
 from vaekit.schedules.schedule import Schedule, at, refuse_below
 from vaekit.terms import Terms
 
 
-class ELBO:
+class ELBO(Objective):
     """distortion + beta * rate (Kingma and Welling 2014, equation 3; beta: Higgins et al. 2017).
 
     free_bits: nats per level below which the rate of an example costs nothing more (Kingma et al. 2016, equation 15,
@@ -25,7 +27,7 @@ class ELBO:
         https://arxiv.org/abs/2007.03898
     """
 
-    needs = frozenset({"rsample", "log_prob"})
+    requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB})
 
     def __init__(
         self,

@@ -2,12 +2,14 @@
 
 from torch import Tensor
 
+from vaekit.capabilities import Capability
+from vaekit.objectives.objective import Objective
 from vaekit.objectives.weights import log_mean_exp
 from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
 
 
-class MIWAE:
+class MIWAE(Objective):
     """The mean over M of IWAE with K samples each.
 
     Rainforth et al. 2018, equation 9.
@@ -17,7 +19,7 @@ class MIWAE:
         https://arxiv.org/abs/1802.04537
     """
 
-    needs = frozenset({"rsample", "log_prob", "continuous"})
+    requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.CONTINUOUS})
 
     def __init__(self, outer: int = 5, inner: int = 10):
         at_least_one(outer=(outer, 10), inner=(inner, 10))

@@ -4,6 +4,8 @@ import math
 
 from torch import Tensor
 
+from vaekit.capabilities import Capability
+from vaekit.objectives.objective import Objective
 from vaekit.objectives.weights import log_mean_exp, with_gradient_of, with_scaled_path
 from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
@@ -11,7 +13,7 @@ from vaekit.terms import Terms
 LEAST = -35.0  # of the log of a weight: 6e-16
 
 
-class PIWAE:
+class PIWAE(Objective):
     """Likelihood and prior climb IWAE(M K), the posterior climbs MIWAE(M, K), from the same samples.
 
     Rainforth et al. 2018, section 5.2. outer: M, inner: K. The loss that is shown is IWAE's.
@@ -20,7 +22,16 @@ class PIWAE:
         https://arxiv.org/abs/1802.04537
     """
 
-    needs = frozenset({"rsample", "log_prob", "density", "continuous", "single_level", "no_penalty"})  # rescales z's
+    requires = frozenset(
+        {
+            Capability.RSAMPLE,
+            Capability.LOG_PROB,
+            Capability.DENSITY,
+            Capability.CONTINUOUS,
+            Capability.SINGLE_LEVEL,
+            Capability.NO_PENALTY,
+        }
+    )  # rescales z's
 
     def __init__(self, outer: int = 5, inner: int = 10):
         at_least_one(outer=(outer, 10), inner=(inner, 10))

@@ -2,17 +2,19 @@
 
 from torch import Tensor
 
+from vaekit.capabilities import Capability
+from vaekit.objectives.objective import Objective
 from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
 
 
-class Reconstruction:
+class Reconstruction(Objective):
     """-log p(x | z) alone: a posterior without noise makes it an autoencoder (AE, RAE, WAE with its penalty).
 
     Cite: none
     """
 
-    needs = frozenset({"rsample"})
+    requires = frozenset({Capability.RSAMPLE})
 
     def __init__(self, num_samples: int = 1):
         at_least_one(num_samples=(num_samples, 10))

@@ -2,12 +2,14 @@
 
 from torch import Tensor
 
+from vaekit.capabilities import Capability
+from vaekit.objectives.objective import Objective
 from vaekit.objectives.weights import log_mean_exp
 from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
 
 
-class Renyi:
+class Renyi(Objective):
     """-1 / (1 - alpha) log 1/K sum_k w_k^(1 - alpha).
 
     Li and Turner 2016, equation 7.
@@ -17,7 +19,7 @@ class Renyi:
         https://arxiv.org/abs/1602.02311
     """
 
-    needs = frozenset({"rsample", "log_prob", "continuous"})
+    requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.CONTINUOUS})
 
     def __init__(self, alpha: float = 0.5, num_samples: int = 50):
         at_least_one(num_samples=(num_samples, 10))

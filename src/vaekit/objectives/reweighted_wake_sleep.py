@@ -3,12 +3,14 @@
 import torch
 from torch import Tensor
 
+from vaekit.capabilities import Capability
+from vaekit.objectives.objective import Objective
 from vaekit.objectives.weights import log_mean_exp, with_gradient_of, with_scaled_path
 from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
 
 
-class ReweightedWakeSleep:
+class ReweightedWakeSleep(Objective):
     """Likelihood and prior climb IWAE; the posterior climbs sum_k w_k log q(z_k | x), its wake phase.
 
     Bornschein and Bengio 2015, sections 2.2 and 2.3; Le et al. 2019. No gradient passes through z, so that z may be
@@ -19,7 +21,9 @@ class ReweightedWakeSleep:
         https://arxiv.org/abs/1805.10469
     """
 
-    needs = frozenset({"log_prob", "density", "single_level", "no_penalty"})  # no gradient passes through z
+    requires = frozenset(
+        {Capability.LOG_PROB, Capability.DENSITY, Capability.SINGLE_LEVEL, Capability.NO_PENALTY}
+    )  # no gradient passes through z
 
     def __init__(self, num_samples: int = 50):
         at_least_one(num_samples=(num_samples, 10))

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
+from vaekit.capabilities import Capability
+from vaekit.objectives.objective import Objective
 from vaekit.schedules.schedule import Schedule, at, refuse_below
 from vaekit.terms import Terms
 
 
-class SemiSupervised:
+class SemiSupervised(Objective):
     """The negative ELBO of log p(x, y) where the label y is known, of log p(x) where it is missing (-1), in which the
     sum over all y takes the place of draws; and alpha * -log q(y | x) where it is known.
 
@@ -18,7 +20,7 @@ class SemiSupervised:
         https://arxiv.org/abs/1406.5298
     """
 
-    needs = frozenset({"labelled", "log_prob"})
+    requires = frozenset({Capability.LABELLED, Capability.LOG_PROB})
     num_samples = None  # every class once
 
     def __init__(self, alpha: float | Schedule = 100.0, beta: float | Schedule = 1.0):

@@ -5,12 +5,14 @@ import math
 import torch
 from torch import Tensor
 
+from vaekit.capabilities import Capability
+from vaekit.objectives.objective import Objective
 from vaekit.objectives.weights import log_mean_exp, with_gradient_of, with_scaled_path
 from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.terms import Terms
 
 
-class VIMCO:
+class VIMCO(Objective):
     """-log 1/K sum_k p(x, z_k) / q(z_k | x), as IWAE's, with an unbiased gradient that needs no path through z.
 
     Mnih and Rezende 2016, equations 9 and 10: each draw's score is weighed by how much the bound owes to that draw,
@@ -21,7 +23,15 @@ class VIMCO:
     """
 
     # no gradient passes through z
-    needs = frozenset({"log_prob", "density", "single_level", "no_penalty", "independent_draws"})
+    requires = frozenset(
+        {
+            Capability.LOG_PROB,
+            Capability.DENSITY,
+            Capability.SINGLE_LEVEL,
+            Capability.NO_PENALTY,
+            Capability.INDEPENDENT_DRAWS,
+        }
+    )
 
     def __init__(self, num_samples: int = 10):
         at_least_one(num_samples=(num_samples, 10))

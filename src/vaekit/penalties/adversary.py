@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.critic import fool, frozen, judge, tell_apart
-from vaekit.penalties.penalty import Penalty, codes, prior_codes
+from vaekit.penalties.penalty import Adversarial, codes, prior_codes
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
 from vaekit.vae import VAE
 
 
-class Adversary(Penalty):
+class Adversary(Adversarial):
     """A critic learns to tell codes from draws of the prior; the encoder learns to fool it. In nats.
 
     Makhzani et al. 2015, section 2; the WAE-GAN of Tolstikhin et al. 2018, algorithm 1. hidden: widths of the critic.
@@ -19,7 +20,7 @@ class Adversary(Penalty):
     Cite: Alireza Makhzani et al. Adversarial Autoencoders. arXiv 2015. https://arxiv.org/abs/1511.05644
     """
 
-    needs = frozenset({"rsample", "single_level"})
+    requires = frozenset({Capability.RSAMPLE, Capability.SINGLE_LEVEL})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, hidden: Sequence[int] = (512, 512)):
         super().__init__(vae, weight)

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.penalty import Penalty
 from vaekit.schedules.schedule import Schedule, at, refuse_below
 from vaekit.terms import Terms
@@ -18,7 +19,7 @@ class Capacity(Penalty):
         https://arxiv.org/abs/1804.03599
     """
 
-    needs = frozenset({"rsample", "log_prob"})
+    requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, nats: float | Schedule = 25.0):
         super().__init__(vae, weight)

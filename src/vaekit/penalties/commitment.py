@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.quantized import Quantized
 from vaekit.penalties.penalty import Penalty
 from vaekit.schedules.schedule import Schedule
@@ -19,7 +20,7 @@ class Commitment(Penalty):
         2017. https://arxiv.org/abs/1711.00937
     """
 
-    needs = frozenset({"quantized"})
+    requires = frozenset({Capability.QUANTIZED})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 0.25, codebook: float = 4.0):
         super().__init__(vae, weight)

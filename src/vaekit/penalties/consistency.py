@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, interpolate
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import Refusal, setting
 from vaekit.schedules.schedule import Schedule
@@ -25,7 +26,7 @@ class Consistency(Penalty):
         2020. https://arxiv.org/abs/2001.07685
     """
 
-    needs = frozenset({"labelled", "image"})
+    requires = frozenset({Capability.LABELLED, Capability.IMAGE})
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import one_of
 from vaekit.schedules.schedule import Schedule
@@ -22,7 +23,7 @@ class DIP(Penalty):
         Concepts from Unlabeled Observations. In ICLR 2018. https://arxiv.org/abs/1711.00848
     """
 
-    needs = frozenset({"mean", "factorised", "single_level"})
+    requires = frozenset({Capability.MEAN, Capability.FACTORISED, Capability.SINGLE_LEVEL})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, kind: str = "i", diagonal: float = 10.0):
         super().__init__(vae, weight)

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.critic import frozen, judge, tell_apart
-from vaekit.penalties.penalty import Penalty, codes
+from vaekit.penalties.penalty import Adversarial, codes
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
 from vaekit.vae import VAE
 
 
-class Factor(Penalty):
+class Factor(Adversarial):
     """TC = KL(q(z) || prod_d q(z_d)) in nats, by the density ratio of a critic that tells codes from shuffled ones.
 
     Kim and Mnih 2018, equation 3 and algorithms 1 and 2, with the dimensions permuted within the batch that the VAE
@@ -21,7 +22,7 @@ class Factor(Penalty):
     Cite: Hyunjik Kim, Andriy Mnih. Disentangling by Factorising. In ICML 2018. https://arxiv.org/abs/1802.05983
     """
 
-    needs = frozenset({"rsample", "single_level", "euclidean"})
+    requires = frozenset({Capability.RSAMPLE, Capability.SINGLE_LEVEL, Capability.EUCLIDEAN})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, hidden: Sequence[int] = (1000,) * 5):
         super().__init__(vae, weight)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.penalty import Penalty
 from vaekit.terms import Terms
 from vaekit.vae import VAE
@@ -18,7 +19,7 @@ class Gradient(Penalty):
         https://arxiv.org/abs/1903.12436
     """
 
-    needs = frozenset({"rsample", "double_backward", "quantities"})
+    requires = frozenset({Capability.RSAMPLE, Capability.DOUBLE_BACKWARD, Capability.QUANTITIES})
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad():  # in validation too

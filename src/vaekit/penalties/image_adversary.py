@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vaekit.capabilities import Capability
 from vaekit.networks.conv import Encoder
 from vaekit.networks.glorot import glorot
 from vaekit.penalties.critic import fool, frozen, tell_apart
-from vaekit.penalties.penalty import Penalty
+from vaekit.penalties.penalty import Adversarial
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
 from vaekit.vae import VAE
@@ -27,7 +28,7 @@ class Discriminator(nn.Module):
         return features, self.head(features)
 
 
-class ImageAdversary(Penalty):
+class ImageAdversary(Adversarial):
     """A critic tells data from reconstructions and samples; its features measure reconstructions, and the likelihood's
     network learns to fool it.
 
@@ -40,7 +41,7 @@ class ImageAdversary(Penalty):
         https://arxiv.org/abs/1512.09300
     """
 
-    needs = frozenset({"rsample", "image"})
+    requires = frozenset({Capability.RSAMPLE, Capability.IMAGE})
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.penalty import Penalty
 from vaekit.terms import Terms
 from vaekit.vae import VAE
@@ -14,7 +15,7 @@ class LatentNorm(Penalty):
         https://arxiv.org/abs/1903.12436
     """
 
-    needs = frozenset({"rsample", "euclidean"})
+    requires = frozenset({Capability.RSAMPLE, Capability.EUCLIDEAN})
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         squares = (step.z.flatten(2).square().sum(-1).mean() for step in terms.steps)

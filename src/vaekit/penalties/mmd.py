@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.penalty import Penalty, codes, prior_codes
 from vaekit.refusal import one_of
 from vaekit.schedules.schedule import Schedule
@@ -24,7 +25,7 @@ class MMD(Penalty):
         Variational Autoencoders. In AAAI 2019. https://arxiv.org/abs/1706.02262
     """
 
-    needs = frozenset({"rsample", "single_level"})
+    requires = frozenset({Capability.RSAMPLE, Capability.SINGLE_LEVEL})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, kernel: str = "imq"):
         super().__init__(vae, weight)

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import Schedule
@@ -24,7 +25,7 @@ class MSSSIM(Penalty):
         https://arxiv.org/abs/1511.06409
     """
 
-    needs = frozenset({"rsample", "image"})
+    requires = frozenset({Capability.RSAMPLE, Capability.IMAGE})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0):
         super().__init__(vae, weight)

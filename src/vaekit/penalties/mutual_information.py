@@ -1,7 +1,10 @@
 """What a code tells of its example."""
 
+from typing import Any
+
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.aggregate import Aggregate
 from vaekit.penalties.penalty import Penalty
 from vaekit.schedules.schedule import Schedule
@@ -23,11 +26,14 @@ class MutualInformation(Penalty):
         https://arxiv.org/abs/1802.04942
     """
 
-    needs = frozenset({"rsample", "density", "continuous", "single_level"})
+    requires = frozenset({Capability.RSAMPLE, Capability.DENSITY, Capability.CONTINUOUS, Capability.SINGLE_LEVEL})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, estimator: str = "stratified"):
         super().__init__(vae, weight)
         self.aggregate = Aggregate(estimator)
+
+    def start_from(self, data: Any) -> None:
+        self.aggregate.start_from(data)
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         (step,) = terms.steps

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
+from vaekit.capabilities import Capability
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
 from vaekit.vae import VAE
@@ -12,14 +15,12 @@ from vaekit.vae import VAE
 class Penalty(nn.Module):
     """A term of the loss beside the objective: `weight` times `forward`, a scalar for the whole batch.
 
-    needs: what it reads of posterior, space and latents. vae: the one that it will be called on; only its shapes are
+    requires: of posterior, space and latents. vae: the one that it will be called on; only its shapes are
     read here. A negative weight rewards.
 
-    A penalty with a `critic` also has `critic_loss(terms, vae)`, whose gradient the critic alone feels, while `forward`
-    sees the critic `frozen`. So every player descends its own loss, and one backward pass of the sum serves them all.
     """
 
-    needs: frozenset[str] = frozenset()
+    requires: frozenset[Capability] = frozenset()
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0):
         super().__init__()
@@ -27,6 +28,23 @@ class Penalty(nn.Module):
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         """The unweighted value of a batch, `[]`. epoch: time since the start, for schedules; None for their end."""
+        raise NotImplementedError
+
+    def start_from(self, data: Any) -> None:
+        """Take what it needs of the training data, before the first step."""
+
+
+class Adversarial(Penalty):
+    """A penalty with a `critic`, a network with a loss of its own.
+
+    The gradient of `critic_loss` reaches the critic alone, and `forward` reads the critic `frozen`. So each player
+    descends its own loss, and one backward pass of the sum serves both.
+    """
+
+    critic: Any
+
+    def critic_loss(self, terms: Terms, vae: VAE) -> Tensor:
+        """The critic's loss of a batch, `[]`."""
         raise NotImplementedError
 
 

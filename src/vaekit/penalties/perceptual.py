@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from vaekit.capabilities import Capability
 from vaekit.networks.conv import Encoder
 from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import Refusal, setting
@@ -30,7 +31,7 @@ class Perceptual(Penalty):
         https://arxiv.org/abs/1610.00291
     """
 
-    needs = frozenset({"rsample", "image"})
+    requires = frozenset({Capability.RSAMPLE, Capability.IMAGE})
     mean: Tensor
     deviation: Tensor
 

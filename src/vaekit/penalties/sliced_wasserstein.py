@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.penalty import Penalty, codes, prior_codes
 from vaekit.refusal import Refusal, setting
 from vaekit.schedules.schedule import Schedule
@@ -21,7 +22,7 @@ class SlicedWasserstein(Penalty):
         https://arxiv.org/abs/1804.01947
     """
 
-    needs = frozenset({"rsample", "single_level"})
+    requires = frozenset({Capability.RSAMPLE, Capability.SINGLE_LEVEL})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, projections: int = 50):
         super().__init__(vae, weight)

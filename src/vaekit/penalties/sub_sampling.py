@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
+from vaekit.capabilities import Capability
 from vaekit.penalties.penalty import Penalty
 from vaekit.spaces import Pairs
 from vaekit.terms import Terms
@@ -21,7 +22,7 @@ class SubSampling(Penalty):
         https://arxiv.org/abs/1802.05335
     """
 
-    needs = frozenset({"rsample", "log_prob", "pairs"})
+    requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.PAIRS})
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         x, space = terms.batch.x, vae.space

@@ -1,7 +1,10 @@
 """The beta-TC-VAE's penalty."""
 
+from typing import Any
+
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.penalties.aggregate import Aggregate
 from vaekit.penalties.penalty import Penalty
 from vaekit.schedules.schedule import Schedule
@@ -20,11 +23,14 @@ class TotalCorrelation(Penalty):
         https://arxiv.org/abs/1802.04942
     """
 
-    needs = frozenset({"rsample", "density", "factorised", "single_level"})
+    requires = frozenset({Capability.RSAMPLE, Capability.DENSITY, Capability.FACTORISED, Capability.SINGLE_LEVEL})
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, estimator: str = "stratified"):
         super().__init__(vae, weight)
         self.aggregate = Aggregate(estimator)
+
+    def start_from(self, data: Any) -> None:
+        self.aggregate.start_from(data)
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         joint, marginals = self.logs(terms)

@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import pad
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.coded import Choice
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
+from vaekit.posteriors.posterior import Posterior
 from vaekit.spaces import Codes, bits
 
 
-class Bernoulli(nn.Module):
+class Bernoulli(Posterior):
     """q(z | x): each number of z is 1 with probability sigmoid(linear), else 0. Draws are bits; objective=elbo takes
     their gradient straight through, objective=vimco needs none.
 
@@ -23,8 +25,7 @@ class Bernoulli(nn.Module):
     """
 
     latent = Codes
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "density", "maps"})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MAPS})
     atoms: Tensor
 
     def __init__(self, context_shape: tuple[int, ...], space: Codes):

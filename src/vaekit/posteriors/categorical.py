@@ -3,17 +3,19 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.one_of import OneOf
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
-from vaekit.refusal import Refusal, setting
+from vaekit.posteriors.posterior import Posterior
+from vaekit.refusal import Refusal, elsewhere, setting
 from vaekit.spaces import Codes
 
 
-class Categorical(nn.Module):
+class Categorical(Posterior):
     """q(z | x): one of K `codes` at each position, one-hot, so that `latents.dim` is K times the number of positions.
 
     Of a single position all values can be tried, as objective=semi_supervised does with classes; else it takes an
@@ -25,8 +27,7 @@ class Categorical(nn.Module):
     """
 
     latent = Codes
-    needs = frozenset[str]()
-    gives = frozenset({"log_prob", "density", "enumerate", "maps"})
+    gives = frozenset({Capability.LOG_PROB, Capability.DENSITY, Capability.ENUMERATE, Capability.MAPS})
     atoms: Tensor
 
     def __init__(self, context_shape: tuple[int, ...], space: Codes, codes: int = 8):
@@ -35,8 +36,8 @@ class Categorical(nn.Module):
             raise Refusal(f"{setting('codes')}={codes} must be at least 2; use {setting('codes')}=8.")
         if space.shape[0] % codes:
             raise Refusal(
-                f"latents.dim={space.shape[0]} is no multiple of {setting('codes')}={codes}, one number for each code; "
-                f"use latents.dim={codes * max(1, space.shape[0] // codes)}."
+                f"{elsewhere('latents.dim')}={space.shape[0]} is not a multiple of {setting('codes')}={codes}, one "
+                f"number for each code; use {elsewhere('latents.dim')}={codes * max(1, space.shape[0] // codes)}."
             )
         self.register_buffer("atoms", torch.eye(codes), persistent=False)
         self.space = replace(space, atoms=codes, width=codes, codebook=self.codebook)

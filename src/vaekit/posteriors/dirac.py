@@ -1,23 +1,24 @@
 """The posterior without noise: the autoencoder."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.delta import Delta
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
+from vaekit.posteriors.posterior import Posterior
 from vaekit.spaces import Real
 
 
-class Dirac(nn.Module):
+class Dirac(Posterior):
     """q(z | x) = delta(z - mu(x)): no density, so no rate; for autoencoders, WAE (Tolstikhin et al. 2018) and RAE.
 
     Cite: none
     """
 
     latent = Real
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "mean"})
+    gives = frozenset({Capability.RSAMPLE, Capability.MEAN})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real):
         super().__init__()

@@ -4,20 +4,22 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability, Input
 from vaekit.distributions.mixture import EvenMixture
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
+from vaekit.posteriors.posterior import Posterior
 from vaekit.spaces import Real
 
 
-class Experts(nn.Module):
+class Experts(Posterior):
     """A Gaussian N(mu_m, diag(sigma_m^2)) over `space` for each of the modalities of x.
 
     context_shape: of the features of each modality, each with a number behind that is 1 where it is there, else 0.
     """
 
     latent = Real
-    needs = frozenset({"modalities"})
+    inputs = frozenset({Input.MODALITIES})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real, modalities: int):
         super().__init__()
@@ -39,7 +41,9 @@ class Mixture(Experts):
     A product of Gaussians is Gaussian: precisions add up, means are weighed by them. Where nothing is there, N(0, I).
     """
 
-    gives = frozenset({"rsample", "log_prob", "density", "mean", "stratified"})
+    gives = frozenset(
+        {Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MEAN, Capability.STRATIFIED}
+    )
     member: Tensor
     empty: Tensor
 

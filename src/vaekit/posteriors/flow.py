@@ -6,15 +6,17 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.flow import Flow as FlowDistribution
 from vaekit.distributions.flow import zuko
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import glorot
 from vaekit.posteriors.gaussian import Gaussian
+from vaekit.posteriors.posterior import Posterior
 from vaekit.spaces import Real
 
 
-class Flow(nn.Module):
+class Flow(Posterior):
     """q(z | x): a diagonal Gaussian, then any zuko flow; Gaussian and flow read x, the flow as `context` features.
 
     flow(features, context) builds it, e.g. `zuko.flows.MAF` or `NSF`. inverse: run its transformations backwards,
@@ -27,8 +29,7 @@ class Flow(nn.Module):
     """
 
     latent = Real
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "density"})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY})
 
     def __init__(
         self,

@@ -5,17 +5,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.quantized import Quantized
 from vaekit.networks.glorot import head
-from vaekit.refusal import Refusal, setting
+from vaekit.posteriors.posterior import Posterior
+from vaekit.refusal import Refusal, elsewhere, setting
 from vaekit.spaces import Codes
 
 
-class FSQ(nn.Module):
+class FSQ(Posterior):
     """z = round(f(x)): each number is bounded and rounded to one of few `levels`, and D numbers in a row are a code.
 
     Mentzer et al. 2024, section 3.1. There is no codebook to learn or to collapse: the codes are the grid of
@@ -27,8 +29,7 @@ class FSQ(nn.Module):
     """
 
     latent = Codes
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "certain", "maps"})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.CERTAIN, Capability.MAPS})
     atoms: Tensor
     levels: Tensor
     strides: Tensor
@@ -39,8 +40,8 @@ class FSQ(nn.Module):
             raise Refusal(f"{setting('levels')}={levels} must be at least 2 each; use {setting('levels')}=[8,5,5,5].")
         if space.shape[0] % (width := len(levels)):
             raise Refusal(
-                f"latents.dim={space.shape[0]} is no multiple of the {width} numbers that make a code, one for each of "
-                f"posterior.levels; use latents.dim={width * max(1, space.shape[0] // width)}."
+                f"{elsewhere('latents.dim')}={space.shape[0]} is not a multiple of {width}, the number of "
+                f"{setting('levels')}; use {elsewhere('latents.dim')}={width * max(1, space.shape[0] // width)}."
             )
         axes = [torch.arange(count) - count // 2 for count in levels]
         grid = torch.cartesian_prod(*axes).reshape(-1, width)  # the last number changes fastest

@@ -1,16 +1,18 @@
 """The Gaussian posterior with a full covariance."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.multivariate_normal import MultivariateNormal
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
+from vaekit.posteriors.posterior import Posterior
 from vaekit.spaces import Real
 
 
-class FullGaussian(nn.Module):
+class FullGaussian(Posterior):
     """q(z | x) = N(mu(x), L(x) L(x)^T), L lower triangular with a positive diagonal.
 
     Kingma and Welling 2019, section 2.5.1.
@@ -20,8 +22,7 @@ class FullGaussian(nn.Module):
     """
 
     latent = Real
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "density", "mean"})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MEAN})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real):
         super().__init__()

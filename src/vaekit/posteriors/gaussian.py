@@ -1,14 +1,16 @@
 """The diagonal Gaussian posterior."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
+from vaekit.posteriors.posterior import Posterior
 from vaekit.spaces import Real
 
 
-class Gaussian(nn.Module):
+class Gaussian(Posterior):
     """q(z | x) = N(mu(x), diag(sigma(x)^2)), sigma = exp(linear).
 
     Kingma and Welling 2014, equation 9.
@@ -19,8 +21,16 @@ class Gaussian(nn.Module):
     """
 
     latent = Real
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "density", "factorised", "mean", "maps"})
+    gives = frozenset(
+        {
+            Capability.RSAMPLE,
+            Capability.LOG_PROB,
+            Capability.DENSITY,
+            Capability.FACTORISED,
+            Capability.MEAN,
+            Capability.MAPS,
+        }
+    )
 
     def __init__(self, context_shape: tuple[int, ...], space: Real):
         super().__init__()

@@ -1,20 +1,24 @@
 """A choice among K at each position, with the gradient of a softmax."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.coded import Relaxed
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
-from vaekit.refusal import Refusal, setting
+from vaekit.posteriors.posterior import Posterior
+from vaekit.refusal import Refusal, elsewhere, setting
 from vaekit.schedules.schedule import Schedule, at
 from vaekit.spaces import Codes
 
 
-class Gumbel(nn.Module):
+class Gumbel(Posterior):
     """q(z | x): one of K `codes` at each position, one-hot, so that `latents.dim` is K times the number of positions.
 
     Jang et al. 2017, section 2.2; Maddison et al. 2017. The gradient is that of a softmax at `temperature`, noisy at
@@ -30,8 +34,7 @@ class Gumbel(nn.Module):
     """
 
     latent = Codes
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "density", "maps"})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MAPS})
     atoms: Tensor
     now: Tensor
 
@@ -47,19 +50,24 @@ class Gumbel(nn.Module):
         if codes < 2:
             raise Refusal(f"{setting('codes')}={codes} must be at least 2; use {setting('codes')}=8.")
         if at(temperature, None) <= 0 or at(temperature, 0.0) <= 0:
-            raise Refusal("posterior.temperature must be above 0 at all times; use posterior.temperature.value=1.")
+            key = setting("temperature")
+            raise Refusal(f"{key} must be above 0 at all times; use {key}.value=1.")
         if space.shape[0] % codes:
             raise Refusal(
-                f"latents.dim={space.shape[0]} is no multiple of {setting('codes')}={codes}, one number for each code; "
-                f"use latents.dim={codes * max(1, space.shape[0] // codes)}."
+                f"{elsewhere('latents.dim')}={space.shape[0]} is not a multiple of {setting('codes')}={codes}, one "
+                f"number for each code; use {elsewhere('latents.dim')}={codes * max(1, space.shape[0] // codes)}."
             )
         self.temperature, self.hard = temperature, hard
-        if not hard:
-            self.gives = self.gives - {"density"}  # of what training draws
+        self.gives = self.gives_with({"hard": hard})  # type: ignore[misc]
         self.register_buffer("atoms", torch.eye(codes), persistent=False)
         self.register_buffer("now", torch.tensor(at(temperature, 0.0)), persistent=False)
         self.space = replace(space, atoms=codes, width=codes, codebook=self.codebook)
         self.head = head(context_shape, space.shape[0])
+
+    @classmethod
+    def gives_with(cls, settings: Mapping[str, Any]) -> frozenset[Capability]:
+        relaxed = not settings.get("hard", True)
+        return cls.gives - {Capability.DENSITY} if relaxed else cls.gives  # of what training draws
 
     def codebook(self) -> Tensor:
         """One-hot, `[K, K]`."""

@@ -7,16 +7,18 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability, Input
 from vaekit.distributions.hamiltonian import Hamiltonian as HamiltonianDistribution
 from vaekit.distributions.precision import full_precision
 from vaekit.posteriors.gaussian import Gaussian
+from vaekit.posteriors.posterior import Posterior
 from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Real
 
 LARGEST_STEP = 0.5  # beyond it leapfrog steps run away
 
 
-class Hamiltonian(nn.Module):
+class Hamiltonian(Posterior):
     """q(z | x): a diagonal Gaussian, then `steps` tempered leapfrog steps along the gradient of log p(x, z).
 
     Caterini et al. 2018, algorithm 1. joint(x, z) is log p(x, z), the model's own; data_space is that of x, which the
@@ -28,8 +30,10 @@ class Hamiltonian(nn.Module):
     """
 
     latent = Real
-    needs = frozenset({"joint", "data_space"})
-    gives = frozenset({"rsample", "log_prob", "whole"})  # the density of its own draws alone; of rows without holes
+    inputs = frozenset({Input.JOINT, Input.DATA_SPACE})
+    gives = frozenset(
+        {Capability.RSAMPLE, Capability.LOG_PROB, Capability.WHOLE}
+    )  # the density of its own draws alone; of rows without holes
 
     def __init__(
         self,

@@ -6,14 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.multivariate_normal import LowRankMultivariateNormal
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import glorot, start_scales
-from vaekit.refusal import Refusal, setting
+from vaekit.posteriors.posterior import Posterior
+from vaekit.refusal import Refusal, choice, setting
 from vaekit.spaces import Real
 
 
-class LowRankGaussian(nn.Module):
+class LowRankGaussian(Posterior):
     """q(z | x) = N(mu(x), diag(sigma(x)^2) + U(x) U(x)^T), U with `rank` columns.
 
     Rezende et al. 2014, section 4.3.
@@ -23,14 +25,14 @@ class LowRankGaussian(nn.Module):
     """
 
     latent = Real
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "density", "mean"})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MEAN})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real, rank: int = 4):
         super().__init__()
         if rank < 1:
             raise Refusal(
-                f"{setting('rank')}={rank} must be at least 1; use {setting('rank')}=4, or posterior=gaussian."
+                f"{setting('rank')}={rank} must be at least 1; use {setting('rank')}=4, or "
+                f"{choice('posterior', 'gaussian')}."
             )
         self.space = space
         self.head = glorot(nn.Linear(math.prod(context_shape), (2 + rank) * space.size))

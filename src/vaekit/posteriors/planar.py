@@ -6,16 +6,18 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.flow import Flow as FlowDistribution
 from vaekit.distributions.flow import zuko
 from vaekit.distributions.planar import Planar as PlanarTransform
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import glorot, start_scales
+from vaekit.posteriors.posterior import Posterior
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
 
 
-class Planar(nn.Module):
+class Planar(Posterior):
     """q(z | x): a diagonal Gaussian, then `length` planar transformations, all of them functions of x.
 
     Rezende and Mohamed 2015, section 4.1.
@@ -25,8 +27,7 @@ class Planar(nn.Module):
     """
 
     latent = Real
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "density"})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY})
 
     def __init__(self, context_shape: tuple[int, ...], space: Real, length: int = 5):
         super().__init__()

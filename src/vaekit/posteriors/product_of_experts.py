@@ -3,6 +3,7 @@
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from vaekit.capabilities import Capability
 from vaekit.posteriors.experts import Experts
 
 
@@ -16,7 +17,9 @@ class ProductOfExperts(Experts):
         https://arxiv.org/abs/1802.05335
     """
 
-    gives = frozenset({"rsample", "log_prob", "density", "factorised", "mean"})
+    gives = frozenset(
+        {Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.FACTORISED, Capability.MEAN}
+    )
 
     def forward(self, context: Tensor) -> Distribution:
         # each head gives its mean times its precision: a mean alone loses its gradient as the precision falls to 0

@@ -1,22 +1,23 @@
 """The hyperspherical posterior."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions import von_mises_fisher
 from vaekit.posteriors.directional import Direction
+from vaekit.posteriors.posterior import Posterior
 from vaekit.spaces import Sphere
 
 
-class VonMisesFisher(nn.Module):
+class VonMisesFisher(Posterior):
     """q(z | x) = vMF(mu(x), kappa(x)) on the unit sphere (Davidson et al. 2018).
 
     Cite: Tim Davidson et al. Hyperspherical Variational Auto-Encoders. In UAI 2018. https://arxiv.org/abs/1804.00891
     """
 
     latent = Sphere
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "density", "mean"})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MEAN})
 
     def __init__(self, context_shape: tuple[int, ...], space: Sphere):
         super().__init__()

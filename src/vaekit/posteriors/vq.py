@@ -7,15 +7,17 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import embedding
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.coded import nearest
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.quantized import Quantized
 from vaekit.networks.glorot import head
+from vaekit.posteriors.posterior import Posterior
 from vaekit.refusal import at_least_one, below_one
 from vaekit.spaces import Codes
 
 
-class VQ(nn.Module):
+class VQ(Posterior):
     """z is the nearest of K learned `codes` to what a linear layer makes of x (van den Oord et al. 2017).
 
     There is a code of `latents.dim` numbers for each vector, or for each place of a map. depth: codes for each, of
@@ -37,8 +39,9 @@ class VQ(nn.Module):
     """
 
     latent = Codes
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "certain", "quantized", "maps"})
+    gives = frozenset(
+        {Capability.RSAMPLE, Capability.LOG_PROB, Capability.CERTAIN, Capability.QUANTIZED, Capability.MAPS}
+    )
     atoms: Tensor
     uses: Tensor
     sums: Tensor
@@ -68,7 +71,10 @@ class VQ(nn.Module):
         shape = (depth * width, *space.shape[1:])
         self.space = replace(space, shape=shape, atoms=codes, width=width, codebook=self.codebook)
         self.head = head(context_shape, width)
-        self.reader = Sum(self.space)
+
+    def embed(self, z: Tensor) -> Tensor:
+        """The codes of all stages, added up: z `[..., depth * D, *map]` -> `[..., D, *map]`."""
+        return z.unflatten(-len(self.space.shape), (-1, self.space.width)).sum(-len(self.space.shape) - 1)
 
     def codebook(self) -> Tensor:
         """The codes as they are now, `[K, D]`."""
@@ -118,14 +124,3 @@ class VQ(nn.Module):
             self.atoms = torch.where(self.uses.unsqueeze(1) > 0, means, self.atoms)
         else:
             self.atoms.copy_(torch.where(revived, fresh, self.atoms))  # none that stands in this step's draws
-
-
-class Sum(nn.Module):
-    """The points of all stages, added up: z `[..., depth * D, *map]` -> `[..., D, *map]`."""
-
-    def __init__(self, space: Codes):
-        super().__init__()
-        self.space = space
-
-    def forward(self, z: Tensor) -> Tensor:
-        return z.unflatten(-len(self.space.shape), (-1, self.space.width)).sum(-len(self.space.shape) - 1)

@@ -1,16 +1,18 @@
 """The hyperbolic posterior."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit import poincare
+from vaekit.capabilities import Capability
 from vaekit.distributions import wrapped_normal
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
+from vaekit.posteriors.posterior import Posterior
 from vaekit.spaces import Ball
 
 
-class WrappedNormal(nn.Module):
+class WrappedNormal(Posterior):
     """q(z | x): a normal wrapped onto the Poincare ball (Mathieu et al. 2019).
 
     Cite: Emile Mathieu et al. Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders. In
@@ -18,8 +20,7 @@ class WrappedNormal(nn.Module):
     """
 
     latent = Ball
-    needs = frozenset[str]()
-    gives = frozenset({"rsample", "log_prob", "density", "mean"})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MEAN})
 
     def __init__(self, context_shape: tuple[int, ...], space: Ball):
         super().__init__()

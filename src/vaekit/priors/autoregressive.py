@@ -12,6 +12,7 @@ from vaekit.distributions.coded import Coded
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.sequence import Sequence
 from vaekit.networks.transformer import Causal, refuse_sizes
+from vaekit.priors.prior import Prior
 from vaekit.refusal import below_one
 from vaekit.spaces import Codes
 
@@ -36,7 +37,7 @@ class Transformer(nn.Module):
         return full_precision(self.head(states)), past
 
 
-class Autoregressive(nn.Module):
+class Autoregressive(Prior):
     """p(z) = prod_i p(z_i | z_1 ... z_i-1) over the positions of codes, in raster order, by a causal transformer.
 
     van den Oord et al. 2017, section 3.3, who take a PixelCNN. width, blocks, heads, dropout: of the transformer.
@@ -47,8 +48,6 @@ class Autoregressive(nn.Module):
     """
 
     latent = Codes
-    needs = frozenset[str]()
-    asks = frozenset[str]()
 
     def __init__(self, space: Codes, width: int = 128, blocks: int = 4, heads: int = 4, dropout: float = 0.0):
         super().__init__()

@@ -1,14 +1,16 @@
 """The uniform prior of codes."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.coded import Choice
+from vaekit.priors.prior import Prior
 from vaekit.spaces import Codes
 
 
-class CodeUniform(nn.Module):
+class CodeUniform(Prior):
     """p(z): every atom is as likely as any other, at every position by itself (van den Oord et al. 2017, section 3.1).
 
     Cite: Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS
@@ -16,9 +18,8 @@ class CodeUniform(nn.Module):
     """
 
     latent = Codes
-    needs = frozenset[str]()
-    asks = frozenset[str]()
-    gives = frozenset({"factorised"})
+    learned = False
+    gives = frozenset({Capability.FACTORISED})
     logits: Tensor
 
     def __init__(self, space: Codes):

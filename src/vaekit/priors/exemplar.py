@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from vaekit.capabilities import Capability, Input
 from vaekit.distributions.exemplars import Exemplars
+from vaekit.priors.prior import Prior
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
 
 
-class Exemplar(nn.Module):
+class Exemplar(Prior):
     """p(z) = 1/M sum_m N(mean of q(z | x_m), sigma^2 I) over M training rows, sigma learned.
 
     Norouzi et al. 2020, equation 6, with a fixed random subset of M rows for all. In training a row that is among them
@@ -24,8 +26,8 @@ class Exemplar(nn.Module):
     """
 
     latent = Real
-    needs = frozenset({"infer", "data_space"})
-    asks = frozenset({"mean"})
+    inputs = frozenset({Input.INFER, Input.DATA_SPACE})
+    requires = frozenset({Capability.MEAN})
     rows: Tensor
     numbers: Tensor
 

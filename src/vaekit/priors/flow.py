@@ -3,17 +3,18 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import AffineTransform, Distribution
 
 from vaekit.distributions.flow import Flow as FlowDistribution
 from vaekit.distributions.flow import zuko
 from vaekit.distributions.precision import full_precision
+from vaekit.priors.prior import Prior
 from vaekit.refusal import Refusal, choice
 from vaekit.spaces import Real
 
 
-class Flow(nn.Module):
+class Flow(Prior):
     """p(z): any zuko flow of z, less `loc` and over `scale`, e.g. `zuko.flows.RealNVP` or `NSF`.
 
     flow(features, context) builds it. inverse: run its transformations backwards, which makes drawing one pass of an
@@ -26,8 +27,6 @@ class Flow(nn.Module):
     """
 
     latent = Real
-    needs = frozenset[str]()
-    asks = frozenset[str]()
     conditional = True
     loc: Tensor
     scale: Tensor

@@ -6,10 +6,11 @@ from torch.distributions import Distribution, Independent, Normal
 
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
+from vaekit.priors.prior import Prior
 from vaekit.spaces import Real
 
 
-class Gaussian(nn.Module):
+class Gaussian(Prior):
     """p(z) = N(mu, diag(sigma^2)), both learned; starts at the standard normal.
 
     With a context_shape it is p(z | context), mu and log sigma linear in a context `[..., *context_shape]`.
@@ -18,8 +19,6 @@ class Gaussian(nn.Module):
     """
 
     latent = Real
-    needs = frozenset[str]()
-    asks = frozenset[str]()
     conditional = True
 
     def __init__(self, space: Real, context_shape: tuple[int, ...] | None = None):

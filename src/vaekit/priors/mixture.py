@@ -4,11 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
+from vaekit.priors.prior import Prior
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
 
 
-class Mixture(nn.Module):
+class Mixture(Prior):
     """p(z) = sum_k pi_k N(mu_k, diag(sigma_k^2)), all learned (Dilokthanakul et al. 2016). Starts as `components` unit
     normals around draws from a standard normal.
 
@@ -17,8 +18,6 @@ class Mixture(nn.Module):
     """
 
     latent = Real
-    needs = frozenset[str]()
-    asks = frozenset[str]()
 
     def __init__(self, space: Real, components: int = 50):
         super().__init__()

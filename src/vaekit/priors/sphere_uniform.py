@@ -1,22 +1,22 @@
 """The uniform prior on the unit sphere."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.distributions import sphere
+from vaekit.priors.prior import Prior
 from vaekit.spaces import Sphere
 
 
-class SphereUniform(nn.Module):
+class SphereUniform(Prior):
     """p(z) uniform on the unit sphere (Davidson et al. 2018).
 
     Cite: Tim Davidson et al. Hyperspherical Variational Auto-Encoders. In UAI 2018. https://arxiv.org/abs/1804.00891
     """
 
     latent = Sphere
-    needs = frozenset[str]()
-    asks = frozenset[str]()
+    learned = False
     like: Tensor
 
     def __init__(self, space: Sphere):

@@ -1,13 +1,14 @@
 """The standard normal prior."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from vaekit.priors.prior import Prior
 from vaekit.spaces import Real
 
 
-class StandardNormal(nn.Module):
+class StandardNormal(Prior):
     """p(z) = N(0, I). Kingma and Welling 2014, appendix B.
 
     Reads no context; a distribution with batch shape `[]` over `space`.
@@ -16,8 +17,7 @@ class StandardNormal(nn.Module):
     """
 
     latent = Real
-    needs = frozenset[str]()
-    asks = frozenset[str]()
+    learned = False
     loc: Tensor
     scale: Tensor
 

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
+from vaekit.capabilities import Capability, Input
+from vaekit.priors.prior import Prior
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Image, Real
 
 
-class Vamp(nn.Module):
+class Vamp(Prior):
     """p(z) = 1/K sum_k q(z | u_k): the posterior's own mixture over K learned pseudo-inputs.
 
     Tomczak and Welling 2018, equation 9. infer(x) is the posterior of data; data_space is where pseudo-inputs live;
@@ -21,8 +23,8 @@ class Vamp(nn.Module):
     """
 
     latent = Real
-    needs = frozenset({"infer", "data_space"})
-    asks = frozenset({"density"})
+    inputs = frozenset({Input.INFER, Input.DATA_SPACE})
+    requires = frozenset({Capability.DENSITY})
     learns_inputs = True
 
     def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 500):

@@ -1,14 +1,15 @@
 """The wrapped normal prior on the Poincare ball."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.distributions import wrapped_normal
+from vaekit.priors.prior import Prior
 from vaekit.spaces import Ball
 
 
-class WrappedNormal(nn.Module):
+class WrappedNormal(Prior):
     """p(z): a unit normal wrapped onto the ball at its origin (Mathieu et al. 2019).
 
     Cite: Emile Mathieu et al. Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders. In
@@ -16,8 +17,7 @@ class WrappedNormal(nn.Module):
     """
 
     latent = Ball
-    needs = frozenset[str]()
-    asks = frozenset[str]()
+    learned = False
     loc: Tensor
     scale: Tensor
 

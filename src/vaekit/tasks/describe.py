@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vaekit.compose import compose
+from vaekit.plan.plan import Plan
 from vaekit.summary import composition, describe_space, parts
 from vaekit.tasks.context import Context
 
@@ -17,7 +17,7 @@ def describe(context: Context) -> dict[str, Any]:
     Penalties are of the training and not of the model, and are left out.
     """
     vae, data = context.vae, context.config["data"]["name"]
-    _, objective, _ = compose(context.config, vae.space)
+    _, objective, _ = Plan.read(context.config, vae.space).build()
     found = {
         "run": str(context.run),
         "x": describe_space(vae.space),

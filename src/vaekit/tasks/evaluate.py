@@ -15,10 +15,11 @@ from torchmetrics.image import PeakSignalNoiseRatio
 
 from vaekit import runs
 from vaekit.batch import Batch
-from vaekit.compose import compose
+from vaekit.capabilities import Capability
 from vaekit.figures import save_panels
 from vaekit.metrics.calibration import Reliability
 from vaekit.metrics.information import mutual_information
+from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.similarity import WINDOW, ssim
 from vaekit.spaces import Image
@@ -58,7 +59,7 @@ def evaluate(context: Context, num_samples: int | None = None, rows: int = 1000)
 
 def measure(context: Context, num_samples: int) -> dict[str, float]:
     """The figures of `evaluate`, written nowhere."""
-    _, objective, penalties = compose(context.config, context.vae.space)
+    _, objective, penalties = Plan.read(context.config, context.vae.space).build()
     training = Training(context.vae, objective, penalties, torch.optim.Adam, nll_samples=num_samples).eval()
     training.evaluation.to(context.vae.device)
     with torch.no_grad():
@@ -92,9 +93,9 @@ def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]
         if vae.condition is None:
             found |= information(vae, torch.cat(features))
     pictures = type(vae.space) is Image and min(vae.space.shape[1:]) >= WINDOW
-    if pictures and "autoregressive" not in vae.likelihood.gives:  # whose mean takes long
+    if pictures and Capability.AUTOREGRESSIVE not in vae.likelihood.gives:  # whose mean takes long
         found |= fidelity(vae, batches, features)
-    if vae.space.values in ("binary", "discrete") and "factorised" in vae.likelihood.gives:
+    if vae.space.values in ("binary", "discrete") and Capability.FACTORISED in vae.likelihood.gives:
         found |= calibration(vae, batches, features)
     return found
 
@@ -121,7 +122,7 @@ def rate_distortion(vae: VAE, batches: list[Batch], features: list[Tensor]) -> l
 
 def information(vae: VAE, features: Tensor) -> dict[str, float]:
     """Empty for towers, and for posteriors that score z of another row slowly or not at all."""
-    if len(vae.latents.levels) > 1 or not {"density", "mean"} <= vae.latents.levels[0].gives:
+    if len(vae.latents.levels) > 1 or not {Capability.DENSITY, Capability.MEAN} <= vae.latents.levels[0].gives:
         return {}
     (step,) = vae.infer(features).steps
     assert step.q is not None

@@ -17,6 +17,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.latents.tower import Step, descend
 from vaekit.refusal import Refusal
 from vaekit.tasks.checks import needed
@@ -87,10 +88,10 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
         "encoder": (Encoder(vae), (x,), ["x"], names),
         "decoder": (Decoder(vae), zs, names, ["x"]),
     }
-    if not all("mean" in level.gives for level in vae.latents.levels):
+    if not all(Capability.MEAN in level.gives for level in vae.latents.levels):
         del modules["encoder"]
         Console().print("The posterior knows no mean, so that there is no encoder to export.")
-    if "autoregressive" in vae.likelihood.gives:
+    if Capability.AUTOREGRESSIVE in vae.likelihood.gives:
         del modules["decoder"]
         Console().print("The likelihood draws value by value, so that there is no decoder to export.")
     differences = dict[str, float]()

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from vaekit import runs
 from vaekit.album import draw_run
-from vaekit.compose import compose
+from vaekit.capabilities import Capability
 from vaekit.data.module import Part
+from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.tasks.checks import positive, within
 from vaekit.tasks.context import Context
@@ -56,7 +57,7 @@ def fit_prior(
             "model: train.py prior=flow."
         )
     config, folder = {**context.config, "prior": prior}, Path(folder)
-    vae = compose({**config, "objective": PRIOR_ONLY}, context.vae.space)[0].to(context.vae.device).eval()
+    vae = Plan.read({**config, "objective": PRIOR_ONLY}, context.vae.space).build()[0].to(context.vae.device).eval()
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -93,10 +94,8 @@ def fit(context: Context, epochs: int, lr: float, bf16: bool = False) -> None:
     (rows, condition), held_out = encode(context, "train"), draws(vae, *encode(context, "val"), 10)
     vae.requires_grad_(False)
     prior.requires_grad_(True)
-    if hasattr(prior, "start_from"):
-        prior.start_from(context.data)
-    if hasattr(prior, "start_at"):
-        prior.start_at(draws(vae, rows, condition)[0])
+    prior.start_from(context.data)
+    prior.start_at(draws(vae, rows, condition)[0])
     optimizer = torch.optim.Adam(prior.parameters(), lr)
     steps = epochs * math.ceil(len(rows) / context.data.batch_size)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -160,7 +159,7 @@ def log_prob(vae: VAE, z: Tensor, condition: Tensor | None) -> Tensor:
 
 def certain(vae: VAE) -> bool:
     """Whether x settles z, so that there is nothing to draw."""
-    return "certain" in vae.latents.levels[0].gives
+    return Capability.CERTAIN in vae.latents.levels[0].gives
 
 
 @torch.no_grad()

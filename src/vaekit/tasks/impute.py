@@ -15,9 +15,10 @@ from torch import Tensor
 
 from vaekit import runs
 from vaekit.batch import Batch
-from vaekit.compatibility import one_by_one
+from vaekit.capabilities import Capability
 from vaekit.data.module import Part
 from vaekit.media.medium import medium
+from vaekit.plan.compatibility import one_by_one
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Pairs, Real
 from vaekit.tasks import imputers
@@ -149,19 +150,19 @@ def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> 
         raise Refusal(f"Got task.fraction={fraction}, expected a number between 0 and 1; use task.fraction=0.5.")
     if hole == "box" and not isinstance(vae.space, Image):
         raise Refusal("task.hole=box is a rectangle of an image, but the data are vectors; use task.hole=random.")
-    if not vae.likelihood.gives & {"factorised", "given"}:
+    if not vae.likelihood.gives & {Capability.FACTORISED, Capability.GIVEN}:
         raise Refusal(
             "This model's likelihood scores several values together, so that none can be left out; train with "
             f"{one_by_one(vae.space) or 'other data'}."
         )
-    if method == "gibbs" and "factorised" not in vae.likelihood.gives:
+    if method == "gibbs" and Capability.FACTORISED not in vae.likelihood.gives:
         raise Refusal(
             "This model's likelihood draws each value given those before it alone, and gibbs needs all; "
             "use task.method=miwae."
         )
     if method == "miwae" and not vae.has_density:
         raise Refusal("This model's posterior has no density to weight by; use task.method=gibbs task.updates=0.")
-    if updates and not all("density" in level.gives for level in vae.latents.levels):
+    if updates and not all(Capability.DENSITY in level.gives for level in vae.latents.levels):
         raise Refusal("This model's posterior cannot learn to read holes from draws; use task.updates=0.")
 
 

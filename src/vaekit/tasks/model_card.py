@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from vaekit import runs
-from vaekit.compose import compose
+from vaekit.plan.plan import Plan
 from vaekit.spaces import Image
 from vaekit.summary import describe_space, parts
 from vaekit.tasks.context import Context
@@ -38,7 +38,7 @@ def model_card(context: Context, differences: Mapping[str, float], figures: Sequ
     given.
     """
     vae, data = context.vae, context.config["data"]["name"]
-    _, objective, _ = compose(context.config, vae.space)
+    _, objective, _ = Plan.read(context.config, vae.space).build()
     tested = {name: value for name, value in runs.read_metrics(context.run).items() if name.startswith("test/")}
     kind = "unconditional-image-generation" if type(vae.space) is Image else "other"
     results = {

@@ -1,0 +1,284 @@
+"""The only place that refuses a combination of parts.
+
+Parts declare what they read, score, are handed, give and require; here the declarations are compared, on a plan: before
+anything is built, and before any data is read. Every refusal ends in overrides that can be pasted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hydra.utils import get_class
+
+from vaekit.capabilities import Capability, Input
+from vaekit.configs import options
+from vaekit.refusal import Refusal
+from vaekit.spaces import Codes, Image, Pairs, Real, Table, Text
+
+if TYPE_CHECKING:
+    from vaekit.plan.plan import Choice, Plan
+
+
+def check(plan: Plan) -> None:
+    """Raise `Refusal` for the first part of the plan that does not fit another."""
+    _check_space(plan)
+    _check_inputs(plan)
+    _check_posterior(plan)
+    for tower in (plan.latents, plan.latents.settings.get("given", plan.latents)):  # the one below a class as well
+        _check_tower(plan, tower)
+    _check_condition(plan)
+    if plan.objective:
+        _check_objective(plan, plan.objective)
+    for name, penalty in plan.penalties.items():
+        _check_penalty(plan, name, penalty)
+    if plan.training and plan.objective:
+        _check_gradient(plan, plan.objective)
+        _check_run(plan)
+
+
+def name(part: Any) -> str:
+    """The name under which a part is chosen: its module's."""
+    return part.__module__.rpartition(".")[2]
+
+
+def choices(group: str, fits: Callable[[Any], bool]) -> str:
+    """The overrides of a group whose part `fits`, e.g. "likelihood=bernoulli or likelihood=categorical"."""
+    targets = {key: get_class(option["_target_"]) for key, option in options(group).items() if "_target_" in option}
+    return " or ".join(f"{group}={key}" for key, part in targets.items() if fits(part))
+
+
+def scores(likelihood: Any, space: Real) -> bool:
+    """Whether a likelihood scores the values of this space."""
+    return space.values in likelihood.values and isinstance(space, likelihood.reads)
+
+
+def one_by_one(space: Real) -> str:
+    """The overrides of the likelihoods that score each value of `space` separately."""
+    return choices("likelihood", lambda part: Capability.FACTORISED in part.gives and scores(part, space))
+
+
+def _check_space(plan: Plan) -> None:
+    """The network reads this data space, and the likelihood scores its values."""
+    space, encoder, likelihood = plan.space, plan.encoder.kind, plan.likelihood.kind
+    network = plan.typed(f"network={name(encoder)}")
+    if not isinstance(space, encoder.reads):
+        kind = encoder.reads.__name__.lower().removesuffix("s") + "s"
+        given = "vectors" if type(space) is Real else type(space).__name__.lower()
+        other = plan.typed(f"network={'gru' if isinstance(space, Text) else 'mlp'}")
+        raise Refusal(f"{network} reads {kind}, but the data are {given} of shape {list(space.shape)}; use {other}.")
+    if isinstance(space, Text) and encoder.reads is Real:
+        raise Refusal(f"{network} expects real-valued input; token ids are categorical. Try network=gru.")
+    if isinstance(space, Image) and min(space.shape[1:]) < 8 and encoder.reads is Image:
+        raise Refusal(f"{network} reads images from 8x8 up, got {list(space.shape)}; use network=mlp.")
+    if isinstance(space, Pairs) and space.image.values != "binary":
+        raise Refusal(
+            "The images of pairs are scored in black and white; use data.binarize=dynamic data.dequantize=false."
+        )
+    if not scores(likelihood, space):
+        change_data = ""
+        if isinstance(space, Image) and space.values == "discrete":
+            fixes = {"binary": "data.binarize=dynamic", "unit": "data.dequantize=true"}
+            change_data = "".join(f", or {fix}" for kind, fix in fixes.items() if kind in likelihood.values)
+        raise Refusal(
+            f"{plan.typed(f'likelihood={name(likelihood)}')} scores {' or '.join(sorted(likelihood.values))} values, "
+            f"but the data are {space.values}; use "
+            f"{plan.typed(choices('likelihood', lambda part: scores(part, space)))}{change_data}."
+        )
+
+
+def _check_inputs(plan: Plan) -> None:
+    """No posterior or prior takes token ids for quantities, and each expert has the features of its modality."""
+    space, posterior, prior = plan.space, plan.posterior.kind, plan.prior.kind
+    if isinstance(space, Text) and Input.JOINT in posterior.inputs:
+        raise Refusal(
+            f"posterior={name(posterior)} expects real-valued x; token ids are categorical. Try posterior=gaussian."
+        )
+    if isinstance(space, Pairs) and prior.learns_inputs:
+        raise Refusal(f"prior={name(prior)} learns real-valued inputs; labels are categorical. Try prior=exemplar.")
+    if isinstance(space, Text) and prior.learns_inputs:
+        raise Refusal(f"prior={name(prior)} learns inputs by their gradient, and tokens have none; use prior=exemplar.")
+    if Input.MODALITIES in posterior.inputs and Capability.MODALITIES not in plan.encoder.kind.gives:
+        raise Refusal(
+            f"{plan.typed(f'posterior={name(posterior)}')} has an expert for each modality, and "
+            f"{plan.typed(f'network={name(plan.encoder.kind)}')} gives features of all of x; use "
+            f"{plan.typed('network=paired data=paired likelihood=paired')}, or {plan.typed('posterior=gaussian')}."
+        )
+
+
+def _check_posterior(plan: Plan) -> None:
+    """Posterior and prior are distributions over the same kind of space, and can be trained."""
+    posterior, prior = plan.posterior.kind, plan.prior.kind
+    here, there = plan.typed(f"posterior={name(posterior)}"), plan.typed(f"prior={name(prior)}")
+    if plan.compiled and Input.JOINT in posterior.inputs:
+        raise Refusal(f"{here} differentiates the decoder twice, which a compiled one cannot; use compile=false.")
+    if posterior.latent is not prior.latent:
+        fits = plan.typed(choices("prior", lambda part: part.latent is posterior.latent))
+        raise Refusal(f"{here} lives on {posterior.latent.__name__}, {there} on {prior.latent.__name__}; use {fits}.")
+    if missing := sorted(prior.requires - plan.posterior.gives):
+        others = choices("posterior", lambda part: prior.requires <= part.gives and part.latent is prior.latent)
+        raise Refusal(f"{there} needs the posterior's {', '.join(missing)}; use {plan.typed(others)}.")
+
+
+def _check_tower(plan: Plan, tower: Choice) -> None:
+    """A tower of several levels can stand on this posterior and this network."""
+    posterior, encoder = plan.posterior, plan.encoder.kind
+    what, requires = plan.typed(f"latents={name(tower.kind)}"), tower.kind.requires
+    if not requires or tower.settings.get("levels") == 1:
+        return
+    flat = plan.typed("latents=single")
+    if Input.MODALITIES in posterior.kind.inputs:
+        raise Refusal(
+            f"posterior={name(posterior.kind)} reads the features of each modality as the network gives them, and "
+            f"{what} mixes them; use {flat}, or {plan.typed('posterior=gaussian')}."
+        )
+    if Capability.MAPS in requires and Capability.MAPS not in encoder.gives:
+        raise Refusal(
+            f"{what} reads maps, and {plan.typed(f'network={name(encoder)}')} gives vectors; "
+            f"use {plan.typed('network=pyramid')} or resnet_map for images, or {plan.typed('latents=ladder')}."
+        )
+    if Capability.DENSITY in requires and posterior.kind.latent is not Real:
+        real = plan.typed("posterior=gaussian prior=standard_normal")
+        raise Refusal(
+            f"{what} is over real numbers, but {plan.typed(f'posterior={name(posterior.kind)}')} lives on "
+            f"{posterior.kind.latent.__name__}; use {flat}, or {real}."
+        )
+    if missing := sorted(requires - posterior.gives):
+        others = plan.typed(choices("posterior", lambda part: requires <= part.gives and part.latent is Real))
+        raise Refusal(f"{what} needs the posterior's {', '.join(missing)}; use {others}, or {flat}.")
+    classifier = tower.settings.get("classifier")
+    if classifier is not None and Capability.ENUMERATE not in classifier.gives:
+        others = choices("posterior", lambda part: Capability.ENUMERATE in part.gives)
+        raise Refusal(
+            f"{plan.at('latents.classifier')} must give the probability of every class, which "
+            f"posterior={name(classifier.kind)} does not; use "
+            f"{plan.typed(others.replace('posterior=', 'posterior@latents.classifier='))}."
+        )
+    if (below := tower.settings.get("below")) is not None and not below.kind.conditional:
+        others = choices("prior", lambda part: part.conditional).replace("prior=", "prior@latents.below=")
+        raise Refusal(
+            f"The priors below the top read the state above, which that of {plan.at('latents.below')} cannot; "
+            f"use {plan.typed(others)}."
+        )
+
+
+def _check_condition(plan: Plan) -> None:
+    """Each part can read the condition, and the tower has the one it needs."""
+    condition, tower, posterior, prior = plan.condition, plan.latents.kind, plan.posterior.kind, plan.prior.kind
+    if condition is None:
+        if tower.infers:
+            raise Refusal(f"latents={name(tower)} is over the classes of a condition; use condition=label.")
+        return
+    if posterior.inputs & {Input.JOINT, Input.MODALITIES}:
+        raise Refusal(f"posterior={name(posterior)} reads no condition; use posterior=gaussian, or '~condition'.")
+    if Input.INFER in prior.inputs:
+        raise Refusal(f"prior={name(prior)} is of q(z | x), which reads a condition; use prior=gaussian.")
+    classes = len(plan.space.classes) if isinstance(plan.space, Table) else 0
+    if classes and condition.column == "label" and condition.classes != [classes]:
+        raise Refusal(
+            f"Got condition.classes={condition.classes}, but the label of this table has {classes}; "
+            f"use condition.classes={classes}."
+        )
+    if tower.infers and (condition.column != "label" or condition.shape):
+        raise Refusal(f"latents={name(tower)} infers one class a row; use condition=label condition.classes=10.")
+
+
+def _coded(plan: Plan) -> list[tuple[Choice, Choice]]:
+    """The posterior and prior of each level of discrete codes."""
+    return [each for each in plan.arrows if each[0].kind.latent is Codes]
+
+
+def _check_objective(plan: Plan, objective: Choice) -> None:
+    """The posterior, the prior and the tower give what the objective requires."""
+    coded = _coded(plan)
+    what, gradient = f"objective={name(objective.kind)}", all(Capability.RSAMPLE in q.gives for q, _ in coded)
+    present = {
+        Capability.LEARNED_PRIOR: (
+            any(prior.kind.learned for _, prior in plan.arrows),
+            "prior=autoregressive" if coded else "prior=flow",
+        ),
+        Capability.CONTINUOUS: (not coded, f"objective={'elbo' if gradient else 'vimco'}"),
+        Capability.NO_PENALTY: (not plan.penalties, "penalty=[]"),
+        Capability.INDEPENDENT_DRAWS: (
+            not any(Capability.STRATIFIED in q.gives for q, _ in plan.arrows),
+            "objective=miwae objective.outer=2",
+        ),
+    }
+    if plan.latents.kind.infers and Capability.LABELLED not in objective.requires:
+        raise Refusal(f"{what} draws z, and a class has no gradient; use objective=semi_supervised.")
+    _check_requires(plan, what, objective.requires, present)
+
+
+def _check_gradient(plan: Plan, objective: Choice) -> None:
+    """The objective's gradient reaches the prior of random codes. Evaluated it may be without."""
+    random = [prior.kind for q, prior in _coded(plan) if Capability.CERTAIN not in q.gives]
+    joint = [name(prior) for prior in random if Capability.FACTORISED not in prior.gives]
+    if joint and {Capability.RSAMPLE, Capability.LOG_PROB} <= objective.requires:
+        raise Refusal(
+            f"objective={name(objective.kind)} needs the KL of random codes in closed form, and prior={joint[0]} is "
+            "of all positions together, which has none; use prior=code_uniform (and fit the other afterwards, by "
+            "task=fit_prior), objective=vimco, or posterior=vq."
+        )
+
+
+def _check_penalty(plan: Plan, choice: str, penalty: Choice) -> None:
+    """The posterior, the spaces and the tower give what the penalty requires."""
+    requires, space = penalty.kind.requires, plan.space
+    euclidean = "posterior=gaussian prior=standard_normal"
+    present = {
+        Capability.IMAGE: (isinstance(space, Image), "data=mnist or another data set of images"),
+        Capability.EUCLIDEAN: (all(q.kind.latent is Real for q, _ in plan.arrows), euclidean),
+        Capability.PAIRS: (isinstance(space, Pairs), "data=paired"),
+        Capability.DOUBLE_BACKWARD: (not plan.compiled, "compile=false"),
+        Capability.QUANTITIES: (not isinstance(space, Text), "penalty=decoder_weights"),
+        Capability.CONTINUOUS: (not _coded(plan), euclidean),
+        Capability.QUANTIZED: (
+            all(Capability.QUANTIZED in q.gives for q, _ in plan.arrows),
+            "posterior=vq prior=code_uniform",
+        ),
+    }
+    if Capability.IMAGE in requires and Capability.AUTOREGRESSIVE in plan.likelihood.kind.gives:
+        raise Refusal(
+            f"penalty={choice} reads the mean of x, and likelihood={name(plan.likelihood.kind)} only has it of "
+            f"draws made value by value; use {' or '.join(filter(None, (one_by_one(space), 'penalty=[]')))}."
+        )
+    _check_requires(plan, f"penalty={choice}", requires, present)
+
+
+def _check_requires(
+    plan: Plan, what: str, requires: frozenset[Capability], present: dict[Capability, tuple[bool, str]]
+) -> None:
+    """present: of each requirement that is not the posterior's to give, whether it is met, and what meets it."""
+    arrows = plan.arrows
+    gives = frozenset.intersection(*(q.gives for q, _ in arrows))
+    present = {
+        Capability.SINGLE_LEVEL: (len(arrows) == 1, "latents=single"),
+        Capability.LABELLED: (plan.latents.kind.infers, "model=m2_vae"),
+        **present,
+    }
+    missing = sorted(requires - gives - {each for each, (met, _) in present.items() if met})
+    fixes = [present[each][1] for each in missing if each in present]
+    if fewer := requires - present.keys() - gives:
+        near = choices("posterior", lambda part: fewer <= part.gives and part.latent is arrows[0][0].kind.latent)
+        fixes.append(near or "posterior=gaussian prior=standard_normal")
+    if missing:
+        raise Refusal(f"{what} needs {', '.join(missing)}; use {' '.join(dict.fromkeys(fixes))}.")
+
+
+def _check_run(plan: Plan) -> None:
+    """Precision and strategy allow what the optimiser, the penalties and the callbacks do."""
+    config: Any = plan.config
+    scaled = str(config["trainer"]["precision"]) in ("16", "16-mixed")
+    callbacks = config["callbacks"] or {}
+    measured = config["trainer"]["gradient_clip_val"] or callbacks.get("skip")
+    if scaled and measured and config["optimizer"]["algorithm"].get("fused"):
+        raise Refusal(
+            "A fused optimiser cannot clip or skip the scaled gradients of trainer.precision=16-mixed; "
+            "use trainer.precision=bf16-mixed or optimizer.algorithm.fused=false."
+        )
+    sharded = "fsdp" in str(config["trainer"]["strategy"]).lower()  # its name, or its class
+    if sharded and (plan.penalties or any(callbacks.get(name) for name in ("ema", "skip", "lagging"))):
+        raise Refusal(
+            "trainer=fsdp leaves each process a part of the weights; penalties and callbacks=ema, skip or lagging read "
+            "all of them: use trainer=ddp, or penalty=[] callbacks=default."
+        )

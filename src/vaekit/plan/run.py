@@ -1,0 +1,39 @@
+"""What a run asks of this machine, and numbers that no training can have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from vaekit.refusal import Refusal
+from vaekit.settings import check_type, check_types
+
+
+def check_run(config: Any) -> None:
+    """Raise `Refusal` for numbers that cannot train, for a device that is not there, and for an account that is not."""
+    for group in ("data", "optimizer", "trainer"):
+        check_types(config[group], group)
+    for key, hint in {"seed": int, "compile": bool, "optimizer.warmup": float, "evaluation.num_samples": int}.items():
+        check_type(key, OmegaConf.select(config, key), hint)
+    if config["seed"] < 0:
+        raise Refusal(f"seed={config['seed']} must be at least 0; use seed=1.")
+    if config["optimizer"]["lr"] <= 0:
+        raise Refusal(f"optimizer.lr={config['optimizer']['lr']} must be above 0; use optimizer.lr=1e-3.")
+    cuda, mps = torch.cuda.is_available, torch.backends.mps.is_available
+    there: dict[str, Callable[[], bool]] = {"gpu": lambda: cuda() or mps(), "cuda": cuda, "mps": mps}
+    accelerator = config["trainer"]["accelerator"]
+    if accelerator in there and not there[accelerator]():
+        raise Refusal(f"trainer.accelerator={accelerator}: this machine has none that torch can use; use trainer=cpu.")
+    if (clip := config["trainer"]["gradient_clip_val"]) is not None and clip < 0:
+        raise Refusal(f"trainer.gradient_clip_val={clip} must be at least 0; use trainer.gradient_clip_val=1.")
+    online = (config["logger"] or {}).get("wandb")
+    if online and not online.get("offline"):
+        import wandb  # asks on the terminal, and waits, if it is first used without an account
+
+        if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False):
+            raise Refusal(
+                "logger=wandb: this machine is not logged in to W&B; type `wandb login`, or set WANDB_MODE=offline."
+            )

@@ -1,0 +1,40 @@
+"""What all posteriors share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.capabilities import Capability, Input
+from vaekit.spaces import Real
+
+
+class Posterior(nn.Module):
+    """q(z | x): features of x `[..., *context_shape]` -> a distribution with batch shape `[...]` over `space`.
+
+    The constructor takes `context_shape`, `space`, and an argument for each of `inputs`.
+    latent: the kind of space z is in. gives: what others may require of it.
+    """
+
+    latent: ClassVar[type[Real]]
+    gives: ClassVar[frozenset[Capability]]
+    inputs = frozenset[Input]()
+    space: Any
+
+    @classmethod
+    def gives_with(cls, settings: Mapping[str, Any]) -> frozenset[Capability]:
+        """What it gives when it is built with these settings."""
+        return cls.gives
+
+    def forward(self, context: Tensor) -> Distribution:
+        raise NotImplementedError
+
+    def embed(self, z: Tensor) -> Tensor:
+        """What the levels below and the likelihood read of z `[..., *space.shape]`."""
+        return z
+
+    def anneal(self, epoch: float | None) -> None:
+        """Set what follows a schedule to its value at a time of training."""
