@@ -7,10 +7,6 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import HydraException
-
 NEAR = 0.65  # how alike two names are, 0 to 1, when one may be meant by the other
 BESIDE = 0.02  # names that are alike by so much less than the nearest one are offered as well
 
@@ -59,12 +55,19 @@ def spelled(value: Any) -> str:
         return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     # in a list, where a comma would end it
     plain = "${" not in value and _parsed(f"[{value}]") == [value] and _parsed(value) == value
+    if plain:
+        return value
+    from hydra.core.override_parser.types import Quote, QuotedString
+
     literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # not an interpolation
-    return value if plain else QuotedString(literal, Quote.double).with_quotes()
+    return QuotedString(literal, Quote.double).with_quotes()
 
 
 def _parsed(text: str) -> Any:
     """What Hydra reads from the text of a value; None where it cannot read it."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser  # `vaekit.load` should not wait for Hydra
+    from hydra.errors import HydraException
+
     try:
         return OverridesParser.create().parse_override(f"key={text}").value()
     except HydraException:

@@ -19,12 +19,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
 import yaml
-from hydra.utils import get_object
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
@@ -325,10 +325,10 @@ def check_target(target: Any) -> type:
         raise refusal
     try:  # only modules are imported: a name that leads through an attribute of another module ends here
         found = getattr(importlib.import_module(module_name), name)
-        found_by_hydra = get_object(target)  # which goes by attributes first
+        found_by_name = resolve_name(target)  # which goes by attributes first
     except Exception:
         raise refusal from None
-    if not inspect.isclass(found) or found is not found_by_hydra or not issubclass(found, KINDS[package]):
+    if not inspect.isclass(found) or found is not found_by_name or not issubclass(found, KINDS[package]):
         raise refusal
     if not f"{found.__module__}.".startswith(f"{package}."):  # an import of theirs, not their own
         raise refusal

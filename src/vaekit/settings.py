@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pkgutil import resolve_name
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from vaekit.refusal import Refusal
@@ -36,7 +36,7 @@ def check_type(key: str, value: Any, hint: Any) -> None:
 
 def _types(target: str) -> dict[str, Any]:
     try:
-        call = get_object(target)
+        call = resolve_name(target)
         return get_type_hints(getattr(call, "__init__") if isinstance(call, type) else call)  # noqa: B009
     except Exception:  # what does not say its types is simply tried
         return {}

@@ -1,6 +1,8 @@
 """A trained VAE in a few lines: load, and the verbs for people."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -133,3 +135,13 @@ def test_latest_moves_on_and_stays_within_outputs(tmp_path):
     runs.mark_latest(tmp_path / "elsewhere", outputs)
     assert (outputs / "latest").resolve() == outputs / "b" / "c"
     assert sorted(path.name for path in outputs.iterdir()) == ["a", "b", "latest"]
+
+
+def test_loading_imports_neither_lightning_nor_hydra(run):
+    code = (
+        "import sys, vaekit\n"
+        f"vaekit.load({str(run)!r}).sample(1)\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"lightning", "hydra", "matplotlib", "torchvision", "sklearn"} & {*done.stdout.split()}

@@ -7,9 +7,8 @@ anything is built, and before any data is read. Every refusal ends in overrides 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
-
-from hydra.utils import get_class
 
 from vaekit.capabilities import Capability, Input
 from vaekit.configs import options
@@ -44,7 +43,7 @@ def name(part: Any) -> str:
 
 def choices(group: str, fits: Callable[[Any], bool]) -> str:
     """The overrides of a group whose part `fits`, e.g. "likelihood=bernoulli or likelihood=categorical"."""
-    targets = {key: get_class(option["_target_"]) for key, option in options(group).items() if "_target_" in option}
+    targets = {key: resolve_name(option["_target_"]) for key, option in options(group).items() if "_target_" in option}
     return " or ".join(f"{group}={key}" for key, part in targets.items() if fits(part))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pkgutil import resolve_name
 from typing import Any
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
@@ -88,7 +88,13 @@ def read_choice(config: Any, path: str, base: type | None = None) -> Choice:
     with `_recursive_: false` they stay configurations. Of a part's `plans` the part is given what builds a VAE of them.
     """
     node: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
-    kind = get_object(node["_target_"])
+    try:
+        kind = resolve_name(node["_target_"])
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Refusal(
+            f"{path}._target_={node['_target_']} cannot be imported ({error}). Give the dotted name of a class whose "
+            "module is on PYTHONPATH."
+        ) from error
     if base:
         check_class(kind, base, path)
     settings = {name: value for name, value in node.items() if name not in HYDRA}
