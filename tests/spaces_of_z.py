@@ -41,7 +41,7 @@ def small_vae(group, name, *overrides):
     if name in ("vamp", "exemplar", "mixture") and not overrides:
         overrides = ("prior.components=5",)
     small = ("model=mlp_vae", "likelihood=bernoulli", "network.hidden=[16]", f"latents.dim={DIM[latent]}")
-    experts = group == "posterior" and "modalities" in part(group, name).needs
+    experts = group == "posterior" and "modalities" in part(group, name).inputs
     if experts:
         small = ("model=mvae", "likelihood=paired", "network.image.hidden=[16]", "penalty=[]", small[-1])
     vae, _ = build(

@@ -112,7 +112,7 @@ def test_without_a_group_lists_are_of_groups_and_of_tasks(say):
 def test_info_has_options_requirements_and_papers(say):
     out = " ".join(say("--info", "prior=vamp").split())
     assert "prior.components=500 pseudo-inputs" in out
-    assert "needs data_space, infer" in out
+    assert "inputs data_space, infer requires density" in out
     assert "VAE with a VampPrior" in out
 
 

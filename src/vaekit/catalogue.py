@@ -18,7 +18,10 @@ from typing import NamedTuple
 
 import yaml
 
+from vaekit.capabilities import Capability, Input
 from vaekit.configs import CONF
+
+ENUMS = {enum.__name__: enum for enum in (Capability, Input)}
 
 # a paper of a part, at the end of its docstring: what it is the paper of, `beta` or `gradient=stl`, if not of all
 CITE = re.compile(r"^Cite(?: \((\w+)(?:=(\w+))?\))?: (.+(?:\n +\S.*)*)", re.MULTILINE)
@@ -322,4 +325,6 @@ def _words(node: ast.expr) -> list[str]:
         return [word for each in node.elts for word in _words(each)]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return [*_words(node.left), *_words(node.right)]
+    if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ENUMS:
+        return [str(ENUMS[ast.unparse(node.value)][node.attr])]
     return [node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ast.unparse(node)]
