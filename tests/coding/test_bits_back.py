@@ -54,8 +54,9 @@ def rows(space, n):
 def bound(vae, x, draws=200):
     """-ELBO of all examples together, in bits."""
     batch = Batch(torch.from_numpy(x).float() / (vae.space.levels - 1))
+    parts = draws // 20  # which bounds the memory
     with torch.no_grad():
-        return float(-vae(batch, draws).elbo.sum()) / math.log(2)
+        return sum(float(-vae(batch, 20).elbo.sum()) for _ in range(parts)) / parts / math.log(2)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -67,7 +68,8 @@ def test_all_comes_back_at_the_price_of_the_bound(name):
     assert back.dtype == x.dtype and np.array_equal(back, x)
     assert sum(stream.sizes) == n and max(stream.sizes) <= 32
     first = 16 * sum(level.space.size + 1 for level in vae.latents.levels)  # the first z is drawn from other bits
-    assert bound(vae, x) * 0.95 < 32 * len(stream.words) < bound(vae, x) * 1.02 + first
+    bits = bound(vae, x, 200 if vae.space.size < 100 else 20)  # of more values, fewer draws are as exact
+    assert bits * 0.95 < 32 * len(stream.words) < bits * 1.02 + first
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 33])
