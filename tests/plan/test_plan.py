@@ -87,7 +87,7 @@ def test_a_classifier_tries_every_class():
 def test_memory_is_that_of_weights_and_of_what_the_gradient_needs():
     words = ("model=mlp_vae", "network.hidden=[]", "likelihood=gaussian", "latents.dim=1000")
     vae, objective = build(VECTORS, *words)
-    small, large = (estimate(vae, objective, {}, examples(VECTORS, n)) for n in (10, 1010))
+    small, large = (estimate(vae, objective, nn.ModuleDict(), examples(VECTORS, n)) for n in (10, 1010))
     weights = 4 * sum(p.numel() for p in vae.parameters())
     a_row = 4 * 1000  # z of a row; of which a step keeps a few: mean, scale, noise, ...
     assert 4 * weights < small.memory < 4 * weights + 10 * 20 * a_row

@@ -19,7 +19,7 @@ from numpy.lib.format import open_memmap
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.files import PARTS
 from vaekit.data.npz import Npz
-from vaekit.data.source import Rows, Split, holds_bits
+from vaekit.data.source import Rows, Source, Split, holds_bits
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
@@ -34,7 +34,7 @@ NUMERIC = "buif"  # the kinds of dtypes
 log = logging.getLogger(__name__)
 
 
-class Arrays:
+class Arrays(Source):
     """Rows that lie in one file: an array in .npy, or named arrays in .npz or .pt (a tensor or a dict of tensors).
 
     Two axes are vectors; three are grey images `[N, H, W]`; four are images with 1 or 3 channels, first or last. Images

@@ -18,7 +18,7 @@ from torch import Tensor
 from vaekit.data import sound
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.files import below, printable
-from vaekit.data.source import Rows, Split
+from vaekit.data.source import Rows, Source, Split
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.spaces import Audio as Space
@@ -39,7 +39,7 @@ REACH = 10  # of scipy's filter to either side, in periods of the lower rate
 EXAMPLE = typed("data.pattern", "([^_]+)_.*")
 
 
-class Audio:
+class Audio(Source):
     """The sound files below `path`, each a clip of `seconds`: what is longer is cut, what is shorter ends in silence.
 
     pattern: a regular expression whose first group is the class in a file's name, without its suffix; None for no
@@ -83,7 +83,11 @@ class Audio:
         self.path, self.cache = Path(path).expanduser(), cache
         self.name = self.path.absolute().name
         shape, levels = ((1, mels, frames), None) if representation == "mel" else ((1, 1, round(seconds * rate)), 256)
-        self.space = Space(shape, levels, rate=rate, hop=hop)
+        self._space = Space(shape, levels, rate=rate, hop=hop)
+
+    @property
+    def space(self) -> Space:
+        return self._space
 
     @cached_property
     def files(self) -> list[Path]:
@@ -104,9 +108,9 @@ class Audio:
             found.append(printable(match[1]))
         return found
 
-    def classes(self) -> dict[str, int] | None:
+    def classes(self) -> dict[str, int]:
         """The label of each class."""
-        return None if self._class is None else {name: label for label, name in enumerate(sorted(set(self._class)))}
+        return {} if self._class is None else {name: label for label, name in enumerate(sorted(set(self._class)))}
 
     def load(self, split: Split) -> Rows | None:
         if split == "test":
@@ -127,7 +131,7 @@ class Audio:
             if problems:
                 said = "\n".join(map(str, problems[:10]))
                 log.warning("Skipped %d of %d sounds that cannot be read:\n%s", len(problems), len(self.files), said)
-            if numbers is not None and self._class is not None:
+            if self._class is not None:
                 np.save(folder / "label.npy", np.array([numbers[self._class[row]] for row in clips]))
             np.save(folder / "x.npy", np.concatenate([*clips.values()]))
 

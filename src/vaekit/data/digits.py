@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from vaekit.data.source import Rows, Split
+from vaekit.data.source import Rows, Source, Split
 from vaekit.spaces import Image
 
 
-class Digits:
+class Digits(Source):
     """1,797 digits of 8x8 pixels with 17 grey levels, labelled 0-9; no official test split."""
 
     name = "digits"

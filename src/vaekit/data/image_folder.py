@@ -18,7 +18,7 @@ from rich.progress import Progress
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.decode import decode, no_bombs, survey
 from vaekit.data.files import PARTS, below, part_of, printable
-from vaekit.data.source import Rows, Split, holds_bits
+from vaekit.data.source import Rows, Source, Split, holds_bits
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 
@@ -29,7 +29,7 @@ SUFFIXES |= {".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".jp2"}
 USES = {"train": "training", "val": "validation", "test": "test"}
 
 
-class ImageFolder:
+class ImageFolder(Source):
     """The images below `root`, with 256 levels a channel.
 
     Sub-folders are classes, labelled by their place in sorted order, unless images lie beside them. Sub-folders such as
@@ -139,10 +139,10 @@ class ImageFolder:
             )
         return files
 
-    def classes(self) -> dict[str, int] | None:
-        """Class folders' labels; None if some image lies in no class folder."""
+    def classes(self) -> dict[str, int]:
+        """Class folders' labels; none if some image lies in no class folder."""
         names = set(self._class.values())
-        return None if "" in names else {name: label for label, name in enumerate(sorted(names))}
+        return {} if "" in names else {name: label for label, name in enumerate(sorted(names))}
 
     @cached_property
     def _class(self) -> dict[str, str]:
@@ -222,7 +222,7 @@ class ImageFolder:
             for start in range(0, len(usable), 1024):
                 kept[start : start + 1024] = x[usable[start : start + 1024]]
         classes = self.classes()
-        if classes is not None:
+        if classes:
             np.save(folder / "label.npy", np.array([classes[self._class[images[row][0]]] for row in usable]))
         np.save(folder / "validation.npy", usable >= len(images) - validation)
         if problems:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vaekit.data.files import below, read_text
-from vaekit.data.source import Rows, Split
+from vaekit.data.source import Rows, Source, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Levels as Space
 from vaekit.whole_file import parse_json
@@ -21,7 +21,7 @@ TESTED = 5  # of windows, those of every fifth level are the test rows
 Tiles = dict[str, tuple[str, ...]]
 
 
-class Levels:
+class Levels(Source):
     """The levels in a folder, a `.txt` file each, lines of equal length, a character a tile; and `tiles.json`, which
     has the properties of each: {"tiles": {"#": ["passable", "climbable", "ladder"], ...}}.
 

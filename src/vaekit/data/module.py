@@ -120,7 +120,7 @@ class DataModule(LightningDataModule):
     @property
     def class_names(self) -> dict[str, int]:
         """The label of each class, by its name; empty where the source has no names for its labels."""
-        return getattr(self.source, "classes", dict)() or {}
+        return self.source.classes()
 
     def _transformed(self, space: Image) -> Image:
         levels = space.levels if self.transform.binarize == "none" else 2

@@ -14,7 +14,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Pairs
 
 
-class Paired:
+class Paired(Source):
     """The images and labels of another data set in one array, uint8, in which the largest grey level is 1.
 
     of: digits, or the name of a `TorchvisionSet`; root, cache, image_size: as that takes them.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vaekit.data.cells import read
-from vaekit.data.source import Rows, Split
+from vaekit.data.source import Rows, Source, Split
 from vaekit.data.table import NEARLY
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
@@ -53,7 +53,7 @@ class Windows:
         return self.series[:, self.starts[rows, None] + self.steps].transpose(0, 1)
 
 
-class Series:
+class Series(Source):
     """The columns of numbers of a .csv or .parquet file, a row a step in time, in windows.
 
     Split by time: the last steps are the test, those before them the validation, and no window reaches over an edge.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -47,14 +49,22 @@ def holds_bits(x: np.ndarray) -> bool:
     return all(x[start : start + 4096].max() <= 1 for start in range(0, len(x), 4096))
 
 
-class Source(Protocol):
+class Source:
     """A data set. Constructing one reads nothing; `space` reads headers, or what only the values can tell."""
 
     name: str
+    cache: str | Path | None = None  # the folder that arrays made of the data are kept in
+    factors: Sequence[str] = ()  # the names of the factors, where each row has several labels
 
     @property
     def space(self) -> Real:
         """Where the raw rows live."""
+        raise NotImplementedError
 
     def load(self, split: Split) -> Rows | None:
         """The rows of `split`; None for "test" where the data set comes without an official test split."""
+        raise NotImplementedError
+
+    def classes(self) -> dict[str, int]:
+        """The label of each class by its name; none where classes have no names."""
+        return {}

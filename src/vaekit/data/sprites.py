@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit.data.source import Rows, Split
+from vaekit.data.source import Rows, Source, Split
 from vaekit.spaces import Image
 
 VALUES = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}  # how many each factor has
 WINDOW = torch.arange(-14, 15)  # pixels around the centre, further than which no shape reaches
 
 
-class Sprites:
+class Sprites(Source):
     """All 737,280 images of dSprites (Matthey et al. 2017, https://github.com/google-deepmind/dsprites-dataset): a
     square, an ellipse or a heart in 6 scales, 40 orientations and 32x32 positions; 64x64 binary pixels.
 

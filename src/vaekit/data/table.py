@@ -15,7 +15,7 @@ from torch import Tensor
 from vaekit.columns import KINDS, LARGEST, Column, WrongCell, numbers, typed
 from vaekit.csv_file import write_csv
 from vaekit.data.cells import Cells, read
-from vaekit.data.source import Rows, Split
+from vaekit.data.source import Rows, Source, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
 from vaekit.written import Date, Form, Number, are_codes, doubtful, is_pattern, nearly, readings
@@ -30,7 +30,7 @@ MOST = 1000  # categories up to which there is one number for each
 RARE = 2  # rows a category, fewer than which on average make no categories to learn
 
 
-class Table:
+class Table(Source):
     """A table in one file, .csv (a first line of names; `,`, `;`, `|`, a tab or spaces between cells) or .parquet, or
     in two.
 
@@ -124,9 +124,9 @@ class Table:
                 *(name, len(column.categories), rows, typed(name, "ignore")),
             )
 
-    def classes(self) -> dict[str, int] | None:
+    def classes(self) -> dict[str, int]:
         """The label of each class."""
-        return self.space.classes or None
+        return self.space.classes
 
     def load(self, split: Split) -> Rows | None:
         if split == "test":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vaekit.data.files import read_text
-from vaekit.data.source import Rows, Split
+from vaekit.data.source import Rows, Source, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import UNKNOWN
 from vaekit.spaces import Text as Space
@@ -24,7 +24,7 @@ UNITS = {"word": "word", "bpe": "token", "char": "character"}
 WORDS = r" ?<unk>| ?\w+| ?[^\w\s]|\s"  # a word or a mark, with the space before it, so that sentences come back whole
 
 
-class Text:
+class Text(Source):
     """A text file in UTF-8, one sentence a line, and maybe another one of test sentences.
 
     unit: word, of words and marks; bpe, of parts of words, by byte-pair encoding, which knows every word; or char. The

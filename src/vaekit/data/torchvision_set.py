@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vaekit.data.cache import cached, fingerprint
-from vaekit.data.source import Rows, Split
+from vaekit.data.source import Rows, Source, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 
@@ -38,7 +38,7 @@ SETS = {
 }
 
 
-class TorchvisionSet:
+class TorchvisionSet(Source):
     """One of torchvision's data sets, with 256 grey levels and labels.
 
     name: mnist, fashion_mnist, kmnist, emnist (balanced), omniglot (background to train, evaluation to test; bright
@@ -59,7 +59,11 @@ class TorchvisionSet:
         self.layout = SETS[name]
         channels, *size = self.layout.shape
         height, width = size if image_size is None else (image_size, image_size)
-        self.space = Image((channels, height, width))
+        self._space = Image((channels, height, width))
+
+    @property
+    def space(self) -> Image:
+        return self._space
 
     def load(self, split: Split) -> Rows:
         pattern = self.layout.files.format(self.layout.splits[split == "test"])

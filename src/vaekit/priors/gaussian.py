@@ -23,7 +23,7 @@ class Gaussian(Prior):
 
     def __init__(self, space: Real, context_shape: tuple[int, ...] | None = None):
         super().__init__()
-        self.space = space
+        self.space, self.context_shape = space, context_shape
         if context_shape is None:
             self.loc = nn.Parameter(torch.zeros(space.shape))
             self.log_scale = nn.Parameter(torch.zeros(space.shape))
@@ -39,7 +39,7 @@ class Gaussian(Prior):
     @torch.no_grad()
     def start_at(self, z: Tensor) -> None:
         """Start at the mean and the spread of codes z `[N, *space.shape]`; given a context, whatever it is."""
-        if hasattr(self, "head"):
+        if self.context_shape is not None:
             values = z.transpose(0, 1).flatten(1)  # the places of a map share one
             self.head.bias.copy_(torch.cat([values.mean(1), values.std(1).log()]))
         else:

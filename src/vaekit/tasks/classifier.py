@@ -143,7 +143,7 @@ def of_training_rows(context: Context) -> Classifier:
         for name, weight in trained.state_dict().items():
             np.save(folder / f"{name}.npy", weight.cpu().numpy())
 
-    folder = getattr(context.data.source, "cache", None)
+    folder = context.data.source.cache
     weights = cached(folder, f"classifier-{digest.hexdigest()[:16]}", fingerprint([]), train)
     classifier = Classifier(space, torch.from_numpy(weights["classes"])).to(device).eval()
     classifier.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})

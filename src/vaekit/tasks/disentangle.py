@@ -37,7 +37,7 @@ def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
     varied = np.flatnonzero(np.ptp(factors, 0))
     if len(varied) < 2:
         raise refusal
-    names = getattr(source, "factors", [f"factor {number}" for number in range(factors.shape[1])])
+    names = source.factors or [f"factor {number}" for number in range(factors.shape[1])]
 
     codes = []
     for part in track(numbers.split(context.batch_size), "encoding"):
@@ -46,7 +46,7 @@ def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
     seed = int(torch.randint(2**31, ()))
     figures, maps = disentanglement(torch.cat(codes).numpy(), factors[:, varied], seed)
     context.write_json("disentanglement.json", figures)
-    save_heat_maps(context.out / "disentanglement.png", maps, [names[number] for number in varied])
+    save_heat_maps(context.out / "disentanglement.png", maps, [names[int(number)] for number in varied])
     table = Table("metric", "", title="Disentanglement", title_justify="left")
     for name, value in figures.items():
         table.add_row(name, f"{value:.3f}")
