@@ -16,6 +16,7 @@ SRC = Path(vaekit.__file__).parent
 # lowest first; a module imports from lines above its own, or from its own folder
 LEVELS = [
     ["capabilities", "configs", "overrides"],
+    ["source_text"],
     ["catalogue", "refusal", "denormals", "memory", "processors", "torchvision_operators", "whole_file"],
     ["csv_file", "flags"],
     ["poincare", "quantiles", "shards", "similarity", "track"],

@@ -5,23 +5,19 @@ Imports no torch and none of the parts, so that `--help`, `--list` and `--info` 
 
 from __future__ import annotations
 
-import ast
 import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
-from vaekit.capabilities import Capability, Input
 from vaekit.configs import CONF
-
-ENUMS = {enum.__name__: enum for enum in (Capability, Input)}
+from vaekit.source_text import Source
 
 # a paper of a part, at the end of its docstring: what it is the paper of, `beta` or `gradient=stl`, if not of all
 CITE = re.compile(r"^Cite(?: \((\w+)(?:=(\w+))?\))?: (.+(?:\n +\S.*)*)", re.MULTILINE)
@@ -40,63 +36,6 @@ class Paper(NamedTuple):
 
     setting: str
     text: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """The text of a class or function that a `_target_` names, and of its module; nothing is imported."""
-
-    module: ast.Module
-    body: ast.ClassDef | ast.FunctionDef
-
-    @classmethod
-    def find(cls, target: str) -> Source | None:
-        """None where the file that is named does not define it."""
-        module, _, name = target.rpartition(".")
-        top, *below = module.split(".")
-        spec = find_spec(top) if top else None
-        for root in (spec and spec.submodule_search_locations) or ():
-            path = Path(root, *below).with_suffix(".py") if below else Path(root, "__init__.py")
-            if path.is_file():
-                tree = ast.parse(path.read_text(encoding="utf-8"))
-                for node in tree.body:
-                    if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-                        return cls(tree, node)
-        return None
-
-    @property
-    def docstring(self) -> str:
-        return ast.get_docstring(self.body) or ""
-
-    @property
-    def module_docstring(self) -> str:
-        return ast.get_docstring(self.module) or ""
-
-    @property
-    def declared(self) -> dict[str, str]:
-        """What the class says of itself by public attributes with a value, those of its bases in vaekit among them."""
-        found: dict[str, str] = {}
-        if isinstance(self.body, ast.FunctionDef):
-            return found
-        for base in reversed(self.body.bases):
-            above = self._base(ast.unparse(base))
-            found |= above.declared if above else {}
-        for node in self.body.body:
-            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-                name = ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
-                if not name.startswith("_"):
-                    found[name] = ", ".join(_words(node.value)) or "none"
-        return found
-
-    def _base(self, name: str) -> Source | None:
-        for node in self.module.body:
-            if isinstance(node, ast.ClassDef) and node.name == name:
-                return Source(self.module, node)
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vaekit."):
-                for each in node.names:
-                    if name in (each.asname, each.name):
-                        return Source.find(f"{node.module}.{each.name}")
-        return None
 
 
 @dataclass(frozen=True)
@@ -127,11 +66,14 @@ class Choice:
 
     @cached_property
     def sources(self) -> list[Source]:
-        """Of the parts of one module that the file names, or if it names none, of those that it starts from."""
+        """Of the parts of one module that the file names and the module defines, or if it names none, of those that it
+        starts from.
+        """
         if not self._targets:
             return [source for each in self.parents for source in each.sources]
-        modules = {target.rpartition(".")[0] for target in self._targets}
-        return [source for target in self._targets if len(modules) == 1 and (source := Source.find(target))]
+        found = [source for target in self._targets if (source := Source.find(target))]
+        (module, *others) = {target.rpartition(".")[0] for target in self._targets}
+        return [source for source in found if source.module == module and not others]
 
     @cached_property
     def docstring(self) -> str:
@@ -313,18 +255,3 @@ def _width() -> int:
 
 def _below(at: str, name: str) -> str:
     return f"{at}.{name}".strip(".")
-
-
-def _words(node: ast.expr) -> list[str]:
-    """The names and strings of which a declaration is made, sorted where it is a set."""
-    if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("frozenset"):
-        return [word for each in node.args for word in _words(each)]
-    if isinstance(node, ast.Set):
-        return sorted(word for each in node.elts for word in _words(each))
-    if isinstance(node, ast.Tuple | ast.List):
-        return [word for each in node.elts for word in _words(each)]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return [*_words(node.left), *_words(node.right)]
-    if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ENUMS:
-        return [str(ENUMS[ast.unparse(node.value)][node.attr])]
-    return [node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ast.unparse(node)]

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vaekit.overrides import did_you_mean, nearest, typed
 from vaekit.refusal import Refusal
+from vaekit.source_text import Source
 
 
 def explain(error: Exception, name: str, words: Sequence[str]) -> str | None:
@@ -213,7 +214,8 @@ def _is_part(node: Any) -> bool:
 def _settings(part: DictConfig) -> dict[str, Parameter] | None:
     """What the constructor of a part takes, by name; None for anything, or if it does not say."""
     try:
-        taken = signature(get_object(part["_target_"])).parameters
+        source = Source.find(part["_target_"])  # read, because importing it may import torch
+        taken = ((source and source.signature) or signature(get_object(part["_target_"]))).parameters
     except Exception:  # whatever the import of somebody's module raises: the part is built, and refused, later
         return None
     return None if any(each.kind == Parameter.VAR_KEYWORD for each in taken.values()) else dict(taken)
