@@ -58,7 +58,7 @@ def part_page(choice: Choice) -> str:
         rows = [[f"`{key}`", f"`{default}`", _text(comment)] for key, default, comment in choice.options]
         parts.append("## Options\n\n" + _table(["setting", "default", ""], rows))
     if choice.declared:
-        rows = [[name, f"`{words}`"] for name, words in choice.declared.items()]
+        rows = [[name, _text(catalogue.meaning(name, words))] for name, words in choice.declared.items()]
         parts.append("## What it needs and gives\n\n" + _table(["declares", ""], rows))
     if choice.papers:
         lines = [f"- {f'With `{each.setting}`: ' if each.setting else ''}{_text(each.text)}" for each in choice.papers]

@@ -112,7 +112,8 @@ def test_without_a_group_lists_are_of_groups_and_of_tasks(say):
 def test_info_has_options_requirements_and_papers(say):
     out = " ".join(say("--info", "prior=vamp").split())
     assert "prior.components=500 pseudo-inputs" in out
-    assert "inputs data_space, infer requires density" in out
+    assert "inputs data_space (the space of x), infer (q(z | x) as a function of x)" in out
+    assert "requires density (log q(z | x) of any z)" in out
     assert "VAE with a VampPrior" in out
 
 

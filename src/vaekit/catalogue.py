@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import yaml
 
+from vaekit.capabilities import Capability, Input
 from vaekit.configs import CONF
 from vaekit.source_text import Source
 
@@ -221,6 +222,12 @@ def list_groups(folders: Sequence[Path] = (CONF,)) -> str:
     return _columns(list(group_sentences(folders).items()))
 
 
+def meaning(name: str, words: str) -> str:
+    """What a part declares under a name, each word with its sentence in capabilities.py, if it is one of those."""
+    known = {str(each): each.sentence for each in (Input if name == "inputs" else Capability)}
+    return ", ".join(f"{word} ({known[word]})" if word in known else word for word in words.split(", "))
+
+
 def info(choice: Choice) -> str:
     """What a choice is, its options, what it declares to the others, and its papers."""
     parts = [f"{choice.group}={choice.name}", textwrap.fill(choice.head, _width()), choice.docstring]
@@ -228,7 +235,9 @@ def info(choice: Choice) -> str:
         options = [(f"{key}={default}", comment) for key, default, comment in choice.options]
         parts.append("Options, with their defaults:\n" + _columns(options))
     if choice.declared:
-        parts.append("It declares:\n" + _columns(list(choice.declared.items())))
+        parts.append(
+            "It declares:\n" + _columns([(name, meaning(name, words)) for name, words in choice.declared.items()])
+        )
     if choice.papers:
         papers = [(setting and f"with {setting}:", text) for setting, text in choice.papers]
         parts.append("Papers:\n" + _columns(papers))

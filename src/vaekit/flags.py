@@ -21,6 +21,7 @@ HELP = """{purpose}
   --cfg job             the whole configuration, as the other words change it
   --config-dir FOLDER   configurations of your own, in front of the others
   --multirun            a run for each combination of A=1,2 B=3,4
+  -sc install=bash      completion by the tab key, also for zsh and fish: eval "$({command} -sc install=bash)"
   --hydra-help          the flags of Hydra
 
 {choices}"""
