@@ -20,11 +20,13 @@ HELP = """{purpose}
   --info GROUP=CHOICE   options, requirements and papers of a choice
   --cfg job             the whole configuration, as the other words change it
   --config-dir FOLDER   configurations of your own, in front of the others
-  --multirun            a run for each combination of A=1,2 B=3,4
+{more}  --multirun            a run for each combination of A=1,2 B=3,4
   -sc install=bash      completion by the tab key, also for zsh and fish: eval "$({command} -sc install=bash)"
   --hydra-help          the flags of Hydra
 
 {choices}"""
+
+DRY_RUN = "  --dry-run             the plan: every part, its parameters, and what is refused; nothing is trained\n"
 
 
 def answer(words: Sequence[str], purpose: str, group: str | None = None) -> bool:
@@ -66,7 +68,8 @@ def _help(purpose: str, group: str | None, folders: Sequence[Path]) -> str:
     shown = [group] if group else [each for each in catalogue.groups(folders) if each != "task"]
     choices = "\n\n".join(f"{each}:\n{catalogue.listing(each, folders)}" for each in shown)
     alone = f"alone, of {group}" if group else "alone, the groups"
-    return HELP.format(purpose=purpose, command=command, choices=choices, alone=alone)
+    more = "" if group else DRY_RUN
+    return HELP.format(purpose=purpose, command=command, choices=choices, alone=alone, more=more)
 
 
 def _list(group: str | None, folders: Sequence[Path]) -> str:
