@@ -1,6 +1,9 @@
 """Small VAEs for tests, composed as `train.py` composes them."""
 
 import csv
+import io
+import logging
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -8,12 +11,14 @@ from unittest.mock import patch
 import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 from torch.nn.functional import one_hot
 
 from vaekit import (
-    commands,  # noqa: F401  (registers the resolver that conf/train.yaml uses)
+    commands,
     runs,
 )
 from vaekit.batch import Batch
@@ -148,6 +153,35 @@ def assert_completes(p, every, x, known):
     torch.testing.assert_close(weight.mean(), mass.sum(), atol=0.01, rtol=0)
     expected = torch.einsum("i,i...->...", mass / mass.sum(), every)
     torch.testing.assert_close(torch.einsum("i,i...->...", weight / weight.sum(), drawn), expected, atol=0.03, rtol=0)
+
+
+@contextmanager
+def restored():
+    """Within, a command may run in this process: its loggers, Hydra's state, and what it set in torch are undone."""
+    root, hydra = logging.getLogger(), HydraConfig.instance()
+    before = root.handlers[:], root.level, hydra.cfg
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for handler in set(root.handlers) - set(before[0]):
+            handler.close()
+        root.handlers[:], root.level, hydra.cfg = before
+        GlobalHydra.instance().clear()
+        torch.use_deterministic_algorithms(False)
+
+
+def train(folder: Path, *words: str) -> Path:
+    """The folder of `python train.py *words`, run in this process."""
+    flags_first = sorted(words, key=lambda word: not word.startswith("--"))
+    argv = ["train.py", *map(str, flags_first), f"hydra.run.dir={folder}"]
+    printed = io.StringIO()
+    with restored(), chdir(folder.parent), patch("sys.argv", argv), redirect_stdout(printed), redirect_stderr(printed):
+        try:
+            commands.train()
+        except SystemExit as end:
+            raise AssertionError(f"{printed.getvalue()}{end.code}") from None
+    return folder
 
 
 def rows(folder):

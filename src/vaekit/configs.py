@@ -1,5 +1,7 @@
 """Where the configuration tree lies, and what it offers."""
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -11,4 +13,9 @@ CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 
 def options(group: str) -> dict[str, dict]:
     """The choices of a configuration group by name, as written, e.g. `options("likelihood")["bernoulli"]`."""
-    return {path.stem: yaml.safe_load(path.read_text()) or {} for path in sorted((CONF / group).glob("*.yaml"))}
+    return {path.stem: deepcopy(_parse(path.read_text())) for path in sorted((CONF / group).glob("*.yaml"))}
+
+
+@cache
+def _parse(text: str) -> dict:
+    return yaml.safe_load(text) or {}

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import helpers
+
 TRAIN = str(Path(__file__).parents[2] / "train.py")
 TINY = ["model=mlp_vae", "network.hidden=[16]", "latents.dim=4", "trainer=cpu", "trainer.max_epochs=2"]
 
@@ -20,7 +22,7 @@ def train(folder, *overrides, config_dir=None, **options):
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """The folder of a finished run. Tests that change it work on a copy."""
-    return train(tmp_path_factory.mktemp("outputs") / "run")
+    return helpers.train(tmp_path_factory.mktemp("outputs") / "run", *TINY)
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,13 @@
 """Two tiny trained runs, one of images and one of vectors, and the command line in this process."""
 
-import logging
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 
-from helpers import write_run
+import helpers
+from helpers import restored, write_run
 from vaekit import commands
 from vaekit.data.digits import Digits
 from vaekit.tasks.context import open_run
@@ -20,12 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def train(folder, *overrides, small=("network=mlp", "network.hidden=[32]", "latents.dim=3")):
-    own = ("trainer=cpu", "callbacks.progress.refresh_rate=0", f"hydra.run.dir={folder}")
-    command = [sys.executable, str(ROOT / "train.py"), *small, *own, *overrides]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, cwd=folder.parent, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder
+    return helpers.train(folder, *small, "trainer=cpu", "callbacks.progress.refresh_rate=0", *overrides)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,8 +64,6 @@ def vectors(vectors_run, tmp_path):
 @pytest.fixture
 def apply(monkeypatch, capsys):
     """Call `python apply.py` with these words, without a new process: its exit code, and what it printed."""
-    root, hydra = logging.getLogger(), HydraConfig.instance()
-    before = root.handlers[:], root.level, hydra.cfg
 
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["apply.py", *words])
@@ -86,6 +75,5 @@ def apply(monkeypatch, capsys):
         printed = capsys.readouterr()
         return code, printed.out + printed.err
 
-    yield call
-    root.handlers[:], root.level, hydra.cfg = before
-    GlobalHydra.instance().clear()
+    with restored():
+        yield call
