@@ -22,11 +22,11 @@ from vaekit import (
     runs,
 )
 from vaekit.batch import Batch
-from vaekit.columns import QUANTILES, Column
 from vaekit.configs import CONF
 from vaekit.data.text import learn
 from vaekit.plan.plan import Plan
 from vaekit.spaces import UNKNOWN, Audio, Image, Levels, Pairs, Real, Series, Table, Text
+from vaekit.spaces.column import QUANTILES, Column
 from vaekit.written import Number
 
 GROUPS = ("data", "condition", "network", "posterior", "prior", "latents", "likelihood", "objective", "penalty")

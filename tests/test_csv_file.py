@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 
 from helpers import GREY, write_run
-from vaekit.columns import Column
 from vaekit.csv_file import write_csv
 from vaekit.media.medium import medium
 from vaekit.spaces import Series, Table
-from vaekit.tasks.context import open_run
+from vaekit.spaces.column import Column
 from vaekit.tasks.score import score
+from vaekit.tasks.shared.context import open_run
 
 FORMULAS = ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+1", "-2+3", "-x", "\t=1", "＝1+1"]  # noqa: RUF001
 PLAIN = ["", "a=b", "-10", "+3,5", "-1.5e-07", "-12.5%", "x", "1;=2"]

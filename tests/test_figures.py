@@ -7,7 +7,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from vaekit.figures import save_latent_map, save_lines, save_panels
+from vaekit.media.figures import save_latent_map, save_lines, save_panels
 
 
 def colours(path):

@@ -18,7 +18,7 @@ from vaekit.plan.compatibility import scores
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.spaces import Ball, Codes, Real, Sphere
-from vaekit.training import Training
+from vaekit.training.module import Training
 
 SPACES = {
     "binary": BINARY,

@@ -18,8 +18,8 @@ from vaekit import denormals, memory, runs
 from vaekit.folders import check_own
 from vaekit.limits import within_limits
 from vaekit.refusal import Refusal
-from vaekit.tasks.checks import flag, one_of, within
-from vaekit.tasks.context import open_run
+from vaekit.tasks.shared.checks import flag, one_of, within
+from vaekit.tasks.shared.context import open_run
 
 
 @denormals.flushed()

@@ -113,7 +113,7 @@ def _sentences(name: str) -> Iterator[None]:
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def _train(config: DictConfig) -> float | None:
     from vaekit.sweep_jobs import run_job  # imported here: tab completion should not wait for torch
-    from vaekit.train import run
+    from vaekit.training.run import run
 
     return _refusing(run_job if HydraConfig.get().mode == RunMode.MULTIRUN else run, config)
 

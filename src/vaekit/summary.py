@@ -9,12 +9,12 @@ import torch
 from rich.table import Table
 from torch import nn
 
-from vaekit.columns import KINDS
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.plan.compatibility import name
 from vaekit.schedules.schedule import at
 from vaekit.spaces import Codes, Image, Real
 from vaekit.spaces import Table as TableSpace
+from vaekit.spaces.column import KINDS
 from vaekit.vae import VAE
 
 

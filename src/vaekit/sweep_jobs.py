@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from vaekit import runs
 from vaekit.folders import claim
 from vaekit.refusal import Refusal
-from vaekit.train import run
+from vaekit.training.run import run
 
 log = logging.getLogger(__name__)
 

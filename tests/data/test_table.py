@@ -11,12 +11,12 @@ import yaml
 
 from helpers import TABLE, examples
 from vaekit import runs
-from vaekit.columns import QUANTILES, Column
 from vaekit.data.cells import Cells, read
 from vaekit.data.module import DataModule
 from vaekit.data.table import Table, encode, infer, write
 from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
+from vaekit.spaces.column import QUANTILES, Column
 from vaekit.written import Number
 
 RNG = np.random.default_rng(0)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from vaekit import poincare
 from vaekit.distributions.modes import ContinuousBernoulli
 from vaekit.distributions.wrapped_normal import WrappedNormal
+from vaekit.spaces import poincare
 
 
 @pytest.mark.parametrize("norm", [0.0, 1.0, 3.0, 4.0, 5.0])

@@ -45,9 +45,9 @@ from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Text as TextSpace
 from vaekit.tasks.compress import compress
-from vaekit.tasks.context import open_run
 from vaekit.tasks.decompress import decompress
 from vaekit.tasks.sample import sample
+from vaekit.tasks.shared.context import open_run
 
 SECONDS, MEMORY = 30, 2**30  # for an input, and for all of a kind beyond what the process had
 RNG = np.random.default_rng(0)

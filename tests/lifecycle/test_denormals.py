@@ -43,6 +43,6 @@ def test_a_process_that_flushed_before_still_does(two_threads):
 
 def test_training_flushes_in_every_thread(train, two_threads, monkeypatch):
     found = []
-    monkeypatch.setattr("vaekit.training.Training.on_train_epoch_end", lambda self: found.append(flushed()))
+    monkeypatch.setattr("vaekit.training.module.Training.on_train_epoch_end", lambda self: found.append(flushed()))
     assert train("+trainer.limit_train_batches=2").code == 0
     assert found == [N] and flushed() == 0

@@ -31,12 +31,12 @@ from vaekit.data.series import Series
 from vaekit.data.table import Table
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
-from vaekit.tasks import classifier
 from vaekit.tasks.compress import compress
-from vaekit.tasks.context import open_run
 from vaekit.tasks.decompress import decompress
 from vaekit.tasks.sample import sample
 from vaekit.tasks.score import score
+from vaekit.tasks.shared import classifier
+from vaekit.tasks.shared.context import open_run
 from vaekit.tasks.synthesize import synthesize
 
 RNG = np.random.default_rng(0)
@@ -47,7 +47,7 @@ SMALL = ["data.batch_size=64", "latents.dim=2", "trainer=cpu", "evaluation.num_s
 def quick(tmp_path_factory, monkeypatch):
     """Every test builds its own cache, and nothing is drawn, which takes longer than these trainings."""
     monkeypatch.setenv("VAEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr("vaekit.train.draw_run", lambda *_: None)
+    monkeypatch.setattr("vaekit.training.run.draw_run", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -368,7 +368,7 @@ def test_archives_that_lie_are_a_sentence_and_nothing_is_written(grey, tmp_path,
     "change",
     [
         lambda config: config.update(data=0.5),
-        lambda config: config["data"]["module"]["source"].update(_target_="vaekit.tasks.classifier.Examples"),
+        lambda config: config["data"]["module"]["source"].update(_target_="vaekit.tasks.shared.classifier.Examples"),
         lambda config: config["data"]["module"].update(dequantize={"a": 1}),
     ],
 )

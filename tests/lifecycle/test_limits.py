@@ -13,12 +13,12 @@ import torch
 import yaml
 
 from vaekit import commands, runs
-from vaekit.csv_logger import read_rows
 from vaekit.limits import within_limits
 from vaekit.refusal import Refusal
 from vaekit.sweep_summary import find_done, summarise
-from vaekit.tasks.context import open_run
-from vaekit.training import Training
+from vaekit.tasks.shared.context import open_run
+from vaekit.training.csv_logger import read_rows
+from vaekit.training.module import Training
 
 
 def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_is_whole(train, monkeypatch):
@@ -177,7 +177,7 @@ def section(key, value):
         section("data", 0.5),
         section("data", None),
         section("data.module", []),
-        section("data.module.source._target_", "vaekit.tasks.classifier.Examples"),
+        section("data.module.source._target_", "vaekit.tasks.shared.classifier.Examples"),
         section("data.module.source", "vaekit.data.digits.Digits"),
         section("data.module._target_", "vaekit.spaces.Image"),
         section("data.module.validation", "x"),

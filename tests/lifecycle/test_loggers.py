@@ -17,9 +17,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from helpers import GREY, LEVELS, PAIRS, SERIES, SOUND, TABLE, TEXT, VECTORS, build, examples
 from vaekit import commands
-from vaekit.album import draw_examples
 from vaekit.callbacks.pictures import Pictures
-from vaekit.csv_logger import CSVLogger
+from vaekit.media.album import draw_examples
+from vaekit.training.csv_logger import CSVLogger
 
 WANDB = Path(sys.executable).with_name("wandb")
 

@@ -16,7 +16,7 @@ from lightning.fabric.strategies.launchers import subprocess_script as fabric
 from lightning.pytorch.strategies.launchers import subprocess_script
 
 from vaekit.overrides import spelled
-from vaekit.processes import one_job
+from vaekit.training.processes import one_job
 
 TWO = ["trainer.accelerator=cpu", "trainer.devices=2"]
 DDP = ["trainer=ddp", *TWO]

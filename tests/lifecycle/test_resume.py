@@ -18,7 +18,7 @@ from vaekit.metrics.evaluation import Evaluation
 from vaekit.refusal import Refusal
 from vaekit.runs import check_resumption, is_finished, write_config, write_metrics
 from vaekit.spaces import Real
-from vaekit.training import Training
+from vaekit.training.module import Training
 
 
 def test_killed_within_an_epoch_and_resumed(start, train_apart):
@@ -247,7 +247,7 @@ def test_a_run_that_was_killed_during_its_test_is_finished(train):
 def test_a_run_that_goes_on_is_not_finished_until_it_is(train, run, monkeypatch):
     assert is_finished(Path("run"))
     with monkeypatch.context() as patch:
-        patch.setattr("vaekit.training.Training.training_step", lambda *_: (_ for _ in ()).throw(OSError("broken")))
+        patch.setattr(Training, "training_step", lambda *_: (_ for _ in ()).throw(OSError("broken")))
         assert train("ckpt_path=run/checkpoints/last.ckpt", epochs=2).code == 1
     assert not is_finished(Path("run")) and Path("run/model.safetensors").is_file()
     assert train("ckpt_path=run/checkpoints/last.ckpt", epochs=2).code == 0

@@ -15,7 +15,7 @@ from helpers import assert_same
 from vaekit import commands
 from vaekit.folders import claim, requeued
 from vaekit.refusal import Refusal
-from vaekit.training import Training
+from vaekit.training.module import Training
 
 
 def sent_at(monkeypatch, step, number=signal.SIGTERM):

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from vaekit import commands, sweep_jobs
 from vaekit.configs import CONF, options
 from vaekit.sweep_summary import show
-from vaekit.training import Training
+from vaekit.training.module import Training
 
 SWEEP = ["--multirun", "hydra.sweep.dir=sweep"]
 

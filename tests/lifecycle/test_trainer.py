@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 from torch._dynamo.utils import counters
 from torch.optim.swa_utils import AveragedModel
 
-from vaekit import training as training_module
 from vaekit.callbacks.ema import average
 from vaekit.callbacks.lagging import Lagging
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.objectives.elbo import ELBO
 from vaekit.schedules.schedule import at
+from vaekit.training import module as training_module
 from vaekit.vae import VAE
 
 

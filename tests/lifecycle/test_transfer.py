@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from helpers import GREY, build, examples
 from vaekit.refusal import Refusal
-from vaekit.training import Training
-from vaekit.transfer import freeze, match
+from vaekit.training.module import Training
+from vaekit.training.transfer import freeze, match
 
 
 def weights(folder):

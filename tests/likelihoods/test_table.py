@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from helpers import SMALL, TABLE, build, examples
-from vaekit.columns import Column
 from vaekit.spaces import Table
+from vaekit.spaces.column import Column
 
 
 def likelihood():

@@ -6,7 +6,7 @@ import torch
 from helpers import GREY, build_all, examples
 from vaekit.penalties import adversary, factor, image_adversary
 from vaekit.schedules.schedule import at
-from vaekit.training import Training
+from vaekit.training.module import Training
 
 GAMES = {
     "factor": (factor, ["model=factor_vae", "penalty.factor.hidden=[32]"]),

@@ -133,7 +133,7 @@ def test_information_is_that_of_codes_that_tell_all_or_nothing():
 
 def test_the_number_of_rows_comes_from_the_data_and_goes_into_checkpoints():
     vae, _, penalties = build_all(BINARY, "model=beta_tc_vae", "network=mlp", "network.hidden=[8]")
-    from vaekit.training import Training
+    from vaekit.training.module import Training
 
     training = Training(vae, None, penalties, torch.optim.Adam)
     for part in penalties.modules():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from helpers import BINARY, build, build_all, examples
-from vaekit.training import Training
+from vaekit.training.module import Training
 
 SMALL = ("likelihood=bernoulli", "network=mlp", "network.hidden=[32]", "latents.dim=6", "prior=code_uniform")
 GUMBEL = (*SMALL, "posterior=gumbel", "posterior.codes=3")

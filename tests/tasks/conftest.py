@@ -10,7 +10,7 @@ import helpers
 from helpers import restored, write_run
 from vaekit import commands
 from vaekit.data.digits import Digits
-from vaekit.tasks.context import open_run
+from vaekit.tasks.shared.context import open_run
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from helpers import config
 from vaekit.configs import options
 from vaekit.tasks.cite import PAPER, PARTS, bibtex, citations, cite, named, papers
-from vaekit.tasks.context import open_run
+from vaekit.tasks.shared.context import open_run
 
 CLASSES = sorted(
     {

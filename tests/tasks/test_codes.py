@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 import vaekit
 from helpers import config
 from vaekit import runs
-from vaekit.tasks.context import open_run
 from vaekit.tasks.decompress import decompress
 from vaekit.tasks.fit_prior import fit_prior
+from vaekit.tasks.shared.context import open_run
 
 from .conftest import train
 

@@ -8,10 +8,10 @@ import torch
 
 from helpers import PAIRS
 from vaekit.refusal import Refusal
-from vaekit.tasks import classifier
 from vaekit.tasks.coherence import coherence
-from vaekit.tasks.context import open_run
 from vaekit.tasks.impute import impute
+from vaekit.tasks.shared import classifier
+from vaekit.tasks.shared.context import open_run
 
 from .conftest import train
 from .test_uses import use

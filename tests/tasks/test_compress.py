@@ -16,8 +16,8 @@ from vaekit.coding import archive
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.tasks.compress import compress
-from vaekit.tasks.context import open_run
 from vaekit.tasks.decompress import decompress
+from vaekit.tasks.shared.context import open_run
 
 from .conftest import ROOT, train
 

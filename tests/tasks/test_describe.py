@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from vaekit.tasks.context import open_run
 from vaekit.tasks.describe import describe
+from vaekit.tasks.shared.context import open_run
 
 
 def test_parts_spaces_and_counts(digits, capsys):

@@ -16,9 +16,9 @@ from helpers import build
 from vaekit.batch import Batch
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
-from vaekit.tasks.anomaly import Detector, Measured, baselines, measure, p_values, regret
-from vaekit.tasks.context import open_run
 from vaekit.tasks.detect import detect, other_data
+from vaekit.tasks.shared.anomaly import Detector, Measured, baselines, measure, p_values, regret
+from vaekit.tasks.shared.context import open_run
 
 
 def measured(n, seed, shift=0.0):

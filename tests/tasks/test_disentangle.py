@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from vaekit.refusal import Refusal
-from vaekit.tasks.context import open_run
 from vaekit.tasks.disentangle import disentangle
+from vaekit.tasks.shared.context import open_run
 
 from .conftest import train
 

@@ -12,8 +12,8 @@ import torch
 from safetensors import safe_open
 
 from vaekit.refusal import Refusal
-from vaekit.tasks.context import open_run
 from vaekit.tasks.embed import embed
+from vaekit.tasks.shared.context import open_run
 
 
 def test_npz_holds_the_encoder_s_means_rows_and_labels(digits):

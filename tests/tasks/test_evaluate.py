@@ -9,8 +9,8 @@ import torch
 
 from vaekit.batch import Batch
 from vaekit.spaces import Image
-from vaekit.tasks.context import open_run
 from vaekit.tasks.evaluate import calibration, evaluate, fidelity, look_closer
+from vaekit.tasks.shared.context import open_run
 
 ALL = {"nll_of_class", "rate_distortion", "mutual_information", "calibration", "calibration_error"}
 

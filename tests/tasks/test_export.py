@@ -13,8 +13,8 @@ import yaml
 import vaekit
 from vaekit.refusal import Refusal
 from vaekit.tasks import export as module
-from vaekit.tasks.context import open_run
 from vaekit.tasks.export import export
+from vaekit.tasks.shared.context import open_run
 
 FILES = {f"{part}.{suffix}" for part in ("encoder", "decoder") for suffix in ("onnx", "pt2")}
 

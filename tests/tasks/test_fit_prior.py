@@ -14,8 +14,8 @@ from helpers import config
 from vaekit import runs
 from vaekit.refusal import Refusal
 from vaekit.tasks import fit_prior as fit_prior_module
-from vaekit.tasks.context import open_run
 from vaekit.tasks.fit_prior import fit_prior
+from vaekit.tasks.shared.context import open_run
 
 from .conftest import train
 from .test_apply import files

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from vaekit.refusal import Refusal
-from vaekit.tasks.context import open_run
-from vaekit.tasks.given import cells, draw
 from vaekit.tasks.sample import sample
+from vaekit.tasks.shared.context import open_run
+from vaekit.tasks.shared.given import cells, draw
 
 from .conftest import train
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from helpers import build
-from vaekit.columns import Column
 from vaekit.data.arrays import Arrays
 from vaekit.data.module import DataModule
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real, Table
-from vaekit.tasks.context import open_run
-from vaekit.tasks.imputation import Holed, gibbs, importance_weighted, learn_holes
+from vaekit.spaces.column import Column
 from vaekit.tasks.impute import draw_observed, impute
-from vaekit.tasks.imputers import classical
+from vaekit.tasks.shared.context import open_run
+from vaekit.tasks.shared.imputation import Holed, gibbs, importance_weighted, learn_holes
+from vaekit.tasks.shared.imputers import classical
 from vaekit.written import Number
 
 SIGMA = 0.6
@@ -91,7 +91,7 @@ def test_chunks_of_samples_change_nothing(linear, monkeypatch):
         linear.latents.levels[0].posterior.head.bias[2:] = 0
     found = []
     for values in (2**19, 15 * 7):  # at once, and in chunks of 7
-        monkeypatch.setattr("vaekit.tasks.imputation.CHUNK_VALUES", values)
+        monkeypatch.setattr("vaekit.tasks.shared.imputation.CHUNK_VALUES", values)
         torch.manual_seed(0)
         found.append(importance_weighted(linear, Holed(x, observed, ~observed), BIAS, 20_000, 1000))
     assert torch.allclose(found[0].mean, found[1].mean, atol=0.05)

@@ -12,15 +12,15 @@ from safetensors.torch import load_file, save_file
 
 from helpers import config
 from vaekit.refusal import Refusal
-from vaekit.tasks.anomaly import measure
 from vaekit.tasks.compress import compress
-from vaekit.tasks.context import open_run
 from vaekit.tasks.decompress import decompress
 from vaekit.tasks.detect import detect
 from vaekit.tasks.embed import embed
 from vaekit.tasks.fit_prior import fit_prior
-from vaekit.tasks.imputation import Holed, gibbs, importance_weighted
 from vaekit.tasks.impute import impute
+from vaekit.tasks.shared.anomaly import measure
+from vaekit.tasks.shared.context import open_run
+from vaekit.tasks.shared.imputation import Holed, gibbs, importance_weighted
 
 CVAE = {"words": ("condition=label", "prior=gaussian"), "dim": "latents.dim=3"}
 M2 = {"words": ("condition=label", "latents=labelled", "objective=semi_supervised"), "dim": "latents.given.dim=3"}

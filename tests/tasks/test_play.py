@@ -8,8 +8,8 @@ import torch
 
 from helpers import LEVELS
 from vaekit.refusal import Refusal
-from vaekit.tasks.context import open_run
 from vaekit.tasks.play import nearest, play
+from vaekit.tasks.shared.context import open_run
 
 from .conftest import train
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from vaekit.spaces import Audio
-from vaekit.tasks.context import open_run
 from vaekit.tasks.sample import sample
+from vaekit.tasks.shared.context import open_run
 from vaekit.tasks.synthesize import synthesize
 
 from .conftest import train
@@ -33,7 +33,7 @@ def context(untrained, tmp_path):
 
 
 def test_samples_are_sounds_and_judged_by_class(context, monkeypatch):
-    monkeypatch.setattr("vaekit.tasks.classifier.STEPS", 30)
+    monkeypatch.setattr("vaekit.tasks.shared.classifier.STEPS", 30)
     context.vae.condition.seen.copy_(torch.arange(1000) % 2)
     sample(context, n=3, label=1)
     assert len(list((context.out / "samples").glob("*.wav"))) == 3 and (context.out / "samples.png").is_file()
@@ -44,7 +44,7 @@ def test_samples_are_sounds_and_judged_by_class(context, monkeypatch):
 
 
 def test_a_synthetic_set_has_names_that_tell_the_class(context, monkeypatch):
-    monkeypatch.setattr("vaekit.tasks.classifier.STEPS", 2)
+    monkeypatch.setattr("vaekit.tasks.shared.classifier.STEPS", 2)
     context.vae.condition.seen.copy_(torch.arange(1000) % 2)
     synthesize(context, n=6)
     names = sorted(file.name.partition("_")[0] for file in (context.out / "synthetic").iterdir())

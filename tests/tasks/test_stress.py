@@ -13,9 +13,9 @@ import torch
 from matplotlib.figure import Figure
 
 from vaekit.data.series import Series
-from vaekit.figures import save_panels
+from vaekit.media.figures import save_panels
 from vaekit.refusal import Refusal
-from vaekit.tasks.context import open_run
+from vaekit.tasks.shared.context import open_run
 from vaekit.tasks.stress import SEVERITY, draw, draw_facts, portfolio, stress, under, value
 
 from .conftest import train

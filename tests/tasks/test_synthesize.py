@@ -14,8 +14,8 @@ from vaekit.data.module import DataModule
 from vaekit.latents.tower import Draw, Step
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
-from vaekit.tasks import classifier
-from vaekit.tasks.context import open_run
+from vaekit.tasks.shared import classifier
+from vaekit.tasks.shared.context import open_run
 from vaekit.tasks.synthesize import mixture, synthesize, to_raw
 
 from .conftest import train

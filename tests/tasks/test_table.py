@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from vaekit.data.table import read
-from vaekit.tasks.context import open_run
 from vaekit.tasks.detect import detect
 from vaekit.tasks.impute import impute
 from vaekit.tasks.score import score
+from vaekit.tasks.shared.context import open_run
 from vaekit.tasks.synthesize import synthesize
 
 from .conftest import train

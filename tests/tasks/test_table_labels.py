@@ -8,15 +8,15 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from vaekit.album import draw_run
 from vaekit.data.table import Table
+from vaekit.media.album import draw_run
 from vaekit.refusal import Refusal
-from vaekit.tasks import classifier
-from vaekit.tasks.context import open_run
 from vaekit.tasks.embed import embed
-from vaekit.tasks.given import draw
 from vaekit.tasks.impute import impute
 from vaekit.tasks.score import score
+from vaekit.tasks.shared import classifier
+from vaekit.tasks.shared.context import open_run
+from vaekit.tasks.shared.given import draw
 from vaekit.tasks.synthesize import synthesize
 
 from .conftest import train

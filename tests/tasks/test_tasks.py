@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from vaekit.refusal import Refusal
-from vaekit.tasks import classifier
-from vaekit.tasks.context import open_run
 from vaekit.tasks.evaluate import evaluate
 from vaekit.tasks.interpolate import interpolate
-from vaekit.tasks.quality import judge
 from vaekit.tasks.reconstruct import reconstruct
 from vaekit.tasks.sample import sample
 from vaekit.tasks.score import score
+from vaekit.tasks.shared import classifier
+from vaekit.tasks.shared.context import open_run
+from vaekit.tasks.shared.quality import judge
 from vaekit.tasks.vary import vary
 
 

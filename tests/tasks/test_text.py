@@ -11,11 +11,11 @@ import torch
 from vaekit.media.text import Text
 from vaekit.refusal import Refusal
 from vaekit.spaces import spoken
-from vaekit.tasks.context import open_run
 from vaekit.tasks.interpolate import interpolate
 from vaekit.tasks.reconstruct import reconstruct
 from vaekit.tasks.sample import sample
 from vaekit.tasks.score import score
+from vaekit.tasks.shared.context import open_run
 from vaekit.tasks.synthesize import synthesize
 
 from .conftest import train

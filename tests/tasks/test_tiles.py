@@ -11,10 +11,10 @@ from torch.nn.functional import avg_pool2d
 
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
-from vaekit.tasks.context import open_run
 from vaekit.tasks.embed import embed
 from vaekit.tasks.reconstruct import reconstruct
-from vaekit.tasks.tiles import tiled, windows
+from vaekit.tasks.shared.context import open_run
+from vaekit.tasks.shared.tiles import tiled, windows
 
 SMALL = ("network=resnet_map", "network.channels=[4,6]", "latents=map")
 

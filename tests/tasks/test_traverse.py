@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vaekit.refusal import Refusal
-from vaekit.tasks.context import open_run
+from vaekit.tasks.shared.context import open_run
 from vaekit.tasks.traverse import survey, traverse
 
 

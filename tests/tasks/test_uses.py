@@ -89,8 +89,8 @@ def test_a_prior_of_codes_draws_digits(tmp_path):
 
 def test_exported_files_agree_with_the_module(digits_by_conv, tmp_path):
     pytest.importorskip("onnxruntime")
-    from vaekit.tasks.context import open_run
     from vaekit.tasks.export import export
+    from vaekit.tasks.shared.context import open_run
 
     differences = export(open_run(digits_by_conv, tmp_path, device="cpu"))
     assert set(differences) == {"encoder.pt2", "encoder.onnx", "decoder.pt2", "decoder.onnx"}

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
-from vaekit.album import draw_examples
+from vaekit.media.album import draw_examples
 from vaekit.shards import whole
 
 

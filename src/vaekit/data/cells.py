@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import duckdb
 import numpy as np
 
-from vaekit.columns import WrongCell
 from vaekit.data.files import read_text
 from vaekit.refusal import Refusal
+from vaekit.spaces.column import WrongCell
 
 log = logging.getLogger(__name__)
 

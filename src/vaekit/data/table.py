@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit.columns import KINDS, LARGEST, Column, WrongCell, numbers, typed
 from vaekit.csv_file import write_csv
 from vaekit.data.cells import Cells, read
 from vaekit.data.source import Rows, Source, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
+from vaekit.spaces.column import KINDS, LARGEST, Column, WrongCell, numbers, typed
 from vaekit.written import Date, Form, Number, are_codes, doubtful, is_pattern, nearly, readings
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints
 
-from vaekit.poincare import conformal, double, exp, log
+from vaekit.spaces.poincare import conformal, double, exp, log
 
 
 class WrappedNormal(Distribution):

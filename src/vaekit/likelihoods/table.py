@@ -21,8 +21,8 @@ class Table(Likelihood):
     Whether a cell is missing is a Bernoulli variable of the row, too, in columns where some are: log p is of what is
     observed and of what is missing. A category that the file does not hold has the probability of `Column.unseen`.
 
-    Nats of numeric columns are of the normal quantiles that stand for them (`vaekit.columns.Column`), not of the file's
-    units: they compare models of the same table, and no two tables.
+    Log-likelihoods of numeric columns are measured on their normal quantiles (`vaekit.spaces.column.Column`), not in
+    the file's units: they compare models of the same table, and no two tables.
 
     Cite: Alfredo Nazábal et al. Handling Incomplete Heterogeneous Data using VAEs. In Pattern Recognition 107, 2020.
         https://arxiv.org/abs/1807.03653

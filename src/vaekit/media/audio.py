@@ -14,7 +14,7 @@ from vaekit.batch import Batch
 from vaekit.data import audio, sound
 from vaekit.data.files import printable
 from vaekit.data.npz import holds_arrays
-from vaekit.figures import save_grid
+from vaekit.media.figures import save_grid
 from vaekit.media.image import Image
 from vaekit.media.medium import Names, Read, Write, write_arrays
 from vaekit.media.real import Real, first

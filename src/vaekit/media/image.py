@@ -17,7 +17,7 @@ from vaekit.data.decode import by_file, no_bombs, read_pages, survey
 from vaekit.data.files import printable
 from vaekit.data.image_folder import as_said, image_files
 from vaekit.data.npz import holds_arrays
-from vaekit.figures import save_grid
+from vaekit.media.figures import save_grid
 from vaekit.media.medium import Names, Read, Write, there
 from vaekit.media.real import Real, check, first
 from vaekit.refusal import Refusal

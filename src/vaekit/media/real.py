@@ -13,7 +13,7 @@ from torch import Tensor
 from vaekit.batch import Batch
 from vaekit.coding.originals import load_array
 from vaekit.data.npz import holds_arrays
-from vaekit.figures import save_lines
+from vaekit.media.figures import save_lines
 from vaekit.media.medium import SHOWN, Medium, Names, Read, there
 from vaekit.refusal import Refusal
 

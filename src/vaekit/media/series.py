@@ -13,7 +13,7 @@ from torch import Tensor
 from vaekit.batch import Batch
 from vaekit.csv_file import write_csv
 from vaekit.data.series import Windows, read_series
-from vaekit.figures import save_panels
+from vaekit.media.figures import save_panels
 from vaekit.media.medium import Medium, Names, Read, Write
 from vaekit.refusal import Refusal
 

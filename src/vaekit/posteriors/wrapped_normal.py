@@ -3,13 +3,12 @@
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaekit import poincare
 from vaekit.capabilities import Capability
 from vaekit.distributions import wrapped_normal
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
 from vaekit.posteriors.posterior import Posterior
-from vaekit.spaces import Ball
+from vaekit.spaces import Ball, poincare
 
 
 class WrappedNormal(Posterior):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vaekit import poincare
+from vaekit.spaces import poincare
 from vaekit.spaces.real import Real
 
 

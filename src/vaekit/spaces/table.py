@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit.columns import GROUPS, Column
 from vaekit.refusal import Refusal
+from vaekit.spaces.column import GROUPS, Column
 from vaekit.spaces.real import Real
 
 

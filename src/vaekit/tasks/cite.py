@@ -14,7 +14,7 @@ from rich.console import Console
 from vaekit import runs
 from vaekit.catalogue import CITE
 from vaekit.refusal import Refusal
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.context import Context
 
 PARTS = ("network", "posterior", "prior", "latents", "likelihood", "objective", "penalty")
 PAPER = re.compile(r"(?P<authors>.+?)\. (?P<title>.+)\. (?P<venue>.+) (?P<year>\d{4})\. (?P<url>https://\S+)")

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from vaekit.refusal import Refusal
 from vaekit.spaces import Pairs
-from vaekit.tasks.checks import within
-from vaekit.tasks.classifier import Classifier, accuracy, of_training_rows, real_rows
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import within
+from vaekit.tasks.shared.classifier import Classifier, accuracy, of_training_rows, real_rows
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 ROW = 8  # images of each class in the picture

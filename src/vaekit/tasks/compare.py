@@ -13,9 +13,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from vaekit import runs
-from vaekit.figures import save_panels
+from vaekit.media.figures import save_panels
 from vaekit.refusal import Refusal
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.context import Context
 
 GROUPS = "data network posterior prior latents likelihood objective penalty optimizer evaluation"
 WHAT = re.compile(  # the settings that say what a run is, each once: where it is written

@@ -25,8 +25,8 @@ from vaekit.coding.bits_back import check_space, encode
 from vaekit.coding.originals import Form, read
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
-from vaekit.tasks.checks import flag, within
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import flag, within
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 NAME = "compressed.vaekit"

@@ -18,7 +18,7 @@ from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.tasks.compress import NAME, destination, write
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.context import Context
 
 
 def decompress(

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from vaekit.plan.plan import Plan
 from vaekit.summary import composition, describe_space, parts
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.context import Context
 
 
 def describe(context: Context) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from vaekit.data.module import DataModule, Part
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.summary import describe_space
-from vaekit.tasks.anomaly import (
+from vaekit.tasks.shared.anomaly import (
     DENSITY,
     SCORES,
     TWO_SIDED,
@@ -37,8 +37,8 @@ from vaekit.tasks.anomaly import (
     measure,
     p_values,
 )
-from vaekit.tasks.checks import one_of, within
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import one_of, within
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 FITTED = 10_000  # training rows that codes and baselines are fitted to, and held-out rows, at most
@@ -80,7 +80,7 @@ def detect(
     normal: labels of the run's data that are normal: only such training and validation rows count, and test rows with
         other labels are anomalies. None: the run's data.classes, if it was trained on some.
     scores: of path, nll, elbo, distortion, rate, reconstruction, latent, typicality and regret, see
-        `vaekit.tasks.anomaly`; the first one decides. None: all that the model has, but regret, which is slow.
+        `vaekit.tasks.shared.anomaly`; the first one decides. None: all that the model has, but regret, which is slow.
     num_samples: draws of z a row. steps: of regret. n: pictures.
     Returns the scores by name, `[N]`, and their p-values as p/<name>; first the test rows', then the anomalies'.
 

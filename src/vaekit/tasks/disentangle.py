@@ -7,11 +7,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vaekit.figures import save_heat_maps
+from vaekit.media.figures import save_heat_maps
 from vaekit.metrics.disentanglement import disentanglement
 from vaekit.refusal import Refusal
-from vaekit.tasks.checks import within
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import within
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 

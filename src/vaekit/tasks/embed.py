@@ -15,15 +15,15 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from vaekit.data.module import Part
-from vaekit.figures import save_latent_map
 from vaekit.latents.map import Map
+from vaekit.media.figures import save_latent_map
 from vaekit.metrics.representation import representation
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
-from vaekit.tasks.checks import needed, one_of, within
-from vaekit.tasks.classifier import class_of
-from vaekit.tasks.context import Context
-from vaekit.tasks.tiles import of_files
+from vaekit.tasks.shared.checks import needed, one_of, within
+from vaekit.tasks.shared.classifier import class_of
+from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.tiles import of_files
 from vaekit.track import track
 
 MAPPED = 10_000  # codes in the map, at most: more only hide each other

@@ -16,7 +16,7 @@ from torchmetrics.image import PeakSignalNoiseRatio
 from vaekit import runs
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability
-from vaekit.figures import save_panels
+from vaekit.media.figures import save_panels
 from vaekit.metrics.calibration import Reliability
 from vaekit.metrics.information import mutual_information
 from vaekit.plan.plan import Plan
@@ -24,11 +24,11 @@ from vaekit.refusal import Refusal
 from vaekit.similarity import WINDOW, ssim
 from vaekit.spaces import Image
 from vaekit.summary import results
-from vaekit.tasks.checks import within
-from vaekit.tasks.classifier import class_of
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import within
+from vaekit.tasks.shared.classifier import class_of
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
-from vaekit.training import Training
+from vaekit.training.module import Training
 from vaekit.vae import VAE
 
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)

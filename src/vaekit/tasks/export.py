@@ -20,9 +20,9 @@ from torch.distributions import Distribution
 from vaekit.capabilities import Capability
 from vaekit.latents.tower import Step, descend
 from vaekit.refusal import Refusal
-from vaekit.tasks.checks import needed
-from vaekit.tasks.context import Context
-from vaekit.tasks.model_card import model_card
+from vaekit.tasks.shared.checks import needed
+from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.model_card import model_card
 from vaekit.track import track
 from vaekit.vae import VAE
 

@@ -14,14 +14,14 @@ from rich.table import Table
 from torch import Tensor
 
 from vaekit import runs
-from vaekit.album import draw_run
 from vaekit.capabilities import Capability
 from vaekit.data.module import Part
+from vaekit.media.album import draw_run
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
-from vaekit.tasks.checks import positive, within
-from vaekit.tasks.context import Context
 from vaekit.tasks.evaluate import measure
+from vaekit.tasks.shared.checks import positive, within
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 from vaekit.vae import VAE
 

@@ -21,10 +21,10 @@ from vaekit.media.medium import medium
 from vaekit.plan.compatibility import one_by_one
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Pairs, Real
-from vaekit.tasks import imputers
-from vaekit.tasks.checks import one_of, within
-from vaekit.tasks.context import Context
-from vaekit.tasks.imputation import Holed, Imputation, gibbs, importance_weighted, learn_holes
+from vaekit.tasks.shared import imputers
+from vaekit.tasks.shared.checks import one_of, within
+from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.imputation import Holed, Imputation, gibbs, importance_weighted, learn_holes
 from vaekit.track import track
 from vaekit.vae import VAE
 
@@ -45,7 +45,7 @@ def impute(
     """Means and multiple imputations of missing values, given the observed ones.
 
     method: `miwae`, by num_samples importance-weighted draws of z, or `gibbs`, by `steps` of pseudo-Gibbs sampling; see
-        `vaekit.tasks.imputation`.
+        `vaekit.tasks.shared.imputation`.
     hole: hides values of whole rows, to be scored: `half` (the lower half of an image, the last half of a vector),
         `box` (a rectangle somewhere in an image), `random` (each value by itself); box and random hide this `fraction`.
         `none` fills what is missing already. None: none for an input, random for test rows.
@@ -53,7 +53,7 @@ def impute(
     n: where there is no input, as many of the test rows; None: 256, or all where there are fewer.
     mask: an image or an array of one row, 0 (black) where the values of every row of the input are missing.
     draws: multiple imputations a row. updates: in which the encoder learns to read such holes from training rows
-        (`vaekit.tasks.imputation.learn_holes`); 0 keeps it as it is.
+        (`vaekit.tasks.shared.imputation.learn_holes`); 0 keeps it as it is.
     In holes the encoder reads the training mean, or 0 where the training rows have missing values themselves, as there.
 
     Writes imputed.npy (the rows, filled with means), imputed.npz (mean, draws, observed) and imputed.png; of a table

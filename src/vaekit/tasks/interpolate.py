@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaekit.figures import save_walk
+from vaekit.media.figures import save_walk
 from vaekit.media.medium import SHOWN
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
-from vaekit.tasks.checks import within
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import within
+from vaekit.tasks.shared.context import Context
 
 
 def interpolate(

@@ -19,8 +19,8 @@ from vaekit.media.levels import rounded
 from vaekit.metrics.playable import playable
 from vaekit.refusal import Refusal
 from vaekit.spaces import Levels
-from vaekit.tasks.checks import one_of, positive, within
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import one_of, positive, within
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 CHUNK = 64  # levels drawn at once

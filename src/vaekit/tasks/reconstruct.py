@@ -9,9 +9,9 @@ from torch import Tensor
 
 from vaekit.media.image import write_png
 from vaekit.media.medium import SHOWN
-from vaekit.tasks.checks import within
-from vaekit.tasks.context import Context
-from vaekit.tasks.tiles import of_files
+from vaekit.tasks.shared.checks import within
+from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.tiles import of_files
 from vaekit.track import track
 
 
@@ -26,8 +26,8 @@ def reconstruct(
 
     levels: how many latent levels, from the top, look at x; the others are at their prior's mean. None for all.
     input: in place of them an image file or a folder of images, at their own size `[C, H, W]`, by tiles of that of the
-        training images (`vaekit.tasks.tiles`), of a model with maps; `overlap` is the part of its side that a tile
-        shares with the next, where they are blended.
+        training images (`vaekit.tasks.shared.tiles`), of a model with maps; `overlap` is the fraction of its side that
+        a tile shares with the next, where they are blended.
 
     Writes reconstructions.png, each original left of its reconstruction, and reconstructions.npz: x, reconstruction,
     and `example`, the numbers of the test examples; of an input reconstructions/NAME.png.

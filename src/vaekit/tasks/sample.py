@@ -13,10 +13,10 @@ from torch import Tensor
 from vaekit.distributions.temperature import tempered
 from vaekit.distributions.tokens import Tokens
 from vaekit.refusal import Refusal
-from vaekit.tasks.checks import flag, positive, within
-from vaekit.tasks.context import Context
-from vaekit.tasks.given import draw as draw_given
-from vaekit.tasks.quality import judge
+from vaekit.tasks.shared.checks import flag, positive, within
+from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.given import draw as draw_given
+from vaekit.tasks.shared.quality import judge
 from vaekit.tasks.synthesize import prior
 from vaekit.track import track
 
@@ -38,9 +38,9 @@ def sample(
 
     temperature multiplies the prior's standard deviation, of every level or one for each, top first. draw: x is drawn
     from p(x | z), as rows of a table always are; without, it is its mean. quality: also judge as many means as there
-    are test rows, in the features of a classifier of the training rows: quality.json (`vaekit.tasks.quality.judge`).
+    are test rows, in the features of a classifier of the training rows: quality.json (`tasks.shared.quality.judge`).
     label: of all of them, where the model has labels; None as frequent as in training. given: cells of all of them, of
-    a table, e.g. "income=>50K" (`vaekit.tasks.given`).
+    a table, e.g. "income=>50K" (`vaekit.tasks.shared.given`).
     x_temperature: of draws of x, of text by which its logits are divided. Of text alone: top_p, to draw each token from
     the likeliest that have this probability together; beam, the likeliest sentence by a search of this width, which is
     no draw.

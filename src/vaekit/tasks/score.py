@@ -13,8 +13,8 @@ from torch import Tensor
 
 from vaekit.data.module import Part
 from vaekit.spaces import Text, spoken
-from vaekit.tasks.checks import one_of, within
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import one_of, within
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 

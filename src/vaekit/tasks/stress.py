@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from vaekit.data.module import Part
-from vaekit.figures import save_panels
 from vaekit.latents.tower import Level, Step, descend
+from vaekit.media.figures import save_panels
 from vaekit.metrics.series import autocorrelation, correlation, drawdown, kurtosis, risk
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Series
-from vaekit.tasks.checks import one_of, positive, within
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import one_of, positive, within
+from vaekit.tasks.shared.context import Context
 
 ELITE, ROUNDS = 0.05, 10  # paths that a proposal is fitted to, of all; proposals at most
 LAGS = 10

@@ -21,9 +21,9 @@ from vaekit.metrics.quality import copied, nearest
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 from vaekit.spaces import Table as TableSpace
-from vaekit.tasks.checks import flag, one_of, within
-from vaekit.tasks.classifier import Examples, accuracy, class_of, fit, of_training_rows, real_rows
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import flag, one_of, within
+from vaekit.tasks.shared.classifier import Examples, accuracy, class_of, fit, of_training_rows, real_rows
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 MOST = 100_000  # training rows that mixtures are fitted to

@@ -15,8 +15,8 @@ from torch.distributions import Independent
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
-from vaekit.tasks.checks import positive, within
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import positive, within
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 from vaekit.vae import posterior_mean
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from vaekit.media.medium import SHOWN
-from vaekit.tasks.checks import positive, within
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.checks import positive, within
+from vaekit.tasks.shared.context import Context
 
 
 def vary(

@@ -14,7 +14,7 @@ from vaekit.latents.map import Map
 from vaekit.media.image import Image as Images
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.context import Context
 
 
 def windows(length: int, tile: int, overlap: int) -> list[tuple[int, Tensor]]:

@@ -14,7 +14,7 @@ from vaekit.batch import Batch
 from vaekit.distributions.table import Cells
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.context import Context
 from vaekit.tasks.synthesize import prior
 
 TRIED = 1_000_000  # rows, after which one that fits must have come

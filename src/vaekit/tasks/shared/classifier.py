@@ -18,7 +18,7 @@ from vaekit.data.cache import cached, fingerprint
 from vaekit.data.module import Part
 from vaekit.refusal import Refusal
 from vaekit.spaces import Audio, Image, Pairs, Real
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 STEPS, BATCH, CHUNK = 1500, 128, 1024

@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
-from vaekit import optimizers, runs
+from vaekit import runs
 from vaekit.batch import Batch
 from vaekit.callbacks.whole_checkpoints import rebase
 from vaekit.capabilities import Capability
@@ -31,6 +31,7 @@ from vaekit.refusal import Refusal
 from vaekit.schedules.schedule import at
 from vaekit.spaces import Codes
 from vaekit.terms import Terms
+from vaekit.training.decay import constant
 from vaekit.vae import VAE
 
 log = logging.getLogger(__name__)
@@ -43,11 +44,11 @@ class Training(L.LightningModule):
     loss to what is descended: the two share no parameter that feels both (see `vaekit.penalties.penalty`), so that one
     backward pass and one optimiser do what one of each for every player would do.
 
-    optimizer(parameters) builds the optimiser, decay its learning-rate schedule (see `vaekit.optimizers`), which rises
+    optimizer(parameters) builds the optimiser, decay its learning-rate schedule (see `training/decay.py`), which rises
     over `warmup` epochs. nll_samples: importance samples of test/nll. seed: with the step it decides every random
     draw, so that a resumed run repeats an uninterrupted one. compiled: the way from a whole batch to its terms is
     compiled once; smaller last batches and evaluation go as they would without. weights: of parts that start from
-    another run, by name. frozen: modules that stay in evaluation mode, see `vaekit.transfer`.
+    another run, by name. frozen: modules that stay in evaluation mode, see `vaekit.training.transfer`.
     """
 
     penalties: Any
@@ -59,7 +60,7 @@ class Training(L.LightningModule):
         objective: Any,
         penalties: nn.ModuleDict,
         optimizer: Callable[[Any], torch.optim.Optimizer],
-        decay: Callable[..., list[dict[str, Any]]] = optimizers.constant,
+        decay: Callable[..., list[dict[str, Any]]] = constant,
         warmup: float = 0.0,
         nll_samples: int = 100,
         seed: int = 0,

@@ -11,7 +11,7 @@ from vaekit import runs
 from vaekit.plan.plan import Plan
 from vaekit.spaces import Image
 from vaekit.summary import describe_space, parts
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.context import Context
 
 USE = """```python
 import vaekit

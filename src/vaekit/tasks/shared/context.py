@@ -28,7 +28,7 @@ from vaekit.refusal import Refusal
 from vaekit.settings import check_type
 from vaekit.spaces import Table
 from vaekit.summary import describe_space
-from vaekit.tasks.checks import within
+from vaekit.tasks.shared.checks import within
 from vaekit.vae import VAE
 
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vaekit.metrics.quality import quality
-from vaekit.tasks.classifier import accuracy, class_of, features, of_training_rows, real_rows
-from vaekit.tasks.context import Context
+from vaekit.tasks.shared.classifier import accuracy, class_of, features, of_training_rows, real_rows
+from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 ROWS = 10_000  # of each kind at most

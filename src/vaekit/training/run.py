@@ -18,19 +18,20 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
-from vaekit import denormals, memory, runs, shards, transfer
-from vaekit.album import draw_run
+from vaekit import denormals, memory, runs, shards
 from vaekit.callbacks.stop import Stop
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.limits import within_limits
+from vaekit.media.album import draw_run
 from vaekit.overrides import typed
 from vaekit.plan.estimate import estimate
 from vaekit.plan.plan import Plan, read_choice
 from vaekit.plan.run import check_run
-from vaekit.processes import one_job
 from vaekit.refusal import Refusal, building
 from vaekit.summary import composition, results
-from vaekit.training import Training
+from vaekit.training import transfer
+from vaekit.training.module import Training
+from vaekit.training.processes import one_job
 
 console = Console()
 UNINTERESTING = (

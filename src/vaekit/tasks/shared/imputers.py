@@ -16,7 +16,7 @@ from torch.distributions import Normal
 from torch.nn.functional import pad
 
 from vaekit.spaces import Image, Real, Table
-from vaekit.tasks.imputation import Holed
+from vaekit.tasks.shared.imputation import Holed
 
 SMALL = 64  # columns up to which iterative imputation is affordable as it comes
 TRAINING_ROWS = 2000  # that the imputers see of wider data, ten times as many of small ones

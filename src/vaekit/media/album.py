@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from vaekit.batch import Batch
-from vaekit.figures import save_curves, save_latent_map, save_rates
+from vaekit.media.figures import save_curves, save_latent_map, save_rates
 from vaekit.media.medium import medium as medium_of
 from vaekit.vae import VAE
 
