@@ -118,7 +118,11 @@ def test_a_run_keeps_the_space_exactly(tmp_path):
         (put(12, "inf"), {}, "row 12, column 'a': got inf, expected a finite"),
         (put(12, "1,5"), {}, "row 12, column 'a': got '1,5', expected a number"),
         ({"a": [""] * STEPS}, {}, r"every cell of column 'a' is missing; leave it out, by 'data.columns=\[b\]'"),
-        ({"1.5": DAYS}, {}, "holds the number 1.5, .*; add one to the file"),
+        (
+            dict.fromkeys(("day", "a", "b", "venue")) | {"2019-12-31": DAYS, "1.5": [str(2 + i) for i in range(STEPS)]},
+            {},
+            "holds the number 1.5, .*; add one to the file",
+        ),
         ({"a": None, "b": None}, {}, "no column of numbers; its columns are day, venue"),
         ({"a": ["7"] * STEPS}, {}, "'a' never changes"),
         ({"a": [""] * 190 + ["7"] * 10}, {}, "'a' has no two values"),
