@@ -30,9 +30,8 @@ def _check(part: Any, base: type, name: str, path: str, of_class: bool) -> None:
             and (get_origin(hint) is ClassVar) == of_class
             and not hasattr(part, attribute)
         ):
-            line = f"    {attribute} = ..." if of_class else f"        self.{attribute} = ..."
+            line, where = (f"{attribute} = ...", "the class") if of_class else (f"self.{attribute} = ...", "__init__")
             raise Refusal(
                 f"{path}: {name} lacks {attribute}, which {base.__module__}.{base.__name__} declares as "
-                f"`{attribute}: {base.__annotations__[attribute]}`. Write `{line.strip()}` in "
-                f"{'the class' if of_class else '__init__'}."
+                f"`{attribute}: {base.__annotations__[attribute]}`. Write `{line}` in {where}."
             )
