@@ -44,8 +44,8 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them
 GROUPS = {
-    "network": {"activation", "beside", "climb", "enlarge", "glorot", "linear", "made", "network", "pixelcnn"}
-    | {"wavenet"},
+    "network": {"activation", "bottom_up", "concat_input", "glorot", "linear", "made", "network", "pixelcnn"}
+    | {"upsample", "wavenet"},
     "posterior": {"directional", "experts", "posterior"},
     "prior": {"prior"},
     "condition": {"condition"},

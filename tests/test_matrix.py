@@ -110,7 +110,7 @@ def check(combination, *more):
         assert_helps(refusal)
         return False
     batch = replace(examples(space, 5), label=torch.tensor([0, 9, 3, 3, 1]))
-    given = vae.of(batch)
+    given = vae.condition_of(batch)
     optimizer = torch.optim.Adam(vae.parameters(), 1e-3)
     for _ in range(2):
         optimizer.zero_grad()

@@ -64,7 +64,7 @@ def test_trains_and_answers(name):
         optimizer.step()
     assert torch.isfinite(loss)
     space.check(vae.sample(3, draw=True))
-    given = vae.of(batch)
+    given = vae.condition_of(batch)
     assert vae.reconstruct(batch.x, condition=given).shape == batch.x.shape
     if vae.has_density:
         assert torch.isfinite(vae.log_likelihood(batch.x, 2, given)).all()

@@ -35,7 +35,7 @@ class Capability(_Described):
     MEAN = "mean", "the mean of q(z | x) in closed form"
     MAPS = "maps", "latent maps [c, H, W] of feature maps; of a network, feature maps"
     ENUMERATE = "enumerate", "every z there can be, with its probability"
-    CERTAIN = "certain", "one z for each x"
+    DETERMINISTIC = "deterministic", "one z for each x"
     QUANTIZED = "quantized", "the distance of z to what was quantised"
     WHOLE = "whole", "q(z | x) of rows without missing values alone"
     STRATIFIED = "stratified", "draws that are spread evenly over the components of a mixture, and so not independent"

@@ -82,7 +82,7 @@ class VAE(nn.Module):
         num_samples=None takes every value of the top level once, where its posterior can enumerate them.
         temperature multiplies the posterior's standard deviation: at every level, or one for each, top first.
         """
-        levels, start = self.enter(condition)
+        levels, start = self.initial_state(condition)
         temperatures = self._each(temperature, len(levels))
 
         def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
@@ -104,7 +104,7 @@ class VAE(nn.Module):
         if condition is None and self.needs_condition:
             assert self.condition is not None
             condition = self.condition.draw(n)
-        levels, start = self.enter(condition)
+        levels, start = self.initial_state(condition)
         temperatures = self._each(temperature, len(levels))
 
         def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
@@ -116,10 +116,10 @@ class VAE(nn.Module):
     def replay(self, zs: Sequence[Tensor], condition: Tensor | None = None) -> Draw:
         """Take the z given for each level, top first, each `[..., *shape]`."""
         given = iter(zs)
-        levels, start = self.enter(condition)
+        levels, start = self.initial_state(condition)
         return descend(levels, lambda level, state, p: Step(next(given), None, p), start)
 
-    def enter(self, condition: Tensor | None) -> tuple[Sequence[Level], Tensor | None]:
+    def initial_state(self, condition: Tensor | None) -> tuple[Sequence[Level], Tensor | None]:
         """Where the walk begins: the levels to descend, and the state above them, of the condition of each row.
 
         Raises `Refusal` where a condition is missing that the model neither infers nor can do without.
@@ -127,8 +127,8 @@ class VAE(nn.Module):
         if condition is None and self.needs_condition:
             raise Refusal("This model is of x given a condition; give one, as in task.label=7 (in Python condition=7).")
         if self.condition is None or condition is None:
-            return self.latents.enter(None)
-        return self.latents.enter(self.condition(condition).to(self.likelihood.bias))
+            return self.latents.initial_state(None)
+        return self.latents.initial_state(self.condition(condition).to(self.likelihood.bias))
 
     def read(self, condition: Any, n: int) -> Tensor | None:
         """What a caller gives as condition, one value for all n rows or one for each, as a tensor of n rows.
@@ -141,7 +141,7 @@ class VAE(nn.Module):
             raise Refusal("This model has no condition; leave task.label out, or train one with condition=label.")
         return self.condition.read(condition, n)
 
-    def of(self, batch: Batch) -> Tensor | None:
+    def condition_of(self, batch: Batch) -> Tensor | None:
         """The condition that comes with a batch; None where there is none, or it is inferred."""
         return self.condition.of(batch) if self.condition is not None and self.needs_condition else None
 
@@ -170,7 +170,9 @@ class VAE(nn.Module):
 
         condition: in place of the batch's own.
         """
-        draw = self.infer(features, num_samples, temperature, self.of(batch) if condition is None else condition)
+        draw = self.infer(
+            features, num_samples, temperature, self.condition_of(batch) if condition is None else condition
+        )
         steps = draw.steps
         if self.training and batch.row is not None:
             steps = [replace(step, p=leave_out(step.p, batch.row)) for step in steps]
@@ -215,7 +217,7 @@ class VAE(nn.Module):
         if not self.has_density:
             raise Refusal("This model's posterior has no density, so log p(x) is not known; use posterior=gaussian.")
         if num_samples > 1 and all(
-            Capability.CERTAIN in level.gives for level in self.latents.levels
+            Capability.DETERMINISTIC in level.gives for level in self.latents.levels
         ):  # draws are all alike
             return self.log_weights(batch, 1, condition).expand(num_samples, -1)
         values = self.likelihood.bias.numel()  # that the decoder makes of one z
@@ -256,7 +258,7 @@ class VAE(nn.Module):
         Raises `Refusal` if x does not lie in the data space, for unknown levels, and for a condition that is missing.
         """
         features = self.encoder(self._checked(x))
-        walked, start = self.enter(self.read(condition, len(features)))
+        walked, start = self.initial_state(self.read(condition, len(features)))
         height = len(walked)
         if levels is not None and not 1 <= levels <= height:
             raise Refusal(
@@ -280,7 +282,7 @@ class VAE(nn.Module):
         last = len(self.latents.levels[-1].space.shape)
         rows = drawn[-1].shape[-last - 1] if drawn and drawn[-1].dim() > last else 1
         condition = self.read(condition, rows)
-        shapes = [tuple(level.space.shape) for level in self.enter(condition)[0]]
+        shapes = [tuple(level.space.shape) for level in self.initial_state(condition)[0]]
         if len(drawn) != len(shapes) or any(
             z.dim() <= len(shape) or z.shape[z.dim() - len(shape) :] != shape
             for z, shape in zip(drawn, shapes, strict=True)
@@ -301,7 +303,7 @@ class VAE(nn.Module):
         condition: of a; of b as well, and of what lies between them.
         """
         t = torch.linspace(0, 1, steps)
-        levels, _ = self.enter(self.read(condition, len(a)))
+        levels, _ = self.initial_state(self.read(condition, len(a)))
         ends = zip(levels, self.encode(a, None, condition), self.encode(b, None, condition), strict=True)
         return self.decode([level.space.path(za, zb, t) for level, za, zb in ends], condition).transpose(0, 1)
 

@@ -8,10 +8,10 @@ import torch
 from torch.distributions import Categorical
 
 from helpers import assert_completes, assert_draws_follow_masses
-from vaekit.distributions.raster import Greys, OneHot, Raster
+from vaekit.distributions.raster import GrayLevels, OneHot, Raster
 from vaekit.networks.pixelcnn import PixelCNN
 
-BITS = Greys(1, 2)
+BITS = GrayLevels(1, 2)
 
 
 def raster(symbols=BITS, size=(2, 2), batch=(2,), layers=2):
@@ -28,7 +28,13 @@ def raster(symbols=BITS, size=(2, 2), batch=(2,), layers=2):
     return Raster(network, torch.randn(*batch, 3, *size, dtype=torch.float64), symbols)
 
 
-SMALL = [(BITS, (2, 2)), (Greys(1, 3), (2, 3)), (Greys(2, 2), (2, 2)), (Greys(3, 2), (1, 3)), (OneHot(3), (2, 2))]
+SMALL = [
+    (BITS, (2, 2)),
+    (GrayLevels(1, 3), (2, 3)),
+    (GrayLevels(2, 2), (2, 2)),
+    (GrayLevels(3, 2), (1, 3)),
+    (OneHot(3), (2, 2)),
+]
 
 
 def every_image(symbols, size):
@@ -49,7 +55,7 @@ def test_pixels_depend_on_each_other():
     assert (mass - torch.einsum("a,b,c,d->abcd", *alone)).abs().max() > 1e-3
 
 
-SEVERAL = [Greys(1, 4), Greys(3, 4), OneHot(4)]
+SEVERAL = [GrayLevels(1, 4), GrayLevels(3, 4), OneHot(4)]
 
 
 @pytest.mark.parametrize("symbols", SEVERAL, ids=str)
@@ -96,7 +102,7 @@ def test_the_walk_computes_what_one_pass_does(symbols):
     torch.testing.assert_close(walked, p.log_prob(x))
 
 
-@pytest.mark.parametrize("symbols", [Greys(2, 2), OneHot(3)], ids=str)
+@pytest.mark.parametrize("symbols", [GrayLevels(2, 2), OneHot(3)], ids=str)
 def test_weighted_draws_are_of_what_is_missing_given_what_is_known(symbols):
     p, images = raster(symbols, batch=(1,)), every_image(symbols, (2, 2))
     known = torch.tensor([[False, True], [False, True]])
@@ -104,7 +110,7 @@ def test_weighted_draws_are_of_what_is_missing_given_what_is_known(symbols):
 
 
 def test_means_average_to_the_mean():
-    space = (Greys(1, 3), (2, 2))
+    space = (GrayLevels(1, 3), (2, 2))
     p, images = raster(*space), every_image(*space)
     mass = p.log_prob(images.unsqueeze(1)).exp()
     expected = torch.einsum("ib,ichw->bchw", mass, images)
@@ -115,12 +121,12 @@ def test_means_average_to_the_mean():
 
 
 def test_the_mode_is_greedy():
-    p = raster(Greys(1, 3), (3, 4))
+    p = raster(GrayLevels(1, 3), (3, 4))
     index = (p.mode * 2).round().long()
     assert torch.equal(p.network(p.mode, p.maps).argmax(1), index)
 
 
-@pytest.mark.parametrize("symbols", [Greys(3, 4), OneHot(3)], ids=str)
+@pytest.mark.parametrize("symbols", [GrayLevels(3, 4), OneHot(3)], ids=str)
 def test_leading_dimensions(symbols):
     p = raster(symbols, size=(2, 3), batch=(5, 2))
     assert p.batch_shape == (5, 2) and p.event_shape == (3, 2, 3)

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Categorical
 
 from helpers import assert_completes, assert_draws_follow_masses
-from vaekit.distributions.raster import Greys, Raster
+from vaekit.distributions.raster import GrayLevels, Raster
 from vaekit.distributions.wave import Wave
 from vaekit.networks.wavenet import WaveNet
 
@@ -19,7 +19,7 @@ def wave(samples, batch=(2,), levels=3, layers=2):
     with torch.no_grad():
         for p in network.parameters():
             p.mul_(2).add_(0.3 * torch.randn_like(p))
-    return Wave(network, torch.randn(*batch, 3, 1, samples, dtype=torch.float64), Greys(1, levels))
+    return Wave(network, torch.randn(*batch, 3, 1, samples, dtype=torch.float64), GrayLevels(1, levels))
 
 
 def every_sound(samples, levels=3):

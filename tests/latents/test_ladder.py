@@ -11,7 +11,7 @@ import vaekit
 from helpers import BINARY, VECTORS, build, examples, step
 from spaces_of_z import grid
 from vaekit.configs import options
-from vaekit.latents.ladder import Rung
+from vaekit.latents.ladder import LevelBlock
 from vaekit.posteriors.gaussian import Gaussian
 from vaekit.refusal import Refusal
 from vaekit.vae import Draw, Step
@@ -282,7 +282,7 @@ def test_the_posteriors_that_may_serve_are_those_with_a_density_over_real_number
 
 def test_the_only_level_is_a_rung_without_rails():
     (level,) = build(BINARY, *SMALL)[0].latents.levels
-    assert isinstance(level, Rung)
+    assert isinstance(level, LevelBlock)
     z = torch.randn(4, 4)
     assert level.merge(None, z) is z
 

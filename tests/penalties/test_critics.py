@@ -109,7 +109,7 @@ def test_whom_the_encoder_and_the_critic_push_apart():
 
 
 def test_the_game_of_images_teaches_the_encoder_nothing(batch):
-    """Only the features reach the encoder; to fool the critic is the likelihood's task (Larsen et al., algorithm 1)."""
+    """Only the features reach the encoder; fooling the critic is the likelihood's task (Larsen et al., algorithm 1)."""
     grads = []
     for fooling in (0.0, 100.0):
         vae, _, penalties = build_all(

@@ -17,7 +17,7 @@ from vaekit.spaces import Image, Real, Table
 from vaekit.spaces.column import Column
 from vaekit.tasks.impute import draw_observed, impute
 from vaekit.tasks.shared.context import open_run
-from vaekit.tasks.shared.imputation import Holed, gibbs, importance_weighted, learn_holes
+from vaekit.tasks.shared.imputation import IncompleteRows, gibbs, importance_weighted, learn_holes
 from vaekit.tasks.shared.imputers import classical
 from vaekit.written import Number
 
@@ -65,7 +65,7 @@ def test_imputation_of_a_linear_gaussian_model_is_its_conditional_distribution(l
     x, o, m = rows_of(linear, 4), [0, 2], [1, 3, 4]
     observed = torch.zeros(4, 5, dtype=torch.bool)
     observed[:, o] = True
-    rows, fill = Holed(x, observed, ~observed), BIAS
+    rows, fill = IncompleteRows(x, observed, ~observed), BIAS
     if method == "miwae":
         with torch.no_grad():  # as wide as the prior: weights of a narrower one would have no variance
             linear.latents.levels[0].posterior.head.bias[2:] = 0
@@ -93,7 +93,7 @@ def test_chunks_of_samples_change_nothing(linear, monkeypatch):
     for values in (2**19, 15 * 7):  # at once, and in chunks of 7
         monkeypatch.setattr("vaekit.tasks.shared.imputation.CHUNK_VALUES", values)
         torch.manual_seed(0)
-        found.append(importance_weighted(linear, Holed(x, observed, ~observed), BIAS, 20_000, 1000))
+        found.append(importance_weighted(linear, IncompleteRows(x, observed, ~observed), BIAS, 20_000, 1000))
     assert torch.allclose(found[0].mean, found[1].mean, atol=0.05)
     assert torch.allclose(found[0].nll, found[1].nll, atol=0.05)
     assert torch.allclose(found[0].draws.mean(0), found[1].draws.mean(0), atol=0.15)
@@ -103,7 +103,7 @@ def test_imputations_come_of_different_z_where_one_weight_exceeds_all_others(lin
     with torch.no_grad():
         linear.likelihood.network.body[1].weight.mul_(100)
     x, observed = rows_of(linear, 3), torch.tensor([True, False, True, False, False]).expand(3, 5)
-    found = importance_weighted(linear, Holed(x, observed, ~observed), BIAS, 200, 5)
+    found = importance_weighted(linear, IncompleteRows(x, observed, ~observed), BIAS, 200, 5)
     apart = (found.draws[:, None] - found.draws).norm(dim=-1) + 1e3 * torch.eye(5)[..., None]
     assert apart.min() > 10 * SIGMA
 
@@ -127,7 +127,7 @@ def test_values_drawn_one_by_one_are_imputed_from_their_conditional_distribution
     x, observed = images[5:6], torch.tensor([[False, True], [False, True]]).expand(1, 1, 2, 2)
     p = vae.log_likelihood(images, 4000).exp() * ((images - x) * observed == 0).all((1, 2, 3))
     p = p / p.sum()
-    found = importance_weighted(vae, Holed(x, observed, ~observed), torch.full((1, 2, 2), 0.5), 6000, 300)
+    found = importance_weighted(vae, IncompleteRows(x, observed, ~observed), torch.full((1, 2, 2), 0.5), 6000, 300)
     mean = torch.einsum("i,ichw->chw", p, images)
     assert torch.allclose(found.mean[0], mean, atol=0.05)
     assert torch.allclose(found.draws[:, 0].mean(0), mean, atol=0.12)
@@ -176,8 +176,8 @@ def test_the_classical_imputers_are_scored_on_what_they_did_not_see():
     x = z + 0.3 * torch.randn(900, 4)
     observed = torch.ones(900, 4, dtype=torch.bool)
     observed[:, 3] = False
-    train = Holed.whole(x[:500], torch.ones(500, 4, dtype=torch.bool))
-    hidden = Holed(x, observed, ~observed)
+    train = IncompleteRows.whole(x[:500], torch.ones(500, 4, dtype=torch.bool))
+    hidden = IncompleteRows(x, observed, ~observed)
     figures = classical(train, hidden[500:700], hidden[700:], Real((4,)))
     best = math.sqrt(0.09 + 0.09 / (3 + 0.09))  # of the linear regression on the other three columns
     assert figures["mean"][0] == pytest.approx(math.sqrt(1.09), rel=0.15)
@@ -188,9 +188,11 @@ def test_the_classical_imputers_are_scored_on_what_they_did_not_see():
 
 def test_validation_rows_that_hide_nothing_or_are_filled_exactly_leave_a_scale():
     x, known = torch.arange(20.0).reshape(10, 2), torch.ones(10, 2, dtype=torch.bool)
-    hidden = Holed(x, known.index_fill(1, torch.tensor([1]), False), known.index_fill(1, torch.tensor([0]), False))
-    whole, constant = Holed.whole(x, known), Holed(0 * x, hidden.observed, hidden.hidden)
-    for train, validation in (whole, whole), (Holed.whole(0 * x, known), constant):
+    hidden = IncompleteRows(
+        x, known.index_fill(1, torch.tensor([1]), False), known.index_fill(1, torch.tensor([0]), False)
+    )
+    whole, constant = IncompleteRows.whole(x, known), IncompleteRows(0 * x, hidden.observed, hidden.hidden)
+    for train, validation in (whole, whole), (IncompleteRows.whole(0 * x, known), constant):
         for error, nll in classical(train, validation, hidden, Real((2,))).values():
             assert math.isfinite(error) and math.isfinite(nll)
 
@@ -202,8 +204,8 @@ def test_the_classical_imputers_are_scored_by_probabilities_where_values_are_dis
     x = torch.randint(space.levels, (300, 1, 2, 2)).float() / (space.levels - 1)
     observed = torch.ones_like(x, dtype=torch.bool)
     observed[:, :, 1] = False
-    train = Holed.whole(x, torch.ones_like(observed))
-    rows = Holed(x, observed, ~observed)
+    train = IncompleteRows.whole(x, torch.ones_like(observed))
+    rows = IncompleteRows(x, observed, ~observed)
     nll = classical(train, rows, rows, space)["mean"][1]
     assert nll == pytest.approx(math.log(space.levels), abs=0.1)  # they are uniform
 
@@ -219,8 +221,8 @@ def test_cells_of_tables_are_scored_by_the_mass_of_their_kind_and_count_once():
     for column, each, best in zip(columns, cells, (50, 2, 2), strict=True):
         space = Table.of([column])
         x = torch.from_numpy(space.encode([each])[0])
-        rows = Holed(x[:500], torch.zeros_like(x[:500]).bool(), torch.ones_like(x[:500]).bool())
-        train = Holed.whole(x, torch.ones_like(x).bool())
+        rows = IncompleteRows(x[:500], torch.zeros_like(x[:500]).bool(), torch.ones_like(x[:500]).bool())
+        train = IncompleteRows.whole(x, torch.ones_like(x).bool())
         error, nll = classical(train, rows, rows, space)["mean"]
         assert nll == pytest.approx(math.log(best), abs=0.02 if column.kind == "count" else 1e-3)
         if column.kind == "categorical":
@@ -237,7 +239,7 @@ def test_the_mean_of_a_cell_is_that_of_values_not_of_normal_numbers(method):
             weight.zero_()
         vae.likelihood.log_scale.fill_(math.log(1 - 0.02))  # p(x | z) is the standard normal for every z
     observed = torch.tensor([[False, True]]).expand(20, -1)
-    rows = Holed(torch.tensor([[0.0, 1.0]]).expand(20, -1), observed, torch.zeros_like(observed))
+    rows = IncompleteRows(torch.tensor([[0.0, 1.0]]).expand(20, -1), observed, torch.zeros_like(observed))
     torch.manual_seed(0)
     if method == "miwae":
         found = importance_weighted(vae, rows, torch.zeros(2), num_samples=2000, draws=2)

@@ -20,7 +20,7 @@ from vaekit.tasks.fit_prior import fit_prior
 from vaekit.tasks.impute import impute
 from vaekit.tasks.shared.anomaly import measure
 from vaekit.tasks.shared.context import open_run
-from vaekit.tasks.shared.imputation import Holed, gibbs, importance_weighted
+from vaekit.tasks.shared.imputation import IncompleteRows, gibbs, importance_weighted
 
 CVAE = {"words": ("condition=label", "prior=gaussian"), "dim": "latents.dim=3"}
 M2 = {"words": ("condition=label", "latents=labelled", "objective=semi_supervised"), "dim": "latents.given.dim=3"}
@@ -163,7 +163,7 @@ def test_holes_are_filled_by_what_the_label_says(untrained, tmp_path):
         nll = []
         for label in (batch.label, (batch.label + 5) % 10):
             torch.manual_seed(0)
-            nll.append(method(context.vae, Holed(batch.x, empty, ~empty, label), fill, 20, 2).nll.mean())
+            nll.append(method(context.vae, IncompleteRows(batch.x, empty, ~empty, label), fill, 20, 2).nll.mean())
         assert nll[0] < nll[1] - 1
     for method in ("miwae", "gibbs"):
         assert impute(context, method, n=20, num_samples=5, steps=4, updates=2).mean.shape == (20, 1, 8, 8)

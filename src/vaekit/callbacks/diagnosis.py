@@ -75,7 +75,7 @@ def against_collapse(objective: Any) -> str:
 @torch.no_grad()
 def ignored_condition(vae: VAE, objective: Any, batch: Batch) -> dict[str, str]:
     """Whether rows are no likelier with their own condition than with that of another row; empty if they are."""
-    own = vae.of(batch)
+    own = vae.condition_of(batch)
     assert own is not None
     other = own.roll(1, 0)
     differs = (own != other).reshape(len(own), -1).any(1)

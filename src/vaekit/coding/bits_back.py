@@ -139,7 +139,7 @@ def double_precision(vae: VAE) -> Iterator[torch.device]:
 def _push(coder: Any, vae: VAE, symbols: Tensor, condition: Tensor | None, device: torch.device) -> int:
     """Put a batch on the stack. The number of bits that it held at its lowest, with z drawn and nothing put back."""
     features, drawn = vae.encoder(_values(vae, symbols, device)), list[tuple[Code, Tensor]]()
-    levels, start = vae.enter(condition)
+    levels, start = vae.initial_state(condition)
 
     def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
         prior, grid = _prior(p, len(symbols))
@@ -159,7 +159,7 @@ def _push(coder: Any, vae: VAE, symbols: Tensor, condition: Tensor | None, devic
 def _pop(coder: Any, vae: VAE, n: int, condition: Tensor | None, device: torch.device) -> Tensor:
     """Take a batch of n off the stack: `_push` backwards."""
     drawn = list[tuple[Level, Tensor | None, Grid | Atoms | Points, Tensor]]()
-    levels, start = vae.enter(condition)
+    levels, start = vae.initial_state(condition)
 
     def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
         prior, grid = _prior(p, n)
@@ -242,5 +242,5 @@ def _first_count(vae: VAE) -> int:
 
 def _dimensions(vae: VAE) -> int:
     """Of z, as far as it is drawn from bits."""
-    drawn = (level.space for level in vae.latents.levels if Capability.CERTAIN not in level.gives)
+    drawn = (level.space for level in vae.latents.levels if Capability.DETERMINISTIC not in level.gives)
     return sum(math.prod(space.positions) if isinstance(space, Codes) else space.size for space in drawn)

@@ -22,12 +22,12 @@ from torch.distributions import (
 from torch.nn.functional import one_hot
 
 from vaekit.coding.coder import Code, Digits, bits, settled, table
+from vaekit.distributions.autoregressive import Autoregressive
 from vaekit.distributions.coded import Coded
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
-from vaekit.distributions.one_by_one import OneByOne
-from vaekit.distributions.quantized import Certain
+from vaekit.distributions.quantized import Deterministic
 from vaekit.distributions.sequence import Sequence
 
 WIDTH = 2.0**-7  # of a bin of z, in standard deviations of the prior
@@ -81,13 +81,13 @@ def _(d: Coded, grid: Any) -> Code:
 
 
 @code.register
-def _(d: Certain, grid: Any) -> Code:
+def _(d: Deterministic, grid: Any) -> Code:
     return Known(d.index.cpu())
 
 
 @code.register(Sequence)
-@code.register(OneByOne)
-def _(d: Sequence | OneByOne, grid: Any) -> Code:
+@code.register(Autoregressive)
+def _(d: Sequence | Autoregressive, grid: Any) -> Code:
     return Ordered(d)
 
 
@@ -201,7 +201,7 @@ class Known:
 class Ordered:
     """A number after the other, each by those before it. Both ways walk, so that both compute the same logits."""
 
-    def __init__(self, d: Sequence | OneByOne):
+    def __init__(self, d: Sequence | Autoregressive):
         self.d, self.count = d, d.batch_shape.numel()
 
     def push(self, coder: Any, symbols: Tensor) -> None:

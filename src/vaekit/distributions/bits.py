@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.nn import functional
 
-from vaekit.distributions.one_by_one import OneByOne
+from vaekit.distributions.autoregressive import Autoregressive
 from vaekit.distributions.precision import full_precision
 
 
@@ -27,7 +27,7 @@ class Network(Protocol):
     def at(self, i: int, x: Tensor, told: list[Tensor], units: Tensor) -> Tensor: ...
 
 
-class Bits(OneByOne):
+class Bits(Autoregressive):
     """p(x) = prod_i Bernoulli(x_i | x_1 ... x_i-1), in the order in which the values lie in memory.
 
     told: what is known of each, tensors `[..., *event_shape]`. log_prob takes one pass of the network.

@@ -10,7 +10,7 @@ from vaekit.distributions.coded import Coded
 from vaekit.spaces import Codes
 
 
-class Certain(Distribution):
+class Deterministic(Distribution):
     """The whole numbers `index` `[..., *event]`, the last `event_dim` dimensions of which are one event."""
 
     arg_constraints = {}
@@ -22,7 +22,7 @@ class Certain(Distribution):
         super().__init__(index.shape[:split], index.shape[split:], validate_args=False)
 
     def expand(self, batch_shape, _instance=None):
-        return Certain(self.index.expand(*batch_shape, *self.event_shape), len(self.event_shape))
+        return Deterministic(self.index.expand(*batch_shape, *self.event_shape), len(self.event_shape))
 
     def sample(self, sample_shape=torch.Size()) -> Tensor:
         return self.index.expand(self._extended_shape(sample_shape))
@@ -46,7 +46,7 @@ class Quantized(Coded):
     has_rsample = True
 
     def __init__(self, index: Tensor, space: Codes, source: Tensor, share: float = 1.0):
-        super().__init__(Certain(index, len(space.positions)), space)
+        super().__init__(Deterministic(index, len(space.positions)), space)
         self.source, self.share = source, share
         self.point = self.at(index)
 
@@ -64,7 +64,7 @@ class Quantized(Coded):
         return torch.where(same, torch.zeros((), dtype=self.point.dtype, device=same.device), -torch.inf)
 
 
-@register_kl(Certain, Distribution)
-def _kl(q: Certain, p: Distribution) -> Tensor:
+@register_kl(Deterministic, Distribution)
+def _kl(q: Deterministic, p: Distribution) -> Tensor:
     """KL(q || p) = -log p of the number."""
     return -p.log_prob(q.index)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.nn import functional
 
-from vaekit.distributions.one_by_one import OneByOne
+from vaekit.distributions.autoregressive import Autoregressive
 from vaekit.distributions.precision import full_precision
 
 
@@ -30,7 +30,7 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True)
-class Greys:
+class GrayLevels:
     """x `[N, C, H, W]` on the grey levels 0, 1/(L-1), ..., 1: a symbol in each channel."""
 
     channels: int
@@ -80,7 +80,7 @@ class OneHot:
         return x
 
 
-class Raster(OneByOne):
+class Raster(Autoregressive):
     """p(x) = prod_i p(x_i | x_1 ... x_i-1): pixel after pixel in rows from the top left, in each symbol after symbol.
 
     maps: what is known of each image, `[..., F, H, W]`. Values `[..., C, H, W]` are made of `symbols`.
@@ -89,7 +89,7 @@ class Raster(OneByOne):
 
     support = constraints.unit_interval
 
-    def __init__(self, network: Network, maps: Tensor, symbols: Greys | OneHot):
+    def __init__(self, network: Network, maps: Tensor, symbols: GrayLevels | OneHot):
         self.network, self.maps, self.symbols = network, maps, symbols
         event_shape = torch.Size((symbols.channels, *maps.shape[-2:]))
         super().__init__(maps.shape[:-3], event_shape, validate_args=False)

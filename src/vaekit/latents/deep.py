@@ -11,14 +11,14 @@ from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
 from vaekit.latents.tower import Tower, given
-from vaekit.networks.climb import Climb
-from vaekit.networks.enlarge import enlarge
+from vaekit.networks.bottom_up import BottomUp
 from vaekit.networks.glorot import Pointwise, glorot, scaled
 from vaekit.networks.pyramid import Bottleneck, stack
+from vaekit.networks.upsample import upsample
 from vaekit.refusal import Refusal, at_least_one, setting
 
 
-class Storey(nn.Module):
+class MapLevelBlock(nn.Module):
     """One level over maps z `[..., c, h, w]`, whose state `[..., C, h, w]` is refined by residual blocks.
 
     own: which of the features are its own, `shape` (C, h, w) of them. top: nothing stands above. scale: by which its
@@ -60,7 +60,7 @@ class Storey(nn.Module):
         state = self.refine(self.project(z) if state is None else state + self.project(z))
         if self.places is None:
             return state
-        large = enlarge(state.flatten(0, -4), self.places.shape[1:])
+        large = upsample(state.flatten(0, -4), self.places.shape[1:])
         return large.unflatten(0, state.shape[:-3]) + self.places
 
 
@@ -107,7 +107,7 @@ class Deep(Tower):
             p = given(prior, shape, condition)(space) if first else below(space, context_shape=shape)
             own = slice(ends[size] - self.channels * size[0] * size[1], ends[size])
             grown = next_size if next_size != size else None
-            levels.append(Storey(q, p, own, shape, first and not condition, len(heights) ** -0.5, grown))
+            levels.append(MapLevelBlock(q, p, own, shape, first and not condition, len(heights) ** -0.5, grown))
         self.levels = nn.ModuleList(levels)
         self.out_shape = (self.channels, *heights[-1])
         top = (self.channels, *heights[0])
@@ -119,7 +119,7 @@ class Deep(Tower):
     def arrows(cls, settings: Mapping[str, Any], posterior: Any, prior: Any) -> list[tuple[Any, Any]]:
         return [(posterior, prior), (posterior, settings["below"])]
 
-    def enter(self, condition: Tensor | None) -> tuple[Sequence[Any], Tensor | None]:
+    def initial_state(self, condition: Tensor | None) -> tuple[Sequence[Any], Tensor | None]:
         return self.levels, None if self.open is None else self.open(condition)
 
     def encoder(self, network: Any) -> Any:
@@ -127,7 +127,7 @@ class Deep(Tower):
             nn.Sequential(nn.AdaptiveAvgPool2d(size), *stack(self.channels, count, size))
             for size, count in reversed(self.sizes.items())
         ]
-        return Climb(nn.Sequential(network, finest), steps, self.numbers)
+        return BottomUp(nn.Sequential(network, finest), steps, self.numbers)
 
 
 def parse(blocks: str | Sequence[str], height: int) -> dict[int, int]:

@@ -12,13 +12,13 @@ from vaekit.spaces import Codes
 
 
 class Class(nn.Module):
-    """The top level: y, one-hot, whose posterior q(y | x) is a classifier of all features; enter(y) is what it leaves
-    to the levels below.
+    """The top level: y, one-hot, whose posterior q(y | x) is a classifier of all features; initial_state(y) is
+    what it leaves to the levels below.
     """
 
-    def __init__(self, posterior: Any, prior: nn.Module, enter: Callable[[Tensor], tuple[Any, Tensor]]):
+    def __init__(self, posterior: Any, prior: nn.Module, initial_state: Callable[[Tensor], tuple[Any, Tensor]]):
         super().__init__()
-        self.posterior, self.prior, self.enter = posterior, prior, enter
+        self.posterior, self.prior, self.initial_state = posterior, prior, initial_state
         self.space, self.gives = posterior.space, posterior.gives
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
@@ -28,7 +28,7 @@ class Class(nn.Module):
         return self.prior(state)
 
     def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
-        return self.enter(z)[1]
+        return self.initial_state(z)[1]
 
 
 class Labelled(Tower):
@@ -62,7 +62,7 @@ class Labelled(Tower):
         self.below = given(features=features, posterior=posterior, prior=prior, latent=latent, condition=condition)
         self.numbers, self.out_shape = self.below.numbers, self.below.out_shape
         q: Any = classifier((self.numbers,), Codes((condition,)))
-        self.top = Class(q, classes(q.space), self.below.enter)
+        self.top = Class(q, classes(q.space), self.below.initial_state)
 
     @classmethod
     def arrows(cls, settings: Mapping[str, Any], posterior: Any, prior: Any) -> list[tuple[Any, Any]]:
@@ -77,5 +77,5 @@ class Labelled(Tower):
     def encoder(self, network: Any) -> Any:
         return self.below.encoder(network)
 
-    def enter(self, condition: Tensor | None) -> tuple[Any, Tensor | None]:
-        return (self.levels, None) if condition is None else self.below.enter(condition)
+    def initial_state(self, condition: Tensor | None) -> tuple[Any, Tensor | None]:
+        return (self.levels, None) if condition is None else self.below.initial_state(condition)

@@ -11,14 +11,14 @@ from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
 from vaekit.latents.tower import Tower, given
-from vaekit.networks.climb import Climb
+from vaekit.networks.bottom_up import BottomUp
 from vaekit.networks.glorot import glorot
 from vaekit.posteriors.posterior import Posterior
 from vaekit.priors.prior import Prior
 from vaekit.refusal import at_least_one
 
 
-class Rung(nn.Module):
+class LevelBlock(nn.Module):
     """One level: a posterior of its own features beside the state above, and a prior of that state.
 
     own: which of the features these are; `meet` is what both go through, below what z and the state become. Without
@@ -114,7 +114,7 @@ class Ladder(Tower):
             context = end - start if alone or not state else width
             q: Any = posterior((context,), space)  # which, of codes, knows what space they make up
             rungs.append(
-                Rung(
+                LevelBlock(
                     q,
                     given(prior, (condition,), condition)(q.space) if top else below(space, context_shape=(width,)),
                     slice(start, end),
@@ -135,4 +135,4 @@ class Ladder(Tower):
         if len(self.sizes) == 1:
             return network
         steps = [nn.Sequential(nn.Flatten(), block(a, b)) for a, b in pairwise(self.sizes)]
-        return Climb(network, steps, self.numbers)
+        return BottomUp(network, steps, self.numbers)

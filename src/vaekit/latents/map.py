@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
-from vaekit.latents.ladder import Rung
+from vaekit.latents.ladder import LevelBlock
 from vaekit.latents.tower import Tower
 from vaekit.priors.prior import Prior
 from vaekit.refusal import Refusal, at_least_one, choice
 
 
-class Place(Rung):
+class MapLevel(LevelBlock):
     """The only level: a posterior that reads the features as the map they are."""
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
@@ -45,5 +45,5 @@ class Map(Tower):
         at_least_one(dim=(dim, 64))
         shape = (dim, *features[1:])
         q: Any = posterior(features, latent(shape))
-        self.levels = nn.ModuleList([Place(q, prior(q.space))])
+        self.levels = nn.ModuleList([MapLevel(q, prior(q.space))])
         self.out_shape, self.numbers = shape, features[0] * features[1] * features[2]

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from vaekit.latents.ladder import Rung, block
+from vaekit.latents.ladder import LevelBlock, block
 from vaekit.latents.tower import Tower, given
 from vaekit.refusal import at_least_one
 
@@ -34,5 +34,5 @@ class Single(Tower):
         meet = block(self.numbers + condition, self.numbers) if condition else None
         q: Any = posterior((self.numbers,), space)
         p = given(prior, (condition,), condition)(q.space)  # of codes, the posterior knows which there are
-        self.levels = nn.ModuleList([Rung(q, p, meet=meet)])
+        self.levels = nn.ModuleList([LevelBlock(q, p, meet=meet)])
         self.out_shape = (dim + condition,)

@@ -66,7 +66,7 @@ class Tower(nn.Module):
         """`network`, and what makes features of its features, for levels that stand higher: `[N, ...]`."""
         return network
 
-    def enter(self, condition: Tensor | None) -> tuple[Sequence[Level], Tensor | None]:
+    def initial_state(self, condition: Tensor | None) -> tuple[Sequence[Level], Tensor | None]:
         """The levels to walk down, and the state above them, of a condition's vectors `[..., condition]`."""
         return self.levels, condition
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
-from vaekit.distributions.raster import Greys, Raster
+from vaekit.distributions.raster import GrayLevels, Raster
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.pixelcnn import PixelCNN
 from vaekit.refusal import at_least_one
@@ -39,7 +39,7 @@ class PixelAutoregressive(Likelihood):
 
     def distribution(self, *params: Tensor) -> Distribution:
         maps = torch.stack(params, -4).flatten(-4, -3)
-        return Raster(self.pixels, maps, Greys(self.pixels.channels, self.pixels.levels))
+        return Raster(self.pixels, maps, GrayLevels(self.pixels.channels, self.pixels.levels))
 
     def bias_at(self, mean: Tensor) -> Tensor:
         """Zero: what the maps mean is not known before they are learned."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
-from vaekit.distributions.raster import Greys
+from vaekit.distributions.raster import GrayLevels
 from vaekit.distributions.wave import Wave
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.wavenet import WaveNet
@@ -35,7 +35,7 @@ class WaveAutoregressive(Likelihood):
         at_least_one(maps=(maps, 16), width=(width, 32), layers=(layers, 10))
         assert isinstance(space, Audio) and space.levels is not None
         super().__init__(space, network, params=maps)
-        self.samples, self.symbols = WaveNet(space.levels, maps, width, layers), Greys(1, space.levels)
+        self.samples, self.symbols = WaveNet(space.levels, maps, width, layers), GrayLevels(1, space.levels)
 
     def distribution(self, *params: Tensor) -> Distribution:
         return Wave(self.samples, torch.stack(params, -4).squeeze(-3), self.symbols)

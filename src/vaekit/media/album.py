@@ -24,7 +24,7 @@ def draw_run(folder: Path, vae: VAE, examples: Batch, classes: Mapping[str, int]
     figures.mkdir(parents=True, exist_ok=True)
     draw_examples(figures, vae, examples)
     _draw_interpolations(figures, vae, examples)
-    means = vae.encode(examples.x, condition=vae.of(examples))
+    means = vae.encode(examples.x, condition=vae.condition_of(examples))
     save_latent_map(figures / "latent_map.png", means[0].flatten(1), examples.label, classes)
     if len(vae.latents.levels) > 1:
         save_rates(figures / "rates.png", torch.stack(vae(examples).rates).mean(1))
@@ -37,7 +37,7 @@ def draw_examples(figures: Path, vae: VAE, examples: Batch) -> None:
 
     Samples of a model with classes are a row a class, of ten classes at most.
     """
-    x, known, medium = examples.x[:32], vae.of(examples), medium_of(vae.space)
+    x, known, medium = examples.x[:32], vae.condition_of(examples), medium_of(vae.space)
     asked = None if vae.condition is None else vae.condition.rows(80)
     samples = vae.sample(64 if asked is None else len(asked), draw=medium.drawn, condition=asked)
     medium.write(figures / "samples", samples, 8)
@@ -46,7 +46,7 @@ def draw_examples(figures: Path, vae: VAE, examples: Batch) -> None:
 
 
 def _draw_interpolations(figures: Path, vae: VAE, examples: Batch) -> None:
-    x, known = examples.x, vae.of(examples)
+    x, known = examples.x, vae.condition_of(examples)
     if n := min(8, len(x) // 2):  # of one example there is no way to another
         walks = vae.interpolate(x[:n], x[n : 2 * n], steps=10, condition=None if known is None else known[:n])
         medium_of(vae.space).write(figures / "interpolations", walks.flatten(0, 1), 10)

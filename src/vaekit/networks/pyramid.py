@@ -11,9 +11,9 @@ import math
 from torch import Tensor, nn
 
 from vaekit.capabilities import Capability
-from vaekit.networks.enlarge import Enlarge
 from vaekit.networks.glorot import glorot, scaled
 from vaekit.networks.network import Features
+from vaekit.networks.upsample import Upsample
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Image, Real
 
@@ -72,7 +72,7 @@ class Decoder(nn.Module):
             shape = (channels, -(-size[0] // 4), -(-size[1] // 4))
             seed = [nn.Flatten(), nn.Linear(math.prod(in_shape), math.prod(shape)), nn.Unflatten(1, shape)]
         stem = nn.Conv2d(in_shape[0] if not seed else channels, channels, kernel_size=3, padding=1)
-        self.seed = glorot(nn.Sequential(*seed, Enlarge(tuple(size)), stem))
+        self.seed = glorot(nn.Sequential(*seed, Upsample(tuple(size)), stem))
         self.body = nn.Sequential(*stack(channels, blocks, tuple(size)))
         self.head = glorot(
             nn.Sequential(nn.GELU(), nn.Conv2d(channels, params * colours, kernel_size=3, padding=1, bias=False))

@@ -15,9 +15,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from vaekit.networks.conv import check_channels, halvings
-from vaekit.networks.enlarge import enlarge
 from vaekit.networks.glorot import glorot, scaled
 from vaekit.networks.network import Features
+from vaekit.networks.upsample import upsample
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Image, Real
 
@@ -73,7 +73,7 @@ class Up(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         h = self.seed(z)
         for stage, size in zip(self.stages, self.sizes[1:], strict=True):
-            h = enlarge(stage(h), size)
+            h = upsample(stage(h), size)
         return self.head(h).unflatten(1, self.out_shape[:2])
 
 

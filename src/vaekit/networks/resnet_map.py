@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from vaekit.capabilities import Capability
 from vaekit.networks.conv import check_channels, halvings
-from vaekit.networks.enlarge import Enlarge
 from vaekit.networks.network import Features
 from vaekit.networks.resnet import Up, down
+from vaekit.networks.upsample import Upsample
 from vaekit.spaces import Image, Real
 
 
@@ -42,7 +42,7 @@ class Decoder(Up):
         shape = (channels[-1], *halvings((height, width), len(channels))[-1])
         if len(in_shape) == 3:
             conv = nn.Conv2d(in_shape[0], channels[-1], kernel_size=3, padding=1)
-            seed = nn.Sequential(Enlarge(shape[1:]), conv)
+            seed = nn.Sequential(Upsample(shape[1:]), conv)
         else:
             linear = nn.Linear(math.prod(in_shape), math.prod(shape))
             seed = nn.Sequential(nn.Flatten(), linear, nn.Unflatten(1, shape))

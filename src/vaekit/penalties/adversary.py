@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from vaekit.capabilities import Capability
-from vaekit.penalties.critic import fool, frozen, judge, tell_apart
+from vaekit.penalties.critic import discriminator, discriminator_loss, frozen, generator_loss
 from vaekit.penalties.penalty import Adversarial, codes, prior_codes
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
@@ -24,10 +24,10 @@ class Adversary(Adversarial):
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, hidden: Sequence[int] = (512, 512)):
         super().__init__(vae, weight)
-        self.critic = judge(vae.latents.levels[0].space.size, hidden)
+        self.critic = discriminator(vae.latents.levels[0].space.size, hidden)
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
-        return fool(frozen(self.critic)(codes(terms)))
+        return generator_loss(frozen(self.critic)(codes(terms)))
 
     def critic_loss(self, terms: Terms, vae: VAE) -> Tensor:
-        return tell_apart(self.critic(prior_codes(terms)), self.critic(codes(terms).detach()))
+        return discriminator_loss(self.critic(prior_codes(terms)), self.critic(codes(terms).detach()))

@@ -11,7 +11,7 @@ from vaekit.networks.glorot import glorot
 from vaekit.networks.mlp import layers
 
 
-def judge(size: int, hidden: Sequence[int]) -> nn.Module:
+def discriminator(size: int, hidden: Sequence[int]) -> nn.Module:
     """Codes `[..., size]` -> a logit each, `[..., 1]`."""
     sizes = [size, *hidden]
     return glorot(nn.Sequential(*layers(sizes, "LeakyReLU"), nn.Linear(sizes[-1], 1)))
@@ -23,12 +23,12 @@ def frozen(critic: nn.Module) -> Callable[[Tensor], Any]:
     return lambda x: functional_call(critic, weights, (x,))
 
 
-def tell_apart(real: Tensor, fake: Tensor) -> Tensor:
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     """The cross-entropy, in nats, of logits that should be high for `real` and low for `fake`; log 2 for a coin."""
     return (softplus(-real).mean() + softplus(fake).mean()) / 2
 
 
-def fool(fake: Tensor) -> Tensor:
+def generator_loss(fake: Tensor) -> Tensor:
     """-log of the probability given to `fake` of being real: what who made it descends (Goodfellow et al. 2014,
     https://arxiv.org/abs/1406.2661, section 3, the form that does not saturate)."""
     return softplus(-fake).mean()

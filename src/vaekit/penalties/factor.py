@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vaekit.capabilities import Capability
-from vaekit.penalties.critic import frozen, judge, tell_apart
+from vaekit.penalties.critic import discriminator, discriminator_loss, frozen
 from vaekit.penalties.penalty import Adversarial, codes
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
@@ -26,14 +26,14 @@ class Factor(Adversarial):
 
     def __init__(self, vae: VAE, weight: float | Schedule = 1.0, hidden: Sequence[int] = (1000,) * 5):
         super().__init__(vae, weight)
-        self.critic = judge(vae.latents.levels[0].space.size, hidden)
+        self.critic = discriminator(vae.latents.levels[0].space.size, hidden)
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         return frozen(self.critic)(codes(terms)).mean()
 
     def critic_loss(self, terms: Terms, vae: VAE) -> Tensor:
         z = codes(terms).detach()
-        return tell_apart(self.critic(z), self.critic(permute_dimensions(z)))
+        return discriminator_loss(self.critic(z), self.critic(permute_dimensions(z)))
 
 
 def permute_dimensions(z: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class Gradient(Penalty):
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad():  # in validation too
             zs = [step.z.clone() if step.z.requires_grad else step.z.clone().requires_grad_() for step in terms.steps]
-            x = vae.likelihood(vae.replay(zs, vae.of(terms.batch)).state).mean
+            x = vae.likelihood(vae.replay(zs, vae.condition_of(terms.batch)).state).mean
             signs = torch.randint_like(x, 2) * 2 - 1
             # zeros where x does not hear a level: in a stack only the lowest
             slopes = torch.autograd.grad(x, zs, signs, create_graph=True, materialize_grads=True)

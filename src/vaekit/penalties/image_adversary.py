@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vaekit.capabilities import Capability
 from vaekit.networks.conv import Encoder
 from vaekit.networks.glorot import glorot
-from vaekit.penalties.critic import fool, frozen, tell_apart
+from vaekit.penalties.critic import discriminator_loss, frozen, generator_loss
 from vaekit.penalties.penalty import Adversarial
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
@@ -60,14 +60,14 @@ class ImageAdversary(Adversarial):
         mean = terms.px.mean[0]
         apart = critic(terms.batch.filled(mean))[0] - critic(mean)[0]
         zs = [step.z[0].detach() for step in terms.steps]
-        again = vae.likelihood(vae.replay(zs, vae.of(terms.batch)).state).mean
+        again = vae.likelihood(vae.replay(zs, vae.condition_of(terms.batch)).state).mean
         made = torch.cat([again, self._samples(terms, vae)])
-        return apart.square().sum(1).mean() / 2 + self.fooling * fool(critic(made)[1])
+        return apart.square().sum(1).mean() / 2 + self.fooling * generator_loss(critic(made)[1])
 
     def critic_loss(self, terms: Terms, vae: VAE) -> Tensor:
         mean = terms.px.mean[0]
         made = torch.cat([mean, self._samples(terms, vae)]).detach()
-        return tell_apart(self.critic(terms.batch.filled(mean))[1], self.critic(made)[1])
+        return discriminator_loss(self.critic(terms.batch.filled(mean))[1], self.critic(made)[1])
 
     def _samples(self, terms: Terms, vae: VAE) -> Tensor:
         return vae.likelihood(vae.generate(len(terms.batch)).state).mean

@@ -210,7 +210,7 @@ def _check_objective(plan: Plan, objective: Choice) -> None:
 
 def _check_gradient(plan: Plan, objective: Choice) -> None:
     """The objective's gradient reaches the prior of random codes. Evaluated it may be without."""
-    random = [prior.kind for q, prior in _coded(plan) if Capability.CERTAIN not in q.gives]
+    random = [prior.kind for q, prior in _coded(plan) if Capability.DETERMINISTIC not in q.gives]
     joint = [name(prior) for prior in random if Capability.FACTORISED not in prior.gives]
     if joint and {Capability.RSAMPLE, Capability.LOG_PROB} <= objective.requires:
         raise Refusal(

@@ -15,7 +15,7 @@ from vaekit.capabilities import Capability, Input
 from vaekit.conditions.condition import Condition
 from vaekit.latents.tower import Tower
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.networks.beside import Beside
+from vaekit.networks.concat_input import ConcatInput
 from vaekit.networks.network import Features
 from vaekit.objectives.objective import Objective
 from vaekit.overrides import spelled
@@ -252,7 +252,7 @@ class Plan:
         with building(self.at("network")):
             network = self.encoder(space)
             if Input.JOINT in self.posterior.kind.inputs:
-                network = Beside(network, space)
+                network = ConcatInput(network, space)
         with building(self.at("latents")):
             latents = self.latents(
                 features=network.out_shape,

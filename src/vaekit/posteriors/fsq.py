@@ -29,7 +29,7 @@ class FSQ(Posterior):
     """
 
     latent = Codes
-    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.CERTAIN, Capability.MAPS})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DETERMINISTIC, Capability.MAPS})
     atoms: Tensor
     levels: Tensor
     strides: Tensor

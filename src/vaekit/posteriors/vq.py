@@ -40,7 +40,7 @@ class VQ(Posterior):
 
     latent = Codes
     gives = frozenset(
-        {Capability.RSAMPLE, Capability.LOG_PROB, Capability.CERTAIN, Capability.QUANTIZED, Capability.MAPS}
+        {Capability.RSAMPLE, Capability.LOG_PROB, Capability.DETERMINISTIC, Capability.QUANTIZED, Capability.MAPS}
     )
     atoms: Tensor
     uses: Tensor

@@ -69,7 +69,7 @@ def compress(
         x, form = _test_rows(context, space.levels)
         label = context.condition(slice(None), label)
     condition = context.vae.read(label, len(x))
-    context.vae.enter(None if condition is None else condition[:1])  # refuses where one is missing
+    context.vae.initial_state(None if condition is None else condition[:1])  # refuses where one is missing
     start = time.perf_counter()
     with Progress() as bar:
         task = bar.add_task("compressing", total=len(x))

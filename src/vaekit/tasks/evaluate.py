@@ -134,7 +134,7 @@ def fidelity(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str
     psnr: Any = PeakSignalNoiseRatio(1.0, dim=(1, 2, 3)).to(vae.device)
     similarity = MeanMetric().to(vae.device)
     for batch, feature in zip(track(batches, "reconstructing"), features, strict=True):
-        mean = vae.likelihood(vae.infer(feature, condition=vae.of(batch)).state).mean[0]
+        mean = vae.likelihood(vae.infer(feature, condition=vae.condition_of(batch)).state).mean[0]
         psnr.update(mean, batch.x)
         similarity.update(ssim(mean, batch.x))
     return {"psnr": float(psnr.compute()), "ssim": float(similarity.compute())}
@@ -145,7 +145,7 @@ def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[
     reliability, most = Reliability().to(vae.device), vae.space.levels - 1
     bright = [level / most for level in range(most + 1) if 2 * level > most]
     for batch, feature in zip(track(batches, "calibrating"), features, strict=True):
-        values: Any = vae.likelihood(vae.infer(feature, condition=vae.of(batch)).state)
+        values: Any = vae.likelihood(vae.infer(feature, condition=vae.condition_of(batch)).state)
         p = sum(values.base_dist.log_prob(torch.full_like(batch.x, level)).exp()[0] for level in bright)
         reliability.update(p, batch.x > 0.5)
     bins = reliability.compute()

@@ -131,8 +131,8 @@ def encode(context: Context, part: Part) -> tuple[Tensor, Tensor | None]:
     kept, conditions = [], []
     for batch in track(data.in_order(part), f"encoding {part}"):
         batch = context.ready(batch)
-        features, condition = vae.encoder(batch.x), vae.of(batch)
-        q: Any = vae.latents.levels[0].infer(features, vae.enter(condition)[1]) if certain(vae) else None
+        features, condition = vae.encoder(batch.x), vae.condition_of(batch)
+        q: Any = vae.latents.levels[0].infer(features, vae.initial_state(condition)[1]) if certain(vae) else None
         kept.append(features if q is None else q.indices.mode)
         conditions += [] if condition is None else [condition]
     return torch.cat(kept), torch.cat(conditions) if conditions else None
@@ -153,13 +153,13 @@ def draws(vae: VAE, rows: Tensor, condition: Tensor | None, num_samples: int = 1
 
 def log_prob(vae: VAE, z: Tensor, condition: Tensor | None) -> Tensor:
     """log p(z) of `draws` `[N, ...]`, `[N]`, in nats."""
-    p = vae.latents.levels[0].generate(vae.enter(condition)[1])
+    p = vae.latents.levels[0].generate(vae.initial_state(condition)[1])
     return (p.indices if certain(vae) else p).log_prob(z)
 
 
 def certain(vae: VAE) -> bool:
     """Whether x settles z, so that there is nothing to draw."""
-    return Capability.CERTAIN in vae.latents.levels[0].gives
+    return Capability.DETERMINISTIC in vae.latents.levels[0].gives
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from vaekit.spaces import Image, Pairs, Real
 from vaekit.tasks.shared import imputers
 from vaekit.tasks.shared.checks import one_of, within
 from vaekit.tasks.shared.context import Context
-from vaekit.tasks.shared.imputation import Holed, Imputation, gibbs, importance_weighted, learn_holes
+from vaekit.tasks.shared.imputation import Imputation, IncompleteRows, gibbs, importance_weighted, learn_holes
 from vaekit.track import track
 from vaekit.vae import VAE
 
@@ -75,20 +75,20 @@ def impute(
         n = min(256, there) if n is None else n
         within("task.n", n, 1, there)
         batch = context.data.sample("test", n)
-        x, known, condition = batch.x, _known(batch), vae.of(batch.to(vae.device))
+        x, known, condition = batch.x, _known(batch), vae.condition_of(batch.to(vae.device))
     else:
         batch = context.medium.holed(input)
         known = _known(batch) if mask is None else _known(batch) & _mask(space, mask)
-        x, condition = batch.x * known, vae.of(batch)
+        x, condition = batch.x * known, vae.condition_of(batch)
 
     def draw(count: int) -> Tensor:
         if hole == "none":
             return space.together(known[torch.randint(len(known), (count,))])
         return draw_observed(hole, fraction, space, count)
 
-    def hide(x: Tensor, known: Tensor) -> Holed:
+    def hide(x: Tensor, known: Tensor) -> IncompleteRows:
         observed = known if hole == "none" else known & draw(len(x))
-        return Holed(x, observed, known & ~observed & ~space.indicators)
+        return IncompleteRows(x, observed, known & ~observed & ~space.indicators)
 
     rows = replace(hide(x, known), condition=condition)
     if rows.observed.all():
@@ -109,7 +109,7 @@ def impute(
     imputed = Imputation.join(parts)
     _save(context, rows, imputed, input)
     if rows.hidden.any():
-        train = Holed.whole(*_rows(context, "train", 10 * imputers.TRAINING_ROWS))
+        train = IncompleteRows.whole(*_rows(context, "train", 10 * imputers.TRAINING_ROWS))
         figures = imputers.classical(train, hide(*_rows(context, "val", len(rows))), rows, space)
         figures[method] = (
             imputers.rmse(space, imputed.mean, rows),
@@ -182,7 +182,7 @@ def _mask(space: Real, path: str | Path) -> Tensor:
     return medium(grey).one(path) >= 0.5
 
 
-def _save(context: Context, rows: Holed, imputed: Imputation, source: str | Path | None) -> None:
+def _save(context: Context, rows: IncompleteRows, imputed: Imputation, source: str | Path | None) -> None:
     np.save(context.out / "imputed.npy", imputed.mean.numpy())
     arrays = {"mean": imputed.mean, "draws": imputed.draws, "observed": rows.observed}
     plain: dict[str, Any] = {name: each.numpy() for name, each in arrays.items()}
@@ -193,7 +193,7 @@ def _save(context: Context, rows: Holed, imputed: Imputation, source: str | Path
     context.medium.write_imputed(context.out, holed, mean, imputed.draws, truth, source)
 
 
-def _report(context: Context, figures: dict[str, tuple[float, float]], rows: Holed) -> None:
+def _report(context: Context, figures: dict[str, tuple[float, float]], rows: IncompleteRows) -> None:
     kinds = ("rmse", "nll")
     named = {f"{kind}/{name}": pair[i] for name, pair in figures.items() for i, kind in enumerate(kinds)}
     runs.write_metrics(context.out, named)

@@ -68,7 +68,7 @@ def play(
         if source == "prior":
             return context.vae.sample(count, temperature, False, label)
         batch = context.ready(rows.gather(rows.indices[torch.randint(len(rows.indices), (count,))]))
-        return context.vae.vary(batch.x, 1, temperature, context.vae.of(batch))[:, 0]
+        return context.vae.vary(batch.x, 1, temperature, context.vae.condition_of(batch))[:, 0]
 
     def can(level: Tensor) -> bool:
         """Whether a level of tiles by number, `[height, width]`, is playable."""

@@ -127,7 +127,7 @@ def draw(context: Context, n: int, proposal: Distribution | None = None) -> Path
     vae, parts = context.vae, []
     for count in context.chunks(n):
         condition = vae.condition.draw(count) if vae.condition is not None and vae.needs_condition else None
-        levels, start = vae.enter(condition)
+        levels, start = vae.initial_state(condition)
         log_weight = torch.zeros(count, device=vae.device)
 
         def pick(

@@ -161,7 +161,7 @@ def mixture(context: Context, components: int) -> Draw:
 def infer(context: Context, batch: Batch) -> tower.Draw:
     """A draw from q(z | x) for each row of a raw batch."""
     batch = context.ready(batch)
-    return context.vae.infer(context.vae.encoder(batch.x), condition=context.vae.of(batch))
+    return context.vae.infer(context.vae.encoder(batch.x), condition=context.vae.condition_of(batch))
 
 
 # What becomes of it --------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def traverse(
     Writes traversals.png, a row a variable, and traversals.npz: x, variable `[n]`, z `[n, steps]`, information `[n]`.
     Raises `Refusal` for latent spaces without axes, such as spheres, and numbers out of range.
     """
-    levels, _ = context.vae.enter(_seen(context, slice(0, 1), label))
+    levels, _ = context.vae.initial_state(_seen(context, slice(0, 1), label))
     within("task.n", n, 1)
     within("task.steps", steps, 2)
     positive("task.deviations", deviations)
@@ -103,7 +103,7 @@ def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor
 def _seen(context: Context, numbers: slice | Tensor, label: Any) -> Tensor | None:
     """The labels of test examples themselves: of a model that needs them, or that is told one."""
     vae, batch = context.vae, context.test.gather(context.test.indices[numbers]).to(context.vae.device)
-    return vae.of(batch) if label is None or vae.condition is None else vae.condition.of(batch)
+    return vae.condition_of(batch) if label is None or vae.condition is None else vae.condition.of(batch)
 
 
 def _example(context: Context, input: str | Path | None, index: int | None) -> Tensor:

@@ -72,7 +72,7 @@ def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: 
         with torch.no_grad():
             features = vae.encoder(batch.x)
             terms = vae.terms(batch, features, min(num_samples, AT_ONCE))
-            code, mean = _reconstruct(vae, features, vae.of(batch))
+            code, mean = _reconstruct(vae, features, vae.condition_of(batch))
             errors = (mean - batch.x).square() * (1 if batch.mask is None else batch.mask)
             part = {"distortion": terms.distortion, "reconstruction": errors.flatten(1).sum(1)}
             if vae.has_density:
@@ -93,7 +93,7 @@ def _reconstruct(vae: VAE, features: Tensor, condition: Tensor | None) -> tuple[
         q = level.infer(features, state)
         return Step(posterior_mean(q), q, p)
 
-    levels, start = vae.enter(condition)
+    levels, start = vae.initial_state(condition)
     steps, state = descend(levels, pick, start)
     return steps[0].z.flatten(1), vae.likelihood(state).mean
 
@@ -104,7 +104,7 @@ def regret(vae: VAE, batch: Batch, features: Tensor, steps: int, draws: int = 16
 
     Raises `Refusal` unless q is a diagonal Gaussian on one level, and for missing values.
     """
-    condition = vae.of(batch)
+    condition = vae.condition_of(batch)
     with torch.no_grad():
         first, *others = vae.infer(features, condition=condition).steps
     q = first.q

@@ -113,12 +113,16 @@ class Context:
 
     def condition(self, numbers: slice | Tensor, label: Any = None) -> Any:
         """What the VAE is to be given beside these test examples: `label` where it is said, else what it needs."""
-        return self.vae.of(self.test.gather(self.test.indices[numbers]).to(self.vae.device)) if label is None else label
+        return (
+            self.vae.condition_of(self.test.gather(self.test.indices[numbers]).to(self.vae.device))
+            if label is None
+            else label
+        )
 
     @torch.no_grad()
     def encode(self, batch: Batch) -> list[Tensor]:
         """The posterior's means of a batch that is `ready`, on the CPU: one `[B, ...]` per level, top first."""
-        return [z.cpu() for z in self.vae.encode(batch.x, condition=self.vae.of(batch))]
+        return [z.cpu() for z in self.vae.encode(batch.x, condition=self.vae.condition_of(batch))]
 
     def chunks(self, n: int) -> list[int]:
         """n in parts of at most batch_size, so that what is on the device does not grow with n."""

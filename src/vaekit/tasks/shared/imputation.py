@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from vaekit.data.module import DataModule
-from vaekit.distributions.one_by_one import OneByOne
+from vaekit.distributions.autoregressive import Autoregressive
 from vaekit.latents.tower import Step, descend
 from vaekit.spaces import Table
 from vaekit.track import track
@@ -20,7 +20,7 @@ from vaekit.vae import CHUNK_VALUES, VAE
 
 
 @dataclass(frozen=True)
-class Holed:
+class IncompleteRows:
     """Rows with holes.
 
     x: `[N, *space.shape]`, 0 where nobody knows the value. observed: true where it may be looked at. hidden: true where
@@ -33,26 +33,26 @@ class Holed:
     condition: Tensor | None = None
 
     @classmethod
-    def whole(cls, x: Tensor, known: Tensor) -> Holed:
+    def whole(cls, x: Tensor, known: Tensor) -> IncompleteRows:
         """Rows of which all that is known is shown."""
         return cls(x, known, torch.zeros_like(known))
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, rows: slice) -> Holed:
+    def __getitem__(self, rows: slice) -> IncompleteRows:
         return self._each(lambda part: part[rows])
 
-    def to(self, device: torch.device) -> Holed:
+    def to(self, device: torch.device) -> IncompleteRows:
         return self._each(lambda part: part.to(device))
 
-    def repeat(self, times: int) -> Holed:
+    def repeat(self, times: int) -> IncompleteRows:
         """All rows, so many times, one after the other."""
         return self._each(lambda part: part.repeat(times, *[1] * (part.dim() - 1)))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Holed:
+    def _each(self, change: Callable[[Tensor], Tensor]) -> IncompleteRows:
         parts = (self.x, self.observed, self.hidden, self.condition)
-        return Holed(*(part if part is None else change(part) for part in parts))  # type: ignore[arg-type]
+        return IncompleteRows(*(part if part is None else change(part) for part in parts))  # type: ignore[arg-type]
 
     def filled(self, fill: Tensor) -> Tensor:
         """x, with `fill` where it is not observed."""
@@ -87,7 +87,7 @@ class Imputation:
 
 
 @torch.no_grad()
-def importance_weighted(vae: VAE, rows: Holed, fill: Tensor, num_samples: int, draws: int) -> Imputation:
+def importance_weighted(vae: VAE, rows: IncompleteRows, fill: Tensor, num_samples: int, draws: int) -> Imputation:
     """By K draws z from q(z | x), weighted with p(observed, z) / q(z | x), where x has `fill` in its holes.
 
     The mean is self-normalised (Mattei and Frellsen 2019, https://arxiv.org/abs/1812.02633, section 3). Each multiple
@@ -127,7 +127,7 @@ def _average(share: Tensor, values: Tensor) -> Tensor:
     return values[0] + torch.einsum("kb,kb...->b...", share, values - values[0])
 
 
-def _plain(table: Table | None, rows: Holed, mean: Tensor | None) -> Tensor | None:
+def _plain(table: Table | None, rows: IncompleteRows, mean: Tensor | None) -> Tensor | None:
     """The mean of a table in the units of the file, with what is observed as it is."""
     if table is None or mean is None:
         return None
@@ -135,7 +135,7 @@ def _plain(table: Table | None, rows: Holed, mean: Tensor | None) -> Tensor | No
 
 
 @torch.no_grad()
-def gibbs(vae: VAE, reader: VAE, rows: Holed, fill: Tensor, steps: int, draws: int) -> Imputation:
+def gibbs(vae: VAE, reader: VAE, rows: IncompleteRows, fill: Tensor, steps: int, draws: int) -> Imputation:
     """By pseudo-Gibbs sampling: z from q(z | x), then the missing values from p(x | z), and again (Rezende et al. 2014,
     https://arxiv.org/abs/1401.4082, appendix F).
 
@@ -164,19 +164,19 @@ def gibbs(vae: VAE, reader: VAE, rows: Holed, fill: Tensor, steps: int, draws: i
     return Imputation(rows.filled(mean), x.unflatten(0, (draws, -1)), -log_p, _plain(table, rows, plain))
 
 
-def complete(px: Distribution, rows: Holed) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def complete(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draws x and their means `[K, B, *space.shape]`, and log p(x | z) of what is observed and hidden, `[K, B]` each.
 
     What is drawn value by value is drawn given the observed values before: log p of these, met on the way, is what the
     weights of such draws lack, and the draws are all that is known of the mean.
     """
-    if isinstance(px, Independent) and isinstance(px.base_dist, OneByOne):
+    if isinstance(px, Independent) and isinstance(px.base_dist, Autoregressive):
         x, observed = px.base_dist.given(rows.x, rows.observed)
         return x, x, observed, px.log_prob(rows.x) - observed
     return px.sample(), px.mean, *log_probs(px, rows)
 
 
-def log_probs(px: Distribution, rows: Holed) -> tuple[Tensor, Tensor]:
+def log_probs(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor]:
     """log p(x | z) of what is observed and of what is hidden, `[..., B]` each."""
     assert isinstance(px, Independent), "likelihoods that do not factorise are refused"
     each = px.base_dist.log_prob(rows.x)
@@ -209,7 +209,7 @@ def learn_holes(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], fill:
         observed = draw(len(batch)).to(vae.device)
         if batch.mask is not None:
             observed = observed & batch.mask.bool()
-        condition = vae.of(batch)
+        condition = vae.condition_of(batch)
         with torch.no_grad():
             zs = [step.z[0] for step in vae.infer(vae.encoder(batch.x), condition=condition).steps]
         loss = -_log_posterior(reader, torch.where(observed, batch.x, fill), zs, condition).mean()
@@ -223,7 +223,7 @@ def learn_holes(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], fill:
 def _log_posterior(vae: VAE, x: Tensor, zs: list[Tensor], condition: Tensor | None) -> Tensor:
     """log q(z | x) of the z given for each level, `[B]`."""
     features, given = vae.encoder(x), iter(zs)
-    levels, start = vae.enter(condition)
+    levels, start = vae.initial_state(condition)
     walk = descend(levels, lambda level, state, p: Step(next(given), level.infer(features, state), p), start)
     return sum((step.q.log_prob(step.z) for step in walk.steps if step.q), x.new_zeros(len(x)))
 

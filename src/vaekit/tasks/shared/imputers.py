@@ -16,7 +16,7 @@ from torch.distributions import Normal
 from torch.nn.functional import pad
 
 from vaekit.spaces import Image, Real, Table
-from vaekit.tasks.shared.imputation import Holed
+from vaekit.tasks.shared.imputation import IncompleteRows
 
 SMALL = 64  # columns up to which iterative imputation is affordable as it comes
 TRAINING_ROWS = 2000  # that the imputers see of wider data, ten times as many of small ones
@@ -24,7 +24,9 @@ NEAREST = 50  # columns that each is predicted from in iterative imputation of w
 WIDEST = 1024  # columns from which on it is left out
 
 
-def classical(train: Holed, validation: Holed, rows: Holed, space: Real) -> dict[str, tuple[float, float]]:
+def classical(
+    train: IncompleteRows, validation: IncompleteRows, rows: IncompleteRows, space: Real
+) -> dict[str, tuple[float, float]]:
     """RMSE and nll in nats of each hidden value of `rows`: of the mean, of k nearest neighbours, and of iterative
     imputation. They are fitted on all three sets of rows together, each with its holes.
 
@@ -69,7 +71,7 @@ def classical(train: Holed, validation: Holed, rows: Holed, space: Real) -> dict
     return figures
 
 
-def rmse(space: Real, mean: Tensor, rows: Holed) -> float:
+def rmse(space: Real, mean: Tensor, rows: IncompleteRows) -> float:
     """Root of the mean squared error of the hidden values; of a table of its cells, whose numbers are summed."""
     return float((((mean - rows.x).square() * rows.hidden).sum() / space.cells(rows.hidden).sum()).sqrt())
 

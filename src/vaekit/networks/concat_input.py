@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vaekit.spaces import Real
 
 
-class Beside(nn.Module):
+class ConcatInput(nn.Module):
     """x `[N, *space.shape]` -> what `network` makes of it, flat, and x itself behind: `[N, features + space.size]`."""
 
     def __init__(self, network: Any, space: Real):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Climb(nn.Module):
+class BottomUp(nn.Module):
     """x -> what `network` makes of it, and what each step makes of those before, flat and one behind the other.
 
     out: how many numbers that is, `[N, out]`.

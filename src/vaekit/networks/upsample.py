@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def enlarge(x: Tensor, size: tuple[int, ...]) -> Tensor:
+def upsample(x: Tensor, size: tuple[int, ...]) -> Tensor:
     """x `[N, C, h, w]` -> `[N, C, *size]`, each value that of the nearest place."""
     if not torch.compiler.is_compiling():
         return functional.interpolate(x, size=size, mode="nearest")
@@ -14,12 +14,12 @@ def enlarge(x: Tensor, size: tuple[int, ...]) -> Tensor:
     return x[..., rows, :][..., columns]
 
 
-class Enlarge(nn.Module):
-    """`enlarge` as a layer."""
+class Upsample(nn.Module):
+    """`upsample` as a layer."""
 
     def __init__(self, size: tuple[int, ...]):
         super().__init__()
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        return enlarge(x, self.size)
+        return upsample(x, self.size)

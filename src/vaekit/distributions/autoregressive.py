@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
 
-class OneByOne(Distribution):
+class Autoregressive(Distribution):
     """p(x) = prod_i p(n_i | n_1 ... n_i-1) over the whole numbers n that the values x are made of.
 
     A subclass has `log_prob`, `mean`, and what is said below of `numbers`, `values` and `walk`.

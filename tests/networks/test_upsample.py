@@ -8,18 +8,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vaekit.networks.enlarge import enlarge
+from vaekit.networks.upsample import upsample
 
 
 def test_each_value_is_that_of_the_nearest_place():
     @torch.compile(backend="eager", dynamic=False)
     def compiled(x, size):
-        return enlarge(x, size)
+        return upsample(x, size)
 
     for a, b in itertools.product([1, 2, 4, 7], [7, 8, 13, 28]):
         x = torch.randn(2, 3, a, 2)
         expected = functional.interpolate(x, size=(b, 9), mode="nearest")
-        assert torch.equal(enlarge(x, (b, 9)), expected)
+        assert torch.equal(upsample(x, (b, 9)), expected)
         assert torch.equal(compiled(x, (b, 9)), expected)
 
 
@@ -31,7 +31,7 @@ def test_the_compiled_gradient_in_bfloat16_is_the_plain_one():
 
     def loss(x):
         with torch.autocast("cpu", torch.bfloat16):
-            return last(functional.silu(enlarge(first(x), (14, 14)))).float().square().mean()
+            return last(functional.silu(upsample(first(x), (14, 14)))).float().square().mean()
 
     def gradient(f):
         return torch.autograd.grad(f(x), first.weight)[0]
