@@ -152,7 +152,7 @@ def save_rates(path: Path, rates: Tensor) -> None:
     """Draw the rate of each latent level `[L]`, top first, in nats."""
 
     def bars(axis: Any) -> None:
-        axis.bar(range(len(rates)), rates.cpu())
+        axis.bar(range(len(rates)), rates.tolist())
         axis.set(xlabel="level, 0 at the top", ylabel="nats per example")
 
     save_panels(path, {"rate": bars})
