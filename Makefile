@@ -1,7 +1,7 @@
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help setup train apply test test-slow docs examples
+.PHONY: help setup train apply test test-long test-slow docs examples
 
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,8 +33,12 @@ test: setup  ## style, types, tests; ARGS="tests/priors -k vamp" for some of the
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
 
+test-long: export OMP_NUM_THREADS ?= 1
+test-long: setup  ## the tests that take more than five seconds each, which `make test` leaves out
+	$(PYTHON) -m pytest -n auto --dist worksteal -m long $(ARGS)
+
 test-slow: override ARGS += -m "slow or not slow"
-test-slow: test  ## the same with the tests that take more than 20 seconds
+test-slow: test  ## everything: `make test`, `make test-long`, and the tests that take longer still
 
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: setup  ## the documentation site, in site/index.html; warnings and dead links are errors

@@ -283,6 +283,7 @@ def test_linear_gaussian_nll_is_its_closed_form_under_a_two_stage_prior():
     torch.testing.assert_close(vae.log_likelihood(x, num_samples=20_000), truth, atol=0.1, rtol=0)
 
 
+@pytest.mark.long
 def test_linear_gaussian_nll_is_its_integral_under_a_flow_prior():
     vae = build(VECTORS, *LINEAR, "prior=flow", "prior.flow.transforms=2")[0].double()
     x = torch.randn(10, 6, dtype=torch.float64)

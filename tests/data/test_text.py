@@ -178,6 +178,7 @@ def test_numbers_that_are_no_sentence_are_refused():
             space.check(torch.tensor([wrong], dtype=torch.float))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("unit", "vocabulary", "longest"), [("word", 4777, 42), ("bpe", 2000, 61), ("char", 79, 64)])
 def test_captions(unit, vocabulary, longest):
     root = os.environ.get("VAEKIT_DATA")

@@ -78,6 +78,7 @@ def test_paths_of_any_name_are_passed_on(path):
     assert OverridesParser.create().parse_override(f"key={spelled(path)}").value() == path
 
 
+@pytest.mark.long
 def test_a_sweep_of_two_processes_each(train_apart, here):
     (here / "spy.py").write_text(SPY)
     spy = ["+callbacks.spy._target_=spy.Spy"]
@@ -130,6 +131,7 @@ def test_processes_started_elsewhere_share_a_folder_by_its_exported_name(train_a
     assert folder() != folder()
 
 
+@pytest.mark.long
 def test_processes_that_srun_starts_one_after_the_other_share_a_folder(start, here):
     one_step = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
     machine = {"SLURM_JOB_NAME": "train", "SLURM_NODELIST": "localhost", "SLURM_NODEID": "0"}
@@ -146,6 +148,7 @@ def test_processes_that_srun_starts_one_after_the_other_share_a_folder(start, he
     assert run.name == "7-0" and (run / "metrics.json").exists()
 
 
+@pytest.mark.long
 def test_processes_that_torchrun_starts_share_every_folder_of_a_sweep(train_apart, here):
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2"]
     done = train_apart("--multirun", *DDP, "seed=1,2", "trainer.max_epochs=1", by=torchrun)
@@ -162,6 +165,7 @@ def curve(folder, name):
         return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "model", "tolerance"),
     [

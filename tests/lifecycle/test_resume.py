@@ -21,6 +21,7 @@ from vaekit.spaces import Real
 from vaekit.training.module import Training
 
 
+@pytest.mark.long
 def test_killed_within_an_epoch_and_resumed(start, train_apart):
     words = ["data.batch_size=8", "trainer.max_epochs=3", "optimizer/decay=cosine", "optimizer.warmup=1"]
     killed = start(*words, "hydra.run.dir=outputs/killed")

@@ -46,6 +46,7 @@ def test_a_terminated_run_goes_on_as_if_nothing_had_happened(train, monkeypatch,
     assert_same("run", "whole")
 
 
+@pytest.mark.long
 def test_a_sweep_stops_and_started_again_goes_on(train, monkeypatch):
     words = ["--multirun", "hydra.sweep.dir=sweep", "seed=1,2,3"]
     with monkeypatch.context() as patch:

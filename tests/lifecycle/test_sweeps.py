@@ -52,6 +52,7 @@ def trained(monkeypatch):
 # Started again ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_sweep_that_has_grown_trains_what_is_new(train, trained):
     assert train(*SWEEP, "latents.dim=2,3", "seed=1").code == 0
     assert len(trained) == 2

@@ -117,6 +117,7 @@ def test_vectors(vectors):
     assert "pipeline_tag" not in (vectors.out / "README.md").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("overrides", "files"),
     [

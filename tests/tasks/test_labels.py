@@ -78,6 +78,7 @@ def test_evaluation_of_m2_knows_its_accuracy(run, apply):
     assert ("test/accuracy" in metrics) == bool(open_run(run, run).vae.latents.infers)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("source", ["prior", "posterior"])
 def test_synthetic_rows_carry_their_labels(run, apply, source):
     assert apply("task=synthesize", f"run={run}", f"task.source={source}", "task.n=40")[0] == 0
@@ -153,6 +154,7 @@ def test_a_row_with_a_wrong_label_is_unusual(untrained, tmp_path):
         detect(context, input=tmp_path / "rows.npy")
 
 
+@pytest.mark.long
 def test_holes_are_filled_by_what_the_label_says(untrained, tmp_path):
     context = open_run(untrained(*CVAE["words"]), tmp_path, device="cpu")
     step_up(context)
