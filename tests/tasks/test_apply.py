@@ -31,7 +31,7 @@ def files(folder):
 def applied(digits_run, tmp_path_factory):
     """A copy of the digits run, after every task by the real command line, one process for all."""
     folder = tmp_path_factory.mktemp("applied")
-    run = shutil.copytree(digits_run, folder / "run", symlinks=True)
+    run = shutil.copytree(digits_run, folder / "run", symlinks=True, ignore=shutil.ignore_patterns("tasks"))
     before = files(run)
     command = [sys.executable, "-W", "error", str(ROOT / "apply.py"), "-m", "device=cpu", f"run={run}"]
     command += [f"task={','.join(TASKS)}", f"hydra.sweep.dir={folder}/sweep", "hydra.sweep.subdir=."]
