@@ -8,6 +8,7 @@ from pathlib import Path
 from vaekit.folders import job_folder
 
 
+@pytest.mark.long
 def test_jobs_that_work_and_jobs_that_do_not(train_apart, here):
     done = train_apart("--multirun", "seed=1,2", "objective.num_samples=1,0", "trainer.max_epochs=1", "logger=wandb",
                        WANDB_MODE="offline", WANDB_SILENT="true")  # fmt: skip

@@ -99,6 +99,7 @@ def test_a_sweep_of_two_processes_each(train_apart, here):
     assert [path.name for path in (here / "outputs").iterdir() if not path.is_symlink()] == ["multirun"]
 
 
+@pytest.mark.long
 def test_two_processes_measure_what_one_does(train, train_apart, here):
     # 8 rows for one process and 9 for the other; the weights are those of the start
     words = ["data.test=17", "evaluation.num_samples=2000", "trainer.max_epochs=0"]
@@ -111,6 +112,7 @@ def test_two_processes_measure_what_one_does(train, train_apart, here):
     assert two["test/nll"] == pytest.approx(one["test/nll"], rel=0.01)
 
 
+@pytest.mark.long
 def test_a_process_that_dies_takes_the_run_with_it(start, here):
     parent = start(*DDP, "data.batch_size=2", "trainer.max_epochs=1000", "hydra.run.dir=run")
     while not (here / "run/metrics.csv").exists():

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def make(folder, *arguments, **environment):
+    """What make does in a folder, whether or not this test runs below another make."""
     command = [shutil.which("make"), "-f", ROOT / "Makefile", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, **environment}
-    )
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=outer | environment)
 
 
 @pytest.fixture

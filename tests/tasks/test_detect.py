@@ -285,6 +285,7 @@ def test_other_torchvision_sets_come_from_the_run_s_root(untrained, tmp_path):
     context.vae.space.check(other_data(context, "mnist").sample("test", 5).x)
 
 
+@pytest.mark.long
 def test_vectors_and_autoencoders(vectors, untrained, tmp_path):
     np.save(tmp_path / "far.npy", np.full((10, 5), 6.0, "float32"))
     detect(vectors, anomalies=tmp_path / "far.npy", num_samples=2)
