@@ -18,6 +18,8 @@ from vaekit.configs import CONF, options
 from vaekit.sweep_summary import show
 from vaekit.training.module import Training
 
+pytestmark = pytest.mark.long  # each starts several runs
+
 SWEEP = ["--multirun", "hydra.sweep.dir=sweep"]
 
 
@@ -52,7 +54,6 @@ def trained(monkeypatch):
 # Started again ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.long
 def test_a_sweep_that_has_grown_trains_what_is_new(train, trained):
     assert train(*SWEEP, "latents.dim=2,3", "seed=1").code == 0
     assert len(trained) == 2
@@ -69,7 +70,6 @@ def test_a_sweep_that_has_grown_trains_what_is_new(train, trained):
         assert float(row["test/nll"]) == pytest.approx(metrics(Path("sweep", row["job"]))["test/nll"], rel=1e-5)
 
 
-@pytest.mark.long
 def test_a_job_that_was_interrupted_goes_on_where_it_was(train, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -94,7 +94,6 @@ def test_a_job_that_was_interrupted_goes_on_where_it_was(train, monkeypatch):
     assert train(*SWEEP, "seed=1", "logger=wandb", epochs=3).out.count("is finished already") == 1
 
 
-@pytest.mark.long
 def test_another_configuration_is_never_passed_off_as_finished(train, trained, here):
     mine = here / "my/experiment/mine.yaml"
     mine.parent.mkdir(parents=True)
@@ -117,7 +116,6 @@ def test_another_configuration_is_never_passed_off_as_finished(train, trained, h
     assert done.code == 0 and "is finished already" in done.out and summary()[0]["status"] == "done"
 
 
-@pytest.mark.long
 def test_an_unfinished_job_of_another_configuration_starts_anew(train, trained, here):
     assert train(*SWEEP, "seed=1", epochs=2).code == 0
     folder = job("seed=1")
@@ -132,7 +130,6 @@ def test_an_unfinished_job_of_another_configuration_starts_anew(train, trained, 
     assert steps == sorted(set(steps))
 
 
-@pytest.mark.long
 def test_an_unfinished_job_whose_configuration_was_cut_starts_anew(train, trained):
     assert train(*SWEEP, "seed=1").code == 0
     config = job("seed=1") / "config.yaml"
@@ -146,7 +143,6 @@ def test_an_unfinished_job_whose_configuration_was_cut_starts_anew(train, traine
     assert len(trained) == 4
 
 
-@pytest.mark.long
 def test_a_sweep_may_have_been_moved(train, trained):
     assert train(*SWEEP, "seed=1").code == 0
     Path("sweep").rename("moved")
@@ -249,7 +245,6 @@ SLURM = {
 }
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "plugin"),
     [
