@@ -70,7 +70,7 @@ def rate(overrides: list[str], seed: int) -> float:
         optimizer.zero_grad()
         objective(terms, step / len(batches)).mean().backward()
         optimizer.step()
-        rates.append(float(terms.rate.mean()))
+        rates.append(terms.rate.mean().item())
     return sum(rates[-20:]) / 20
 
 
