@@ -1,7 +1,8 @@
 """Files as people have them, each once handled wrongly: what training and tasks make of it now, from end to end.
 
 Held where the parts of it are: a stranger's checkpoint, tests/lifecycle/test_resume.py; processes that build one cache
-at once, tests/data/test_cache.py; p-values of unseen categories, tests/tasks/test_table.py.
+at once, tests/data/test_cache.py; p-values of unseen categories, tests/tasks/test_table.py; archives of arrays and
+sounds whose headers lie, tests/data/test_arrays.py and test_audio.py.
 """
 
 import csv
