@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
@@ -82,6 +83,21 @@ def test_a_classifier_tries_every_class():
     Plan.read(config(*words), BINARY)
     with pytest.raises(Refusal, match=r"use posterior@latents\.classifier=categorical"):
         Plan.read(config(*words, "posterior@latents.classifier=fsq", "~latents.classifier.codes"), BINARY)
+
+
+@pytest.mark.parametrize(("blocks", "levels"), [("[1x1]", 1), ("[4x1,1x1]", 2), ("[1x2]", 2), ("null", 3)])
+def test_a_tall_tower_of_one_map_has_a_single_level(blocks, levels):
+    words = (
+        "network=pyramid",
+        "network.channels=4",
+        "latents=deep",
+        f"latents.blocks={blocks}",
+        "likelihood=bernoulli",
+    )
+    vae = Plan.read(config(*words), BINARY).build_vae()
+    assert (len(vae.latents.levels) == 1) == (levels == 1)
+    with nullcontext() if levels == 1 else pytest.raises(Refusal, match="needs single_level; use latents=single"):
+        Plan.read(config(*words, "penalty=[mmd]"), BINARY).build()
 
 
 def test_memory_is_that_of_weights_and_of_what_the_gradient_needs():

@@ -117,7 +117,9 @@ class Deep(Tower):
 
     @classmethod
     def arrows(cls, settings: Mapping[str, Any], posterior: Any, prior: Any) -> list[tuple[Any, Any]]:
-        return [(posterior, prior), (posterior, settings["below"])]
+        blocks = settings.get("blocks")
+        alone = blocks is not None and sum(int(match[2]) for match in _matches(blocks) if match) == 1
+        return [(posterior, prior)] if alone else [(posterior, prior), (posterior, settings["below"])]
 
     def initial_state(self, condition: Tensor | None) -> tuple[Sequence[Any], Tensor | None]:
         return self.levels, None if self.open is None else self.open(condition)
@@ -132,12 +134,17 @@ class Deep(Tower):
 
 def parse(blocks: str | Sequence[str], height: int) -> dict[int, int]:
     """Height of the map -> how many there are of it. Raises `Refusal` for what is not written so, or does not fit."""
-    each = blocks.split(",") if isinstance(blocks, str) else blocks
-    counts = [re.fullmatch(r" *([1-9]\d*)x([1-9]\d*) *", str(one)) for one in each]
-    found = {int(match[1]): int(match[2]) for match in counts if match}
-    if len(found) < len(each) or max(found, default=0) > height:
+    matches = _matches(blocks)
+    found = {int(match[1]): int(match[2]) for match in matches if match}
+    if len(found) < len(matches) or max(found, default=0) > height:
         raise Refusal(
             f"{setting('blocks')}={blocks} must give the number of maps of each height up to {height}; "
             f"use {setting('blocks')}=[{height // 2}x4,{height // 4}x4,1x2]."
         )
     return found
+
+
+def _matches(blocks: str | Sequence[str]) -> list[re.Match[str] | None]:
+    """Of each entry its height and number, None where it is not written so."""
+    each = blocks.split(",") if isinstance(blocks, str) else blocks
+    return [re.fullmatch(r" *([1-9]\d*)x([1-9]\d*) *", str(one)) for one in each]
