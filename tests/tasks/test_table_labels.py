@@ -81,7 +81,7 @@ def test_the_map_of_codes_names_the_classes(context, monkeypatch):
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     embed(context)
-    draw_run(context.out, context.vae, context.data.sample("test", 50), context.data.class_names)
+    draw_run(context.out, context.vae, context.data.sample("test", 50), context.data.source.classes())
     legends = [axis.get_legend() for figure in figures for axis in figure.axes if axis.get_title() == "Posterior means"]
     assert [tuple(text.get_text() for text in legend.get_texts()) for legend in legends] == [TOWNS, TOWNS]
 

@@ -117,11 +117,6 @@ class DataModule(LightningDataModule):
             return replace(space, image=self._transformed(space.image))
         return self._transformed(space) if isinstance(space, Image) else space
 
-    @property
-    def class_names(self) -> dict[str, int]:
-        """The label of each class, by its name; empty where the source has no names for its labels."""
-        return self.source.classes()
-
     def _transformed(self, space: Image) -> Image:
         levels = space.levels if self.transform.binarize == "none" else 2
         return replace(space, levels=levels, dequantized=self.transform.dequantize)

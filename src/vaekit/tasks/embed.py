@@ -89,7 +89,7 @@ def embed(
     shown = torch.randperm(row)[:MAPPED]
     flat = torch.cat([z[shown].flatten(1) for z in codes], 1)
     colours = None if label is None else label[shown]
-    classes = context.data.class_names
+    classes = context.data.source.classes()
     if umap is None:
         save_latent_map(context.out / "latent_map.png", flat, colours, classes)
     else:

@@ -77,7 +77,7 @@ def fit_prior(
     runs.write_config(folder, {**whole, "prior": prior, "fit_prior": origin}, vae.space)
     runs.write_weights(folder, vae.state_dict())
     runs.write_metrics(folder, metrics)
-    draw_run(folder, vae, new.data.sample("test", 1000), new.data.class_names)
+    draw_run(folder, vae, new.data.sample("test", 1000), new.data.source.classes())
     runs.mark_latest(folder)
 
     table = Table("metric", "before", "after", title="Test", title_justify="left")

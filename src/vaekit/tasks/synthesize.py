@@ -89,7 +89,7 @@ def synthesize(
 
     path = context.out / "rows.npy"
     x, labels = write_rows(context, path, n, draw_z, draw)
-    sets[format](context.out, x, labels, {number: name for name, number in data.class_names.items()})
+    sets[format](context.out, x, labels, {number: name for name, number in data.source.classes().items()})
     found = measure(context, x, labels)
     path.unlink()
     context.write_json("synthesize.json", {"rows": n, "source": source} | found)

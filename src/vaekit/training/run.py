@@ -69,7 +69,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
         datamodule.shuffle_seed = config["seed"]
         space = datamodule.space
         if OmegaConf.select(config, "condition.classes", default=0) is None:  # which is data.num_classes
-            config["data"]["num_classes"] = len(datamodule.class_names) or None
+            config["data"]["num_classes"] = len(datamodule.source.classes()) or None
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if checkpoint:
         datamodule.prepare_data()
@@ -189,7 +189,7 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
     if trainer.is_global_zero:
         runs.write_metrics(folder, metrics)  # after the weights: a run that has both is finished
         training.eval()
-        draw_run(folder, training.vae, datamodule.sample("test", 1000), datamodule.class_names)
+        draw_run(folder, training.vae, datamodule.sample("test", 1000), datamodule.source.classes())
         runs.mark_latest(folder)
         console.print(results(metrics))
         console.print(f"pictures: {folder}/figures\nmetrics:  {folder}/metrics.json", soft_wrap=True)

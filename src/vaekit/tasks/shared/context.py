@@ -184,7 +184,7 @@ class Context:
         space = self.vae.space
         named = space.classes if isinstance(space, Table) else {}  # which may be numbers themselves, grades for example
         if not named and isinstance(label, str):
-            named = self.data.class_names
+            named = self.data.source.classes()
         if isinstance(label, str) and label not in named:
             known = ", ".join(named) or "a number, because these data have no names for them"
             raise Refusal(f"Got task.label={label}, expected {known}; use {typed('task.label', next(iter(named), 0))}.")
