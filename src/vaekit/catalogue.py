@@ -20,8 +20,9 @@ from vaekit.capabilities import Capability, Input
 from vaekit.configs import CONF
 from vaekit.source_text import Source
 
-# a paper of a part, at the end of its docstring: what it is the paper of, `beta` or `gradient=stl`, if not of all
-CITE = re.compile(r"^Cite(?: \((\w+)(?:=(\w+))?\))?: (.+(?:\n +\S.*)*)", re.MULTILINE)
+# the section of a docstring, and a paper in it: the setting it is the paper of, `(beta)` or `(gradient=stl)`, if any
+REFERENCES = re.compile(r"^References:\n((?: {4}.*\n?)+)", re.MULTILINE)
+REFERENCE = re.compile(r"^ {4}(?:\((\w+)(?:=(\w+))?\) )?(\S.*(?:\n {5,}.*)*)", re.MULTILINE)
 
 
 class Option(NamedTuple):
@@ -83,7 +84,7 @@ class Choice:
             return ""
         first = self.sources[0]
         text = first.docstring if len(self.sources) == 1 else first.module_docstring
-        return CITE.sub("", text).strip()
+        return REFERENCES.sub("", text).strip()
 
     @cached_property
     def declared(self) -> dict[str, str]:
@@ -95,11 +96,9 @@ class Choice:
         if not self.sources:
             return []
         first = self.sources[0]
-        found = CITE.findall(first.docstring) or CITE.findall(first.module_docstring)
+        found = references(first.docstring) or references(first.module_docstring)
         return [
-            Paper("=".join(filter(None, (setting, value))), " ".join(text.split()))
-            for setting, value, text in found
-            if text != "none"
+            Paper("=".join(filter(None, (setting, value))), text) for setting, value, text in found if text != "none"
         ]
 
     @cached_property
@@ -172,6 +171,13 @@ class Choice:
             elif not written.startswith("${.."):
                 flow = isinstance(value, yaml.ScalarNode) or value.flow_style
                 yield Option(_below(at, name), written, _behind(self.text, value if flow else key))
+
+
+def references(docstring: str) -> list[tuple[str, str, str]]:
+    """The setting, its value and the text of each entry of the section `References`; `none` is an entry too."""
+    section = REFERENCES.search(docstring)
+    entries = REFERENCE.findall(section[1]) if section else []
+    return [(setting, value, " ".join(text.split())) for setting, value, text in entries]
 
 
 def default_choices(text: str) -> Iterator[Option]:

@@ -11,6 +11,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from helpers import config
+from vaekit.catalogue import references
 from vaekit.configs import options
 from vaekit.tasks.cite import PAPER, PARTS, bibtex, citations, cite, named, papers
 from vaekit.tasks.shared.context import open_run
@@ -53,11 +54,11 @@ def cited(*overrides):
 def test_every_part_cites_in_the_one_form_or_says_none(target):
     part = get_class(target)
     docs = f"{inspect.getdoc(part)}\n{sys.modules[part.__module__].__doc__}"
-    assert re.search("^Cite: ", docs, re.MULTILINE), "end its docstring with `Cite: none` or a paper"
+    assert references(docs), "give its docstring a section `References`, of papers or `none`"
     parameters = inspect.signature(part).parameters
     for setting, _, text in citations(part):
         assert not setting or setting in parameters
-        paper = PAPER.fullmatch(" ".join(text.split()))
+        paper = PAPER.fullmatch(text)
         assert paper, f"not AUTHORS. TITLE. In VENUE YEAR. URL: {text}"
         (entry,) = parse(bibtex(**paper.groupdict()))
         assert entry["year"] == paper["year"]
@@ -67,7 +68,7 @@ def test_every_part_cites_in_the_one_form_or_says_none(target):
 def test_one_paper_is_written_in_one_way():
     """Two parts from one paper give the same entry, and no two papers share a key."""
     lines = [text for target in CLASSES for _, _, text in citations(get_class(target))]
-    entries = {bibtex(**PAPER.fullmatch(" ".join(text.split())).groupdict()) for text in lines}
+    entries = {bibtex(**PAPER.fullmatch(text).groupdict()) for text in lines}
     parsed = parse("\n".join(entries))
     assert len({entry["url"] for entry in parsed}) == len({entry["title"] for entry in parsed}) == len(entries) > 30
 

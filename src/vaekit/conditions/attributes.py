@@ -12,8 +12,9 @@ from vaekit.refusal import Refusal
 class Attributes(Condition):
     """`features` numbers that come with each row, `[B, features]`, as they are.
 
-    Cite: Xinchen Yan et al. Attribute2Image: Conditional Image Generation from Visual Attributes. In ECCV 2016.
-        https://arxiv.org/abs/1512.00570
+    References:
+        Xinchen Yan et al. Attribute2Image: Conditional Image Generation from Visual Attributes. In ECCV 2016.
+            https://arxiv.org/abs/1512.00570
     """
 
     column = "condition"

@@ -18,8 +18,9 @@ class Image(Attributes):
 
     shape: [C, H, W]. channels, features: of the network, `vaekit.networks.conv.Encoder`; it learns with the model.
 
-    Cite: Kihyuk Sohn, Honglak Lee, Xinchen Yan. Learning Structured Output Representation using Deep Conditional
-        Generative Models. In NeurIPS 2015. https://papers.nips.cc/paper/5775
+    References:
+        Kihyuk Sohn, Honglak Lee, Xinchen Yan. Learning Structured Output Representation using Deep Conditional
+            Generative Models. In NeurIPS 2015. https://papers.nips.cc/paper/5775
     """
 
     def __init__(self, shape: Sequence[int] | None, channels: Sequence[int], features: int = 64):

@@ -17,8 +17,9 @@ class Label(Condition):
 
     classes: how many there are; of F factors, a list.
 
-    Cite: Kihyuk Sohn, Honglak Lee, Xinchen Yan. Learning Structured Output Representation using Deep Conditional
-        Generative Models. In NeurIPS 2015. https://papers.nips.cc/paper/5775
+    References:
+        Kihyuk Sohn, Honglak Lee, Xinchen Yan. Learning Structured Output Representation using Deep Conditional
+            Generative Models. In NeurIPS 2015. https://papers.nips.cc/paper/5775
     """
 
     column = "label"

@@ -73,8 +73,9 @@ class Deep(Tower):
     smaller the more levels there are.
     features, posterior, prior, latent, condition: see `vaekit.latents.tower.Tower`; the features are one map.
 
-    Cite: Rewon Child. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. In ICLR 2021.
-        https://arxiv.org/abs/2011.10650
+    References:
+        Rewon Child. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. In ICLR 2021.
+            https://arxiv.org/abs/2011.10650
     """
 
     requires = frozenset({Capability.DENSITY, Capability.MAPS})

@@ -40,8 +40,9 @@ class Labelled(Tower):
     classifier(context_shape, space) and classes(space) build q(y | x) and p(y).
     features, posterior, prior, latent, condition: see `vaekit.latents.tower.Tower`.
 
-    Cite: Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
-        https://arxiv.org/abs/1406.5298
+    References:
+        Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
+            https://arxiv.org/abs/1406.5298
     """
 
     requires = frozenset({Capability.DENSITY})

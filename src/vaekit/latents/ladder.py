@@ -78,10 +78,10 @@ class Ladder(Tower):
     q(z | x) and p(x | z), and all other levels model it, as in M1+M2 (Kingma et al. 2014).
     features, posterior, prior, latent, condition: see `vaekit.latents.tower.Tower`. With levels=1 it is `Single`.
 
-    Cite: Casper Kaae Sønderby et al. Ladder Variational Autoencoders. In NeurIPS 2016.
-        https://arxiv.org/abs/1602.02282
-    Cite: Lars Maaløe et al. BIVA: A Very Deep Hierarchy of Latent Variables for Generative Modeling. In NeurIPS 2019.
-        https://arxiv.org/abs/1902.02102
+    References:
+        Casper Kaae Sønderby et al. Ladder Variational Autoencoders. In NeurIPS 2016. https://arxiv.org/abs/1602.02282
+        Lars Maaløe et al. BIVA: A Very Deep Hierarchy of Latent Variables for Generative Modeling. In NeurIPS 2019.
+            https://arxiv.org/abs/1902.02102
     """
 
     requires = frozenset({Capability.DENSITY})

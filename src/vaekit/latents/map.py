@@ -25,7 +25,8 @@ class Map(Tower):
 
     features, posterior, prior, latent: see `vaekit.latents.tower.Tower`.
 
-    Cite: none
+    References:
+        none
     """
 
     requires = frozenset({Capability.MAPS})

@@ -16,7 +16,8 @@ class Single(Tower):
 
     features, posterior, prior, latent, condition: see `vaekit.latents.tower.Tower`.
 
-    Cite: none
+    References:
+        none
     """
 
     def __init__(

@@ -15,7 +15,8 @@ class Bernoulli(Likelihood):
 
     Kingma and Welling 2014, appendix C.1.
 
-    Cite: Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
+    References:
+        Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
     """
 
     values = frozenset({"binary"})

@@ -23,9 +23,10 @@ class BernoulliAutoregressive(Likelihood):
     Where z says little, because the values before say enough, its rate falls to 0, as on digits of 8x8. What a mean and
     a mode are: `vaekit.distributions.bits.Bits`.
 
-    Cite: Mathieu Germain et al. MADE: Masked Autoencoder for Distribution Estimation. In ICML 2015.
-        https://arxiv.org/abs/1502.03509
-    Cite: Karol Gregor et al. Deep AutoRegressive Networks. In ICML 2014. https://arxiv.org/abs/1310.8499
+    References:
+        Mathieu Germain et al. MADE: Masked Autoencoder for Distribution Estimation. In ICML 2015.
+            https://arxiv.org/abs/1502.03509
+        Karol Gregor et al. Deep AutoRegressive Networks. In ICML 2014. https://arxiv.org/abs/1310.8499
     """
 
     values = frozenset({"binary"})

@@ -16,7 +16,8 @@ class Beta(Likelihood):
 
     Both parameters stay above 1, so that the density is bounded and no value can be scored without limit.
 
-    Cite: none
+    References:
+        none
     """
 
     values = frozenset({"unit"})

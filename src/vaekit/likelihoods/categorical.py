@@ -15,8 +15,9 @@ class Categorical(Likelihood):
     """p(x | z): a softmax over the grey levels of each value (van den Oord et al. 2016, section 3.4). The number of
     levels is the data's.
 
-    Cite: Aäron van den Oord, Nal Kalchbrenner, Koray Kavukcuoglu. Pixel Recurrent Neural Networks. In ICML 2016.
-        https://arxiv.org/abs/1601.06759
+    References:
+        Aäron van den Oord, Nal Kalchbrenner, Koray Kavukcuoglu. Pixel Recurrent Neural Networks. In ICML 2016.
+            https://arxiv.org/abs/1601.06759
     """
 
     values = frozenset({"binary", "discrete"})

@@ -15,8 +15,9 @@ class ContinuousBernoulli(Likelihood):
 
     Loaiza-Ganem and Cunningham 2019.
 
-    Cite: Gabriel Loaiza-Ganem, John Cunningham. The continuous Bernoulli: fixing a pervasive error in variational
-        autoencoders. In NeurIPS 2019. https://arxiv.org/abs/1907.06845
+    References:
+        Gabriel Loaiza-Ganem, John Cunningham. The continuous Bernoulli: fixing a pervasive error in variational
+            autoencoders. In NeurIPS 2019. https://arxiv.org/abs/1907.06845
     """
 
     values = frozenset({"unit"})

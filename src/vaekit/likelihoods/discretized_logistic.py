@@ -18,8 +18,9 @@ class DiscretizedLogistic(Likelihood):
     Salimans et al. 2017, equation 2 with one component. The number of levels is the data's. The scale starts at a
     tenth of the range.
 
-    Cite: Tim Salimans et al. PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
-        Modifications. In ICLR 2017. https://arxiv.org/abs/1701.05517
+    References:
+        Tim Salimans et al. PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
+            Modifications. In ICLR 2017. https://arxiv.org/abs/1701.05517
     """
 
     values = frozenset({"binary", "discrete"})

@@ -19,9 +19,10 @@ class Gaussian(Likelihood):
     (sigma(z) per value, which starts at value). A learned sigma stays above `floor`, below which a density can grow
     without bound.
 
-    Cite: Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
-    Cite (scale=global): Oleh Rybkin, Kostas Daniilidis, Sergey Levine. Simple and Effective VAE Training with
-        Calibrated Decoders. In ICML 2021. https://arxiv.org/abs/2006.13202
+    References:
+        Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
+        (scale=global) Oleh Rybkin, Kostas Daniilidis, Sergey Levine. Simple and Effective VAE Training with Calibrated
+            Decoders. In ICML 2021. https://arxiv.org/abs/2006.13202
     """
 
     values = frozenset({"unit", "continuous"})

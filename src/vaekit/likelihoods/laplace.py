@@ -16,7 +16,8 @@ FLOOR = 1e-3  # below it a density can grow without bound
 class Laplace(Likelihood):
     """p(x | z) = Laplace(mu(z), b), b one learned number: absolute instead of squared error, as a density.
 
-    Cite: none
+    References:
+        none
     """
 
     values = frozenset({"unit", "continuous"})

@@ -20,8 +20,9 @@ class LogisticMixture(Likelihood):
     Salimans et al. 2017 (PixelCNN++), as in VDVAE (Child 2021). The channels of a pixel are scored together, so that a
     missing one cannot be left out.
 
-    Cite: Tim Salimans et al. PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
-        Modifications. In ICLR 2017. https://arxiv.org/abs/1701.05517
+    References:
+        Tim Salimans et al. PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
+            Modifications. In ICLR 2017. https://arxiv.org/abs/1701.05517
     """
 
     values = frozenset({"binary", "discrete"})

@@ -22,8 +22,9 @@ class MultivariateStudent(Likelihood):
     """p(x | z): at each step Student's t over all series, around mu(z) and with scale(z), a number each a step; its
     correlation and its degrees of freedom (above 2) are learned, the same at every step. Kotz and Nadarajah 2004.
 
-    Cite: Hiroshi Takahashi et al. Student-t Variational Autoencoder for Robust Density Estimation. In IJCAI 2018.
-        https://www.ijcai.org/proceedings/2018/374
+    References:
+        Hiroshi Takahashi et al. Student-t Variational Autoencoder for Robust Density Estimation. In IJCAI 2018.
+            https://www.ijcai.org/proceedings/2018/374
     """
 
     values = frozenset({"continuous"})

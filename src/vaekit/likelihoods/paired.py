@@ -16,8 +16,9 @@ class Paired(Likelihood):
     """p(x | z) = p(image | z) p(label | z): Bernoulli pixels, and a softmax over the classes. Only what is there is
     scored; nats of both count alike.
 
-    Cite: Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
-        https://arxiv.org/abs/1802.05335
+    References:
+        Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
+            https://arxiv.org/abs/1802.05335
     """
 
     values = frozenset({"pairs"})

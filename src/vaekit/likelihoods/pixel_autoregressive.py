@@ -22,10 +22,11 @@ class PixelAutoregressive(Likelihood):
     Where z says little, because the pixels before say enough, its rate falls to 0: a few narrow layers leave z the
     large forms, and so does an objective that warms up.
 
-    Cite: Ishaan Gulrajani et al. PixelVAE: A Latent Variable Model for Natural Images. In ICLR 2017.
-        https://arxiv.org/abs/1611.05013
-    Cite: Aäron van den Oord et al. Conditional Image Generation with PixelCNN Decoders. In NeurIPS 2016.
-        https://arxiv.org/abs/1606.05328
+    References:
+        Ishaan Gulrajani et al. PixelVAE: A Latent Variable Model for Natural Images. In ICLR 2017.
+            https://arxiv.org/abs/1611.05013
+        Aäron van den Oord et al. Conditional Image Generation with PixelCNN Decoders. In NeurIPS 2016.
+            https://arxiv.org/abs/1606.05328
     """
 
     values = frozenset({"binary", "discrete"})

@@ -20,8 +20,9 @@ class Student(Likelihood):
 
     scale: `value` (one learned for each value) or `pixel` (one per value, from the network). Takahashi et al. 2018.
 
-    Cite: Hiroshi Takahashi et al. Student-t Variational Autoencoder for Robust Density Estimation. In IJCAI 2018.
-        https://www.ijcai.org/proceedings/2018/374
+    References:
+        Hiroshi Takahashi et al. Student-t Variational Autoencoder for Robust Density Estimation. In IJCAI 2018.
+            https://www.ijcai.org/proceedings/2018/374
     """
 
     values = frozenset({"unit", "continuous"})

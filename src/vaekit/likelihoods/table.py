@@ -24,8 +24,9 @@ class Table(Likelihood):
     Log-likelihoods of numeric columns are measured on their normal quantiles (`vaekit.spaces.column.Column`), not in
     the file's units: they compare models of the same table, and no two tables.
 
-    Cite: Alfredo Nazábal et al. Handling Incomplete Heterogeneous Data using VAEs. In Pattern Recognition 107, 2020.
-        https://arxiv.org/abs/1807.03653
+    References:
+        Alfredo Nazábal et al. Handling Incomplete Heterogeneous Data using VAEs. In Pattern Recognition 107, 2020.
+            https://arxiv.org/abs/1807.03653
     """
 
     values = frozenset({"table"})

@@ -15,8 +15,9 @@ RARE = 1e-4  # the least probability of a tile at the start: one that a cell nev
 class Tiles(Likelihood):
     """p(x | z): a softmax over the tiles of each cell.
 
-    Cite: Anurag Sarkar, Zhihan Yang, Seth Cooper. Conditional Level Generation and Game Blending. In EXAG 2020.
-        https://arxiv.org/abs/2010.07735
+    References:
+        Anurag Sarkar, Zhihan Yang, Seth Cooper. Conditional Level Generation and Game Blending. In EXAG 2020.
+            https://arxiv.org/abs/2010.07735
     """
 
     values = frozenset({"tiles"})

@@ -21,8 +21,9 @@ class TilesAutoregressive(Likelihood):
     anywhere before, so that it can learn to place a single spawn. width, layers: as of
     `vaekit.likelihoods.pixel_autoregressive`; what a mean and a mode are: `vaekit.distributions.raster`.
 
-    Cite: Ishaan Gulrajani et al. PixelVAE: A Latent Variable Model for Natural Images. In ICLR 2017.
-        https://arxiv.org/abs/1611.05013
+    References:
+        Ishaan Gulrajani et al. PixelVAE: A Latent Variable Model for Natural Images. In ICLR 2017.
+            https://arxiv.org/abs/1611.05013
     """
 
     values = frozenset({"tiles"})

@@ -22,8 +22,9 @@ class Tokens(Likelihood):
     Where the tokens before say enough, the rate falls to 0; free bits (objective.free_bits.value=5) keep it, and so do
     a warm-up and word dropout. The mean of a sentence is a greedy one (`vaekit.distributions.tokens.Tokens`).
 
-    Cite: Samuel Bowman et al. Generating Sentences from a Continuous Space. In CoNLL 2016.
-        https://arxiv.org/abs/1511.06349
+    References:
+        Samuel Bowman et al. Generating Sentences from a Continuous Space. In CoNLL 2016.
+            https://arxiv.org/abs/1511.06349
     """
 
     values = frozenset({"tokens"})

@@ -23,8 +23,9 @@ class WaveAutoregressive(Likelihood):
     `vaekit.distributions.raster.Raster`. Pitch and phase follow from the samples before, so that z is left with what
     is said, and how; where it says little, its rate falls to 0: an objective that warms up, or free bits, are for that.
 
-    Cite: Aäron van den Oord et al. WaveNet: A Generative Model for Raw Audio. arXiv 2016.
-        https://arxiv.org/abs/1609.03499
+    References:
+        Aäron van den Oord et al. WaveNet: A Generative Model for Raw Audio. arXiv 2016.
+            https://arxiv.org/abs/1609.03499
     """
 
     values = frozenset({"discrete"})

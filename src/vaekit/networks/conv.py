@@ -1,6 +1,7 @@
 """Strided convolutions, for images of any size from 8x8 up and any number of channels.
 
-Cite: none
+References:
+    none
 """
 
 import math

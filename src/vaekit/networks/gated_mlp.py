@@ -1,7 +1,8 @@
 """Fully connected residual networks with gates, whose branches are normalised per example, for data of any shape.
 
-Cite: Yann Dauphin et al. Language Modeling with Gated Convolutional Networks. In ICML 2017.
-    https://arxiv.org/abs/1612.08083
+References:
+    Yann Dauphin et al. Language Modeling with Gated Convolutional Networks. In ICML 2017.
+        https://arxiv.org/abs/1612.08083
 """
 
 import math

@@ -1,9 +1,10 @@
 """Recurrent networks, for text.
 
-Cite: Kyunghyun Cho et al. Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
-    Translation. In EMNLP 2014. https://arxiv.org/abs/1406.1078
-Cite: Teng Long, Yanshuai Cao, Jackie Chi Kit Cheung. On Posterior Collapse and Encoder Feature Dispersion in Sequence
-    VAEs. arXiv 2019. https://arxiv.org/abs/1911.03976
+References:
+    Kyunghyun Cho et al. Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation.
+        In EMNLP 2014. https://arxiv.org/abs/1406.1078
+    Teng Long, Yanshuai Cao, Jackie Chi Kit Cheung. On Posterior Collapse and Encoder Feature Dispersion in Sequence
+        VAEs. arXiv 2019. https://arxiv.org/abs/1911.03976
 """
 
 import torch
@@ -52,7 +53,8 @@ class Encoder(Features):
 class Decoder(nn.Module):
     """Latent state `[N, *in_shape]` -> `params` numbers, the same at every place: `[N, params, *space.shape]`.
 
-    Cite: none
+    References:
+        none
     """
 
     def __init__(self, in_shape: tuple[int, ...], space: Real, params: int):

@@ -1,7 +1,8 @@
 """Masked matrices: what each value is told by those before it, in the order in which they lie in memory.
 
-Cite: Mathieu Germain et al. MADE: Masked Autoencoder for Distribution Estimation. In ICML 2015.
-    https://arxiv.org/abs/1502.03509
+References:
+    Mathieu Germain et al. MADE: Masked Autoencoder for Distribution Estimation. In ICML 2015.
+        https://arxiv.org/abs/1502.03509
 """
 
 from typing import Any

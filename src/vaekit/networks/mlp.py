@@ -1,6 +1,7 @@
 """Fully connected networks, for data of any shape.
 
-Cite: none
+References:
+    none
 """
 
 import math

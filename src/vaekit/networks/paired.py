@@ -1,7 +1,8 @@
 """Images by any network of vectors, beside their labels by a layer.
 
-Cite: Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
-    https://arxiv.org/abs/1802.05335
+References:
+    Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
+        https://arxiv.org/abs/1802.05335
 """
 
 import math

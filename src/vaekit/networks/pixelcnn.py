@@ -3,8 +3,9 @@
 Two stacks, one of the rows above and one of the pixels to the left, so that nothing before a pixel stays unseen. What
 is not to be seen is left out of the kernels rather than multiplied by 0.
 
-Cite: Aäron van den Oord et al. Conditional Image Generation with PixelCNN Decoders. In NeurIPS 2016.
-    https://arxiv.org/abs/1606.05328
+References:
+    Aäron van den Oord et al. Conditional Image Generation with PixelCNN Decoders. In NeurIPS 2016.
+        https://arxiv.org/abs/1606.05328
 """
 
 from typing import Any

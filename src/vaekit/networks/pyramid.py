@@ -2,8 +2,9 @@
 
 No normalisation: the last layer of each branch starts smaller the more branches there are.
 
-Cite: Rewon Child. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. In ICLR 2021.
-    https://arxiv.org/abs/2011.10650
+References:
+    Rewon Child. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. In ICLR 2021.
+        https://arxiv.org/abs/2011.10650
 """
 
 import math

@@ -4,8 +4,9 @@ Group normalisation, not batch normalisation: the loss of an image does not depe
 bright it is stays known on the way beside the branches; a norm at the end of that way too cost 4 nats after 3 epochs of
 MNIST, while without any a PixelCNN behind the network may never learn. The last layer of a branch starts smaller.
 
-Cite: Kaiming He et al. Identity Mappings in Deep Residual Networks. In ECCV 2016. https://arxiv.org/abs/1603.05027
-Cite: Yuxin Wu, Kaiming He. Group Normalization. In ECCV 2018. https://arxiv.org/abs/1803.08494
+References:
+    Kaiming He et al. Identity Mappings in Deep Residual Networks. In ECCV 2016. https://arxiv.org/abs/1603.05027
+    Yuxin Wu, Kaiming He. Group Normalization. In ECCV 2018. https://arxiv.org/abs/1803.08494
 """
 
 import math

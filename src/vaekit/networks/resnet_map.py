@@ -1,7 +1,8 @@
 """The residual networks of `resnet`, less the linear layers at their ends: features are a map.
 
-Cite: Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.
-    https://arxiv.org/abs/1711.00937
+References:
+    Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.
+        https://arxiv.org/abs/1711.00937
 """
 
 import math

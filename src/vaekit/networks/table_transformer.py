@@ -1,7 +1,8 @@
 """Transformers over the columns of a table.
 
-Cite: Yury Gorishniy et al. Revisiting Deep Learning Models for Tabular Data. In NeurIPS 2021.
-    https://arxiv.org/abs/2106.11959
+References:
+    Yury Gorishniy et al. Revisiting Deep Learning Models for Tabular Data. In NeurIPS 2021.
+        https://arxiv.org/abs/2106.11959
 """
 
 import math

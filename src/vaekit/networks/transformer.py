@@ -1,8 +1,9 @@
 """Transformers, which attend: to all of a sentence, or to what came before.
 
-Cite: Ashish Vaswani et al. Attention Is All You Need. In NeurIPS 2017. https://arxiv.org/abs/1706.03762
-Cite: Ruibin Xiong et al. On Layer Normalization in the Transformer Architecture. In ICML 2020.
-    https://arxiv.org/abs/2002.04745
+References:
+    Ashish Vaswani et al. Attention Is All You Need. In NeurIPS 2017. https://arxiv.org/abs/1706.03762
+    Ruibin Xiong et al. On Layer Normalization in the Transformer Architecture. In ICML 2020.
+        https://arxiv.org/abs/2002.04745
 """
 
 from contextlib import nullcontext

@@ -2,8 +2,9 @@
 
 Each stage is normalised over its channels and steps: unnormalised, so many strides let z fade before it is ever used.
 
-Cite: Aäron van den Oord et al. Parallel WaveNet: Fast High-Fidelity Speech Synthesis. In ICML 2018.
-    https://arxiv.org/abs/1711.10433
+References:
+    Aäron van den Oord et al. Parallel WaveNet: Fast High-Fidelity Speech Synthesis. In ICML 2018.
+        https://arxiv.org/abs/1711.10433
 """
 
 import math

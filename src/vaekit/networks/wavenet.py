@@ -1,6 +1,7 @@
 """Dilated causal convolutions with gates over the samples of a wave: what each is told by those before it.
 
-Cite: Aäron van den Oord et al. WaveNet: A Generative Model for Raw Audio. arXiv 2016. https://arxiv.org/abs/1609.03499
+References:
+    Aäron van den Oord et al. WaveNet: A Generative Model for Raw Audio. arXiv 2016. https://arxiv.org/abs/1609.03499
 """
 
 from typing import Any

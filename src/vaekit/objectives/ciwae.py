@@ -15,8 +15,9 @@ class CIWAE(Objective):
 
     Rainforth et al. 2018, equation 11.
 
-    Cite: Tom Rainforth et al. Tighter Variational Bounds are Not Necessarily Better. In ICML 2018.
-        https://arxiv.org/abs/1802.04537
+    References:
+        Tom Rainforth et al. Tighter Variational Bounds are Not Necessarily Better. In ICML 2018.
+            https://arxiv.org/abs/1802.04537
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.CONTINUOUS})

@@ -18,13 +18,14 @@ class ELBO(Objective):
     balance: as long as beta is on its way, weigh the rate of each level by what it carries per dimension, so that none
     is given up early (Vahdat and Kautz 2020, appendix A). num_samples: draws of z per example.
 
-    Cite: Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
-    Cite (beta): Irina Higgins et al. beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework.
-        In ICLR 2017. https://openreview.net/forum?id=Sy2fzU9gl
-    Cite (free_bits): Diederik Kingma et al. Improving Variational Inference with Inverse Autoregressive Flow. In
-        NeurIPS 2016. https://arxiv.org/abs/1606.04934
-    Cite (balance): Arash Vahdat, Jan Kautz. NVAE: A Deep Hierarchical Variational Autoencoder. In NeurIPS 2020.
-        https://arxiv.org/abs/2007.03898
+    References:
+        Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
+        (beta) Irina Higgins et al. beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework.
+            In ICLR 2017. https://openreview.net/forum?id=Sy2fzU9gl
+        (free_bits) Diederik Kingma et al. Improving Variational Inference with Inverse Autoregressive Flow. In NeurIPS
+            2016. https://arxiv.org/abs/1606.04934
+        (balance) Arash Vahdat, Jan Kautz. NVAE: A Deep Hierarchical Variational Autoencoder. In NeurIPS 2020.
+            https://arxiv.org/abs/2007.03898
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB})

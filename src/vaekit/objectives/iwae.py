@@ -19,12 +19,13 @@ class IWAE(Objective):
     reparameterised, unbiased and with a signal that grows with K (Tucker et al. 2019, equation 8). All three have the
     same value.
 
-    Cite: Yuri Burda, Roger Grosse, Ruslan Salakhutdinov. Importance Weighted Autoencoders. In ICLR 2016.
-        https://arxiv.org/abs/1509.00519
-    Cite (gradient=stl): Geoffrey Roeder, Yuhuai Wu, David Duvenaud. Sticking the Landing: Simple, Lower-Variance
-        Gradient Estimators for Variational Inference. In NeurIPS 2017. https://arxiv.org/abs/1703.09194
-    Cite (gradient=dreg): George Tucker et al. Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives. In
-        ICLR 2019. https://arxiv.org/abs/1810.04152
+    References:
+        Yuri Burda, Roger Grosse, Ruslan Salakhutdinov. Importance Weighted Autoencoders. In ICLR 2016.
+            https://arxiv.org/abs/1509.00519
+        (gradient=stl) Geoffrey Roeder, Yuhuai Wu, David Duvenaud. Sticking the Landing: Simple, Lower-Variance Gradient
+            Estimators for Variational Inference. In NeurIPS 2017. https://arxiv.org/abs/1703.09194
+        (gradient=dreg) George Tucker et al. Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives. In
+            ICLR 2019. https://arxiv.org/abs/1810.04152
     """
 
     requires = frozenset(

@@ -18,8 +18,9 @@ class PIWAE(Objective):
 
     Rainforth et al. 2018, section 5.2. outer: M, inner: K. The loss that is shown is IWAE's.
 
-    Cite: Tom Rainforth et al. Tighter Variational Bounds are Not Necessarily Better. In ICML 2018.
-        https://arxiv.org/abs/1802.04537
+    References:
+        Tom Rainforth et al. Tighter Variational Bounds are Not Necessarily Better. In ICML 2018.
+            https://arxiv.org/abs/1802.04537
     """
 
     requires = frozenset(

@@ -14,7 +14,8 @@ class PriorOnly(Objective):
     Nothing moves but the prior and what it is made of: vamp and exemplar call the encoder, and move it with them.
     task=fit_prior holds the encoder fixed for every prior.
 
-    Cite: Bin Dai, David Wipf. Diagnosing and Enhancing VAE Models. In ICLR 2019. https://arxiv.org/abs/1903.05789
+    References:
+        Bin Dai, David Wipf. Diagnosing and Enhancing VAE Models. In ICLR 2019. https://arxiv.org/abs/1903.05789
     """
 
     requires = frozenset({Capability.SINGLE_LEVEL, Capability.LEARNED_PRIOR, Capability.NO_PENALTY})

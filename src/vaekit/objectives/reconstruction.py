@@ -11,7 +11,8 @@ from vaekit.terms import Terms
 class Reconstruction(Objective):
     """-log p(x | z) alone: a posterior without noise makes it an autoencoder (AE, RAE, WAE with its penalty).
 
-    Cite: none
+    References:
+        none
     """
 
     requires = frozenset({Capability.RSAMPLE})

@@ -15,8 +15,9 @@ class Renyi(Objective):
     Li and Turner 2016, equation 7.
     alpha = 0 is IWAE, alpha -> 1 the ELBO, alpha < 0 lies above the likelihood as K grows.
 
-    Cite: Yingzhen Li, Richard Turner. Rényi Divergence Variational Inference. In NeurIPS 2016.
-        https://arxiv.org/abs/1602.02311
+    References:
+        Yingzhen Li, Richard Turner. Rényi Divergence Variational Inference. In NeurIPS 2016.
+            https://arxiv.org/abs/1602.02311
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.CONTINUOUS})

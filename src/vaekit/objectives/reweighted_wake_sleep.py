@@ -16,9 +16,10 @@ class ReweightedWakeSleep(Objective):
     Bornschein and Bengio 2015, sections 2.2 and 2.3; Le et al. 2019. No gradient passes through z, so that z may be
     discrete. The loss that is shown is IWAE's.
 
-    Cite: Jörg Bornschein, Yoshua Bengio. Reweighted Wake-Sleep. In ICLR 2015. https://arxiv.org/abs/1406.2751
-    Cite: Tuan Anh Le et al. Revisiting Reweighted Wake-Sleep for Models with Stochastic Control Flow. In UAI 2019.
-        https://arxiv.org/abs/1805.10469
+    References:
+        Jörg Bornschein, Yoshua Bengio. Reweighted Wake-Sleep. In ICLR 2015. https://arxiv.org/abs/1406.2751
+        Tuan Anh Le et al. Revisiting Reweighted Wake-Sleep for Models with Stochastic Control Flow. In UAI 2019.
+            https://arxiv.org/abs/1805.10469
     """
 
     requires = frozenset(

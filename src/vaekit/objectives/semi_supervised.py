@@ -16,8 +16,9 @@ class SemiSupervised(Objective):
     Kingma et al. 2014, equations 6, 7 and 9. beta: of the rates of the levels below y. In evaluation no label is used:
     the loss is the bound of log p(x) for every row.
 
-    Cite: Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
-        https://arxiv.org/abs/1406.5298
+    References:
+        Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
+            https://arxiv.org/abs/1406.5298
     """
 
     requires = frozenset({Capability.LABELLED, Capability.LOG_PROB})

@@ -18,8 +18,9 @@ class VIMCO(Objective):
     Mnih and Rezende 2016, equations 9 and 10: each draw's score is weighed by how much the bound owes to that draw,
     that is, less what the bound would be with the geometric mean of the others in its stead.
 
-    Cite: Andriy Mnih, Danilo Rezende. Variational Inference for Monte Carlo Objectives. In ICML 2016.
-        https://arxiv.org/abs/1602.06725
+    References:
+        Andriy Mnih, Danilo Rezende. Variational Inference for Monte Carlo Objectives. In ICML 2016.
+            https://arxiv.org/abs/1602.06725
     """
 
     # no gradient passes through z

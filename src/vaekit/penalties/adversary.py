@@ -17,7 +17,8 @@ class Adversary(Adversarial):
 
     Makhzani et al. 2015, section 2; the WAE-GAN of Tolstikhin et al. 2018, algorithm 1. hidden: widths of the critic.
 
-    Cite: Alireza Makhzani et al. Adversarial Autoencoders. arXiv 2015. https://arxiv.org/abs/1511.05644
+    References:
+        Alireza Makhzani et al. Adversarial Autoencoders. arXiv 2015. https://arxiv.org/abs/1511.05644
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.SINGLE_LEVEL})

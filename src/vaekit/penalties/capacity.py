@@ -15,8 +15,8 @@ class Capacity(Penalty):
     Burgess et al. 2018, equation 8, where `weight` is gamma and the ELBO's own rate is left out (objective.beta=0).
     nats: C, a schedule that rises.
 
-    Cite: Christopher Burgess et al. Understanding Disentangling in beta-VAE. arXiv 2018.
-        https://arxiv.org/abs/1804.03599
+    References:
+        Christopher Burgess et al. Understanding Disentangling in beta-VAE. arXiv 2018. https://arxiv.org/abs/1804.03599
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB})

@@ -16,8 +16,9 @@ class Commitment(Penalty):
     van den Oord et al. 2017, equation 3: h moves towards e. Where codes are learned by gradient (posterior.ema=false) e
     also moves towards h, by `codebook` times as much; in the paper 4 times.
 
-    Cite: Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS
-        2017. https://arxiv.org/abs/1711.00937
+    References:
+        Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.
+            https://arxiv.org/abs/1711.00937
     """
 
     requires = frozenset({Capability.QUANTIZED})

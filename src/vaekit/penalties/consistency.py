@@ -22,8 +22,9 @@ class Consistency(Penalty):
 
     Raises `Refusal` for numbers out of their range.
 
-    Cite: Kihyuk Sohn et al. FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence. In NeurIPS
-        2020. https://arxiv.org/abs/2001.07685
+    References:
+        Kihyuk Sohn et al. FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence. In NeurIPS
+            2020. https://arxiv.org/abs/2001.07685
     """
 
     requires = frozenset({Capability.LABELLED, Capability.IMAGE})

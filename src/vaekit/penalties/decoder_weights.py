@@ -10,8 +10,9 @@ from vaekit.vae import VAE
 class DecoderWeights(Penalty):
     """|theta|^2 of the likelihood's network: the RAE-L2's.
 
-    Cite: Partha Ghosh et al. From Variational to Deterministic Autoencoders. In ICLR 2020.
-        https://arxiv.org/abs/1903.12436
+    References:
+        Partha Ghosh et al. From Variational to Deterministic Autoencoders. In ICLR 2020.
+            https://arxiv.org/abs/1903.12436
     """
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:

@@ -19,8 +19,9 @@ class DIP(Penalty):
     the covariance of the posterior's means, `ii` adds the mean of its variances, which makes it the covariance of z.
     Taken over the batch, so that its noise falls as the batch grows.
 
-    Cite: Abhishek Kumar, Prasanna Sattigeri, Avinash Balakrishnan. Variational Inference of Disentangled Latent
-        Concepts from Unlabeled Observations. In ICLR 2018. https://arxiv.org/abs/1711.00848
+    References:
+        Abhishek Kumar, Prasanna Sattigeri, Avinash Balakrishnan. Variational Inference of Disentangled Latent Concepts
+            from Unlabeled Observations. In ICLR 2018. https://arxiv.org/abs/1711.00848
     """
 
     requires = frozenset({Capability.MEAN, Capability.FACTORISED, Capability.SINGLE_LEVEL})

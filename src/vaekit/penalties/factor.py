@@ -19,7 +19,8 @@ class Factor(Adversarial):
     Kim and Mnih 2018, equation 3 and algorithms 1 and 2, with the dimensions permuted within the batch that the VAE
     sees rather than in a second one. hidden: widths of the critic. The critic's loss depends on the batch as a set.
 
-    Cite: Hyunjik Kim, Andriy Mnih. Disentangling by Factorising. In ICML 2018. https://arxiv.org/abs/1802.05983
+    References:
+        Hyunjik Kim, Andriy Mnih. Disentangling by Factorising. In ICML 2018. https://arxiv.org/abs/1802.05983
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.SINGLE_LEVEL, Capability.EUCLIDEAN})

@@ -15,8 +15,9 @@ class Gradient(Penalty):
     The RAE-GP's. Estimated without bias by one random sign per value of x (Hutchinson 1990), at the cost of one more
     pass through the likelihood's network.
 
-    Cite: Partha Ghosh et al. From Variational to Deterministic Autoencoders. In ICLR 2020.
-        https://arxiv.org/abs/1903.12436
+    References:
+        Partha Ghosh et al. From Variational to Deterministic Autoencoders. In ICLR 2020.
+            https://arxiv.org/abs/1903.12436
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.DOUBLE_BACKWARD, Capability.QUANTITIES})

@@ -37,8 +37,9 @@ class ImageAdversary(Adversarial):
     likelihood of pixels; here it stays, so that nll means what it says. Images are the means of p(x | z), of the first
     draw of z. channels, features: sizes of the critic.
 
-    Cite: Anders Boesen Lindbo Larsen et al. Autoencoding beyond Pixels Using a Learned Similarity Metric. In ICML 2016.
-        https://arxiv.org/abs/1512.09300
+    References:
+        Anders Boesen Lindbo Larsen et al. Autoencoding beyond Pixels Using a Learned Similarity Metric. In ICML 2016.
+            https://arxiv.org/abs/1512.09300
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.IMAGE})

@@ -11,8 +11,9 @@ from vaekit.vae import VAE
 class LatentNorm(Penalty):
     """|z|^2 / 2, averaged over draws: what bounds the codes of a regularised autoencoder.
 
-    Cite: Partha Ghosh et al. From Variational to Deterministic Autoencoders. In ICLR 2020.
-        https://arxiv.org/abs/1903.12436
+    References:
+        Partha Ghosh et al. From Variational to Deterministic Autoencoders. In ICLR 2020.
+            https://arxiv.org/abs/1903.12436
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.EUCLIDEAN})

@@ -20,9 +20,10 @@ class MMD(Penalty):
     the mean squared distance of two draws from N(0, I). The unbiased estimator, which is zero in mean where q(z) is
     p(z), and so may be negative; its noise falls as the batch grows, and a batch of one says nothing.
 
-    Cite: Ilya Tolstikhin et al. Wasserstein Auto-Encoders. In ICLR 2018. https://arxiv.org/abs/1711.01558
-    Cite (kernel=rbf): Shengjia Zhao, Jiaming Song, Stefano Ermon. InfoVAE: Balancing Learning and Inference in
-        Variational Autoencoders. In AAAI 2019. https://arxiv.org/abs/1706.02262
+    References:
+        Ilya Tolstikhin et al. Wasserstein Auto-Encoders. In ICLR 2018. https://arxiv.org/abs/1711.01558
+        (kernel=rbf) Shengjia Zhao, Jiaming Song, Stefano Ermon. InfoVAE: Balancing Learning and Inference in
+            Variational Autoencoders. In AAAI 2019. https://arxiv.org/abs/1706.02262
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.SINGLE_LEVEL})

@@ -19,10 +19,11 @@ class MSSSIM(Penalty):
     The window is 11 pixels wide (5 in images below 22 pixels), on as many of the five scales as it fits: two in 28x28.
     Their exponents are scaled to sum to 1, and a similarity s enters as (1 + s) / 2, because it may be negative.
 
-    Cite: Zhou Wang, Eero Simoncelli, Alan Bovik. Multi-Scale Structural Similarity for Image Quality Assessment. In
-        Asilomar Conference on Signals, Systems and Computers 2003. https://doi.org/10.1109/ACSSC.2003.1292216
-    Cite: Jake Snell et al. Learning to Generate Images with Perceptual Similarity Metrics. In ICIP 2017.
-        https://arxiv.org/abs/1511.06409
+    References:
+        Zhou Wang, Eero Simoncelli, Alan Bovik. Multi-Scale Structural Similarity for Image Quality Assessment. In
+            Asilomar Conference on Signals, Systems and Computers 2003. https://doi.org/10.1109/ACSSC.2003.1292216
+        Jake Snell et al. Learning to Generate Images with Perceptual Similarity Metrics. In ICIP 2017.
+            https://arxiv.org/abs/1511.06409
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.IMAGE})

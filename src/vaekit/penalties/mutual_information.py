@@ -19,11 +19,12 @@ class MutualInformation(Penalty):
     batch as a set: B examples show at most log B nats, and above that the estimate is noisy. A negative weight rewards
     information.
 
-    Cite: Matthew Hoffman, Matthew Johnson. ELBO Surgery: Yet Another Way to Carve up the Variational Evidence Lower
-        Bound. In NeurIPS Workshop on Approximate Inference 2016.
-        https://approximateinference.org/accepted/HoffmanJohnson2016.pdf
-    Cite: Ricky Chen et al. Isolating Sources of Disentanglement in Variational Autoencoders. In NeurIPS 2018.
-        https://arxiv.org/abs/1802.04942
+    References:
+        Matthew Hoffman, Matthew Johnson. ELBO Surgery: Yet Another Way to Carve up the Variational Evidence Lower
+            Bound. In NeurIPS Workshop on Approximate Inference 2016.
+            https://approximateinference.org/accepted/HoffmanJohnson2016.pdf
+        Ricky Chen et al. Isolating Sources of Disentanglement in Variational Autoencoders. In NeurIPS 2018.
+            https://arxiv.org/abs/1802.04942
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.DENSITY, Capability.CONTINUOUS, Capability.SINGLE_LEVEL})

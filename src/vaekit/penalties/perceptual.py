@@ -27,8 +27,9 @@ class Perceptual(Penalty):
     taken, or a state_dict of the torchvision model called `network`, of which `features` is taken. The network stays as
     it is.
 
-    Cite: Xianxu Hou et al. Deep Feature Consistent Variational Autoencoder. In WACV 2017.
-        https://arxiv.org/abs/1610.00291
+    References:
+        Xianxu Hou et al. Deep Feature Consistent Variational Autoencoder. In WACV 2017.
+            https://arxiv.org/abs/1610.00291
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.IMAGE})

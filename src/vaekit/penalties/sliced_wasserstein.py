@@ -18,8 +18,9 @@ class SlicedWasserstein(Penalty):
     projections: number of lines. It depends on the batch as a set: two sets of B draws differ by chance, less as B
     grows.
 
-    Cite: Soheil Kolouri et al. Sliced-Wasserstein Autoencoder: An Embarrassingly Simple Generative Model. In ICLR 2019.
-        https://arxiv.org/abs/1804.01947
+    References:
+        Soheil Kolouri et al. Sliced-Wasserstein Autoencoder: An Embarrassingly Simple Generative Model. In ICLR 2019.
+            https://arxiv.org/abs/1804.01947
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.SINGLE_LEVEL})

@@ -17,10 +17,11 @@ class Spectral(Penalty):
     Vahdat and Kautz 2020, section 3.2, against towers whose rates grow without bound. One step of power iteration
     follows each singular value in training (Yoshida and Miyato 2017, section 3.2).
 
-    Cite: Arash Vahdat, Jan Kautz. NVAE: A Deep Hierarchical Variational Autoencoder. In NeurIPS 2020.
-        https://arxiv.org/abs/2007.03898
-    Cite: Yuichi Yoshida, Takeru Miyato. Spectral Norm Regularization for Improving the Generalizability of Deep
-        Learning. arXiv 2017. https://arxiv.org/abs/1705.10941
+    References:
+        Arash Vahdat, Jan Kautz. NVAE: A Deep Hierarchical Variational Autoencoder. In NeurIPS 2020.
+            https://arxiv.org/abs/2007.03898
+        Yuichi Yoshida, Takeru Miyato. Spectral Norm Regularization for Improving the Generalizability of Deep Learning.
+            arXiv 2017. https://arxiv.org/abs/1705.10941
     """
 
     right: Tensor

@@ -18,8 +18,9 @@ class SubSampling(Penalty):
     sets of modalities, is empty where there are two. Each ELBO draws from q(z | x_m) and scores x_m alone. Without it a
     product of experts never learns what one of them says by itself.
 
-    Cite: Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
-        https://arxiv.org/abs/1802.05335
+    References:
+        Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
+            https://arxiv.org/abs/1802.05335
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.PAIRS})

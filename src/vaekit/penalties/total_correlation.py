@@ -19,8 +19,9 @@ class TotalCorrelation(Penalty):
     makes the beta-TC-VAE (equation 4 with alpha = gamma = 1). estimator: `stratified` or `weighted`. A statement about
     the batch as a set: its noise and, inside the log, its bias fall as the batch grows.
 
-    Cite: Ricky Chen et al. Isolating Sources of Disentanglement in Variational Autoencoders. In NeurIPS 2018.
-        https://arxiv.org/abs/1802.04942
+    References:
+        Ricky Chen et al. Isolating Sources of Disentanglement in Variational Autoencoders. In NeurIPS 2018.
+            https://arxiv.org/abs/1802.04942
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.DENSITY, Capability.FACTORISED, Capability.SINGLE_LEVEL})

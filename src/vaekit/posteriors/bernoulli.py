@@ -20,8 +20,9 @@ class Bernoulli(Posterior):
 
     context `[..., *context_shape]` -> batch shape `[...]` over `space`, vectors or maps.
 
-    Cite: Yoshua Bengio, Nicholas Léonard, Aaron Courville. Estimating or Propagating Gradients Through Stochastic
-        Neurons for Conditional Computation. arXiv 2013. https://arxiv.org/abs/1308.3432
+    References:
+        Yoshua Bengio, Nicholas Léonard, Aaron Courville. Estimating or Propagating Gradients Through Stochastic Neurons
+            for Conditional Computation. arXiv 2013. https://arxiv.org/abs/1308.3432
     """
 
     latent = Codes

@@ -22,8 +22,9 @@ class Categorical(Posterior):
     objective that sends no gradient through z.
     context `[..., *context_shape]` -> batch shape `[...]` over `space`, vectors or maps.
 
-    Cite: Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
-        https://arxiv.org/abs/1406.5298
+    References:
+        Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
+            https://arxiv.org/abs/1406.5298
     """
 
     latent = Codes

@@ -14,7 +14,8 @@ from vaekit.spaces import Real
 class Dirac(Posterior):
     """q(z | x) = delta(z - mu(x)): no density, so no rate; for autoencoders, WAE (Tolstikhin et al. 2018) and RAE.
 
-    Cite: none
+    References:
+        none
     """
 
     latent = Real

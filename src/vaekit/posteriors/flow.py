@@ -22,10 +22,11 @@ class Flow(Posterior):
     flow(features, context) builds it, e.g. `zuko.flows.MAF` or `NSF`. inverse: run its transformations backwards,
     which makes drawing one pass of an autoregressive flow (IAF, Kingma et al. 2016) rather than one pass per dimension.
 
-    Cite: Danilo Jimenez Rezende, Shakir Mohamed. Variational Inference with Normalizing Flows. In ICML 2015.
-        https://arxiv.org/abs/1505.05770
-    Cite (inverse=true): Diederik Kingma et al. Improving Variational Inference with Inverse Autoregressive Flow. In
-        NeurIPS 2016. https://arxiv.org/abs/1606.04934
+    References:
+        Danilo Jimenez Rezende, Shakir Mohamed. Variational Inference with Normalizing Flows. In ICML 2015.
+            https://arxiv.org/abs/1505.05770
+        (inverse=true) Diederik Kingma et al. Improving Variational Inference with Inverse Autoregressive Flow. In
+            NeurIPS 2016. https://arxiv.org/abs/1606.04934
     """
 
     latent = Real

@@ -24,8 +24,9 @@ class FSQ(Posterior):
     levels[0] x ... x levels[D - 1] points in [-1, 1]^D, so that `latents.dim` is D times the number of positions.
     context `[..., *context_shape]` -> batch shape `[...]` over `space`, vectors or maps.
 
-    Cite: Fabian Mentzer et al. Finite Scalar Quantization: VQ-VAE Made Simple. In ICLR 2024.
-        https://arxiv.org/abs/2309.15505
+    References:
+        Fabian Mentzer et al. Finite Scalar Quantization: VQ-VAE Made Simple. In ICLR 2024.
+            https://arxiv.org/abs/2309.15505
     """
 
     latent = Codes

@@ -17,8 +17,9 @@ class FullGaussian(Posterior):
 
     Kingma and Welling 2019, section 2.5.1.
 
-    Cite: Diederik Kingma, Max Welling. An Introduction to Variational Autoencoders. Foundations and Trends in Machine
-        Learning 2019. https://arxiv.org/abs/1906.02691
+    References:
+        Diederik Kingma, Max Welling. An Introduction to Variational Autoencoders. Foundations and Trends in Machine
+            Learning 2019. https://arxiv.org/abs/1906.02691
     """
 
     latent = Real

@@ -17,7 +17,8 @@ class Gaussian(Posterior):
     context `[..., *context_shape]` -> a distribution with batch shape `[...]` over `space`: z is a vector where the
     context is one, and a map `(c, H, W)` where it is a map `(C, H, W)`.
 
-    Cite: Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
+    References:
+        Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
     """
 
     latent = Real

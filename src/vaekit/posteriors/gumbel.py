@@ -27,10 +27,11 @@ class Gumbel(Posterior):
     loss bounds nothing (validation and test draw one-hot, and do).
     context `[..., *context_shape]` -> batch shape `[...]` over `space`, vectors or maps.
 
-    Cite: Eric Jang, Shixiang Gu, Ben Poole. Categorical Reparameterization with Gumbel-Softmax. In ICLR 2017.
-        https://arxiv.org/abs/1611.01144
-    Cite: Chris Maddison, Andriy Mnih, Yee Whye Teh. The Concrete Distribution: A Continuous Relaxation of Discrete
-        Random Variables. In ICLR 2017. https://arxiv.org/abs/1611.00712
+    References:
+        Eric Jang, Shixiang Gu, Ben Poole. Categorical Reparameterization with Gumbel-Softmax. In ICLR 2017.
+            https://arxiv.org/abs/1611.01144
+        Chris Maddison, Andriy Mnih, Yee Whye Teh. The Concrete Distribution: A Continuous Relaxation of Discrete Random
+            Variables. In ICLR 2017. https://arxiv.org/abs/1611.00712
     """
 
     latent = Codes

@@ -25,8 +25,9 @@ class Hamiltonian(Posterior):
     context `[B, features + x]` carries behind the features. The step size of each dimension and the inverse
     temperature of the first step are learned; they start at `step_size`, below 0.5, and `cold`, below 1.
 
-    Cite: Anthony Caterini, Arnaud Doucet, Dino Sejdinovic. Hamiltonian Variational Auto-Encoder. In NeurIPS 2018.
-        https://arxiv.org/abs/1805.11328
+    References:
+        Anthony Caterini, Arnaud Doucet, Dino Sejdinovic. Hamiltonian Variational Auto-Encoder. In NeurIPS 2018.
+            https://arxiv.org/abs/1805.11328
     """
 
     latent = Real

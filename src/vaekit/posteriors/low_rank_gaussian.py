@@ -20,8 +20,9 @@ class LowRankGaussian(Posterior):
 
     Rezende et al. 2014, section 4.3.
 
-    Cite: Danilo Jimenez Rezende, Shakir Mohamed, Daan Wierstra. Stochastic Backpropagation and Approximate Inference in
-        Deep Generative Models. In ICML 2014. https://arxiv.org/abs/1401.4082
+    References:
+        Danilo Jimenez Rezende, Shakir Mohamed, Daan Wierstra. Stochastic Backpropagation and Approximate Inference in
+            Deep Generative Models. In ICML 2014. https://arxiv.org/abs/1401.4082
     """
 
     latent = Real

@@ -10,8 +10,9 @@ class MixtureOfExperts(Mixture):
     Shi et al. 2019, equation 3. Draws are stratified: objective.outer, or objective.num_samples, as a multiple of M
     takes each expert as often.
 
-    Cite: Yuge Shi et al. Variational Mixture-of-Experts Autoencoders for Multi-Modal Deep Generative Models. In NeurIPS
-        2019. https://arxiv.org/abs/1911.03393
+    References:
+        Yuge Shi et al. Variational Mixture-of-Experts Autoencoders for Multi-Modal Deep Generative Models. In NeurIPS
+            2019. https://arxiv.org/abs/1911.03393
     """
 
     def __init__(self, context_shape: tuple[int, ...], space: Real, modalities: int):

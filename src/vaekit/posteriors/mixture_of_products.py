@@ -12,8 +12,9 @@ class MixtureOfProducts(Mixture):
 
     Sutter et al. 2021, section 4. A product has no prior expert, so that of one expert is that expert.
 
-    Cite: Thomas Sutter, Imant Daunhawer, Julia Vogt. Generalized Multimodal ELBO. In ICLR 2021.
-        https://arxiv.org/abs/2105.02470
+    References:
+        Thomas Sutter, Imant Daunhawer, Julia Vogt. Generalized Multimodal ELBO. In ICLR 2021.
+            https://arxiv.org/abs/2105.02470
     """
 
     def __init__(self, context_shape: tuple[int, ...], space: Real, modalities: int):

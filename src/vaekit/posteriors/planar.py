@@ -22,8 +22,9 @@ class Planar(Posterior):
 
     Rezende and Mohamed 2015, section 4.1.
 
-    Cite: Danilo Jimenez Rezende, Shakir Mohamed. Variational Inference with Normalizing Flows. In ICML 2015.
-        https://arxiv.org/abs/1505.05770
+    References:
+        Danilo Jimenez Rezende, Shakir Mohamed. Variational Inference with Normalizing Flows. In ICML 2015.
+            https://arxiv.org/abs/1505.05770
     """
 
     latent = Real

@@ -13,7 +13,8 @@ from vaekit.spaces import Sphere
 class PowerSpherical(Posterior):
     """q(z | x) = PowerSpherical(mu(x), kappa(x)) (De Cao and Aziz 2020).
 
-    Cite: Nicola De Cao, Wilker Aziz. The Power Spherical distribution. arXiv 2020. https://arxiv.org/abs/2006.04437
+    References:
+        Nicola De Cao, Wilker Aziz. The Power Spherical distribution. arXiv 2020. https://arxiv.org/abs/2006.04437
     """
 
     latent = Sphere

@@ -13,8 +13,9 @@ class ProductOfExperts(Experts):
     Wu and Goodman 2018, section 2.1: precisions add up, that of the prior expert among them, and means are weighed by
     them. Of nothing it is N(0, I). Each modality is read alone only where training does so too: penalty=sub_sampling.
 
-    Cite: Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
-        https://arxiv.org/abs/1802.05335
+    References:
+        Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
+            https://arxiv.org/abs/1802.05335
     """
 
     gives = frozenset(

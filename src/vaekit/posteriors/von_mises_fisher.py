@@ -13,7 +13,8 @@ from vaekit.spaces import Sphere
 class VonMisesFisher(Posterior):
     """q(z | x) = vMF(mu(x), kappa(x)) on the unit sphere (Davidson et al. 2018).
 
-    Cite: Tim Davidson et al. Hyperspherical Variational Auto-Encoders. In UAI 2018. https://arxiv.org/abs/1804.00891
+    References:
+        Tim Davidson et al. Hyperspherical Variational Auto-Encoders. In UAI 2018. https://arxiv.org/abs/1804.00891
     """
 
     latent = Sphere

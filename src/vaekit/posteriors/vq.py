@@ -30,12 +30,13 @@ class VQ(Posterior):
     all of them at the first step. 0 for never.
     context `[..., *context_shape]` -> batch shape `[...]` over `space`.
 
-    Cite: Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS
-        2017. https://arxiv.org/abs/1711.00937
-    Cite (depth): Doyup Lee et al. Autoregressive Image Generation using Residual Quantization. In CVPR 2022.
-        https://arxiv.org/abs/2203.01941
-    Cite (revive): Prafulla Dhariwal et al. Jukebox: A Generative Model for Music. arXiv 2020.
-        https://arxiv.org/abs/2005.00341
+    References:
+        Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.
+            https://arxiv.org/abs/1711.00937
+        (depth) Doyup Lee et al. Autoregressive Image Generation using Residual Quantization. In CVPR 2022.
+            https://arxiv.org/abs/2203.01941
+        (revive) Prafulla Dhariwal et al. Jukebox: A Generative Model for Music. arXiv 2020.
+            https://arxiv.org/abs/2005.00341
     """
 
     latent = Codes

@@ -14,8 +14,9 @@ from vaekit.spaces import Ball, poincare
 class WrappedNormal(Posterior):
     """q(z | x): a normal wrapped onto the Poincare ball (Mathieu et al. 2019).
 
-    Cite: Emile Mathieu et al. Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders. In
-        NeurIPS 2019. https://arxiv.org/abs/1901.06033
+    References:
+        Emile Mathieu et al. Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders. In NeurIPS
+            2019. https://arxiv.org/abs/1901.06033
     """
 
     latent = Ball

@@ -42,9 +42,10 @@ class Autoregressive(Prior):
 
     van den Oord et al. 2017, section 3.3, who take a PixelCNN. width, blocks, heads, dropout: of the transformer.
 
-    Cite: Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS
-        2017. https://arxiv.org/abs/1711.00937
-    Cite: Ashish Vaswani et al. Attention Is All You Need. In NeurIPS 2017. https://arxiv.org/abs/1706.03762
+    References:
+        Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.
+            https://arxiv.org/abs/1711.00937
+        Ashish Vaswani et al. Attention Is All You Need. In NeurIPS 2017. https://arxiv.org/abs/1706.03762
     """
 
     latent = Codes

@@ -13,8 +13,9 @@ from vaekit.spaces import Codes
 class CodeUniform(Prior):
     """p(z): every atom is as likely as any other, at every position by itself (van den Oord et al. 2017, section 3.1).
 
-    Cite: Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS
-        2017. https://arxiv.org/abs/1711.00937
+    References:
+        Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.
+            https://arxiv.org/abs/1711.00937
     """
 
     latent = Codes

@@ -21,8 +21,9 @@ class Exemplar(Prior):
     Norouzi et al. 2020, equation 6, with a fixed random subset of M rows for all. In training a row that is among them
     is scored by the others (section 3.1), so that it cannot be its own explanation.
 
-    Cite: Sajad Norouzi, David Fleet, Mohammad Norouzi. Exemplar VAE: Linking Generative Models, Nearest Neighbor
-        Retrieval, and Data Augmentation. In NeurIPS 2020. https://arxiv.org/abs/2004.04795
+    References:
+        Sajad Norouzi, David Fleet, Mohammad Norouzi. Exemplar VAE: Linking Generative Models, Nearest Neighbor
+            Retrieval, and Data Augmentation. In NeurIPS 2020. https://arxiv.org/abs/2004.04795
     """
 
     latent = Real

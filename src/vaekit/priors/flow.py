@@ -21,9 +21,10 @@ class Flow(Prior):
     autoregressive flow (IAF) rather than one pass per dimension, and scoring the other way round. With a context_shape
     (F,) it is p(z | context), every transformation a function of the context `[..., F]`.
 
-    Cite: Xi Chen et al. Variational Lossy Autoencoder. In ICLR 2017. https://arxiv.org/abs/1611.02731
-    Cite (inverse=true): Diederik Kingma et al. Improving Variational Inference with Inverse Autoregressive Flow. In
-        NeurIPS 2016. https://arxiv.org/abs/1606.04934
+    References:
+        Xi Chen et al. Variational Lossy Autoencoder. In ICLR 2017. https://arxiv.org/abs/1611.02731
+        (inverse=true) Diederik Kingma et al. Improving Variational Inference with Inverse Autoregressive Flow. In
+            NeurIPS 2016. https://arxiv.org/abs/1606.04934
     """
 
     latent = Real

@@ -15,7 +15,8 @@ class Gaussian(Prior):
 
     With a context_shape it is p(z | context), mu and log sigma linear in a context `[..., *context_shape]`.
 
-    Cite: none
+    References:
+        none
     """
 
     latent = Real

@@ -13,8 +13,9 @@ class Mixture(Prior):
     """p(z) = sum_k pi_k N(mu_k, diag(sigma_k^2)), all learned (Dilokthanakul et al. 2016). Starts as `components` unit
     normals around draws from a standard normal.
 
-    Cite: Nat Dilokthanakul et al. Deep Unsupervised Clustering with Gaussian Mixture Variational Autoencoders. arXiv
-        2016. https://arxiv.org/abs/1611.02648
+    References:
+        Nat Dilokthanakul et al. Deep Unsupervised Clustering with Gaussian Mixture Variational Autoencoders. arXiv
+            2016. https://arxiv.org/abs/1611.02648
     """
 
     latent = Real

@@ -13,7 +13,8 @@ class StandardNormal(Prior):
 
     Reads no context; a distribution with batch shape `[]` over `space`.
 
-    Cite: Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
+    References:
+        Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
     """
 
     latent = Real

@@ -23,7 +23,8 @@ class TwoStage(Prior):
     that a lower bound on log p(x) stays one with it; the more samples, the tighter. Its log is a lower bound on
     log p(z), on average.
 
-    Cite: Bin Dai, David Wipf. Diagnosing and Enhancing VAE Models. In ICLR 2019. https://arxiv.org/abs/1903.05789
+    References:
+        Bin Dai, David Wipf. Diagnosing and Enhancing VAE Models. In ICLR 2019. https://arxiv.org/abs/1903.05789
     """
 
     latent = Real

@@ -19,7 +19,8 @@ class Vamp(Prior):
     Tomczak and Welling 2018, equation 9. infer(x) is the posterior of data; data_space is where pseudo-inputs live;
     they start at training rows.
 
-    Cite: Jakub Tomczak, Max Welling. VAE with a VampPrior. In AISTATS 2018. https://arxiv.org/abs/1705.07120
+    References:
+        Jakub Tomczak, Max Welling. VAE with a VampPrior. In AISTATS 2018. https://arxiv.org/abs/1705.07120
     """
 
     latent = Real

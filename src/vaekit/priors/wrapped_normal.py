@@ -12,8 +12,9 @@ from vaekit.spaces import Ball
 class WrappedNormal(Prior):
     """p(z): a unit normal wrapped onto the ball at its origin (Mathieu et al. 2019).
 
-    Cite: Emile Mathieu et al. Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders. In
-        NeurIPS 2019. https://arxiv.org/abs/1901.06033
+    References:
+        Emile Mathieu et al. Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders. In NeurIPS
+            2019. https://arxiv.org/abs/1901.06033
     """
 
     latent = Ball

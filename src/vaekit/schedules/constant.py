@@ -4,7 +4,8 @@
 class Constant:
     """`value`, at all times.
 
-    Cite: none
+    References:
+        none
     """
 
     def __init__(self, value: float):

@@ -8,8 +8,9 @@ class Cyclical:
 
     Fu et al. 2019, equation 6. After `epochs`, `value`.
 
-    Cite: Hao Fu et al. Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing. In NAACL 2019.
-        https://arxiv.org/abs/1903.10145
+    References:
+        Hao Fu et al. Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing. In NAACL 2019.
+            https://arxiv.org/abs/1903.10145
     """
 
     def __init__(self, value: float, start: float = 0.0, epochs: float = 40.0, cycles: int = 4, ramp: float = 0.5):

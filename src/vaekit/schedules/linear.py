@@ -8,8 +8,9 @@ class Linear:
 
     Bowman et al. 2016, section 3.1.
 
-    Cite: Samuel Bowman et al. Generating Sentences from a Continuous Space. In CoNLL 2016.
-        https://arxiv.org/abs/1511.06349
+    References:
+        Samuel Bowman et al. Generating Sentences from a Continuous Space. In CoNLL 2016.
+            https://arxiv.org/abs/1511.06349
     """
 
     def __init__(self, value: float, start: float = 0.0, epochs: float = 10.0):

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from vaekit import runs
-from vaekit.catalogue import CITE
+from vaekit.catalogue import references
 from vaekit.refusal import Refusal
 from vaekit.tasks.shared.context import Context
 
@@ -25,12 +25,12 @@ ARXIV = re.compile(r"arxiv\.org/abs/(\d{4}\.\d{4,5})")
 def cite(context: Context) -> str:
     """The papers of the parts that a run's configuration names, as BibTeX: cite.bib.
 
-    They are read from the docstring of a part's class, or else of its module, which ends in `Cite: none` or, a paper
-    each, in lines such as
+    They are read from the docstring of a part's class, or else of its module, whose section `References` holds `none`
+    or entries such as
 
-        Cite: FIRST AUTHOR, SECOND AUTHOR. TITLE. In CONFERENCE YEAR. URL
-        Cite (beta): AUTHOR et al. TITLE. JOURNAL YEAR. URL          where beta is not its default
-        Cite (gradient=stl): AUTHOR et al. TITLE. arXiv YEAR. URL    where gradient is stl
+        FIRST AUTHOR, SECOND AUTHOR. TITLE. In CONFERENCE YEAR. URL
+        (beta) AUTHOR et al. TITLE. JOURNAL YEAR. URL               where beta is not its default
+        (gradient=stl) AUTHOR et al. TITLE. arXiv YEAR. URL         where gradient is stl
     """
     config, entries = runs.read_whole_config(context.run), dict[str, str]()
     for settings in named({part: config.get(part) for part in PARTS}):
@@ -65,15 +65,15 @@ def papers(part: type, settings: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         given = given.get("value") if isinstance(given, dict) else given  # where a schedule ends
         default = inspect.signature(part).parameters[setting].default if setting else None
         if not setting or (str(given).lower() == value if value else given not in (None, default)):
-            match = PAPER.fullmatch(" ".join(text.split()))
+            match = PAPER.fullmatch(text)
             assert match, f"{part.__module__} cites in another form: {text}"
             yield match.groupdict()
 
 
 def citations(part: type) -> list[tuple[str, str, str]]:
-    """The setting, its value and the text of each line `Cite` of a part, less those that say none."""
+    """The setting, its value and the text of each paper of a part."""
     docs = [inspect.getdoc(part) or "", sys.modules[part.__module__].__doc__ or ""]
-    found = next((found for doc in docs if (found := CITE.findall(doc))), [])
+    found = next((found for doc in docs if (found := references(doc))), [])
     return [each for each in found if each[2] != "none"]
 
 

@@ -10,12 +10,13 @@ class Recurrent(Writer):
     """A GRU of `width` units, whose initial state is read from what it is told. For the rest see
     `vaekit.writers.writer.Writer`.
 
-    Cite: Kyunghyun Cho et al. Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
-        Translation. In EMNLP 2014. https://arxiv.org/abs/1406.1078
-    Cite: Ofir Press, Lior Wolf. Using the Output Embedding to Improve Language Models. In EACL 2017.
-        https://arxiv.org/abs/1608.05859
-    Cite (dropout): Yarin Gal, Zoubin Ghahramani. A Theoretically Grounded Application of Dropout in Recurrent Neural
-        Networks. In NeurIPS 2016. https://arxiv.org/abs/1512.05287
+    References:
+        Kyunghyun Cho et al. Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
+            Translation. In EMNLP 2014. https://arxiv.org/abs/1406.1078
+        Ofir Press, Lior Wolf. Using the Output Embedding to Improve Language Models. In EACL 2017.
+            https://arxiv.org/abs/1608.05859
+        (dropout) Yarin Gal, Zoubin Ghahramani. A Theoretically Grounded Application of Dropout in Recurrent Neural
+            Networks. In NeurIPS 2016. https://arxiv.org/abs/1512.05287
     """
 
     def __init__(

@@ -11,11 +11,12 @@ class Transformer(Writer):
     """`blocks` causal blocks of `width` units and `heads` heads, told of z where they read and where they choose. For
     the rest see `vaekit.writers.writer.Writer`.
 
-    Cite: Ashish Vaswani et al. Attention Is All You Need. In NeurIPS 2017. https://arxiv.org/abs/1706.03762
-    Cite: Ofir Press, Lior Wolf. Using the Output Embedding to Improve Language Models. In EACL 2017.
-        https://arxiv.org/abs/1608.05859
-    Cite (dropout): Yarin Gal, Zoubin Ghahramani. A Theoretically Grounded Application of Dropout in Recurrent Neural
-        Networks. In NeurIPS 2016. https://arxiv.org/abs/1512.05287
+    References:
+        Ashish Vaswani et al. Attention Is All You Need. In NeurIPS 2017. https://arxiv.org/abs/1706.03762
+        Ofir Press, Lior Wolf. Using the Output Embedding to Improve Language Models. In EACL 2017.
+            https://arxiv.org/abs/1608.05859
+        (dropout) Yarin Gal, Zoubin Ghahramani. A Theoretically Grounded Application of Dropout in Recurrent Neural
+            Networks. In NeurIPS 2016. https://arxiv.org/abs/1512.05287
     """
 
     def __init__(
