@@ -1,6 +1,7 @@
 """Pages of the site that no file of docs/ holds: one for each part, and those of files elsewhere in the repository."""
 
 import re
+import textwrap
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -12,6 +13,7 @@ from vaekit.catalogue import Choice
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "benchmarks/LOG.md"]
+SECTION = re.compile(r"^(Args|Returns|Raises|Example):\n((?: {4}.*\n?|\n(?= {4}))+)", re.MULTILINE)  # of a docstring
 RESULTS = ["Results", "Speed", "From one core to a cluster"]  # sections of README.md
 
 
@@ -53,7 +55,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def part_page(choice: Choice) -> str:
     """The page of a part: what `--info` says, as Markdown."""
-    parts = [f"# {choice.group}={choice.name}", _text(choice.head), _text(choice.docstring)]
+    parts = [f"# {choice.group}={choice.name}", _text(choice.head), _docstring(choice.docstring)]
     if choice.options:
         rows = [[f"`{key}`", f"`{default}`", _text(comment)] for key, default, comment in choice.options]
         parts.append("## Options\n\n" + _table(["setting", "default", ""], rows))
@@ -77,6 +79,22 @@ def _text(text: str) -> str:
         pieces[index] = re.sub(r"([\\*_\[\]#|$])", r"\\\1", pieces[index]).replace("<", "&lt;")
     pieces[1::2] = [piece if piece[0] == "`" else f"<{piece}>" for piece in pieces[1::2]]
     return "".join(pieces)
+
+
+def _docstring(text: str) -> str:
+    """A docstring as Markdown: a list of the names in its sections, and its example as code."""
+    prose, *sections = SECTION.split(text)
+    parts = [_text(prose.strip())]
+    for title, body, after in zip(sections[::3], sections[1::3], sections[2::3], strict=True):
+        body = textwrap.dedent(body).strip()
+        if title == "Example":
+            parts.append(f"## Example\n\n```pycon\n{body}\n```")
+        else:
+            lines = re.sub(r"\n +", " ", body).splitlines()
+            items = [re.sub(r"^(\S+): ", r"- `\1`: ", line) for line in lines]
+            parts.append(f"## {title}\n\n" + "\n".join(_text(item) for item in items))
+        parts.append(_text(after.strip()))
+    return "\n\n".join(filter(None, parts))
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -57,6 +57,8 @@ GROUPS = {
     "schedule": {"schedule"},
     "task": set(),
 }
+# rooms whose docstrings are complete
+DOCUMENTED = ("batch", "schedules")
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 
 
@@ -142,3 +144,41 @@ def test_presets_only_choose_parts():
     for name, preset in options("model").items():
         assert not list(targets(preset)), name
         assert all(next(iter(entry)).startswith("override /") for entry in preset["defaults"]), name
+
+
+def documented(path):
+    """The public classes and functions at the top level of a file."""
+    nodes = ast.parse(path.read_text()).body
+    return [node for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name[0] != "_"]
+
+
+def arguments(node):
+    """The names of what a function takes, or the constructor that a class defines, fields of a dataclass included."""
+    if isinstance(node, ast.FunctionDef):
+        given = node.args
+        every = [*given.posonlyargs, *given.args, given.vararg, *given.kwonlyargs, given.kwarg]
+        return {each.arg for each in every if each}
+    constructor = next((each for each in node.body if getattr(each, "name", "") == "__init__"), None)
+    if constructor is not None:
+        return arguments(constructor) - {"self"}
+    generated = any("dataclass" in ast.unparse(each) for each in node.decorator_list)
+    if generated or any(ast.unparse(base) == "NamedTuple" for base in node.bases):
+        fields = {each.target.id for each in node.body if isinstance(each, ast.AnnAssign)}
+        return {name for name in fields if name[0] != "_"}
+    return set()
+
+
+def described(docstring):
+    """The names in the section `Args` of a docstring."""
+    section = re.search(r"^Args:\n((?: {4}.*\n?)+)", docstring, re.MULTILINE)
+    return set(re.findall(r"^ {4}\*{0,2}(\w+): \S", section[1], re.MULTILINE)) if section else set()
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if room(path) in DOCUMENTED], ids=lambda path: str(path.relative_to(SRC))
+)
+def test_every_public_class_and_function_says_what_it_is_and_takes(path):
+    for node in documented(path):
+        docstring = ast.get_docstring(node) or ""
+        assert docstring, node.name
+        assert arguments(node) <= described(docstring), node.name

@@ -1,4 +1,4 @@
-"""What travels from the data to the model."""
+"""A batch of rows: what the data give to the model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from torch import Tensor
 
 @dataclass
 class Batch:
-    """One batch. Nothing else travels.
+    """A batch of B rows and what is known about each of them.
 
-    x: `[B, *space.shape]`, in the data space. label: `[B]`, or `[B, F]` of F factors, integers, -1 where missing.
-    mask: like `x`, 1 where observed. condition: `[B, ...]`. row: `[B]`, the numbers of the rows in the file of their
-    part, by which a prior of training rows knows them.
+    Args:
+        x: Values `[B, *space.shape]` in the data space.
+        label: Integers `[B]`, or `[B, F]` for F factors; -1 where missing.
+        mask: As `x`, 1 where a value is observed and 0 where it is missing; None if all are observed.
+        condition: What a conditional model needs to know about each row, `[B, ...]`.
+        row: Row numbers `[B]` within the training, validation or test part. The exemplar prior needs them to leave a
+            row's own component out.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.batch import Batch
+        >>> batch = Batch(torch.zeros(5, 2), label=torch.arange(5))
+        >>> [part.label.tolist() for part in batch.split(2)]
+        [[0, 1], [2, 3], [4]]
     """
 
     x: Tensor
@@ -35,9 +46,9 @@ class Batch:
         columns = {name: tensor.split(rows) for name, tensor in self._tensors().items()}
         return [Batch(**dict(zip(columns, part, strict=True))) for part in zip(*columns.values(), strict=True)]
 
-    def filled(self, made: Tensor) -> Tensor:
-        """x; where values are missing, with those `made`, `[..., B, ...]`, in their place, which give no gradient."""
-        return self.x if self.mask is None else torch.where(self.mask.bool(), self.x, made.detach())
+    def filled(self, values: Tensor) -> Tensor:
+        """x with its missing values replaced by `values` `[..., B, *space.shape]`, which get no gradient."""
+        return self.x if self.mask is None else torch.where(self.mask.bool(), self.x, values.detach())
 
     def _tensors(self) -> dict[str, Tensor]:
         return {field.name: tensor for field in fields(self) if (tensor := getattr(self, field.name)) is not None}

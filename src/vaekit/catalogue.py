@@ -21,7 +21,7 @@ from vaekit.configs import CONF
 from vaekit.source_text import Source
 
 # the section of a docstring, and a paper in it: the setting it is the paper of, `(beta)` or `(gradient=stl)`, if any
-REFERENCES = re.compile(r"^References:\n((?: {4}.*\n?)+)", re.MULTILINE)
+REFERENCES = re.compile(r"^References:\n((?: {4}.*\n?)+)\n?", re.MULTILINE)
 REFERENCE = re.compile(r"^ {4}(?:\((\w+)(?:=(\w+))?\) )?(\S.*(?:\n {5,}.*)*)", re.MULTILINE)
 
 

@@ -1,11 +1,19 @@
-"""Always the same."""
+"""A constant coefficient."""
 
 
 class Constant:
-    """`value`, at all times.
+    """The same value at all times.
+
+    Args:
+        value: The coefficient.
 
     References:
         none
+
+    Example:
+        >>> from vaekit.schedules.constant import Constant
+        >>> Constant(4.0)(epoch=10)
+        4.0
     """
 
     def __init__(self, value: float):

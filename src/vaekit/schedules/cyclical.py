@@ -4,13 +4,30 @@ from vaekit.refusal import Refusal, setting
 
 
 class Cyclical:
-    """`cycles` warm-ups of `epochs / cycles` each: `start` to `value` in the first `ramp` of a cycle, then `value`.
+    """Repeated linear warm-ups from `start` to `value` (Fu et al. 2019, equation 6).
 
-    Fu et al. 2019, equation 6. After `epochs`, `value`.
+    Each of the `cycles` lasts `epochs / cycles`: the coefficient rises in the first part of it, then stays at `value`.
+    After `epochs` it is `value`.
+
+    Args:
+        value: The coefficient at the end of each warm-up. Validation and test use it from the start.
+        start: The coefficient at the beginning of each cycle.
+        epochs: Length of all cycles together in epochs, above 0.
+        cycles: Number of warm-ups; 4 as in the paper.
+        ramp: Fraction of a cycle in which the coefficient rises, in (0, 1]; 0.5 as in the paper.
+
+    Raises:
+        Refusal: If `epochs`, `cycles` or `ramp` is out of its range.
 
     References:
         Hao Fu et al. Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing. In NAACL 2019.
             https://arxiv.org/abs/1903.10145
+
+    Example:
+        >>> from vaekit.schedules.cyclical import Cyclical
+        >>> beta = Cyclical(1.0, epochs=40, cycles=4)
+        >>> [beta(epoch) for epoch in (0, 2.5, 5, 10, 12.5)]
+        [0.0, 0.5, 1.0, 0.0, 0.5]
     """
 
     def __init__(self, value: float, start: float = 0.0, epochs: float = 40.0, cycles: int = 4, ramp: float = 0.5):

@@ -8,18 +8,45 @@ from vaekit.refusal import Refusal
 
 
 class Schedule(Protocol):
-    """epoch: time since the start in epochs, fractions included; None stands for the end of time."""
+    """A coefficient as a function of the time since the start of training.
+
+    It is called with the time in epochs, fractions included, or with None for its final value.
+
+    Example:
+        >>> from vaekit.schedules.linear import Linear
+        >>> Linear(1.0, epochs=10)(None)
+        1.0
+    """
 
     def __call__(self, epoch: float | None) -> float: ...
 
 
 def at(coefficient: float | Schedule, epoch: float | None) -> float:
-    """The coefficient's value: a number is its own schedule. Validation and test ask at None."""
+    """The value of a coefficient at a time.
+
+    Args:
+        coefficient: A number, which is the same at all times, or a schedule.
+        epoch: Time since the start of training in epochs; None for the final value, which validation and test use.
+
+    Example:
+        >>> from vaekit.schedules.linear import Linear
+        >>> from vaekit.schedules.schedule import at
+        >>> at(0.5, 3), at(Linear(1.0, epochs=10), 3)
+        (0.5, 0.3)
+    """
     return coefficient(epoch) if callable(coefficient) else float(coefficient)
 
 
 def refuse_below(bound: float, **coefficients: float | Schedule) -> None:
-    """Raise `Refusal` for the first coefficient whose final value lies below `bound`."""
+    """Check the final values of coefficients.
+
+    Args:
+        bound: The least value that is allowed.
+        **coefficients: The coefficients by the setting that each comes from, with `__` in place of a dot.
+
+    Raises:
+        Refusal: If a final value is below `bound`.
+    """
     for name, coefficient in coefficients.items():
         if (value := at(coefficient, None)) < bound:
             raise Refusal(f"{name.replace('__', '.')}={value:g} must be at least {bound:g}.")
