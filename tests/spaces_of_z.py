@@ -29,6 +29,7 @@ def part(group, name):
 def small_vae(group, name, *overrides):
     """A VAE in double precision with that part, and what fits beside it."""
     latent = part(group, name).latent
+    assert latent in DIM, f"add {latent.__name__} to DIM, PRIOR and POSTERIOR of tests/spaces_of_z.py, and to its grid"
     beside = f"prior={PRIOR[latent]}" if group == "posterior" else f"posterior={POSTERIOR[latent]}"
     objective = "reconstruction" if name == "dirac" else "elbo"
     if group == "posterior" and "rsample" not in part(group, name).gives:
@@ -56,11 +57,11 @@ def grid(space):
         every = torch.cartesian_prod(*[torch.arange(space.atoms)] * math.prod(space.positions))
         points = space.array(space.codebook()[every.reshape(-1, *space.positions)])
         return points, torch.ones(len(points), dtype=torch.float64)
-    if type(space) is Real:
+    if isinstance(space, Real):
         axis = torch.linspace(-12, 12, 601, dtype=torch.float64)
         points = torch.cartesian_prod(axis, axis)
         return points, torch.full((len(points),), float(axis[1] - axis[0]) ** 2, dtype=torch.float64)
-    if type(space) is Ball:  # finer towards the edge, where the density may pile up
+    if isinstance(space, Ball):  # finer towards the edge, where the density may pile up
         distance = torch.linspace(0, 12, 401, dtype=torch.float64)
         radius = (distance / 2).tanh()
         width = (1 - radius**2) / 2 * (distance[1] - distance[0])
@@ -68,6 +69,7 @@ def grid(space):
         points = radius[:, None, None] * torch.stack([angle.cos(), angle.sin()], -1)
         cells = (radius * width * (2 * torch.pi / 1024))[:, None].expand(-1, 1024)
         return points.flatten(0, 1), cells.flatten()
+    assert isinstance(space, Sphere), f"say in tests/spaces_of_z.py how to integrate over {type(space).__name__}"
     polar = (torch.arange(300, dtype=torch.float64) + 0.5) * torch.pi / 300
     around = torch.arange(300, dtype=torch.float64) * 2 * torch.pi / 300
     p, a = torch.meshgrid(polar, around, indexing="ij")

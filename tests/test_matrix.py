@@ -12,27 +12,16 @@ import torch
 from hydra.utils import get_class
 from safetensors.torch import save_file
 
-from helpers import BINARY, DEQUANTIZED, GREY, LEVELS, PAIRS, SERIES, SOUND, TABLE, TEXT, VECTORS, config, examples
+from helpers import SPACES, config, examples
+from spaces_of_z import POSTERIOR, PRIOR
 from vaekit.capabilities import Input
 from vaekit.configs import options
 from vaekit.plan.compatibility import scores
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
-from vaekit.spaces import Ball, Codes, Real, Sphere
+from vaekit.spaces import Codes
 from vaekit.training.module import Training
 
-SPACES = {
-    "binary": BINARY,
-    "grey": GREY,
-    "dequantized": DEQUANTIZED,
-    "vectors": VECTORS,
-    "table": TABLE,
-    "levels": LEVELS,
-    "series": SERIES,
-    "sound": SOUND,
-    "text": TEXT,
-    "pairs": PAIRS,
-}
 GROUPS = ("posterior", "prior", "likelihood", "objective", "network")
 SMALL = {
     "network=mlp": ["network.hidden=[8]"],
@@ -240,7 +229,6 @@ def test_every_weight_of_a_part_learns(group, choice):
     pytest.fail(f"{group}={choice} is refused everywhere")
 
 
-PRIORS = {Real: "standard_normal", Ball: "wrapped_normal", Sphere: "sphere_uniform", Codes: "code_uniform"}
 LIKELIHOODS = {
     "binary": "bernoulli",
     "grey": "logistic_mixture",
@@ -253,6 +241,8 @@ LIKELIHOODS = {
     "text": "tokens",
     "pairs": "paired",
 }
+for name in SPACES.keys() - LIKELIHOODS.keys():  # of a new space any likelihood that scores it
+    LIKELIHOODS[name] = next(each for each in CHOICES["likelihood"] if scores(KINDS["likelihood", each], SPACES[name]))
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +265,7 @@ def check_penalty(penalty, space, posterior, encoder, prior=None):
     if penalty == "consistency":
         objective, more = "semi_supervised", [chosen, *LABELLED]
     try:
-        parts = build((space, posterior, prior or PRIORS[kind.latent], LIKELIHOODS[space], objective, network), *more)
+        parts = build((space, posterior, prior or PRIOR[kind.latent], LIKELIHOODS[space], objective, network), *more)
     except Refusal as refusal:
         assert_helps(refusal)
         return False
@@ -317,7 +307,7 @@ def test_each_penalty_trains_with_what_fits(penalty, encoder):
 
 @pytest.mark.parametrize("penalty", ["mmd", "sliced_wasserstein", "adversary"])
 def test_codes_are_compared_with_any_prior(penalty):
-    posteriors = {Real: "gaussian", Ball: "wrapped_normal", Sphere: "von_mises_fisher", Codes: "vq"}
+    posteriors = POSTERIOR | {Codes: "vq"}
     for prior in CHOICES["prior"]:
         latent = get_class(options("prior")[prior]["_target_"]).latent
         assert check_penalty(penalty, "binary", posteriors[latent], None, prior), prior

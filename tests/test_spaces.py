@@ -1,10 +1,27 @@
 import math
+from inspect import isclass
 
 import pytest
 import torch
 
+from helpers import SPACES
+from spaces_of_z import DIM
+from vaekit import spaces
 from vaekit.refusal import Refusal
-from vaekit.spaces import Codes, Image, Real
+from vaekit.spaces import Codes, Image, Real, Space
+
+EXPORTED = {each for each in vars(spaces).values() if isclass(each)}
+KINDS = sorted(EXPORTED - {base for each in EXPORTED for base in each.__mro__[1:]}, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_space_is_walked_by_the_tests(kind):
+    walked = {*map(type, SPACES.values()), *DIM}
+    assert issubclass(kind, Space)
+    assert kind in walked, (
+        f"add an example of {kind.__name__} to SPACES in tests/helpers.py or, where it is one of latent variables, a "
+        "grid over it to tests/spaces_of_z.py"
+    )
 
 
 def test_path_is_a_straight_line_with_its_ends():

@@ -17,7 +17,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -46,13 +46,13 @@ LOADER, DUMPER = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "C
 DEEPEST = 100  # levels of a configuration
 
 
-def describe(config: dict[str, Any], space: spaces.Real) -> str:
+def describe(config: dict[str, Any], space: spaces.Space) -> str:
     """The text of config.yaml: the resolved configuration and the space that the data turned out to have."""
     described = {"_target_": f"vaekit.spaces.{type(space).__name__}", **asdict(space), "shape": list(space.shape)}
     return yaml.dump({**config, "space": described}, Dumper=DUMPER, sort_keys=False)
 
 
-def write_config(folder: Path, config: dict[str, Any], space: spaces.Real) -> None:
+def write_config(folder: Path, config: dict[str, Any], space: spaces.Space) -> None:
     """Write config.yaml. A run that was finished is not from now on, until it has written its metrics.json again."""
     (folder / "metrics.json").unlink(missing_ok=True)
     write_whole(folder / "config.yaml", describe(config, space))
@@ -173,7 +173,7 @@ def restoring(checkpoint: Path | None, is_done: Callable[[], bool] = lambda: Fal
 
 
 def check_resumption(
-    checkpoint: Path, config: dict[str, Any], space: spaces.Real, data: dict[str, Any] | None = None
+    checkpoint: Path, config: dict[str, Any], space: spaces.Space, data: dict[str, Any] | None = None
 ) -> None:
     """Raise `Refusal` unless `config` goes on with the very run that wrote `checkpoint`: the same model, objective and
     data, and something left to train.
@@ -335,14 +335,16 @@ def check_target(target: Any) -> type:
     return found
 
 
-def read_space(config: dict[str, Any]) -> spaces.Real:
+def read_space(config: dict[str, Any]) -> spaces.Space:
     """The data space of a run's configuration. Raises `Refusal` if it is none of vaekit.spaces."""
     try:
         check_types(config["space"], "space")
-        fields = dict(config["space"])
-        kind = check_target(fields.pop("_target_"))
-        if issubclass(kind, spaces.Real):
-            return kind(**{**fields, "shape": tuple(map(int, fields["shape"]))})
+        described = dict(config["space"])
+        kind = check_target(described.pop("_target_"))
+        if issubclass(kind, spaces.Space):
+            known = {field.name for field in fields(kind)}  # earlier versions wrote null for others
+            values = {name: value for name, value in described.items() if name in known or value is not None}
+            return kind(**{**values, "shape": tuple(map(int, values["shape"]))})
     except Refusal:
         raise
     except Exception:  # whatever the space makes of fields that are not its own

@@ -12,23 +12,23 @@ from torch import nn
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.plan.compatibility import name
 from vaekit.schedules.schedule import at
-from vaekit.spaces import Codes, Image, Real
+from vaekit.spaces import Codes, Space
 from vaekit.spaces import Table as TableSpace
 from vaekit.spaces.column import KINDS
 from vaekit.vae import VAE
 
 
-def describe_space(space: Real) -> str:
+def describe_space(space: Space) -> str:
     """E.g. "Image 1x28x28, binary", "Codes 1x7x7, each of 512"."""
     if isinstance(space, Codes):
         return f"Codes {'x'.join(map(str, space.positions))}, each of {space.atoms}"
     if isinstance(space, TableSpace):
         return f"Table of {len(space.columns)} columns, {space.size} numbers"
     kind = f"{type(space).__name__} {'x'.join(map(str, space.shape))}, {space.values}"
-    return f"{kind}, {space.levels} levels" if isinstance(space, Image) and space.values == "discrete" else kind
+    return f"{kind}, {space.levels} levels" if space.values == "discrete" and space.levels else kind
 
 
-def kinds(space: Real) -> dict[str, list[str]]:
+def kinds(space: Space) -> dict[str, list[str]]:
     """The columns of a table by their kind, that of the label as one of its own; none of other data."""
     columns = space.columns if isinstance(space, TableSpace) else ()
     found = {kind: [column.name for column in columns if column.kind == kind] for kind in KINDS}

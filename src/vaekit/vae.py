@@ -21,7 +21,7 @@ from vaekit.distributions.temperature import tempered
 from vaekit.latents.tower import Draw, Level, Step, Tower, descend
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.refusal import Refusal
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 from vaekit.terms import Terms, posterior
 
 # Numbers that the decoder makes at once when likelihoods are estimated, 2 MB of them: with fewer an MLP waits for
@@ -41,7 +41,7 @@ class VAE(nn.Module):
         self.encoder, self.latents, self.likelihood, self.condition = encoder, latents, likelihood, condition
 
     @property
-    def space(self) -> Real:
+    def space(self) -> Space:
         """The space of x."""
         return self.likelihood.space
 

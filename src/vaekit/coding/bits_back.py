@@ -26,7 +26,7 @@ from vaekit.coding.coder import Code, new_coder, whitened
 from vaekit.coding.symbols import Atoms, Grid, Points, code, grid_of
 from vaekit.latents.tower import Level, Step, descend
 from vaekit.refusal import Refusal
-from vaekit.spaces import Codes, Image
+from vaekit.spaces import Codes
 from vaekit.vae import VAE
 
 DECODED = 2**24  # numbers that the decoder makes at once, at most: 128 MB
@@ -96,7 +96,7 @@ def decode(
     check_space(vae)
     first = _first_words(vae)
     coder = new_coder(np.concatenate([first[: stream.spare], stream.words]))
-    assert isinstance(vae.space, Image) and vae.space.levels is not None
+    assert vae.space.levels is not None
     x, dtype, start = bytearray(), np.min_scalar_type(vae.space.levels - 1), 0  # grows by what is there, not announced
     if max(stream.sizes) > _most(vae):
         raise Refusal(OTHERWISE)
@@ -115,7 +115,7 @@ def decode(
 def check_space(vae: VAE) -> None:
     """Raise `Refusal` unless x has grey levels that can be coded exactly."""
     space = vae.space
-    if not isinstance(space, Image) or space.levels is None or space.dequantized:
+    if space.levels is None or space.dequantized:
         raise Refusal(
             f"Only images of whole grey levels can be coded without loss, and this run's values are {space.values}; "
             "train on such images with likelihood=discretized_logistic data.dequantize=false data.binarize=none, or "
@@ -199,7 +199,7 @@ def _whiten(coder: Any, vae: VAE, size: int, end: int) -> None:
 
 def _values(vae: VAE, symbols: Tensor, device: torch.device) -> Tensor:
     """Grey levels in the data space."""
-    assert isinstance(vae.space, Image) and vae.space.levels is not None
+    assert vae.space.levels is not None
     return symbols.to(device).double() / (vae.space.levels - 1)
 
 

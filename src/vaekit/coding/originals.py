@@ -16,7 +16,7 @@ from vaekit.data.decode import no_bombs
 from vaekit.data.image_folder import image_files
 from vaekit.data.npz import Npz, holds_arrays
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image
+from vaekit.spaces import Space
 from vaekit.track import track
 
 MODES = {1: ("L", "1"), 3: ("RGB",)}  # Pillow's names for pixels that hold nothing but the run's channels
@@ -58,7 +58,7 @@ def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
     return (rows[start : start + 4096] for start in range(0, len(rows), 4096))
 
 
-def read(path: Path, space: Image) -> tuple[np.ndarray, Form]:
+def read(path: Path, space: Space) -> tuple[np.ndarray, Form]:
     """Whole numbers of grey levels `[N, *space.shape]`, and the form they had, of an array or a folder of images.
 
     path: a .npy or .npz file (there the array "x", or the only one) of whole numbers below the levels, of grey values
@@ -85,7 +85,7 @@ def read(path: Path, space: Image) -> tuple[np.ndarray, Form]:
     return x, Form(form.scale, form.dtype, png)
 
 
-def from_array(values: np.ndarray, space: Image, path: Path | str, grey: bool = False) -> tuple[np.ndarray, Form]:
+def from_array(values: np.ndarray, space: Space, path: Path | str, grey: bool = False) -> tuple[np.ndarray, Form]:
     """Whole numbers of grey levels of an array, and its form. grey: uint8 holds grey values up to 255."""
     levels = space.levels
     assert levels is not None
@@ -138,7 +138,7 @@ def check_name(name: str) -> None:
         raise Refusal(f"The archive names a file {name!r}, which leads out of the folder; it is not to be trusted.")
 
 
-def _read_pixels(file: Path, space: Image) -> np.ndarray:
+def _read_pixels(file: Path, space: Space) -> np.ndarray:
     """Pixels `[C, H, W]` just as they are in the file. Raises `Refusal` unless they have the run's shape."""
     channels, height, width = space.shape
     try:

@@ -21,7 +21,7 @@ from vaekit.data.files import PARTS
 from vaekit.data.npz import Npz
 from vaekit.data.source import Rows, Source, Split, holds_bits
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Image, Real, Space
 
 # what arrays are called in files seen in the wild, before or behind the name of a split; the first that is there counts
 WORDS = {
@@ -54,7 +54,7 @@ class Arrays(Source):
         self.name = self.path.stem
 
     @cached_property
-    def space(self) -> Real:
+    def space(self) -> Space:
         return self._space(self._name("train"))
 
     def load(self, split: Split) -> Rows | None:
@@ -94,7 +94,7 @@ class Arrays(Source):
     def _of(self, part: str) -> str:
         return f"{self._name(part)!r} in {self.path}"
 
-    def _space(self, name: str) -> Real:
+    def _space(self, name: str) -> Space:
         shape, dtype = self._headers[name]
         if len(shape) not in (2, 3, 4) or 0 in shape:
             raise Refusal(
@@ -125,7 +125,7 @@ class Arrays(Source):
 
     def _as_they_lie(self) -> np.ndarray | None:
         """The rows of a .npy file that holds them as a cache would, mapped: a copy of them would take time and room."""
-        if self.path.suffix.lower() != ".npy" or not isinstance(self.space, Image) or self.space.levels is None:
+        if self.path.suffix.lower() != ".npy" or self.space.levels is None:
             return None
         x = np.load(self.path, mmap_mode="c")
         if not x.flags.c_contiguous or (x.ndim == 4 and self._channel_axis(x.shape) == 3):
@@ -135,15 +135,14 @@ class Arrays(Source):
         return x
 
     def _refuse_bits_in_bytes(self, x: np.ndarray) -> None:
-        if isinstance(self.space, Image) and self.space.levels == 256 and holds_bits(x):
+        if self.space.levels == 256 and holds_bits(x):
             raise Refusal(f"{self.path} holds only 0 and 1 as uint8, which has 256 levels; save x.astype(bool).")
 
     def _build(self, parts: list[str], folder: Path) -> None:
         file = _open(self.path)
         arrays = [self._read(file, self._name(part)) for part in parts]
         space, total = self.space, sum(map(len, arrays))
-        levels = space.levels if isinstance(space, Image) else None
-        dtype = np.float32 if levels is None else np.uint8
+        dtype = np.float32 if space.levels is None else np.uint8
         x = open_memmap(folder / "x.npy", mode="w+", dtype=dtype, shape=(total, *space.shape))
         mask, row = None, 0
         for array in arrays:
@@ -153,7 +152,7 @@ class Arrays(Source):
                 with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
                     block = block.reshape(-1, *space.shape).astype(dtype)
                 rows = slice(row, row + len(block))
-                if levels is None:
+                if space.levels is None:
                     missing = np.isnan(block)
                     if missing.any():
                         block[missing] = 0

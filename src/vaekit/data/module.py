@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -20,9 +20,10 @@ from vaekit.data.source import Rows, Source
 from vaekit.data.transform import BINARIZE, Transform
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Pairs, Real
+from vaekit.spaces import Maps, Pairs, Space
 
 Part = Literal["train", "val", "calibration", "test"]
+M = TypeVar("M", bound=Maps)
 SCALED = 1000  # rows whose scale is looked at
 FAR = 10.0  # mean or standard deviation of a column that networks are not made for
 LABELLED = 0.25  # labelled rows in an epoch, to those of the training split, where data.labels are few
@@ -67,8 +68,7 @@ class DataModule(LightningDataModule):
         self.validation, self.calibration, self.test = validation, calibration, test
         self.classes, self.labels = classes, labels
         images = source.space.image if isinstance(source.space, Pairs) else source.space
-        levels = images.levels if isinstance(images, Image) else None
-        self.transform = Transform(levels, binarize, dequantize, flip, shift)
+        self.transform = Transform(images.levels, binarize, dequantize, flip, shift)
         self._refuse()
 
     def _refuse(self) -> None:
@@ -102,7 +102,7 @@ class DataModule(LightningDataModule):
             )
         if transform.dequantize and transform.levels is None:
             raise Refusal(f"data={name} is continuous already: data.dequantize=false.")
-        if (transform.flip or transform.shift) and not isinstance(space, Image):
+        if (transform.flip or transform.shift) and not isinstance(space, Maps):
             raise Refusal(f"data={name} holds no images to flip or shift: data.flip=false data.shift=0.")
         if transform.shift and not 0 < transform.shift < min(space.shape[1:]):
             raise Refusal(
@@ -110,14 +110,14 @@ class DataModule(LightningDataModule):
             )
 
     @property
-    def space(self) -> Real:
+    def space(self) -> Space:
         """Where the batches live. Reads no more than the source's own `space` does."""
         space = self.source.space
         if isinstance(space, Pairs):
             return replace(space, image=self._transformed(space.image))
-        return self._transformed(space) if isinstance(space, Image) else space
+        return self._transformed(space) if isinstance(space, Maps) else space
 
-    def _transformed(self, space: Image) -> Image:
+    def _transformed(self, space: M) -> M:
         levels = space.levels if self.transform.binarize == "none" else 2
         return replace(space, levels=levels, dequantized=self.transform.dequantize)
 

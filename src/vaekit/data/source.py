@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from torch import Tensor
 
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 Split = Literal["train", "test"]
 
@@ -57,7 +57,7 @@ class Source:
     factors: Sequence[str] = ()  # the names of the factors, where each row has several labels
 
     @property
-    def space(self) -> Real:
+    def space(self) -> Space:
         """Where the raw rows live."""
         raise NotImplementedError
 

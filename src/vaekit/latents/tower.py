@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Level(Protocol):
     space: where z_l lives. gives: what its posterior declares.
     """
 
-    space: Real
+    space: Space
     gives: frozenset[Capability]
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:

@@ -7,7 +7,7 @@ from torch.distributions import Distribution
 
 from vaekit.distributions import bernoulli
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class Bernoulli(Likelihood):
@@ -21,7 +21,7 @@ class Bernoulli(Likelihood):
 
     values = frozenset({"binary"})
 
-    def __init__(self, space: Real, network: Callable):
+    def __init__(self, space: Space, network: Callable):
         super().__init__(space, network, params=1)
 
     def distribution(self, *params: Tensor) -> Distribution:

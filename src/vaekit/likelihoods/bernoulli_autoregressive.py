@@ -11,7 +11,7 @@ from vaekit.distributions.bits import Bits
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.made import MADE, before
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Maps, Space
 
 
 class BernoulliAutoregressive(Likelihood):
@@ -32,10 +32,10 @@ class BernoulliAutoregressive(Likelihood):
     values = frozenset({"binary"})
     gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
 
-    def __init__(self, space: Real, network: Callable, layers: int = 1, reach: int = 4):
+    def __init__(self, space: Space, network: Callable, layers: int = 1, reach: int = 4):
         at_least_one(layers=(layers, 1), reach=(reach, 4))
         super().__init__(space, network, params=layers + 1)
-        self.made = MADE(before(space.shape, reach if isinstance(space, Image) else None), layers)
+        self.made = MADE(before(space.shape, reach if isinstance(space, Maps) else None), layers)
 
     def distribution(self, *params: Tensor) -> Distribution:
         lead = params[0].shape[: params[0].dim() - len(self.space.shape)]

@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 
 from vaekit.distributions import modes
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class Beta(Likelihood):
@@ -22,7 +22,7 @@ class Beta(Likelihood):
 
     values = frozenset({"unit"})
 
-    def __init__(self, space: Real, network: Callable):
+    def __init__(self, space: Space, network: Callable):
         super().__init__(space, network, params=2)
 
     def distribution(self, *params: Tensor) -> Distribution:

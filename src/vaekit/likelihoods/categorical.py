@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 
 from vaekit.distributions.levels import Levels
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Space
 
 
 class Categorical(Likelihood):
@@ -22,8 +22,8 @@ class Categorical(Likelihood):
 
     values = frozenset({"binary", "discrete"})
 
-    def __init__(self, space: Real, network: Callable):
-        assert isinstance(space, Image) and space.levels is not None
+    def __init__(self, space: Space, network: Callable):
+        assert space.levels is not None
         super().__init__(space, network, params=space.levels)
 
     def distribution(self, *params: Tensor) -> Distribution:

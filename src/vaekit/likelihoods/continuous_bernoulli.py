@@ -7,7 +7,7 @@ from torch.distributions import Distribution
 
 from vaekit.distributions.modes import ContinuousBernoulli as ContinuousBernoulliDistribution
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class ContinuousBernoulli(Likelihood):
@@ -22,7 +22,7 @@ class ContinuousBernoulli(Likelihood):
 
     values = frozenset({"unit"})
 
-    def __init__(self, space: Real, network: Callable):
+    def __init__(self, space: Space, network: Callable):
         super().__init__(space, network, params=1)
 
     def distribution(self, *params: Tensor) -> Distribution:

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from vaekit.distributions import discretized_logistic
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Space
 
 
 class DiscretizedLogistic(Likelihood):
@@ -25,9 +25,9 @@ class DiscretizedLogistic(Likelihood):
 
     values = frozenset({"binary", "discrete"})
 
-    def __init__(self, space: Real, network: Callable):
+    def __init__(self, space: Space, network: Callable):
         super().__init__(space, network, params=2)
-        assert isinstance(space, Image) and space.levels is not None
+        assert space.levels is not None
         self.levels = space.levels
 
     def distribution(self, *params: Tensor) -> Distribution:

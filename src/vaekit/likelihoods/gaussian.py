@@ -9,7 +9,7 @@ from torch.distributions import Distribution, Normal
 
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.refusal import Refusal, one_of, setting
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class Gaussian(Likelihood):
@@ -27,7 +27,7 @@ class Gaussian(Likelihood):
 
     values = frozenset({"unit", "continuous"})
 
-    def __init__(self, space: Real, network: Callable, scale: str = "global", value: float = 1.0, floor: float = 1e-3):
+    def __init__(self, space: Space, network: Callable, scale: str = "global", value: float = 1.0, floor: float = 1e-3):
         one_of(scale=(scale, ("fixed", "global", "pixel")))
         if value <= floor:
             raise Refusal(f"{setting('value')}={value} must lie above the floor {floor}; use {setting('value')}=0.1.")

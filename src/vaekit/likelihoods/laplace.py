@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 from torch.distributions import Laplace as LaplaceDistribution
 
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 FLOOR = 1e-3  # below it a density can grow without bound
 
@@ -22,7 +22,7 @@ class Laplace(Likelihood):
 
     values = frozenset({"unit", "continuous"})
 
-    def __init__(self, space: Real, network: Callable):
+    def __init__(self, space: Space, network: Callable):
         super().__init__(space, network, params=1)
         self.log_scale = torch.nn.Parameter(torch.tensor(-1.0))
 

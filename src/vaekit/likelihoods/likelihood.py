@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent
 
 from vaekit.capabilities import Capability
 from vaekit.distributions.precision import full_precision
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class Likelihood(nn.Module):
@@ -24,10 +24,10 @@ class Likelihood(nn.Module):
     """
 
     values: ClassVar[frozenset[str]]
-    reads: ClassVar[type[Real]] = Real
+    reads: ClassVar[type[Space]] = Space
     gives = frozenset({Capability.FACTORISED})
 
-    def __init__(self, space: Real, network: Callable[[int], Any], params: int):
+    def __init__(self, space: Space, network: Callable[[int], Any], params: int):
         super().__init__()
         self.space = space
         self.network = network(params)

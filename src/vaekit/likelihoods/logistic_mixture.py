@@ -11,7 +11,7 @@ from vaekit.capabilities import Capability
 from vaekit.distributions import logistic_mixture
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Space
 
 
 class LogisticMixture(Likelihood):
@@ -28,9 +28,9 @@ class LogisticMixture(Likelihood):
     values = frozenset({"binary", "discrete"})
     gives = frozenset[Capability]()
 
-    def __init__(self, space: Real, network: Callable, components: int = 5):
+    def __init__(self, space: Space, network: Callable, components: int = 5):
         at_least_one(components=(components, 5))
-        assert isinstance(space, Image) and space.levels is not None
+        assert space.levels is not None
         self.levels, self.components, self.channels = space.levels, components, space.shape[0]
         # the network gives every value the same number of parameters: C of them share a pixel's coefficients
         self.pairs = self.channels * (self.channels - 1) // 2

@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 from vaekit.capabilities import Capability
 from vaekit.distributions import multivariate_student
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.spaces import Real, Series
+from vaekit.spaces import Series, Space
 
 FLOOR = 1e-2  # below it a density can grow without bound
 START = -0.5  # of the scale's logarithm
@@ -31,7 +31,7 @@ class MultivariateStudent(Likelihood):
     reads = Series
     gives = frozenset[Capability]()
 
-    def __init__(self, space: Real, network: Callable):
+    def __init__(self, space: Space, network: Callable):
         assert isinstance(space, Series)
         super().__init__(space, network, params=2)
         self.below = nn.Parameter(torch.zeros(space.shape[0], space.shape[0]))

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaekit.distributions.pairs import Pairs
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.spaces import Pairs as PairsSpace
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class Paired(Likelihood):
@@ -23,7 +23,7 @@ class Paired(Likelihood):
 
     values = frozenset({"pairs"})
 
-    def __init__(self, space: Real, network: Callable):
+    def __init__(self, space: Space, network: Callable):
         assert isinstance(space, PairsSpace)
         super().__init__(space, network, params=1)
         self.sizes = space.sizes

@@ -11,7 +11,7 @@ from vaekit.distributions.raster import GrayLevels, Raster
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.pixelcnn import PixelCNN
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Space
 
 
 class PixelAutoregressive(Likelihood):
@@ -32,9 +32,9 @@ class PixelAutoregressive(Likelihood):
     values = frozenset({"binary", "discrete"})
     gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
 
-    def __init__(self, space: Real, network: Callable, width: int = 32, layers: int = 4):
+    def __init__(self, space: Space, network: Callable, width: int = 32, layers: int = 4):
         at_least_one(width=(width, 32), layers=(layers, 4))
-        assert isinstance(space, Image) and space.levels is not None
+        assert space.levels is not None
         super().__init__(space, network, params=width)
         self.pixels = PixelCNN(space.shape[0], space.levels, width * space.shape[0], width, layers)
 

@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.refusal import one_of
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 FLOOR = 1e-3  # below it a density can grow without bound
 START = -1.0  # of the scale's logarithm
@@ -27,7 +27,7 @@ class Student(Likelihood):
 
     values = frozenset({"unit", "continuous"})
 
-    def __init__(self, space: Real, network: Callable, scale: str = "value"):
+    def __init__(self, space: Space, network: Callable, scale: str = "value"):
         one_of(scale=(scale, ("value", "pixel")))
         super().__init__(space, network, params=2 if scale == "pixel" else 1)
         self.log_scale = torch.nn.Parameter(torch.full(space.shape, START)) if scale == "value" else None

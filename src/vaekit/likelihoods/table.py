@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from vaekit.distributions.table import Cells, Counts
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 from vaekit.spaces import Table as TableSpace
 
 FLOOR = 0.02  # below it a density of a column that another one settles can grow without bound
@@ -34,7 +34,7 @@ class Table(Likelihood):
     unseen: Tensor
     order: Tensor
 
-    def __init__(self, space: Real, network: Callable):
+    def __init__(self, space: Space, network: Callable):
         assert isinstance(space, TableSpace)
         super().__init__(space, network, params=1)
         self.sizes = space.sizes

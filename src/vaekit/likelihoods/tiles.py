@@ -7,7 +7,7 @@ from torch.distributions import Distribution
 
 from vaekit.distributions import tiles
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 RARE = 1e-4  # the least probability of a tile at the start: one that a cell never had in training may come up in others
 
@@ -22,7 +22,7 @@ class Tiles(Likelihood):
 
     values = frozenset({"tiles"})
 
-    def __init__(self, space: Real, network: Callable):
+    def __init__(self, space: Space, network: Callable):
         super().__init__(space, network, params=1)
 
     def distribution(self, *params: Tensor) -> Distribution:

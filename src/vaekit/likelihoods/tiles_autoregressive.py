@@ -11,7 +11,7 @@ from vaekit.distributions.raster import OneHot, Raster
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.pixelcnn import PixelCNN
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class TilesAutoregressive(Likelihood):
@@ -29,7 +29,7 @@ class TilesAutoregressive(Likelihood):
     values = frozenset({"tiles"})
     gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
 
-    def __init__(self, space: Real, network: Callable, maps: int = 4, width: int = 32, layers: int = 4):
+    def __init__(self, space: Space, network: Callable, maps: int = 4, width: int = 32, layers: int = 4):
         at_least_one(maps=(maps, 4), width=(width, 32), layers=(layers, 4))
         super().__init__(space, network, params=maps)
         tiles = space.shape[0]

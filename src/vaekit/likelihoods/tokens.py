@@ -11,7 +11,7 @@ from vaekit.distributions.tokens import Network
 from vaekit.distributions.tokens import Tokens as Sentence
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Real, Text
+from vaekit.spaces import Space, Text
 
 
 class Tokens(Likelihood):
@@ -30,7 +30,7 @@ class Tokens(Likelihood):
     values = frozenset({"tokens"})
     gives = frozenset({Capability.AUTOREGRESSIVE})
 
-    def __init__(self, space: Real, network: Callable, writer: Callable[[Text, int], Network], told: int = 64):
+    def __init__(self, space: Space, network: Callable, writer: Callable[[Text, int], Network], told: int = 64):
         at_least_one(told=(told, 64))
         assert isinstance(space, Text)
         super().__init__(space, network, params=told)

@@ -12,7 +12,7 @@ from vaekit.distributions.wave import Wave
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.networks.wavenet import WaveNet
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Audio, Real
+from vaekit.spaces import Audio, Space
 
 
 class WaveAutoregressive(Likelihood):
@@ -32,7 +32,7 @@ class WaveAutoregressive(Likelihood):
     reads = Audio
     gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
 
-    def __init__(self, space: Real, network: Callable, maps: int = 16, width: int = 32, layers: int = 10):
+    def __init__(self, space: Space, network: Callable, maps: int = 16, width: int = 32, layers: int = 10):
         at_least_one(maps=(maps, 16), width=(width, 32), layers=(layers, 10))
         assert isinstance(space, Audio) and space.levels is not None
         super().__init__(space, network, params=maps)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vaekit.spaces import Image
+from vaekit.spaces import Maps
 
 
 def _pyplot():
@@ -38,13 +38,13 @@ def save_lines(path: Path, x: Tensor, columns: int) -> None:
     _save(figure, path)
 
 
-def save_grid(path: Path, x: Tensor, space: Image, columns: int) -> None:
+def save_grid(path: Path, x: Tensor, space: Maps, columns: int) -> None:
     """Draw images x `[N, *space.shape]` as a grid."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _picture(x, space, columns).save(path)
 
 
-def _picture(x: Tensor, space: Image, columns: int) -> Any:
+def _picture(x: Tensor, space: Maps, columns: int) -> Any:
     """A grid of images `[N, C, H, W]`, of a size that can be looked at, as Pillow has it."""
     from PIL import Image as Picture
     from torchvision.utils import make_grid
@@ -57,7 +57,7 @@ def _picture(x: Tensor, space: Image, columns: int) -> Any:
     return Picture.fromarray((grid * 255).round().byte().permute(1, 2, 0).numpy())
 
 
-def save_walk(path: Path, x: Tensor, space: Image) -> None:
+def save_walk(path: Path, x: Tensor, space: Maps) -> None:
     """Play x `[N, steps, C, H, W]`, N walks at once, there and back without end: a GIF."""
     columns = math.ceil(math.sqrt(len(x)))
     there = [_picture(each, space, columns) for each in x.transpose(0, 1)]

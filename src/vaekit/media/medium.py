@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.refusal import Refusal
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 Names = Sequence[str] | Sequence[int]
 Read = Callable[[slice], Batch]
@@ -23,7 +23,7 @@ SHOWN = 256  # panels of a picture at most: more are too small to be looked at
 
 
 class Medium:
-    """One for each kind of space, in the file that has the space's name: `medium`.
+    """One for each kind of space, in the file that has the space's name: `medium` finds it there.
 
     drawn: whether only a draw from p(x | z) is an example, while its mean is not. spreadsheet: see `write_csv`.
     """
@@ -94,10 +94,22 @@ def write_arrays(folder: Path, x: np.ndarray, label: Tensor | None, classes: Map
     np.savez(folder / "synthetic.npz", **arrays)
 
 
-def medium(space: Real, spreadsheet: bool = False) -> Medium:
-    """That of a space, or of what it is derived from."""
-    for kind in type(space).__mro__:
-        module = f"vaekit.media.{kind.__name__.lower()}"
-        if find_spec(module):
-            return getattr(import_module(module), kind.__name__)(space, spreadsheet)
-    raise TypeError(f"{space} is no space of data")
+def medium(space: Space, spreadsheet: bool = False) -> Medium:
+    """The medium of a space. Raises `Refusal` as `check_medium`."""
+    return getattr(import_module(check_medium(space)), type(space).__name__)(space, spreadsheet)
+
+
+def check_medium(space: Space) -> str:
+    """The module of the medium of a space.
+
+    A space derived from another one does not inherit its medium, whose units may be others. Raises `Refusal` where
+    there is no medium.
+    """
+    name = type(space).__name__
+    module = f"vaekit.media.{name.lower()}"
+    if not find_spec(module):
+        raise Refusal(
+            f"No medium reads and writes the files of the space {name}. Expected the class {name} in "
+            f"src/vaekit/media/{name.lower()}.py. Add it, e.g. derived from that of vectors: class {name}(Real)."
+        )
+    return module

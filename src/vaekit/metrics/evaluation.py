@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vaekit.distributions.coded import Coded
-from vaekit.spaces import Real, Text, spoken
+from vaekit.spaces import Space, Text, spoken
 from vaekit.terms import Terms, posterior
 from vaekit.vae import posterior_mean
 
@@ -43,7 +43,7 @@ class Evaluation(Metric):
 
     def __init__(
         self,
-        space: Real,
+        space: Space,
         levels: int,
         has_density: bool = True,
         atoms: Sequence[int] = (),

@@ -14,7 +14,7 @@ from vaekit.networks.activation import activation as activation_by_name
 from vaekit.networks.glorot import glorot
 from vaekit.networks.network import Features
 from vaekit.refusal import Refusal, at_least_one, setting
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Maps, Space
 
 
 def check_channels(channels: Sequence[int]) -> None:
@@ -37,9 +37,9 @@ def halvings(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
 class Encoder(Features):
     """x `[N, C, H, W]` -> features `[N, features]`; each entry of `channels` halves height and width."""
 
-    reads = Image
+    reads = Maps
 
-    def __init__(self, space: Real, channels: Sequence[int], features: int = 256, activation: str = "ReLU"):
+    def __init__(self, space: Space, channels: Sequence[int], features: int = 256, activation: str = "ReLU"):
         super().__init__()
         check_channels(channels)
         at_least_one(features=(features, 256))
@@ -63,7 +63,7 @@ class Decoder(nn.Module):
     def __init__(
         self,
         in_shape: tuple[int, ...],
-        space: Real,
+        space: Space,
         params: int,
         channels: Sequence[int],
         features: int = 256,

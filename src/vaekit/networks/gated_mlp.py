@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vaekit.networks.glorot import glorot
 from vaekit.networks.network import Features
 from vaekit.refusal import at_least_one, below_one
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class Block(nn.Module):
@@ -36,9 +36,9 @@ def body(into: int, width: int, blocks: int, dropout: float) -> list[nn.Module]:
 class Encoder(Features):
     """x `[N, *space.shape]` -> features `[N, width]`."""
 
-    reads = Real
+    reads = Space
 
-    def __init__(self, space: Real, width: int, blocks: int = 2, dropout: float = 0.0):
+    def __init__(self, space: Space, width: int, blocks: int = 2, dropout: float = 0.0):
         super().__init__()
         self.out_shape = (width,)
         self.body = nn.Sequential(*body(space.size, width, blocks, dropout))
@@ -54,7 +54,7 @@ class Decoder(nn.Module):
     def __init__(
         self,
         in_shape: tuple[int, ...],
-        space: Real,
+        space: Space,
         params: int,
         width: int,
         blocks: int = 2,

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from vaekit.networks.linear import Linear
 from vaekit.networks.network import Features
 from vaekit.refusal import Refusal, at_least_one
-from vaekit.spaces import Real, Text, spoken
+from vaekit.spaces import Space, Text, spoken
 
 
 def token_numbers(x: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class Decoder(nn.Module):
         none
     """
 
-    def __init__(self, in_shape: tuple[int, ...], space: Real, params: int):
+    def __init__(self, in_shape: tuple[int, ...], space: Space, params: int):
         super().__init__()
         self.in_shape, self.space = in_shape, space
         self.linear = Linear(torch.Size(in_shape).numel(), params, bias=False)  # the likelihood owns the bias

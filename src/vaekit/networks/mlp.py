@@ -15,7 +15,7 @@ from vaekit.networks.glorot import glorot
 from vaekit.networks.linear import Linear
 from vaekit.networks.network import Features
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 def layers(sizes: Sequence[int], activation: str) -> list[nn.Module]:
@@ -26,9 +26,9 @@ def layers(sizes: Sequence[int], activation: str) -> list[nn.Module]:
 class Encoder(Features):
     """x `[N, *space.shape]` -> features `[N, hidden[-1]]`."""
 
-    reads = Real
+    reads = Space
 
-    def __init__(self, space: Real, hidden: Sequence[int], activation: str = "ReLU"):
+    def __init__(self, space: Space, hidden: Sequence[int], activation: str = "ReLU"):
         super().__init__()
         at_least_one(hidden=(hidden, [512, 256]))
         self.out_shape = (hidden[-1] if hidden else space.size,)
@@ -46,7 +46,7 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self, in_shape: tuple[int, ...], space: Real, params: int, hidden: Sequence[int], activation: str = "ReLU"
+        self, in_shape: tuple[int, ...], space: Space, params: int, hidden: Sequence[int], activation: str = "ReLU"
     ):
         super().__init__()
         self.in_shape = in_shape

@@ -7,12 +7,12 @@ from typing import ClassVar
 from torch import nn
 
 from vaekit.capabilities import Capability
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class Features(nn.Module):
     """x `[N, *space.shape]` -> features `[N, *out_shape]`. reads: the kind of space that x may be in."""
 
-    reads: ClassVar[type[Real]]
+    reads: ClassVar[type[Space]]
     gives = frozenset[Capability]()
     out_shape: tuple[int, ...]

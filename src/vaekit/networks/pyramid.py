@@ -16,7 +16,7 @@ from vaekit.networks.glorot import glorot, scaled
 from vaekit.networks.network import Features
 from vaekit.networks.upsample import Upsample
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Maps, Space
 
 
 class Bottleneck(nn.Module):
@@ -46,10 +46,10 @@ def stack(channels: int, blocks: int, size: tuple[int, ...]) -> list[nn.Module]:
 class Encoder(Features):
     """x `[N, C, H, W]` -> a map `[N, channels, H, W]`."""
 
-    reads = Image
+    reads = Maps
     gives = frozenset({Capability.MAPS})
 
-    def __init__(self, space: Real, channels: int, blocks: int = 1):
+    def __init__(self, space: Space, channels: int, blocks: int = 1):
         super().__init__()
         at_least_one(channels=(channels, 32))
         colours, *size = space.shape
@@ -64,7 +64,7 @@ class Encoder(Features):
 class Decoder(nn.Module):
     """Latent state `[N, *in_shape]`, a map of any size or a vector -> `[N, params, C, H, W]`."""
 
-    def __init__(self, in_shape: tuple[int, ...], space: Real, params: int, channels: int, blocks: int = 1):
+    def __init__(self, in_shape: tuple[int, ...], space: Space, params: int, channels: int, blocks: int = 1):
         super().__init__()
         self.in_shape, self.out_shape = in_shape, (params, *space.shape)
         colours, *size = space.shape

@@ -20,7 +20,7 @@ from vaekit.networks.glorot import glorot, scaled
 from vaekit.networks.network import Features
 from vaekit.networks.upsample import upsample
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Maps, Space
 
 
 class Block(nn.Module):
@@ -57,7 +57,7 @@ def down(colours: int, channels: Sequence[int], blocks: int) -> list[nn.Module]:
 class Up(nn.Module):
     """State -> `[N, params, C, H, W]`: `seed` makes a map of it, then come the stages of `down`, backwards."""
 
-    def __init__(self, seed: nn.Module, space: Real, params: int, channels: Sequence[int], blocks: int):
+    def __init__(self, seed: nn.Module, space: Space, params: int, channels: Sequence[int], blocks: int):
         super().__init__()
         self.out_shape = (params, *space.shape)
         colours, *size = space.shape
@@ -81,9 +81,9 @@ class Up(nn.Module):
 class Encoder(Features):
     """x `[N, C, H, W]` -> features `[N, features]`; each of `channels` is a stage of `blocks` at half the size."""
 
-    reads = Image
+    reads = Maps
 
-    def __init__(self, space: Real, channels: Sequence[int], blocks: int = 1, features: int = 256):
+    def __init__(self, space: Space, channels: Sequence[int], blocks: int = 1, features: int = 256):
         super().__init__()
         check_channels(channels)
         at_least_one(features=(features, 256))
@@ -104,7 +104,7 @@ class Decoder(Up):
     def __init__(
         self,
         in_shape: tuple[int, ...],
-        space: Real,
+        space: Space,
         params: int,
         channels: Sequence[int],
         blocks: int = 1,

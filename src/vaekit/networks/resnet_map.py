@@ -15,16 +15,16 @@ from vaekit.networks.conv import check_channels, halvings
 from vaekit.networks.network import Features
 from vaekit.networks.resnet import Up, down
 from vaekit.networks.upsample import Upsample
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Maps, Space
 
 
 class Encoder(Features):
     """x `[N, C, H, W]` -> a map `[N, channels[-1], h, w]`; each of `channels` is a stage, `blocks` at half the size."""
 
-    reads = Image
+    reads = Maps
     gives = frozenset({Capability.MAPS})
 
-    def __init__(self, space: Real, channels: Sequence[int], blocks: int = 1):
+    def __init__(self, space: Space, channels: Sequence[int], blocks: int = 1):
         super().__init__()
         check_channels(channels)
         colours, *size = space.shape
@@ -38,7 +38,7 @@ class Encoder(Features):
 class Decoder(Up):
     """Latent state `[N, *in_shape]`, a map or a vector -> `[N, params, C, H, W]`: the encoder's stages, backwards."""
 
-    def __init__(self, in_shape: tuple[int, ...], space: Real, params: int, channels: Sequence[int], blocks: int = 1):
+    def __init__(self, in_shape: tuple[int, ...], space: Space, params: int, channels: Sequence[int], blocks: int = 1):
         _, height, width = space.shape
         shape = (channels[-1], *halvings((height, width), len(channels))[-1])
         if len(in_shape) == 3:

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from vaekit.networks.glorot import glorot
 from vaekit.networks.network import Features
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Real, Series
+from vaekit.spaces import Series, Space
 
 
 class Block(nn.Module):
@@ -41,7 +41,7 @@ class Encoder(Features):
 
     reads = Series
 
-    def __init__(self, space: Real, width: int, features: int = 256):
+    def __init__(self, space: Space, width: int, features: int = 256):
         super().__init__()
         at_least_one(width=(width, 32), features=(features, 256))
         series, steps = space.shape
@@ -63,7 +63,7 @@ class Encoder(Features):
 class Decoder(nn.Module):
     """Latent state `[N, *in_shape]` -> `[N, params, series, T]`."""
 
-    def __init__(self, in_shape: tuple[int, ...], space: Real, params: int, width: int, features: int = 256):
+    def __init__(self, in_shape: tuple[int, ...], space: Space, params: int, width: int, features: int = 256):
         super().__init__()
         series, steps = space.shape
         self.in_shape = in_shape

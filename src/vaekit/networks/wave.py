@@ -18,7 +18,7 @@ from vaekit.networks.glorot import glorot
 from vaekit.networks.network import Features
 from vaekit.networks.sequence import Block
 from vaekit.refusal import Refusal, at_least_one, setting
-from vaekit.spaces import Audio, Real
+from vaekit.spaces import Audio, Space
 
 STRIDE = 4
 
@@ -39,7 +39,7 @@ class Encoder(Features):
 
     reads = Audio
 
-    def __init__(self, space: Real, channels: Sequence[int], blocks: int = 4, features: int = 256):
+    def __init__(self, space: Space, channels: Sequence[int], blocks: int = 4, features: int = 256):
         super().__init__()
         check_channels(channels)
         at_least_one(features=(features, 256))
@@ -66,7 +66,7 @@ class Decoder(nn.Module):
     def __init__(
         self,
         in_shape: tuple[int, ...],
-        space: Real,
+        space: Space,
         params: int,
         channels: Sequence[int],
         blocks: int = 4,

@@ -12,7 +12,7 @@ from vaekit.networks.conv import Encoder
 from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import Refusal, setting
 from vaekit.schedules.schedule import Schedule
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 from vaekit.terms import Terms
 from vaekit.vae import VAE
 
@@ -70,7 +70,7 @@ class Perceptual(Penalty):
         return found
 
 
-def own_encoder(space: Real, file: str) -> nn.Sequential:
+def own_encoder(space: Space, file: str) -> nn.Sequential:
     """The layers of the convolutional encoder of a run."""
     from safetensors.torch import load_file
 

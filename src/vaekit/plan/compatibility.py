@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from vaekit.capabilities import Capability, Input
 from vaekit.configs import options
+from vaekit.media.medium import check_medium
 from vaekit.refusal import Refusal
-from vaekit.spaces import Codes, Image, Pairs, Real, Table, Text
+from vaekit.spaces import Codes, Maps, Pairs, Real, Space, Table, Text
 
 if TYPE_CHECKING:
     from vaekit.plan.plan import Choice, Plan
@@ -47,12 +48,12 @@ def choices(group: str, fits: Callable[[Any], bool]) -> str:
     return " or ".join(f"{group}={key}" for key, part in targets.items() if fits(part))
 
 
-def scores(likelihood: Any, space: Real) -> bool:
+def scores(likelihood: Any, space: Space) -> bool:
     """Whether a likelihood scores the values of this space."""
     return space.values in likelihood.values and isinstance(space, likelihood.reads)
 
 
-def one_by_one(space: Real) -> str:
+def one_by_one(space: Space) -> str:
     """The overrides of the likelihoods that score each value of `space` separately."""
     return choices("likelihood", lambda part: Capability.FACTORISED in part.gives and scores(part, space))
 
@@ -60,15 +61,17 @@ def one_by_one(space: Real) -> str:
 def _check_space(plan: Plan) -> None:
     """The network reads this data space, and the likelihood scores its values."""
     space, encoder, likelihood = plan.space, plan.encoder.kind, plan.likelihood.kind
+    if plan.training:  # whose figures, at the end, are files
+        check_medium(space)
     network = plan.typed(f"network={name(encoder)}")
     if not isinstance(space, encoder.reads):
         kind = encoder.reads.__name__.lower().removesuffix("s") + "s"
-        given = "vectors" if type(space) is Real else type(space).__name__.lower()
+        given = "vectors" if isinstance(space, Real) else type(space).__name__.lower()
         other = plan.typed(f"network={'gru' if isinstance(space, Text) else 'mlp'}")
         raise Refusal(f"{network} reads {kind}, but the data are {given} of shape {list(space.shape)}; use {other}.")
-    if isinstance(space, Text) and encoder.reads is Real:
+    if isinstance(space, Text) and encoder.reads is Space:
         raise Refusal(f"{network} expects real-valued input; token ids are categorical. Try network=gru.")
-    if isinstance(space, Image) and min(space.shape[1:]) < 8 and encoder.reads is Image:
+    if isinstance(space, Maps) and min(space.shape[1:]) < 8 and encoder.reads is Maps:
         raise Refusal(f"{network} reads images from 8x8 up, got {list(space.shape)}; use network=mlp.")
     if isinstance(space, Pairs) and space.image.values != "binary":
         raise Refusal(
@@ -76,7 +79,7 @@ def _check_space(plan: Plan) -> None:
         )
     if not scores(likelihood, space):
         change_data = ""
-        if isinstance(space, Image) and space.values == "discrete":
+        if space.values == "discrete":
             fixes = {"binary": "data.binarize=dynamic", "unit": "data.dequantize=true"}
             change_data = "".join(f", or {fix}" for kind, fix in fixes.items() if kind in likelihood.values)
         raise Refusal(
@@ -225,7 +228,7 @@ def _check_penalty(plan: Plan, choice: str, penalty: Choice) -> None:
     requires, space = penalty.kind.requires, plan.space
     euclidean = "posterior=gaussian prior=standard_normal"
     present = {
-        Capability.IMAGE: (isinstance(space, Image), "data=mnist or another data set of images"),
+        Capability.IMAGE: (isinstance(space, Maps), "data=mnist or another data set of images"),
         Capability.EUCLIDEAN: (all(q.kind.latent is Real for q, _ in plan.arrows), euclidean),
         Capability.PAIRS: (isinstance(space, Pairs), "data=paired"),
         Capability.DOUBLE_BACKWARD: (not plan.compiled, "compile=false"),

@@ -26,7 +26,7 @@ from vaekit.posteriors.posterior import Posterior
 from vaekit.priors.prior import Prior
 from vaekit.refusal import Refusal, building, located, within
 from vaekit.settings import check_types
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 from vaekit.vae import VAE
 
 HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_")  # keys that `hydra.utils.instantiate` reads
@@ -145,7 +145,7 @@ class Plan:
     be trained, rather than evaluated.
     """
 
-    def __init__(self, config: Mapping, space: Real, path: str, training: bool):
+    def __init__(self, config: Mapping, space: Space, path: str, training: bool):
         self.config, self.space, self.path, self.training = config, space, path, training
         self.condition: Condition | None = None
         check_types(config.get("condition"), self.at("condition"))  # whose number of classes others refer to
@@ -175,7 +175,7 @@ class Plan:
         self.penalties = {name: read_choice(each, f"penalty.{name}", Penalty) for name, each in chosen.items()}
 
     @classmethod
-    def read(cls, config: Mapping, space: Real, path: str = "", training: bool = False) -> Plan:
+    def read(cls, config: Mapping, space: Space, path: str = "", training: bool = False) -> Plan:
         """The plan of `config`, checked. Raises `Refusal` for settings that are not as their part takes them, and for
         parts that do not fit.
         """
@@ -234,12 +234,12 @@ class Plan:
         """The posterior and the prior of each kind of level, top first."""
         return self.latents.kind.arrows(self.latents.settings, self.posterior, self.prior)
 
-    def build_vae(self, space: Real | None = None) -> VAE:
+    def build_vae(self, space: Space | None = None) -> VAE:
         """The VAE, over `space` where it is not that of the plan. Raises `Refusal` for sizes that do not fit."""
         with within(self.path):
             return self._build_vae(space or self.space)
 
-    def _build_vae(self, space: Real) -> VAE:
+    def _build_vae(self, space: Space) -> VAE:
         vae: VAE  # exists by the time that a part calls what it was handed
         inputs: dict[str, Any] = {
             Input.DATA_SPACE: space,

@@ -13,7 +13,7 @@ from vaekit.distributions.precision import full_precision
 from vaekit.posteriors.gaussian import Gaussian
 from vaekit.posteriors.posterior import Posterior
 from vaekit.refusal import Refusal, at_least_one, setting
-from vaekit.spaces import Real
+from vaekit.spaces import Real, Space
 
 LARGEST_STEP = 0.5  # beyond it leapfrog steps run away
 
@@ -41,7 +41,7 @@ class Hamiltonian(Posterior):
         context_shape: tuple[int, ...],
         space: Real,
         joint: Callable[[Tensor, Tensor], Tensor],
-        data_space: Real,
+        data_space: Space,
         steps: int = 3,
         step_size: float = 0.05,
         cold: float = 0.5,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability, Input
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class Posterior(nn.Module):
@@ -19,7 +19,7 @@ class Posterior(nn.Module):
     latent: the kind of space z is in. gives: what others may require of it.
     """
 
-    latent: ClassVar[type[Real]]
+    latent: ClassVar[type[Space]]
     gives: ClassVar[frozenset[Capability]]
     inputs = frozenset[Input]()
     space: Any

@@ -12,7 +12,7 @@ from vaekit.capabilities import Capability, Input
 from vaekit.distributions.exemplars import Exemplars
 from vaekit.priors.prior import Prior
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Real
+from vaekit.spaces import Real, Space
 
 
 class Exemplar(Prior):
@@ -32,7 +32,7 @@ class Exemplar(Prior):
     rows: Tensor
     numbers: Tensor
 
-    def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 1000):
+    def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Space, components: int = 1000):
         super().__init__()
         at_least_one(components=(components, 1000))
         self.space, self.infer = space, infer

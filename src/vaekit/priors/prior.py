@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability, Input
-from vaekit.spaces import Real
+from vaekit.spaces import Space
 
 
 class Prior(nn.Module):
@@ -21,7 +21,7 @@ class Prior(nn.Module):
     handed a function of the space of z that builds it.
     """
 
-    latent: ClassVar[type[Real]]
+    latent: ClassVar[type[Space]]
     inputs = frozenset[Input]()
     requires = frozenset[Capability]()
     gives = frozenset[Capability]()

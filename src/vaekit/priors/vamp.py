@@ -10,7 +10,7 @@ from torch.distributions import Categorical, Distribution, MixtureSameFamily
 from vaekit.capabilities import Capability, Input
 from vaekit.priors.prior import Prior
 from vaekit.refusal import at_least_one
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Maps, Real, Space
 
 
 class Vamp(Prior):
@@ -28,10 +28,10 @@ class Vamp(Prior):
     requires = frozenset({Capability.DENSITY})
     learns_inputs = True
 
-    def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Real, components: int = 500):
+    def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Space, components: int = 500):
         super().__init__()
         at_least_one(components=(components, 500))
-        self.space, self.infer, self.bounded = space, infer, isinstance(data_space, Image)  # in [0, 1]
+        self.space, self.infer, self.bounded = space, infer, isinstance(data_space, Maps)  # in [0, 1]
         self.pseudo = nn.Parameter(torch.randn(components, *data_space.shape))
 
     def forward(self, context: Tensor | None = None) -> Distribution:

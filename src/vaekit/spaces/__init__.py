@@ -9,9 +9,11 @@ from vaekit.spaces.ball import Ball
 from vaekit.spaces.codes import Codes, bits
 from vaekit.spaces.image import Image
 from vaekit.spaces.levels import Levels
+from vaekit.spaces.maps import Maps
 from vaekit.spaces.pairs import Pairs
 from vaekit.spaces.real import Real
 from vaekit.spaces.series import Series
+from vaekit.spaces.space import Space
 from vaekit.spaces.sphere import Sphere
 from vaekit.spaces.table import Table
 from vaekit.spaces.text import END, PAD, UNKNOWN, Text, spoken
@@ -25,9 +27,11 @@ __all__ = [
     "Codes",
     "Image",
     "Levels",
+    "Maps",
     "Pairs",
     "Real",
     "Series",
+    "Space",
     "Sphere",
     "Table",
     "Text",

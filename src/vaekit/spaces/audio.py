@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vaekit.spaces.image import Image
+from vaekit.spaces.maps import Maps
 
 
 @dataclass(frozen=True)
-class Audio(Image):
+class Audio(Maps):
     """Clips of sound: mel spectrograms, shape (1, mels, frames), high notes first, decibels in [0, 1]; or, where there
     are levels, mu-law waves, shape (1, 1, samples).
 
     rate: samples a second. hop: samples from a frame to the next.
     """
 
-    levels: int | None = None
     rate: int = 8000
     hop: int = 128
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vaekit.spaces import poincare
-from vaekit.spaces.real import Real
+from vaekit.spaces.space import Space
 
 
 @dataclass(frozen=True)
-class Ball(Real):
+class Ball(Space):
     """The Poincare ball of curvature -1: points of R^d, shape (d,), with norm below 1."""
 
     def path(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from vaekit.spaces.real import Real
+from vaekit.spaces.space import Space
 
 
 def bits() -> Tensor:
@@ -18,7 +18,7 @@ def bits() -> Tensor:
 
 
 @dataclass(frozen=True)
-class Codes(Real):
+class Codes(Space):
     """Discrete latent variables: at each position a point of `width` numbers, one of K `atoms`.
 
     shape: `(G * width,)`, G positions one behind the other, or `(G * width, H, W)`, G of them at each place of a map.

@@ -9,18 +9,17 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from vaekit.refusal import Refusal
-from vaekit.spaces.image import Image
-from vaekit.spaces.real import Real
+from vaekit.spaces.maps import Maps
+from vaekit.spaces.space import Space
 
 
 @dataclass(frozen=True)
-class Levels(Image):
-    """Levels of a game as one-hot maps, shape (tiles, height, width): an image with a channel for each tile.
+class Levels(Maps):
+    """Levels of a game as one-hot maps, shape (tiles, height, width): a channel for each tile.
 
     tiles: the properties of each by its character, in the channels' order. A cell that is not known is 0 everywhere.
     """
 
-    levels: int | None = None
     tiles: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -41,6 +40,6 @@ class Levels(Image):
         return nll / math.prod(self.places) / math.log(2)
 
     def check(self, x: Tensor) -> None:
-        Real.check(self, x)
+        Space.check(self, x)
         if not ((x == 0) | (x == 1)).all() or (x.sum(-3) > 1).any():
             raise Refusal("Got probabilities of tiles, expected one tile a cell; draw some by task.draw=true.")

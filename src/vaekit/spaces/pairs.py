@@ -10,11 +10,11 @@ from torch import Tensor
 
 from vaekit.refusal import Refusal
 from vaekit.spaces.image import Image
-from vaekit.spaces.real import Real
+from vaekit.spaces.space import Space
 
 
 @dataclass(frozen=True)
-class Pairs(Real):
+class Pairs(Space):
     """Images and their labels, either of which may be missing, shape (numbers,): the image's values, the one-hot label,
     and of each of the two whether it is there, 1 or 0. What is not there is 0 everywhere.
 

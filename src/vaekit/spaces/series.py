@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit.spaces.real import Real
+from vaekit.spaces.space import Space
 
 
 @dataclass(frozen=True)
-class Series(Real):
+class Series(Space):
     """Windows of series that run side by side, shape (series, window): (value - mean) / standard deviation of each.
 
     returns: whether the values are log-returns, of a price; or else levels. mean, deviation: a number a series, of the

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vaekit.spaces.real import Real
+from vaekit.spaces.space import Space
 
 
 @dataclass(frozen=True)
-class Sphere(Real):
+class Sphere(Space):
     """Unit vectors of R^d, shape (d,)."""
 
     def path(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:

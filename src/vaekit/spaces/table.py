@@ -13,11 +13,11 @@ from torch import Tensor
 
 from vaekit.refusal import Refusal
 from vaekit.spaces.column import GROUPS, Column
-from vaekit.spaces.real import Real
+from vaekit.spaces.space import Space
 
 
 @dataclass(frozen=True)
-class Table(Real):
+class Table(Space):
     """Rows of a table, shape (numbers,): numeric columns, counts, binary ones, then a one-hot block for each other.
 
     columns: in the file's order (`Column` says what its numbers are). A missing cell is 0, but for the last number of

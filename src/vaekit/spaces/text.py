@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from vaekit.refusal import Refusal
-from vaekit.spaces.real import Real
+from vaekit.spaces.space import Space
 from vaekit.whole_file import parse_json
 
 BEYOND = ("added_tokens", "padding", "post_processor", "truncation")  # what `learn` does without
@@ -37,7 +37,7 @@ def spoken(tokens: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Text(Real):
+class Text(Space):
     """Sentences of at most T tokens, shape (T,): token numbers, then <eos> and padding where they do not fill T.
 
     tokenizer: that of the library `tokenizers`, as JSON, whose tokens 0, 1 and 2 are <pad>, <eos> and <unk>.

@@ -24,7 +24,6 @@ from vaekit.coding.archive import Archive, fingerprint
 from vaekit.coding.bits_back import check_space, encode
 from vaekit.coding.originals import Form, read
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image
 from vaekit.tasks.shared.checks import flag, within
 from vaekit.tasks.shared.context import Context
 from vaekit.track import track
@@ -61,7 +60,7 @@ def compress(
     within("task.num_samples", num_samples, 1)
     check_space(context.vae)
     space = context.vae.space
-    assert isinstance(space, Image) and space.levels is not None
+    assert space.levels is not None
     file = destination(context.out / NAME if output is None else output, overwrite, input)
     if input is not None:
         x, form = read(Path(input).expanduser(), space)
@@ -136,7 +135,7 @@ def _test_rows(context: Context, levels: int) -> tuple[np.ndarray, Form]:
 def _bounds(context: Context, x: np.ndarray, condition: Tensor | None, num_samples: int) -> dict[str, float]:
     """The model's bounds on what the examples cost, in bits per dimension."""
     vae, nats = context.vae, np.zeros(2)
-    assert isinstance(vae.space, Image) and vae.space.levels is not None
+    assert vae.space.levels is not None
     for start in track(range(0, len(x), context.batch_size), "evaluating"):
         part = slice(start, start + context.batch_size)
         rows = torch.from_numpy(x[part]).to(vae.device).float() / (vae.space.levels - 1)

@@ -16,7 +16,6 @@ from vaekit.coding.bits_back import OTHERWISE, check_space, decode
 from vaekit.coding.originals import check_name, write_images
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image
 from vaekit.tasks.compress import NAME, destination, write
 from vaekit.tasks.shared.context import Context
 
@@ -40,7 +39,7 @@ def decompress(
     archive = read(file)
     check_space(context.vae)
     space, form = context.vae.space, archive.form
-    assert isinstance(space, Image) and space.levels is not None
+    assert space.levels is not None
     if archive.model != fingerprint(context.vae):
         raise Refusal(
             f"{file} was compressed by another model than that of {context.run}; give the run that did, "

@@ -133,7 +133,7 @@ def detect(
     alarms = p[names[0]] <= ALPHA
     Console().print(f"{names[0]}: {alarms.sum():,} of {len(alarms):,} rows have a p-value of at most {ALPHA}")
     _say_calibration(names[0], len(calibration[names[0]]), "calibration" if own else "test", bool(among_test.any()))
-    if type(vae.space) is Image:
+    if isinstance(vae.space, Image):
         most = np.argsort(-found[names[0]], kind="stable")[:n]
         x = torch.from_numpy(measured.x[most])
         mean = torch.from_numpy(measured.mean[most])

@@ -78,7 +78,7 @@ def embed(
         np.savez(context.out / "codes.npz", **arrays)  # type: ignore[arg-type]
     elif format == "safetensors":
         factors = save_scaled(context.out / "codes.safetensors", arrays)
-        if isinstance(context.vae.latents, Map) and type(context.vae.latents.levels[0].space) is Real:
+        if isinstance(context.vae.latents, Map) and isinstance(context.vae.latents.levels[0].space, Real):
             context.write_json("config.json", described(context, factors["scaling_factor"]))
     elif format == "csv":
         context.write_csv("codes.csv", [columns(arrays), *zip(*columns(arrays).values(), strict=True)])
@@ -117,7 +117,7 @@ def of_images(context: Context, path: str | Path, overlap: float, format: str) -
     """The maps of images at their own size, by name, written; see `embed`."""
     one_of("task.format", format, ("npz", "safetensors"))
     space = context.vae.latents.levels[0].space
-    if type(space) is not Real:
+    if not isinstance(space, Real):
         raise Refusal("Codes of tiles cannot be blended; leave task.input out, or train with posterior=gaussian.")
     maps = dict(of_files(context, path, lambda x: context.vae.encode(x)[0], space.shape[1:], overlap))
     if format == "npz":

@@ -92,7 +92,7 @@ def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]
             found["rate_distortion"] = curve
         if vae.condition is None:
             found |= information(vae, torch.cat(features))
-    pictures = type(vae.space) is Image and min(vae.space.shape[1:]) >= WINDOW
+    pictures = isinstance(vae.space, Image) and min(vae.space.shape[1:]) >= WINDOW
     if pictures and Capability.AUTOREGRESSIVE not in vae.likelihood.gives:  # whose mean takes long
         found |= fidelity(vae, batches, features)
     if vae.space.values in ("binary", "discrete") and Capability.FACTORISED in vae.likelihood.gives:
@@ -141,7 +141,7 @@ def fidelity(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str
 
 
 def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str, Any]:
-    assert isinstance(vae.space, Image) and vae.space.levels is not None
+    assert vae.space.levels is not None
     reliability, most = Reliability().to(vae.device), vae.space.levels - 1
     bright = [level / most for level in range(most + 1) if 2 * level > most]
     for batch, feature in zip(track(batches, "calibrating"), features, strict=True):

@@ -20,7 +20,7 @@ from vaekit.data.module import Part
 from vaekit.media.medium import medium
 from vaekit.plan.compatibility import one_by_one
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Pairs, Real
+from vaekit.spaces import Maps, Pairs, Space
 from vaekit.tasks.shared import imputers
 from vaekit.tasks.shared.checks import one_of, within
 from vaekit.tasks.shared.context import Context
@@ -119,10 +119,10 @@ def impute(
     return imputed
 
 
-def draw_observed(hole: str, fraction: float, space: Real, n: int) -> Tensor:
+def draw_observed(hole: str, fraction: float, space: Space, n: int) -> Tensor:
     """Which values of n rows a `hole` of half, box or random leaves: `[n, *space.shape]`, true or false.
 
-    The values of a place (`Real.places`) are hidden together.
+    The values of a place (`Space.places`) are hidden together.
     """
     size = space.places
     observed = torch.rand(n, *size) >= fraction if hole == "random" else torch.ones(n, *size, dtype=torch.bool)
@@ -148,7 +148,7 @@ def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> 
     within("task.updates", updates, 0)
     if not isinstance(fraction, float) or not 0 < fraction < 1:
         raise Refusal(f"Got task.fraction={fraction}, expected a number between 0 and 1; use task.fraction=0.5.")
-    if hole == "box" and not isinstance(vae.space, Image):
+    if hole == "box" and not isinstance(vae.space, Maps):
         raise Refusal("task.hole=box is a rectangle of an image, but the data are vectors; use task.hole=random.")
     if not vae.likelihood.gives & {Capability.FACTORISED, Capability.GIVEN}:
         raise Refusal(
@@ -176,9 +176,9 @@ def _known(batch: Batch) -> Tensor:
     return torch.ones_like(batch.x).bool() if batch.mask is None else batch.mask.bool()
 
 
-def _mask(space: Real, path: str | Path) -> Tensor:
+def _mask(space: Space, path: str | Path) -> Tensor:
     """Which values are known by a picture, white where they are, or an array of ones and zeros: `[1, *space.shape]`."""
-    grey = replace(space, levels=None) if isinstance(space, Image) else space
+    grey = replace(space, levels=None) if isinstance(space, Maps) else space
     return medium(grey).one(path) >= 0.5
 
 

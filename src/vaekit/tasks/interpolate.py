@@ -55,6 +55,6 @@ def interpolate(
     a_shown, b_shown, x = (array[:SHOWN] for array in arrays.values())
     rows = torch.cat([a_shown.unsqueeze(1), x, b_shown.unsqueeze(1)], 1)
     context.show("interpolations", rows.flatten(0, 1), columns=steps + 2)
-    if type(context.vae.space) is Image:
+    if isinstance(context.vae.space, Image):
         save_walk(context.out / "walk.gif", x, context.vae.space)
     return arrays["x"]

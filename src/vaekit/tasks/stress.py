@@ -152,7 +152,7 @@ def under(context: Context, free: Paths, severity: Callable[[Paths], Tensor], le
 
     Raises `Refusal` where none gets there.
     """
-    if type(context.vae.latents.levels[0].space) is not Real:  # without axes, no proposal
+    if not isinstance(context.vae.latents.levels[0].space, Real):  # without axes, no proposal
         return free
     each, edge, bad = free, -math.inf, severity(free)
     for _ in range(ROUNDS):

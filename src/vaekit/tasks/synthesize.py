@@ -19,7 +19,7 @@ from vaekit.latents import tower
 from vaekit.latents.tower import Step, descend
 from vaekit.metrics.quality import copied, nearest
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Real
+from vaekit.spaces import Real, Space
 from vaekit.spaces import Table as TableSpace
 from vaekit.tasks.shared.checks import flag, one_of, within
 from vaekit.tasks.shared.classifier import Examples, accuracy, class_of, fit, of_training_rows, real_rows
@@ -63,7 +63,7 @@ def synthesize(
     """
     data = context.data
     train = data.in_order("train")
-    has_axes = type(context.vae.latents.levels[0].space) is Real and context.vae.condition is None
+    has_axes = isinstance(context.vae.latents.levels[0].space, Real) and context.vae.condition is None
     if source is None:
         source = "mixture" if train.label is not None and has_axes else "prior"
     sets = context.medium.sets
@@ -185,15 +185,14 @@ def write_rows(context: Context, path: Path, n: int, draw_z: Draw, draw: bool) -
     return x, torch.cat(labels) if labels else None
 
 
-def to_raw(x: Tensor, space: Real, raw: Real) -> Tensor:
+def to_raw(x: Tensor, space: Space, raw: Space) -> Tensor:
     """x in the data space, as a file of raw rows holds it: floats, bool for 2 grey levels, else uint8 up to 255."""
     if isinstance(raw, TableSpace):
         return raw.emptied(x.float())
-    if not isinstance(raw, Image) or raw.levels is None:
+    if raw.levels is None:
         return x.float()
-    dequantized = isinstance(space, Image) and space.dequantized
     most = raw.levels - 1
-    level = (x * raw.levels).floor().clamp(0, most) if dequantized else (x * most).round()
+    level = (x * raw.levels).floor().clamp(0, most) if space.dequantized else (x * most).round()
     return level > 0 if most == 1 else (level * (255 / most)).round().byte()
 
 

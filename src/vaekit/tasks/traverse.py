@@ -51,7 +51,7 @@ def traverse(
     within("task.steps", steps, 2)
     positive("task.deviations", deviations)
     within("task.level", level, 0, len(levels) - 1)
-    if type(levels[level].space) is not Real:
+    if not isinstance(levels[level].space, Real):
         raise Refusal(
             f"Latent variables on a {type(levels[level].space).__name__} cannot vary one at a time; "
             f"use task=interpolate, which goes along its geodesics."

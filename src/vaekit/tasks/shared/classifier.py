@@ -17,7 +17,7 @@ from vaekit.data import sound
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.module import Part
 from vaekit.refusal import Refusal
-from vaekit.spaces import Audio, Image, Pairs, Real
+from vaekit.spaces import Audio, Maps, Pairs, Space
 from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
@@ -68,14 +68,14 @@ class Classifier(nn.Module):
 
     classes: Tensor
 
-    def __init__(self, space: Real, classes: Tensor):
+    def __init__(self, space: Space, classes: Tensor):
         super().__init__()
         body: list[nn.Module] = []
         if isinstance(space, Pairs):
             body.append(Images(space))
         elif isinstance(space, Audio) and space.levels:
             body.append(Spectrograms(space))
-        if isinstance(space, Image | Pairs):
+        if isinstance(space, Maps | Pairs):
             seen = nn.Sequential(*body)(torch.zeros(1, *space.shape)).shape
             body += [nn.Conv2d(seen[1], 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU()]
             body += [nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.BatchNorm2d(64), nn.ReLU()]
@@ -104,7 +104,7 @@ def real_rows(context: Context, part: Part) -> Examples:
     return Examples(len(rows.indices), lambda n: transform.expected(rows.gather(rows.indices[n]).x), label)
 
 
-def fit(rows: Examples, space: Real, device: torch.device, what: str) -> Classifier:
+def fit(rows: Examples, space: Space, device: torch.device, what: str) -> Classifier:
     """A classifier after `STEPS` steps on batches drawn from `rows`; `what` stands beside the progress bar.
 
     Raises `Refusal` where they have no labels.

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import Normal
 from torch.nn.functional import pad
 
-from vaekit.spaces import Image, Real, Table
+from vaekit.spaces import Space, Table
 from vaekit.tasks.shared.imputation import IncompleteRows
 
 SMALL = 64  # columns up to which iterative imputation is affordable as it comes
@@ -25,7 +25,7 @@ WIDEST = 1024  # columns from which on it is left out
 
 
 def classical(
-    train: IncompleteRows, validation: IncompleteRows, rows: IncompleteRows, space: Real
+    train: IncompleteRows, validation: IncompleteRows, rows: IncompleteRows, space: Space
 ) -> dict[str, tuple[float, float]]:
     """RMSE and nll in nats of each hidden value of `rows`: of the mean, of k nearest neighbours, and of iterative
     imputation. They are fitted on all three sets of rows together, each with its holes.
@@ -71,21 +71,21 @@ def classical(
     return figures
 
 
-def rmse(space: Real, mean: Tensor, rows: IncompleteRows) -> float:
+def rmse(space: Space, mean: Tensor, rows: IncompleteRows) -> float:
     """Root of the mean squared error of the hidden values; of a table of its cells, whose numbers are summed."""
     return float((((mean - rows.x).square() * rows.hidden).sum() / space.cells(rows.hidden).sum()).sqrt())
 
 
-def _nll(space: Real, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+def _nll(space: Space, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
     """-log p(x) of each value; of a category of a table that of its number, and 0 of the others."""
     if isinstance(space, Table):
         return _nll_of_cells(space, mean, scale, x)
     if space.values == "binary":
         return _nll_of_probabilities(mean, x)
     normal = Normal(mean.double(), scale.double())
-    if not (isinstance(space, Image) and space.values == "discrete"):
+    if space.values != "discrete" or space.levels is None:
         return -normal.log_prob(x.double())
-    half = 0.5 / ((space.levels or 2) - 1)  # the mass of a gray level's bin; the edge bins reach to infinity
+    half = 0.5 / (space.levels - 1)  # the mass of a gray level's bin; the edge bins reach to infinity
     return _nll_between(
         normal, torch.where(x < half, -math.inf, x - half), torch.where(x > 1 - half, math.inf, x + half)
     )

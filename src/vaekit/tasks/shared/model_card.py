@@ -40,14 +40,14 @@ def model_card(context: Context, differences: Mapping[str, float], figures: Sequ
     vae, data = context.vae, context.config["data"]["name"]
     _, objective, _ = Plan.read(context.config, vae.space).build()
     tested = {name: value for name, value in runs.read_metrics(context.run).items() if name.startswith("test/")}
-    kind = "unconditional-image-generation" if type(vae.space) is Image else "other"
+    kind = "unconditional-image-generation" if isinstance(vae.space, Image) else "other"
     results = {
         "task": {"type": kind},
         "dataset": {"name": data, "type": data},
         "metrics": [{"type": name.removeprefix("test/"), "value": value} for name, value in tested.items()],
     }
     about: dict[str, Any] = {"library_name": "vaekit", "tags": ["vae", "variational-autoencoder"]}
-    about |= {"pipeline_tag": kind} if type(vae.space) is Image else {}
+    about |= {"pipeline_tag": kind} if isinstance(vae.space, Image) else {}
     about["model-index"] = [{"name": f"vaekit-{data}", "results": [results]}]
 
     levels = vae.latents.levels

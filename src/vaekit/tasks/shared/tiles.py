@@ -66,7 +66,7 @@ def of_files(
 ) -> Iterator[tuple[str, Tensor]]:
     """`tiled` images of a file or folder, by name. Raises `Refusal` for other models, and for what cannot be read."""
     space, device = context.vae.space, context.vae.device
-    if not isinstance(context.vae.latents, Map) or type(space) is not Image:
+    if not isinstance(context.vae.latents, Map) or not isinstance(space, Image):
         raise Refusal(
             "task.input is read at its own size, by tiles, and this model's latents are no map of an image; leave it "
             "out, or train with latents=map network=resnet_map."
