@@ -8,7 +8,7 @@ import torch
 
 from helpers import BINARY, SMALL, build, examples
 from vaekit.batch import Batch
-from vaekit.objectives.elbo import ELBO, shares
+from vaekit.objectives.elbo import ELBO, balance_weights
 from vaekit.objectives.iwae import IWAE
 from vaekit.objectives.piwae import PIWAE
 from vaekit.objectives.reweighted_wake_sleep import ReweightedWakeSleep
@@ -63,7 +63,7 @@ def test_validation_uses_the_final_value_of_a_schedule(vae, batch):
 def test_levels_whose_drawn_rate_is_negative_weigh_by_its_size():
     levels = SimpleNamespace(steps=[SimpleNamespace(z=torch.zeros(1, 4, size)) for size in (2, 3)])
     rates = torch.tensor([[-3.0, -1.0, 1.0, -2.0], [2.0, 1.0, 4.0, 3.0]])
-    torch.testing.assert_close(shares(levels, rates), shares(levels, rates.abs()))
+    torch.testing.assert_close(balance_weights(levels, rates), balance_weights(levels, rates.abs()))
 
 
 def test_iwae_of_one_sample_is_the_elbo_of_that_sample(vae, batch):

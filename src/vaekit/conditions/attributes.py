@@ -1,4 +1,4 @@
-"""Measurements as conditions."""
+"""Numbers as conditions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,25 @@ from vaekit.refusal import Refusal
 
 
 class Attributes(Condition):
-    """`features` numbers that come with each row, `[B, features]`, as they are.
+    """F numbers of each row, `[B, F]`, used as they are.
+
+    They are the array `condition` of the data (data=arrays).
+
+    Args:
+        features: The number F.
+
+    Raises:
+        Refusal: If `features` is missing or below 1.
 
     References:
         Xinchen Yan et al. Attribute2Image: Conditional Image Generation from Visual Attributes. In ECCV 2016.
             https://arxiv.org/abs/1512.00570
+
+    Example:
+        >>> import torch
+        >>> from vaekit.conditions.attributes import Attributes
+        >>> Attributes(features=3)(torch.zeros(5, 3)).shape
+        torch.Size([5, 3])
     """
 
     column = "condition"

@@ -1,4 +1,4 @@
-"""What all conditions share: which column of a batch they read, and what was seen of it in training."""
+"""The base class of conditions."""
 
 from __future__ import annotations
 
@@ -10,21 +10,34 @@ from torch import Tensor, nn
 from vaekit.batch import Batch
 from vaekit.refusal import Refusal
 
-SEEN = 1000  # values that are kept, to draw from
+SEEN = 1000  # number of values that are kept for `draw`
 
 
 class Condition(nn.Module):
-    """c of p(x | c): values of each row `[B, *shape]` -> a vector each, `[B, size]`, which every arrow reads.
+    """c of p(x | c): maps values of each row, `[B, *shape]`, to a vector each, `[B, size]`, for posterior, prior and
+    likelihood.
 
-    A condition states the `column` of a batch that it reads (label or condition), and how values become vectors.
-    seen: the values of training rows, and `often` how many rows each has, which `draw` draws from: of all rows, where
-    there are at most `SEEN` different values, else of as many rows.
+    A subclass names the `column` of a batch that it reads, `label` or `condition`, and defines `forward` and `fix`. The
+    buffer `seen` keeps values of training rows and `often` how many rows have each of them, for `draw`: all values if
+    at most `SEEN` of them differ, and else those of `SEEN` random rows.
+
+    Args:
+        shape: The shape of a row's value.
+        size: Length of the vector.
+        seen: A tensor of the data type that values have.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.conditions.label import Label
+        >>> Label(classes=3)(torch.tensor([0, 2]))
+        tensor([[1., 0., 0.],
+                [0., 0., 1.]])
     """
 
     column: str
     seen: Tensor
     often: Tensor
-    missing = False  # whether rows may come without, which is -1, because the model infers it
+    missing = False  # whether values may be missing (-1), because the model infers them
 
     def __init__(self, shape: tuple[int, ...], size: int, seen: Tensor):
         super().__init__()
@@ -33,29 +46,34 @@ class Condition(nn.Module):
         self.register_buffer("often", torch.ones(SEEN))
 
     def of(self, batch: Batch) -> Tensor:
-        """The values of a batch. Raises `Refusal` where it has none, and in evaluation for invalid ones."""
+        """The values of a batch.
+
+        Raises:
+            Refusal: If the batch has none, or in evaluation if one is invalid.
+        """
         if (values := getattr(batch, self.column)) is None:
             raise Refusal(
                 f"This model is of x given its {self.column}, and got rows without; use rows that have it: a table's "
                 "file with that column, or, in place of task.input, data of the run's kind by data.path=FILE or "
                 "data.root=FOLDER (in Python, give condition=7)."
             )
-        if not self.training:  # rows of other files may lack some
+        if not self.training:  # other files may lack some values
             self.check(values)
         return values
 
     def draw(self, n: int) -> Tensor:
-        """n values, as frequent as in training: `[n, *shape]`."""
+        """n values with the frequencies of the training rows, `[n, *shape]`."""
         return self.seen[self.often.multinomial(n, replacement=True)]
 
     def rows(self, n: int) -> Tensor:
-        """n values for people to look at, `[n, *shape]`."""
+        """n values for figures, `[n, *shape]`."""
         return self.draw(n)
 
     def read(self, values: Any, n: int) -> Tensor:
-        """What a caller gives for n rows, one value for all or one for each: `[n, *shape]`.
+        """The values that a caller gives for n rows, one for all of them or one each, as `[n, *shape]`.
 
-        Raises `Refusal` for values that this condition cannot take.
+        Raises:
+            Refusal: If their shape or a value is wrong.
         """
         given = torch.as_tensor(values).to(self.seen)
         if given.shape not in (self.shape, (1, *self.shape), (n, *self.shape)):
@@ -71,12 +89,13 @@ class Condition(nn.Module):
         return " or ".join(str(list(shape)) for shape in (self.shape, (n, *self.shape)))
 
     def check(self, values: Tensor) -> None:
-        """Raise `Refusal` for values that the condition does not know."""
+        """Raise `Refusal` if a value is invalid."""
 
     def start_from(self, data: Any) -> None:
-        """See training rows. Raises `Refusal` for data whose rows have no such column, or others than these.
+        """Keep values of training rows. Unless values may be missing, those of test rows are checked as well.
 
-        Where none may be missing, test rows are looked at as well.
+        Raises:
+            Refusal: If the rows have no such column, or one of another shape or with invalid values.
         """
         rows = data.in_order("train")
         if (column := getattr(rows, self.column)) is None:

@@ -1,4 +1,4 @@
-"""Other images as conditions."""
+"""Images as conditions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,27 @@ from vaekit.refusal import Refusal
 
 
 class Image(Attributes):
-    """An image that comes with each row, flat, `[B, C * H * W]`, as the features that a network of its own makes of it.
+    """An image of each row, flat, `[B, C * H * W]`, as the features that a convolutional network computes from it.
 
-    shape: [C, H, W]. channels, features: of the network, `vaekit.networks.conv.Encoder`; it learns with the model.
+    The network learns with the model. The images are the array `condition` of the data (data=arrays).
+
+    Args:
+        shape: Channels, height and width, [C, H, W].
+        channels: Channels of each layer of the network (`vaekit.networks.conv.Encoder`).
+        features: Number of features.
+
+    Raises:
+        Refusal: If `shape` is missing or does not hold three numbers from 1 on.
 
     References:
         Kihyuk Sohn, Honglak Lee, Xinchen Yan. Learning Structured Output Representation using Deep Conditional
             Generative Models. In NeurIPS 2015. https://papers.nips.cc/paper/5775
+
+    Example:
+        >>> import torch
+        >>> from vaekit.conditions.image import Image
+        >>> Image([1, 8, 8], channels=[4], features=16)(torch.zeros(5, 64)).shape
+        torch.Size([5, 16])
     """
 
     def __init__(self, shape: Sequence[int] | None, channels: Sequence[int], features: int = 64):

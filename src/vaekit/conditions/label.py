@@ -1,4 +1,4 @@
-"""Classes as conditions."""
+"""Class labels as conditions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,24 @@ from vaekit.refusal import Refusal
 
 
 class Label(Condition):
-    """The label of a row, `[B]`, one-hot: `[B, classes]`; or of F factors, `[B, F]`, their one-hots side by side.
+    """The label of each row, `[B]`, one-hot encoded, `[B, classes]`; of F labels a row, `[B, F]`, the one-hot codes
+    side by side.
 
-    classes: how many there are; of F factors, a list.
+    Args:
+        classes: The number of classes; for F labels a row, a list of F numbers.
+
+    Raises:
+        Refusal: If `classes` is missing or a number is below 1.
 
     References:
         Kihyuk Sohn, Honglak Lee, Xinchen Yan. Learning Structured Output Representation using Deep Conditional
             Generative Models. In NeurIPS 2015. https://papers.nips.cc/paper/5775
+
+    Example:
+        >>> import torch
+        >>> from vaekit.conditions.label import Label
+        >>> Label(classes=[2, 3])(torch.tensor([[1, 0]]))
+        tensor([[0., 1., 1., 0., 0.]])
     """
 
     column = "label"
@@ -43,7 +54,7 @@ class Label(Condition):
         return torch.cat(one_hot, 1).float()
 
     def rows(self, n: int) -> Tensor:
-        """A row of eight of each class, as long as n lasts."""
+        """Eight labels of each class in turn, up to n."""
         return self.draw(n) if self.shape else torch.arange(n, device=self.seen.device) // 8 % self.size
 
     def check(self, values: Tensor) -> None:

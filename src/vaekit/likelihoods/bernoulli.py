@@ -1,4 +1,4 @@
-"""Binary values."""
+"""Binary values, independent given z."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,24 @@ from vaekit.spaces import Space
 
 
 class Bernoulli(Likelihood):
-    """p(x | z) = Bernoulli(sigmoid(network(z))), for values in {0, 1} and no others.
+    """p(x | z) = Bernoulli(sigmoid(network(z))), for values in {0, 1} only (Kingma and Welling 2014, appendix C.1).
 
-    Kingma and Welling 2014, appendix C.1.
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
 
     References:
         Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.bernoulli import Bernoulli
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Image
+        >>> space = Image((1, 2, 2), levels=2)
+        >>> likelihood = Bernoulli(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(1, 2)).log_prob(torch.ones(1, 1, 2, 2))   # 4 log 1/2
+        tensor([-2.7726], grad_fn=...)
     """
 
     values = frozenset({"binary"})

@@ -1,4 +1,4 @@
-"""Values between 0 and 1, with a beta distribution each."""
+"""Values in [0, 1] with a beta distribution each."""
 
 from collections.abc import Callable
 
@@ -14,10 +14,24 @@ from vaekit.spaces import Space
 class Beta(Likelihood):
     """p(x | z) = Beta(1 + exp(a(z)), 1 + exp(b(z))) on [0, 1].
 
-    Both parameters stay above 1, so that the density is bounded and no value can be scored without limit.
+    Both parameters are above 1, so that the density is bounded.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
 
     References:
         none
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.beta import Beta
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Image
+        >>> space = Image((1, 2, 2), levels=None)
+        >>> likelihood = Beta(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(3, 2)).log_prob(torch.full((3, 1, 2, 2), 0.5)).shape
+        torch.Size([3])
     """
 
     values = frozenset({"unit"})

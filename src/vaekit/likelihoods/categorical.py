@@ -1,4 +1,4 @@
-"""Grey levels, a free probability each."""
+"""Gray values with a free probability each."""
 
 from collections.abc import Callable
 
@@ -12,12 +12,27 @@ from vaekit.spaces import Space
 
 
 class Categorical(Likelihood):
-    """p(x | z): a softmax over the grey levels of each value (van den Oord et al. 2016, section 3.4). The number of
-    levels is the data's.
+    """p(x | z): a softmax over the gray values of each pixel and channel (van den Oord et al. 2016, section 3.4).
+
+    The number of gray values is that of the data.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
 
     References:
         Aäron van den Oord, Nal Kalchbrenner, Koray Kavukcuoglu. Pixel Recurrent Neural Networks. In ICML 2016.
             https://arxiv.org/abs/1601.06759
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.categorical import Categorical
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Image
+        >>> space = Image((1, 2, 2), levels=4)
+        >>> likelihood = Categorical(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(1, 2)).log_prob(torch.ones(1, 1, 2, 2))   # 4 log 1/4
+        tensor([-5.5452], grad_fn=...)
     """
 
     values = frozenset({"binary", "discrete"})
@@ -30,5 +45,5 @@ class Categorical(Likelihood):
         return Levels(torch.stack(params, dim=-1))
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        """Uniform: a mean says too little of so many free probabilities."""
+        """Zero, for equal probabilities: a mean does not determine them."""
         return torch.zeros_like(self.bias)

@@ -1,4 +1,4 @@
-"""Values between 0 and 1, by the normalised form of the Bernoulli's score."""
+"""Values in [0, 1] with a continuous Bernoulli distribution each."""
 
 from collections.abc import Callable
 
@@ -11,13 +11,28 @@ from vaekit.spaces import Space
 
 
 class ContinuousBernoulli(Likelihood):
-    """p(x | z) proportional to p^x (1-p)^(1-x) on [0, 1]: the Bernoulli score of grey values, made a density.
+    """p(x | z) proportional to p^x (1-p)^(1-x) on [0, 1]: the Bernoulli likelihood of gray values, normalized to a
+    density.
 
     Loaiza-Ganem and Cunningham 2019.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
 
     References:
         Gabriel Loaiza-Ganem, John Cunningham. The continuous Bernoulli: fixing a pervasive error in variational
             autoencoders. In NeurIPS 2019. https://arxiv.org/abs/1907.06845
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.continuous_bernoulli import ContinuousBernoulli
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Image
+        >>> space = Image((1, 2, 2), levels=None)
+        >>> likelihood = ContinuousBernoulli(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(1, 2)).log_prob(torch.zeros(1, 1, 2, 2)).abs()   # uniform at p = 1/2
+        tensor([0.0], grad_fn=...)
     """
 
     values = frozenset({"unit"})
@@ -29,7 +44,7 @@ class ContinuousBernoulli(Likelihood):
         return ContinuousBernoulliDistribution(logits=params[0].clamp(-15, 15), validate_args=False)
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        """By bisection: the mean rises with the logit, and has no inverse in closed form."""
+        """By bisection: the mean increases with the logit and has no inverse in closed form."""
         low, high = mean.new_full(mean.shape, -15.0), mean.new_full(mean.shape, 15.0)
         for _ in range(40):
             middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""Grey levels, by the mass of a logistic distribution around each."""
+"""Gray values by a discretized logistic distribution."""
 
 import math
 from collections.abc import Callable
@@ -13,14 +13,29 @@ from vaekit.spaces import Space
 
 
 class DiscretizedLogistic(Likelihood):
-    """p(x | z): a logistic with location and scale from the network, integrated over each grey level's bin.
+    """p(x | z): a logistic distribution, its location and scale from the network, integrated over the bin of each gray
+    value.
 
-    Salimans et al. 2017, equation 2 with one component. The number of levels is the data's. The scale starts at a
-    tenth of the range.
+    Salimans et al. 2017, equation 2 with one component. The number of gray values is that of the data. The scale starts
+    at a tenth of the range.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
 
     References:
         Tim Salimans et al. PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
             Modifications. In ICLR 2017. https://arxiv.org/abs/1701.05517
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.discretized_logistic import DiscretizedLogistic
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Image
+        >>> space = Image((1, 2, 2), levels=256)
+        >>> likelihood = DiscretizedLogistic(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(3, 2)).log_prob(torch.zeros(3, 1, 2, 2)).shape
+        torch.Size([3])
     """
 
     values = frozenset({"binary", "discrete"})

@@ -1,4 +1,4 @@
-"""Continuous values, normally distributed."""
+"""Continuous values with a normal distribution each."""
 
 import math
 from collections.abc import Callable
@@ -15,14 +15,31 @@ from vaekit.spaces import Space
 class Gaussian(Likelihood):
     """p(x | z) = N(mu(z), sigma^2).
 
-    scale: `fixed` (sigma = value), `global` (one learned sigma, which starts at value; Rybkin et al. 2021) or `pixel`
-    (sigma(z) per value, which starts at value). A learned sigma stays above `floor`, below which a density can grow
-    without bound.
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
+        scale: `fixed` (sigma is `value`), `global` (one learned sigma; Rybkin et al. 2021) or `pixel` (sigma(z) of each
+            value).
+        value: sigma, or where it starts if it is learned, in units of x.
+        floor: Least learned sigma. Below it a density can grow without bound.
+
+    Raises:
+        Refusal: If `scale` is unknown or `value` is not above `floor`.
 
     References:
         Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
         (scale=global) Oleh Rybkin, Kostas Daniilidis, Sergey Levine. Simple and Effective VAE Training with Calibrated
             Decoders. In ICML 2021. https://arxiv.org/abs/2006.13202
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.gaussian import Gaussian
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Real
+        >>> space = Real((3,))
+        >>> likelihood = Gaussian(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(1, 2)).log_prob(torch.zeros(1, 3))   # -3/2 log(2 pi)
+        tensor([-2.7568], grad_fn=...)
     """
 
     values = frozenset({"unit", "continuous"})

@@ -1,4 +1,4 @@
-"""Continuous values with heavier tails than the Gaussian's."""
+"""Continuous values with a Laplace distribution each."""
 
 from collections.abc import Callable
 
@@ -14,10 +14,24 @@ FLOOR = 1e-3  # below it a density can grow without bound
 
 
 class Laplace(Likelihood):
-    """p(x | z) = Laplace(mu(z), b), b one learned number: absolute instead of squared error, as a density.
+    """p(x | z) = Laplace(mu(z), b), with one learned b: absolute in place of squared error, as a density.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
 
     References:
         none
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.laplace import Laplace
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Real
+        >>> space = Real((3,))
+        >>> likelihood = Laplace(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(5, 2)).log_prob(torch.zeros(5, 3)).shape
+        torch.Size([5])
     """
 
     values = frozenset({"unit", "continuous"})

@@ -1,4 +1,4 @@
-"""What all likelihoods share: a network, a bias, and the way from the latent state to p(x | z)."""
+"""The base class of likelihoods."""
 
 from __future__ import annotations
 
@@ -15,12 +15,25 @@ from vaekit.spaces import Space
 
 
 class Likelihood(nn.Module):
-    """p(x | z): a network gives `params` numbers per value of x, `distribution` says what they mean.
+    """p(x | z): a network gives `params` numbers for each value of x, and `distribution` makes a distribution of them.
 
-    A likelihood states which `values` it scores, of which spaces it `reads` them, how many `params` it takes,
-    `distribution` and `bias_at`.
-    network(params) builds the network, `[N, *in_shape]` -> `[N, params, *space.shape]`; it has no output bias of its
-    own, because the bias is a parameter here, one per value, so that it can start at the data's mean.
+    A subclass declares the `values` that it scores, the kind of space that it `reads` and what it `gives`, and defines
+    `distribution` and `bias_at`. The network has no output bias: the bias is a parameter here, one for each value, so
+    that training can start at the mean of the data.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network, `[N, *in_shape]` -> `[N, params, *space.shape]`.
+        params: Numbers for each value of x.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.gaussian import Gaussian
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Real
+        >>> likelihood = Gaussian(Real((3,)), lambda params: Decoder((2,), Real((3,)), params, hidden=[8]))
+        >>> likelihood(torch.zeros(7, 5, 2)).batch_shape
+        torch.Size([7, 5])
     """
 
     values: ClassVar[frozenset[str]]
@@ -34,7 +47,7 @@ class Likelihood(nn.Module):
         self.bias = nn.Parameter(torch.zeros(params, *space.shape))
 
     def forward(self, state: Tensor) -> Distribution:
-        """state `[..., *in_shape]` -> p(x | z), batch shape `[...]`, event shape `space.shape`."""
+        """p(x | z) with batch shape `[...]` and event shape `space.shape`, for a latent state `[..., *in_shape]`."""
         lead = state.shape[: state.dim() - len(self.network.in_shape)]
         out = full_precision(self.network(state.reshape(-1, *self.network.in_shape))) + self.bias
         out = out.unflatten(0, lead)
@@ -44,14 +57,14 @@ class Likelihood(nn.Module):
         return Independent(px, len(self.space.shape) - len(px.event_shape), validate_args=False)
 
     def distribution(self, *params: Tensor) -> Distribution:
-        """The distribution of each value (or of all together), from `params` tensors `[..., *space.shape]`."""
+        """The distribution of each value, or of all jointly, from `params` tensors `[..., *space.shape]`."""
         raise NotImplementedError
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        """The bias `[params, *space.shape]` under which a silent network has this mean `[*space.shape]`."""
+        """The bias `[params, *space.shape]` with which p(x | z) has this mean `[*space.shape]` if the network gives 0."""
         raise NotImplementedError
 
     @torch.no_grad()
     def start_from(self, data: Any) -> None:
-        """Start training from the data's mean rather than from nowhere (as Burda et al. 2016 do)."""
+        """Start at the mean of the data (Burda et al. 2016)."""
         self.bias.copy_(self.bias_at(data.mean().to(self.bias)))

@@ -1,4 +1,4 @@
-"""Grey levels or colours, by a mixture of logistics that sees the channels before."""
+"""Gray or color values by a mixture of discretized logistics."""
 
 import math
 from collections.abc import Callable
@@ -15,14 +15,32 @@ from vaekit.spaces import Space
 
 
 class LogisticMixture(Likelihood):
-    """p(x | z): `components` discretised logistics per pixel, with channel autoregression.
+    """p(x | z): a mixture of discretized logistics for each pixel, autoregressive over its channels.
 
-    Salimans et al. 2017 (PixelCNN++), as in VDVAE (Child 2021). The channels of a pixel are scored together, so that a
+    Salimans et al. 2017 (PixelCNN++), as in VDVAE (Child 2021). The channels of a pixel are scored jointly, so that a
     missing one cannot be left out.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
+        components: Number of logistics for each pixel.
+
+    Raises:
+        Refusal: If `components` is below 1.
 
     References:
         Tim Salimans et al. PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
             Modifications. In ICLR 2017. https://arxiv.org/abs/1701.05517
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.logistic_mixture import LogisticMixture
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Image
+        >>> space = Image((3, 2, 2), levels=256)
+        >>> likelihood = LogisticMixture(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(5, 2)).log_prob(torch.zeros(5, 3, 2, 2)).shape
+        torch.Size([5])
     """
 
     values = frozenset({"binary", "discrete"})
@@ -44,7 +62,7 @@ class LogisticMixture(Likelihood):
         return logistic_mixture.LogisticMixture(logits.sum(-3), loc, scale, coefficients, self.levels)
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        """Components side by side around the mean, so that they differ from the start."""
+        """Components next to each other around the mean, so that they differ from the start."""
         bias = torch.zeros_like(self.bias).unflatten(0, (self.components, -1))
         bias[:, 1] = mean + torch.linspace(-0.3, 0.3, self.components).to(mean).reshape(-1, 1, 1, 1)
         bias[:, 2] = math.log(0.1)

@@ -1,4 +1,4 @@
-"""Series side by side: heavy tails, a scale that changes in time, and a correlation across them."""
+"""Parallel series with heavy tails, a scale that changes over time, and a correlation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,16 +15,33 @@ from vaekit.spaces import Series, Space
 
 FLOOR = 1e-2  # below it a density can grow without bound
 START = -0.5  # of the scale's logarithm
-SEEN = 2000  # windows that the correlation starts from
+SEEN = 2000  # number of windows that the correlation starts from
 
 
 class MultivariateStudent(Likelihood):
-    """p(x | z): at each step Student's t over all series, around mu(z) and with scale(z), a number each a step; its
-    correlation and its degrees of freedom (above 2) are learned, the same at every step. Kotz and Nadarajah 2004.
+    """p(x | z): at each time step a multivariate Student's t over all series, with location mu(z) and one scale(z) a
+    step.
+
+    The correlation of the series and the degrees of freedom (above 2) are learned, the same at every step. Kotz and
+    Nadarajah 2004.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
 
     References:
         Hiroshi Takahashi et al. Student-t Variational Autoencoder for Robust Density Estimation. In IJCAI 2018.
             https://www.ijcai.org/proceedings/2018/374
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.multivariate_student import MultivariateStudent
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Series
+        >>> space = Series((2, 4), names=["a", "b"], mean=[0, 0], deviation=[1, 1])
+        >>> likelihood = MultivariateStudent(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(5, 2)).log_prob(torch.zeros(5, 2, 4)).shape
+        torch.Size([5])
     """
 
     values = frozenset({"continuous"})
@@ -40,7 +57,7 @@ class MultivariateStudent(Likelihood):
     def distribution(self, *params: Tensor) -> Distribution:
         loc, log_scale = params
         factor = self.below.tril(-1) + torch.eye(len(self.below)).to(self.below)
-        factor = factor / factor.norm(dim=1, keepdim=True)  # rows of a correlation's factor
+        factor = factor / factor.norm(dim=1, keepdim=True)  # rows of the Cholesky factor of a correlation matrix
         return multivariate_student.MultivariateStudent(
             loc, log_scale.exp() + FLOOR, factor, 2 + softplus(self.raw_freedom)
         )
@@ -50,7 +67,7 @@ class MultivariateStudent(Likelihood):
 
     @torch.no_grad()
     def start_from(self, data: Any) -> None:
-        """From the data's mean, and from the correlation of what was observed first."""
+        """Start from the mean of the data, and from the correlation of the first windows."""
         super().start_from(data)
         values = data.sample("train", SEEN).x.to(self.below).transpose(0, 1).flatten(1)
         shrunk = 0.9 * torch.corrcoef(values).reshape(self.below.shape) + 0.1 * torch.eye(len(values)).to(values)

@@ -13,12 +13,27 @@ from vaekit.spaces import Space
 
 
 class Paired(Likelihood):
-    """p(x | z) = p(image | z) p(label | z): Bernoulli pixels, and a softmax over the classes. Only what is there is
-    scored; nats of both count alike.
+    """p(x | z) = p(image | z) p(label | z): Bernoulli pixels, and a softmax over the classes.
+
+    Only observed modalities are scored; a nat counts the same in both.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
 
     References:
         Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
             https://arxiv.org/abs/1802.05335
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.paired import Paired
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Image, Pairs
+        >>> space = Pairs.of(Image((1, 2, 2), levels=2), classes=3)
+        >>> likelihood = Paired(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(5, 2)).log_prob(torch.zeros(5, *space.shape))   # nothing is observed
+        tensor([0., 0., 0., 0., 0.], grad_fn=...)
     """
 
     values = frozenset({"pairs"})

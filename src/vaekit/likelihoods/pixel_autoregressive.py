@@ -1,4 +1,4 @@
-"""Pixels that see z and the pixels before them."""
+"""Gray values, each conditioned on z and the values before it."""
 
 from collections.abc import Callable
 
@@ -15,18 +15,40 @@ from vaekit.spaces import Space
 
 
 class PixelAutoregressive(Likelihood):
-    """p(x | z) = prod_i p(x_i | x_1 ... x_i-1, z), a softmax over the grey levels of each value, by a PixelCNN.
+    """p(x | z) = prod_i p(x_i | x_1 ... x_i-1, z), a softmax over the gray values of each pixel and channel, by a
+    PixelCNN.
 
-    The network gives `width` maps of each channel, which each of the `layers` of the PixelCNN, `width` wide, reads.
-    Draws are made value by value; what the mean and the mode of an image are, see `vaekit.distributions.raster.Raster`.
-    Where z says little, because the pixels before say enough, its rate falls to 0: a few narrow layers leave z the
-    large forms, and so does an objective that warms up.
+    The network gives `width` maps for each channel, which each layer of the PixelCNN is conditioned on. Sampling takes
+    one pass a value; for the mean and the mode see `vaekit.distributions.raster.Raster`. Where the pixels before are
+    informative enough, the rate of z falls to 0: a few narrow layers leave the global structure to z, and so does an
+    objective with a warm-up.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
+        width: Channels of the PixelCNN, and maps for each image channel.
+        layers: Layers of the PixelCNN. Each extends the receptive field by a pixel; the first covers 3.
+
+    Raises:
+        Refusal: If `width` or `layers` is below 1.
 
     References:
         Ishaan Gulrajani et al. PixelVAE: A Latent Variable Model for Natural Images. In ICLR 2017.
             https://arxiv.org/abs/1611.05013
         Aäron van den Oord et al. Conditional Image Generation with PixelCNN Decoders. In NeurIPS 2016.
             https://arxiv.org/abs/1606.05328
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.pixel_autoregressive import PixelAutoregressive
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Image
+        >>> space = Image((1, 2, 2), levels=4)
+        >>> likelihood = PixelAutoregressive(
+        ...     space, lambda params: Decoder((2,), space, params, hidden=[8]), width=4, layers=1
+        ... )
+        >>> likelihood(torch.zeros(3, 2)).log_prob(torch.zeros(3, 1, 2, 2)).shape
+        torch.Size([3])
     """
 
     values = frozenset({"binary", "discrete"})
@@ -43,5 +65,5 @@ class PixelAutoregressive(Likelihood):
         return Raster(self.pixels, maps, GrayLevels(self.pixels.channels, self.pixels.levels))
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        """Zero: what the maps mean is not known before they are learned."""
+        """Zero: before training the maps have no relation to the mean."""
         return torch.zeros_like(self.bias)

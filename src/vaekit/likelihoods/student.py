@@ -1,4 +1,4 @@
-"""Continuous values with tails that may be as heavy as a power law's."""
+"""Continuous values with a Student's t distribution each."""
 
 from collections.abc import Callable
 
@@ -16,13 +16,30 @@ START = -1.0  # of the scale's logarithm
 
 
 class Student(Likelihood):
-    """p(x | z): Student's t around mu(z), with degrees of freedom (above 2) learned for each value.
+    """p(x | z): Student's t around mu(z), with degrees of freedom (above 2) learned for each value (Takahashi et al.
+    2018).
 
-    scale: `value` (one learned for each value) or `pixel` (one per value, from the network). Takahashi et al. 2018.
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
+        scale: `value` (one learned scale for each value) or `pixel` (scale(z) of each value, from the network).
+
+    Raises:
+        Refusal: If `scale` is unknown.
 
     References:
         Hiroshi Takahashi et al. Student-t Variational Autoencoder for Robust Density Estimation. In IJCAI 2018.
             https://www.ijcai.org/proceedings/2018/374
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.student import Student
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Real
+        >>> space = Real((3,))
+        >>> likelihood = Student(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(5, 2)).log_prob(torch.zeros(5, 3)).shape
+        torch.Size([5])
     """
 
     values = frozenset({"unit", "continuous"})

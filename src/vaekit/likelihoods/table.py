@@ -1,4 +1,4 @@
-"""Tables: each column by a marginal of its kind."""
+"""Rows of tables: each column by a distribution of its kind."""
 
 from collections.abc import Callable
 
@@ -12,21 +12,38 @@ from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.spaces import Space
 from vaekit.spaces import Table as TableSpace
 
-FLOOR = 0.02  # below it a density of a column that another one settles can grow without bound
+FLOOR = 0.02  # below it the density of a column that is a function of others can grow without bound
 
 
 class Table(Likelihood):
-    """p(x | z) = prod_columns p(x_c | z): normal with a scale learned a column for numeric ones, negative binomial with
-    a dispersion learned a column for counts up to the file's largest, Bernoulli, and categorical (Nazabal et al. 2020).
-    Whether a cell is missing is a Bernoulli variable of the row, too, in columns where some are: log p is of what is
-    observed and of what is missing. A category that the file does not hold has the probability of `Column.unseen`.
+    """p(x | z) = prod_c p(x_c | z) over the columns c of a table (Nazabal et al. 2020).
+
+    Numeric columns: normal, with a learned scale each. Counts: negative binomial up to the largest count of the file,
+    with a learned dispersion each. The others: Bernoulli or categorical; a category that is not in the file has the
+    probability `Column.unseen`. In columns with missing cells, whether a cell is missing is a Bernoulli variable as
+    well, so that log p is that of observed values and of what is missing.
 
     Log-likelihoods of numeric columns are measured on their normal quantiles (`vaekit.spaces.column.Column`), not in
-    the file's units: they compare models of the same table, and no two tables.
+    units of the file: they compare models of one table, not of two tables.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
 
     References:
         Alfredo Nazábal et al. Handling Incomplete Heterogeneous Data using VAEs. In Pattern Recognition 107, 2020.
             https://arxiv.org/abs/1807.03653
+
+    Example:
+        >>> import torch
+        >>> from vaekit import spaces
+        >>> from vaekit.likelihoods.table import Table
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces.column import Column
+        >>> space = spaces.Table.of([Column("n", "count", largest=9)])
+        >>> likelihood = Table(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(5, 2)).log_prob(torch.zeros(5, 1)).shape
+        torch.Size([5])
     """
 
     values = frozenset({"table"})
@@ -52,8 +69,8 @@ class Table(Likelihood):
         total = log_mean.new_ones(0) if self.log_total is None else softplus(self.log_total)
         counts = Counts(total, log_mean - total.log(), self.largest)
         normal = Normal(loc, scale, validate_args=False)
-        binary, gone = (Bernoulli(logits=each, validate_args=False) for each in (logit, missing))
-        return Cells(normal, counts, binary, blocks, gone, self.order, self.unseen.to(loc))
+        binary, absent = (Bernoulli(logits=each, validate_args=False) for each in (logit, missing))
+        return Cells(normal, counts, binary, blocks, absent, self.order, self.unseen.to(loc))
 
     def bias_at(self, mean: Tensor) -> Tensor:
         loc, counts, binary, *blocks, missing = mean[self.order].split(self.sizes)

@@ -1,4 +1,4 @@
-"""Levels of a game: one of its tiles in each cell."""
+"""Maps of games: one tile in each cell."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,29 @@ from vaekit.distributions import tiles
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.spaces import Space
 
-RARE = 1e-4  # the least probability of a tile at the start: one that a cell never had in training may come up in others
+RARE = 1e-4  # least probability of a tile at the start, because a cell may need a tile that it never had in training
 
 
 class Tiles(Likelihood):
-    """p(x | z): a softmax over the tiles of each cell.
+    """p(x | z): a softmax over the tiles of each cell of a game map.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
 
     References:
         Anurag Sarkar, Zhihan Yang, Seth Cooper. Conditional Level Generation and Game Blending. In EXAG 2020.
             https://arxiv.org/abs/2010.07735
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.tiles import Tiles
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Levels
+        >>> space = Levels((2, 2, 2), tiles={"-": ["free"], "X": ["solid"]})
+        >>> likelihood = Tiles(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood(torch.zeros(5, 2)).sample().shape
+        torch.Size([5, 2, 2, 2])
     """
 
     values = frozenset({"tiles"})

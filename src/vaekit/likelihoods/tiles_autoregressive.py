@@ -1,4 +1,4 @@
-"""Tiles that see z and the tiles before them."""
+"""Maps of games: one tile in each cell, conditioned on z and the tiles before it."""
 
 from collections.abc import Callable
 
@@ -17,13 +17,35 @@ from vaekit.spaces import Space
 class TilesAutoregressive(Likelihood):
     """p(x | z) = prod_i p(x_i | x_1 ... x_i-1, z), a softmax over the tiles of each cell, by a PixelCNN.
 
-    It reads `maps` maps for each tile of what the network makes of z, the cells within its reach, and which tiles stand
-    anywhere before, so that it can learn to place a single spawn. width, layers: as of
-    `vaekit.likelihoods.pixel_autoregressive`; what a mean and a mode are: `vaekit.distributions.raster`.
+    It is conditioned on `maps` maps for each tile, computed from z, on the cells in its receptive field, and on which
+    tiles occur anywhere before, so that it can learn to place a single spawn. For the mean and the mode see
+    `vaekit.distributions.raster`.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
+        maps: Number of maps for each tile.
+        width: Channels of the PixelCNN.
+        layers: Layers of the PixelCNN. Each extends the receptive field by a cell; the first covers 3.
+
+    Raises:
+        Refusal: If a number is below 1.
 
     References:
         Ishaan Gulrajani et al. PixelVAE: A Latent Variable Model for Natural Images. In ICLR 2017.
             https://arxiv.org/abs/1611.05013
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.tiles_autoregressive import TilesAutoregressive
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Levels
+        >>> space = Levels((2, 2, 2), tiles={"-": ["free"], "X": ["solid"]})
+        >>> likelihood = TilesAutoregressive(
+        ...     space, lambda params: Decoder((2,), space, params, hidden=[8]), maps=2, width=4, layers=1
+        ... )
+        >>> likelihood(torch.zeros(5, 2)).sample().shape
+        torch.Size([5, 2, 2, 2])
     """
 
     values = frozenset({"tiles"})
@@ -39,5 +61,5 @@ class TilesAutoregressive(Likelihood):
         return Raster(self.cells, torch.stack(params, -4).flatten(-4, -3), OneHot(self.cells.levels))
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        """Zero: what the maps mean is not known before they are learned."""
+        """Zero: before training the maps have no relation to the mean."""
         return torch.zeros_like(self.bias)

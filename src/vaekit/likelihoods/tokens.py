@@ -1,4 +1,4 @@
-"""Tokens of a sentence that see z and the tokens before them."""
+"""Sentences: each token conditioned on z and the tokens before it."""
 
 from collections.abc import Callable
 
@@ -15,16 +15,36 @@ from vaekit.spaces import Space, Text
 
 
 class Tokens(Likelihood):
-    """p(x | z) = prod_t p(x_t | x_1 ... x_t-1, z), a softmax over the vocabulary, by a writer told of z at every step.
+    """p(x | z) = prod_t p(x_t | x_1 ... x_t-1, z), a softmax over the vocabulary, by a writer conditioned on z.
 
-    The network makes `told` numbers of z, which writer(space, told) reads beside an embedding of the token before, and
-    so does the layer that chooses the next one: see `vaekit.writers.writer.Writer`.
-    Where the tokens before say enough, the rate falls to 0; free bits (objective.free_bits.value=5) keep it, and so do
-    a warm-up and word dropout. The mean of a sentence is a greedy one (`vaekit.distributions.tokens.Tokens`).
+    The network computes a context of `told` numbers from z. The writer reads it next to the embedding of the token
+    before, and so does the layer that predicts the next token (`vaekit.writers.writer.Writer`). Where the tokens before
+    are informative enough, the rate of z falls to 0; free bits (objective.free_bits.value=5), a warm-up or word dropout
+    prevent this. The mean of a sentence is the greedy one (`vaekit.distributions.tokens.Tokens`).
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
+        writer: `writer(space, told)` builds the network over tokens.
+        told: Size of the context that the writer gets.
+
+    Raises:
+        Refusal: If `told` is below 1.
 
     References:
         Samuel Bowman et al. Generating Sentences from a Continuous Space. In CoNLL 2016.
             https://arxiv.org/abs/1511.06349
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.tokens import Tokens
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Text
+        >>> from vaekit.writers.recurrent import Recurrent
+        >>> space = Text((6,), tokenizer='{"model": {"vocab": {"<pad>": 0, "<eos>": 1, "<unk>": 2, "a": 3}}}')
+        >>> likelihood = Tokens(space, lambda params: Decoder((2,), space, params, hidden=[8]), Recurrent, told=4)
+        >>> likelihood(torch.zeros(5, 2)).sample().shape
+        torch.Size([5, 6])
     """
 
     values = frozenset({"tokens"})
@@ -40,5 +60,5 @@ class Tokens(Likelihood):
         return Sentence(self.writer, torch.stack(params, -1))
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        """Zero: the mean of token numbers says nothing."""
+        """Zero: a mean of token numbers has no meaning."""
         return torch.zeros_like(self.bias)

@@ -1,4 +1,4 @@
-"""Samples of sound that see z and the samples before them."""
+"""Waveforms: each sample conditioned on z and the samples before it."""
 
 from collections.abc import Callable
 
@@ -16,16 +16,38 @@ from vaekit.spaces import Audio, Space
 
 
 class WaveAutoregressive(Likelihood):
-    """p(x | z) = prod_t p(x_t | x_1 ... x_t-1, z), a softmax over the mu-law levels of each sample, by a WaveNet.
+    """p(x | z) = prod_t p(x_t | x_1 ... x_t-1, z), a softmax over the mu-law values of each sample, by a WaveNet.
 
-    The network gives `maps` numbers a sample, which each of the `layers` of the WaveNet, `width` wide, reads; a sample
-    sees the 2**layers before it. Draws are made sample by sample; what a mean and a mode are, see
-    `vaekit.distributions.raster.Raster`. Pitch and phase follow from the samples before, so that z is left with what
-    is said, and how; where it says little, its rate falls to 0: an objective that warms up, or free bits, are for that.
+    The network gives `maps` numbers for each sample, which each layer of the WaveNet is conditioned on. A sample
+    depends on the 2^layers before it, and sampling takes one pass a sample; for the mean and the mode see
+    `vaekit.distributions.raster.Raster`. Pitch and phase follow from the samples before, which leaves content and
+    speaker to z; where z carries little, its rate falls to 0, which a warm-up or free bits prevent.
+
+    Args:
+        space: The space of x.
+        network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
+        maps: Numbers for each sample, computed from z.
+        width: Channels of the WaveNet.
+        layers: Layers of the WaveNet; the receptive field is 2^layers samples.
+
+    Raises:
+        Refusal: If a number is below 1.
 
     References:
         Aäron van den Oord et al. WaveNet: A Generative Model for Raw Audio. arXiv 2016.
             https://arxiv.org/abs/1609.03499
+
+    Example:
+        >>> import torch
+        >>> from vaekit.likelihoods.wave_autoregressive import WaveAutoregressive
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Audio
+        >>> space = Audio((1, 1, 16), levels=8)
+        >>> likelihood = WaveAutoregressive(
+        ...     space, lambda params: Decoder((2,), space, params, hidden=[8]), maps=2, width=4, layers=2
+        ... )
+        >>> likelihood(torch.zeros(5, 2)).log_prob(torch.zeros(5, 1, 1, 16)).shape
+        torch.Size([5])
     """
 
     values = frozenset({"discrete"})
@@ -42,5 +64,5 @@ class WaveAutoregressive(Likelihood):
         return Wave(self.samples, torch.stack(params, -4).squeeze(-3), self.symbols)
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        """Zero: what the maps mean is not known before they are learned."""
+        """Zero: before training the maps have no relation to the mean."""
         return torch.zeros_like(self.bias)

@@ -1,4 +1,4 @@
-"""Between the ELBO and the importance-weighted bound."""
+"""A convex combination of the ELBO and the importance-weighted bound."""
 
 from torch import Tensor
 
@@ -11,13 +11,26 @@ from vaekit.terms import Terms
 
 
 class CIWAE(Objective):
-    """-(beta * ELBO + (1 - beta) * IWAE), from the same K samples.
+    """-(beta * ELBO + (1 - beta) * IWAE), from the same K samples (Rainforth et al. 2018, equation 11).
 
-    Rainforth et al. 2018, equation 11.
+    Args:
+        beta: Weight of the ELBO, from 0 (IWAE) to 1.
+        num_samples: Number K of draws of z for each example.
+
+    Raises:
+        Refusal: If `num_samples` is below 1 or the final `beta` below 0.
 
     References:
         Tom Rainforth et al. Tighter Variational Bounds are Not Necessarily Better. In ICML 2018.
             https://arxiv.org/abs/1802.04537
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from vaekit.objectives.ciwae import CIWAE
+        >>> terms = SimpleNamespace(log_w=torch.tensor([[1.0], [3.0]]))   # [K, B], nats
+        >>> CIWAE(beta=1.0, num_samples=2)(terms, epoch=None)
+        tensor([-2.])
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.CONTINUOUS})

@@ -13,10 +13,16 @@ from vaekit.terms import Terms
 class ELBO(Objective):
     """distortion + beta * rate (Kingma and Welling 2014, equation 3; beta: Higgins et al. 2017).
 
-    free_bits: nats per level below which the rate of an example costs nothing more (Kingma et al. 2016, equation 15,
-    per example rather than per minibatch, so that the loss does not depend on how data falls into batches).
-    balance: as long as beta is on its way, weigh the rate of each level by what it carries per dimension, so that none
-    is given up early (Vahdat and Kautz 2020, appendix A). num_samples: draws of z per example.
+    Args:
+        beta: Weight of the rate; 1 for the evidence lower bound.
+        free_bits: Nats a level below which the rate of an example costs nothing more (Kingma et al. 2016, equation 15,
+            for each example rather than each minibatch, so that the loss does not depend on how examples are batched).
+        balance: While beta changes, weight the rate of each level by its nats per dimension, so that no level collapses
+            early (Vahdat and Kautz 2020, appendix A).
+        num_samples: Number of draws of z for each example.
+
+    Raises:
+        Refusal: If `num_samples` is below 1, or the final `beta` or `free_bits` below 0.
 
     References:
         Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
@@ -26,6 +32,14 @@ class ELBO(Objective):
             2016. https://arxiv.org/abs/1606.04934
         (balance) Arash Vahdat, Jan Kautz. NVAE: A Deep Hierarchical Variational Autoencoder. In NeurIPS 2020.
             https://arxiv.org/abs/2007.03898
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from vaekit.objectives.elbo import ELBO
+        >>> terms = SimpleNamespace(distortion=torch.tensor([90.0]), rates=[torch.tensor([5.0])])   # [B], nats
+        >>> ELBO(beta=4.0)(terms, epoch=None)
+        tensor([110.])
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB})
@@ -48,12 +62,20 @@ class ELBO(Objective):
             rates = rates.clamp_min(free_bits)
         beta = at(self.beta, epoch)
         if self.balance and beta != at(self.beta, None):
-            rates = rates * shares(terms, rates.detach())
+            rates = rates * balance_weights(terms, rates.detach())
         return terms.distortion + beta * rates.sum(0)
 
 
-def shares(terms: Terms, rates: Tensor) -> Tensor:
-    """What each level carries per dimension, over the mean of all levels: `[L, 1]`, for rates `[L, B]`."""
+def balance_weights(terms: Terms, rates: Tensor) -> Tensor:
+    """The nats per dimension of each level, relative to the mean over levels.
+
+    Args:
+        terms: The terms, of which the shapes of z are read.
+        rates: Rates of the L levels, `[L, B]`, nats. Estimates may be negative.
+
+    Returns:
+        `[L, 1]`, positive, with mean 1.
+    """
     sizes = rates.new_tensor([step.z[0, 0].numel() for step in terms.steps])
-    per_dimension = (rates.abs().mean(1) + 0.01) / sizes  # a drawn rate may be negative; none at all costs a little
+    per_dimension = (rates.abs().mean(1) + 0.01) / sizes  # a rate of 0 keeps a small weight
     return (per_dimension / per_dimension.mean()).unsqueeze(1)

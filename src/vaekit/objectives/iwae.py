@@ -1,4 +1,4 @@
-"""The importance-weighted bound, with three estimators of its gradient."""
+"""The importance-weighted bound, with three gradient estimators."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +15,14 @@ from vaekit.terms import Terms
 class IWAE(Objective):
     """-log 1/K sum_k p(x, z_k) / q(z_k | x) (Burda et al. 2016, equation 8).
 
-    gradient: `standard`; `stl`, which drops the posterior's score (Roeder et al. 2017); or `dreg`, doubly
-    reparameterised, unbiased and with a signal that grows with K (Tucker et al. 2019, equation 8). All three have the
-    same value.
+    Args:
+        num_samples: Number K of draws of z for each example; 50 as in the paper.
+        gradient: `standard`; `stl`, which drops the score of the posterior (Roeder et al. 2017); or `dreg`, doubly
+            reparameterized, unbiased and with a signal-to-noise ratio that grows with K (Tucker et al. 2019, equation
+            8). The value of the loss is the same for all three.
+
+    Raises:
+        Refusal: If `num_samples` is below 1 or `gradient` is unknown.
 
     References:
         Yuri Burda, Roger Grosse, Ruslan Salakhutdinov. Importance Weighted Autoencoders. In ICLR 2016.
@@ -26,6 +31,14 @@ class IWAE(Objective):
             Estimators for Variational Inference. In NeurIPS 2017. https://arxiv.org/abs/1703.09194
         (gradient=dreg) George Tucker et al. Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives. In
             ICLR 2019. https://arxiv.org/abs/1810.04152
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from vaekit.objectives.iwae import IWAE
+        >>> terms = SimpleNamespace(log_w=torch.tensor([[0.0], [0.0]]))   # [K, B], nats
+        >>> abs(IWAE(num_samples=2)(terms, epoch=None))
+        tensor([0.])
     """
 
     requires = frozenset(
@@ -41,9 +54,9 @@ class IWAE(Objective):
     def requires_with(cls, settings: Mapping[str, Any]) -> frozenset[Capability]:
         gradient = settings.get("gradient", "standard")
         requires = cls.requires
-        if gradient != "standard":  # drops the score at a fixed z: not what is left in a tower when upper levels move
+        if gradient != "standard":  # needs the score at fixed z, which lower levels lack
             requires |= {Capability.SINGLE_LEVEL, Capability.DENSITY, Capability.INDEPENDENT_DRAWS}
-        if gradient == "dreg":  # rescales the gradient that reaches the posterior through z, whoever sends it
+        if gradient == "dreg":  # rescales the whole gradient through z, that of a penalty included
             requires |= {Capability.NO_PENALTY}
         return requires
 
@@ -53,6 +66,6 @@ class IWAE(Objective):
         if self.gradient == "standard":
             return -bound
         weights = terms.log_w.detach().softmax(0)
-        # dreg: what reaches the posterior through z is weighted a second time; likelihood and prior are not
+        # dreg: the gradient through z is weighted twice, that of likelihood and prior once
         log_w = with_scaled_path(terms, weights) if self.gradient == "dreg" else terms.log_w
         return -with_gradient_of(bound, (weights * (log_w + terms.score)).sum(0))

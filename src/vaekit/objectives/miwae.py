@@ -1,4 +1,4 @@
-"""The mean of several importance-weighted bounds."""
+"""The mean of M importance-weighted bounds."""
 
 from torch import Tensor
 
@@ -10,14 +10,28 @@ from vaekit.terms import Terms
 
 
 class MIWAE(Objective):
-    """The mean over M of IWAE with K samples each.
+    """The mean over M groups of the IWAE bound with K samples each (Rainforth et al. 2018, equation 9).
 
-    Rainforth et al. 2018, equation 9.
-    outer: M, inner: K. MIWAE(1, K) is IWAE(K), MIWAE(M, 1) the ELBO of M samples.
+    MIWAE(1, K) is IWAE(K), and MIWAE(M, 1) the ELBO with M samples.
+
+    Args:
+        outer: Number M of groups.
+        inner: Number K of draws of z in each group.
+
+    Raises:
+        Refusal: If a number is below 1.
 
     References:
         Tom Rainforth et al. Tighter Variational Bounds are Not Necessarily Better. In ICML 2018.
             https://arxiv.org/abs/1802.04537
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from vaekit.objectives.miwae import MIWAE
+        >>> terms = SimpleNamespace(log_w=torch.tensor([[1.0], [3.0]]))   # [M * K, B], nats
+        >>> MIWAE(outer=2, inner=1)(terms, epoch=None)
+        tensor([-2.])
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.CONTINUOUS})

@@ -1,4 +1,4 @@
-"""What all objectives share."""
+"""The base class of objectives."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ from vaekit.terms import Terms
 
 
 class Objective:
-    """The loss of each example, of the `Terms` of `num_samples` draws; None for every value of the top level once.
+    """The loss of each example, computed from the `Terms` of `num_samples` draws of z.
 
-    requires: of posterior, prior and latents.
+    A subclass declares `requires`, what it requires of posterior, prior and latents, and `num_samples`; None stands for
+    every value of the top level once.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from vaekit.objectives.elbo import ELBO
+        >>> terms = SimpleNamespace(distortion=torch.tensor([90.0]), rates=[torch.tensor([5.0])])   # [B], nats
+        >>> ELBO()(terms, epoch=None)
+        tensor([95.])
     """
 
     requires: frozenset[Capability]
@@ -22,9 +31,9 @@ class Objective:
 
     @classmethod
     def requires_with(cls, settings: Mapping[str, Any]) -> frozenset[Capability]:
-        """What it requires when it is built with these settings."""
+        """What the objective requires if it is built with these settings."""
         return cls.requires
 
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
-        """The loss of each example in nats, `[B]`. epoch: time since the start, for schedules; None for their end."""
+        """The loss of each example in nats, `[B]`; `epoch` is the time for schedules, None for their final values."""
         raise NotImplementedError

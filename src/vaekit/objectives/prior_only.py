@@ -1,4 +1,4 @@
-"""A second stage: the prior learns where a posterior puts its mass."""
+"""Training of the prior alone, on draws from the posterior."""
 
 from torch import Tensor
 
@@ -9,13 +9,28 @@ from vaekit.terms import Terms
 
 
 class PriorOnly(Objective):
-    """-log p(z) at draws from the posterior (Dai and Wipf 2019, section 4), which are held fixed.
+    """-log p(z) at draws from the posterior, through which no gradient passes (Dai and Wipf 2019, section 4).
 
-    Nothing moves but the prior and what it is made of: vamp and exemplar call the encoder, and move it with them.
-    task=fit_prior holds the encoder fixed for every prior.
+    Only the prior and what it is built from are trained. vamp and exemplar use the encoder, which is then trained as
+    well; task=fit_prior keeps the encoder fixed for every prior.
+
+    Args:
+        num_samples: Number of draws of z for each example.
+
+    Raises:
+        Refusal: If `num_samples` is below 1.
 
     References:
         Bin Dai, David Wipf. Diagnosing and Enhancing VAE Models. In ICLR 2019. https://arxiv.org/abs/1903.05789
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from torch.distributions import Normal
+        >>> from vaekit.objectives.prior_only import PriorOnly
+        >>> step = SimpleNamespace(z=torch.zeros(1, 4), p=Normal(0.0, 1.0))   # [K, B]
+        >>> PriorOnly()(SimpleNamespace(steps=[step]), epoch=None)
+        tensor([0.9189, 0.9189, 0.9189, 0.9189])
     """
 
     requires = frozenset({Capability.SINGLE_LEVEL, Capability.LEARNED_PRIOR, Capability.NO_PENALTY})

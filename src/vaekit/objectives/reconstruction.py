@@ -1,4 +1,4 @@
-"""The autoencoder's objective."""
+"""The objective of an autoencoder."""
 
 from torch import Tensor
 
@@ -9,10 +9,24 @@ from vaekit.terms import Terms
 
 
 class Reconstruction(Objective):
-    """-log p(x | z) alone: a posterior without noise makes it an autoencoder (AE, RAE, WAE with its penalty).
+    """-log p(x | z) without a rate. With a deterministic posterior it trains an autoencoder (AE, RAE; with a penalty,
+    WAE).
+
+    Args:
+        num_samples: Number of draws of z for each example.
+
+    Raises:
+        Refusal: If `num_samples` is below 1.
 
     References:
         none
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from vaekit.objectives.reconstruction import Reconstruction
+        >>> Reconstruction()(SimpleNamespace(distortion=torch.tensor([90.0])), epoch=None)
+        tensor([90.])
     """
 
     requires = frozenset({Capability.RSAMPLE})

@@ -1,4 +1,4 @@
-"""Renyi's family of bounds."""
+"""The variational Renyi bound."""
 
 from torch import Tensor
 
@@ -10,14 +10,26 @@ from vaekit.terms import Terms
 
 
 class Renyi(Objective):
-    """-1 / (1 - alpha) log 1/K sum_k w_k^(1 - alpha).
+    """-1 / (1 - alpha) log 1/K sum_k w_k^(1 - alpha), w_k = p(x, z_k) / q(z_k | x) (Li and Turner 2016, equation 7).
 
-    Li and Turner 2016, equation 7.
-    alpha = 0 is IWAE, alpha -> 1 the ELBO, alpha < 0 lies above the likelihood as K grows.
+    Args:
+        alpha: 0 gives IWAE and 1 the ELBO; below 0 the bound exceeds log p(x) for large K.
+        num_samples: Number K of draws of z for each example.
+
+    Raises:
+        Refusal: If `num_samples` is below 1.
 
     References:
         Yingzhen Li, Richard Turner. Rényi Divergence Variational Inference. In NeurIPS 2016.
             https://arxiv.org/abs/1602.02311
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from vaekit.objectives.renyi import Renyi
+        >>> terms = SimpleNamespace(log_w=torch.tensor([[1.0], [3.0]]))   # [K, B], nats
+        >>> Renyi(alpha=1, num_samples=2)(terms, epoch=None)
+        tensor([-2.])
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.CONTINUOUS})

@@ -1,4 +1,4 @@
-"""Learning without a reparameterised posterior."""
+"""Training of posteriors without a reparameterized gradient."""
 
 import torch
 from torch import Tensor
@@ -11,15 +11,26 @@ from vaekit.terms import Terms
 
 
 class ReweightedWakeSleep(Objective):
-    """Likelihood and prior climb IWAE; the posterior climbs sum_k w_k log q(z_k | x), its wake phase.
+    """Likelihood and prior maximize IWAE; the posterior maximizes sum_k w_k log q(z_k | x), the wake phase.
 
-    Bornschein and Bengio 2015, sections 2.2 and 2.3; Le et al. 2019. No gradient passes through z, so that z may be
-    discrete. The loss that is shown is IWAE's.
+    Bornschein and Bengio 2015, sections 2.2 and 2.3; Le et al. 2019. No gradient passes through z, so z may be
+    discrete. The value of the loss is that of IWAE.
+
+    Args:
+        num_samples: Number of draws of z for each example.
+
+    Raises:
+        Refusal: If `num_samples` is below 1.
 
     References:
         Jörg Bornschein, Yoshua Bengio. Reweighted Wake-Sleep. In ICLR 2015. https://arxiv.org/abs/1406.2751
         Tuan Anh Le et al. Revisiting Reweighted Wake-Sleep for Models with Stochastic Control Flow. In UAI 2019.
             https://arxiv.org/abs/1805.10469
+
+    Example:
+        >>> from vaekit.objectives.reweighted_wake_sleep import ReweightedWakeSleep
+        >>> ReweightedWakeSleep(num_samples=10).num_samples
+        10
     """
 
     requires = frozenset(
@@ -34,6 +45,6 @@ class ReweightedWakeSleep(Objective):
         """The loss of each example in nats, `[B]`."""
         weights = terms.log_w.detach().softmax(0)
         log_w = with_scaled_path(terms, torch.zeros_like(weights))
-        # log_w holds -log q, whose score `terms.score` takes back; a second helping makes it +log q
+        # log_w contains -log q; adding its score twice turns this into +log q
         surrogate = weights * (log_w + 2 * terms.score)
         return -with_gradient_of(log_mean_exp(terms.log_w), surrogate.sum(0))

@@ -1,4 +1,4 @@
-"""Learning a class from few labels and many rows without."""
+"""Training from few labelled and many unlabelled rows."""
 
 import torch
 from torch import Tensor
@@ -10,15 +10,27 @@ from vaekit.terms import Terms
 
 
 class SemiSupervised(Objective):
-    """The negative ELBO of log p(x, y) where the label y is known, of log p(x) where it is missing (-1), in which the
-    sum over all y takes the place of draws; and alpha * -log q(y | x) where it is known.
+    """-ELBO of log p(x, y) plus -alpha log q(y | x) for labelled rows; -ELBO of log p(x) for unlabelled rows (label
+    -1).
 
-    Kingma et al. 2014, equations 6, 7 and 9. beta: of the rates of the levels below y. In evaluation no label is used:
-    the loss is the bound of log p(x) for every row.
+    The latter sums over all y in place of draws. Kingma et al. 2014, equations 6, 7 and 9. Validation and test use no
+    label: their loss is -ELBO of log p(x) for every row.
+
+    Args:
+        alpha: Weight of the classifier's cross-entropy on labelled rows.
+        beta: Weight of the rates of the levels below y.
+
+    Raises:
+        Refusal: If the final `alpha` or `beta` is below 0.
 
     References:
         Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
             https://arxiv.org/abs/1406.5298
+
+    Example:
+        >>> from vaekit.objectives.semi_supervised import SemiSupervised
+        >>> SemiSupervised(alpha=50.0).num_samples is None   # every class once
+        True
     """
 
     requires = frozenset({Capability.LABELLED, Capability.LOG_PROB})

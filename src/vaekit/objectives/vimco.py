@@ -1,4 +1,4 @@
-"""The importance-weighted bound for latents that no gradient passes through."""
+"""The importance-weighted bound for discrete latents."""
 
 import math
 
@@ -13,14 +13,25 @@ from vaekit.terms import Terms
 
 
 class VIMCO(Objective):
-    """-log 1/K sum_k p(x, z_k) / q(z_k | x), as IWAE's, with an unbiased gradient that needs no path through z.
+    """-log 1/K sum_k p(x, z_k) / q(z_k | x), with an unbiased gradient that does not pass through z.
 
-    Mnih and Rezende 2016, equations 9 and 10: each draw's score is weighed by how much the bound owes to that draw,
-    that is, less what the bound would be with the geometric mean of the others in its stead.
+    Mnih and Rezende 2016, equations 9 and 10: the score of each draw is weighted by the difference between the bound
+    and the bound in which that draw's weight is replaced by the geometric mean of the others.
+
+    Args:
+        num_samples: Number K of draws of z for each example, at least 2.
+
+    Raises:
+        Refusal: If `num_samples` is below 2.
 
     References:
         Andriy Mnih, Danilo Rezende. Variational Inference for Monte Carlo Objectives. In ICML 2016.
             https://arxiv.org/abs/1602.06725
+
+    Example:
+        >>> from vaekit.objectives.vimco import VIMCO
+        >>> VIMCO(num_samples=5).num_samples
+        5
     """
 
     # no gradient passes through z
@@ -49,7 +60,21 @@ class VIMCO(Objective):
 
 
 def without_each(log_w: Tensor) -> Tensor:
-    """`[K, B]`: the bound with each weight in turn replaced by the geometric mean of the others."""
+    """The bounds in which each weight in turn is replaced by the geometric mean of the others.
+
+    Args:
+        log_w: Log importance weights `[K, B]`, with K at least 2.
+
+    Returns:
+        `[K, B]`, nats.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.objectives.vimco import without_each
+        >>> without_each(torch.tensor([[1.0], [3.0]]))
+        tensor([[3.],
+                [1.]])
+    """
     samples = len(log_w)
     others = (log_w.sum(0) - log_w) / (samples - 1)
     own = torch.eye(samples, dtype=torch.bool, device=log_w.device).unsqueeze(2)

@@ -1,4 +1,4 @@
-"""A transformer as prior of codes."""
+"""An autoregressive prior over discrete codes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ from vaekit.spaces import Codes
 
 
 class Transformer(nn.Module):
-    """A `vaekit.distributions.sequence.Network`."""
+    """A causal transformer over code indices (`vaekit.distributions.sequence.Network`).
+
+    Args:
+        atoms: Number of atoms of the codebook.
+        length: Number of positions.
+        width: Width of the residual stream; a multiple of `heads`.
+        blocks: Number of attention blocks.
+        heads: Attention heads of each block.
+        dropout: Probability of dropping a value in training, in [0, 1).
+    """
 
     def __init__(self, atoms: int, length: int, width: int, blocks: int, heads: int, dropout: float = 0.0):
         super().__init__()
@@ -38,14 +47,31 @@ class Transformer(nn.Module):
 
 
 class Autoregressive(Prior):
-    """p(z) = prod_i p(z_i | z_1 ... z_i-1) over the positions of codes, in raster order, by a causal transformer.
+    """p(z) = prod_i p(z_i | z_1 ... z_i-1) over code positions in raster order, by a causal transformer.
 
-    van den Oord et al. 2017, section 3.3, who take a PixelCNN. width, blocks, heads, dropout: of the transformer.
+    van den Oord et al. 2017, section 3.3, use a PixelCNN in its place.
+
+    Args:
+        space: The space of z.
+        width: Width of the transformer; a multiple of `heads`.
+        blocks: Number of attention blocks.
+        heads: Attention heads of each block.
+        dropout: Probability of dropping a value in training, in [0, 1).
+
+    Raises:
+        Refusal: If a size is below 1, `width` is not a multiple of `heads`, or `dropout` is out of its range.
 
     References:
         Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.
             https://arxiv.org/abs/1711.00937
         Ashish Vaswani et al. Attention Is All You Need. In NeurIPS 2017. https://arxiv.org/abs/1706.03762
+
+    Example:
+        >>> from vaekit.priors.autoregressive import Autoregressive
+        >>> from vaekit.spaces import Codes
+        >>> prior = Autoregressive(Codes((6,), atoms=2), width=8, blocks=1, heads=2)
+        >>> prior().sample((5,)).shape
+        torch.Size([5, 6])
     """
 
     latent = Codes

@@ -1,4 +1,4 @@
-"""The uniform prior of codes."""
+"""The uniform prior over discrete codes."""
 
 import torch
 from torch import Tensor
@@ -11,11 +11,23 @@ from vaekit.spaces import Codes
 
 
 class CodeUniform(Prior):
-    """p(z): every atom is as likely as any other, at every position by itself (van den Oord et al. 2017, section 3.1).
+    """p(z) uniform: each position is one of the K atoms with probability 1/K, independent of the others.
+
+    van den Oord et al. 2017, section 3.1.
+
+    Args:
+        space: The space of z.
 
     References:
         Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.
             https://arxiv.org/abs/1711.00937
+
+    Example:
+        >>> import torch
+        >>> from vaekit.priors.code_uniform import CodeUniform
+        >>> from vaekit.spaces import Codes
+        >>> CodeUniform(Codes((3,), atoms=2))().log_prob(torch.zeros(3))   # -3 log 2
+        tensor(-2.0794)
     """
 
     latent = Codes

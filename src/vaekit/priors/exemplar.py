@@ -1,4 +1,4 @@
-"""A mixture with a component for each of many training rows."""
+"""A mixture of Gaussians around the posterior means of training rows."""
 
 import math
 from collections.abc import Callable
@@ -16,14 +16,32 @@ from vaekit.spaces import Real, Space
 
 
 class Exemplar(Prior):
-    """p(z) = 1/M sum_m N(mean of q(z | x_m), sigma^2 I) over M training rows, sigma learned.
+    """p(z) = 1/M sum_m N(mean of q(z | x_m), sigma^2 I) over M training rows, with sigma learned.
 
-    Norouzi et al. 2020, equation 6, with a fixed random subset of M rows for all. In training a row that is among them
-    is scored by the others (section 3.1), so that it cannot be its own explanation.
+    Norouzi et al. 2020, equation 6, with one random subset of M rows that stays the same. In training, the density at a
+    row of the subset leaves that row's own component out (section 3.1), so that no row is explained by itself.
+
+    Args:
+        space: The space of z.
+        infer: q(z | x) as a function of x `[N, *data_space.shape]`.
+        data_space: The space of x.
+        components: Number M of training rows. Each step encodes all of them.
+
+    Raises:
+        Refusal: If `components` is below 1.
 
     References:
         Sajad Norouzi, David Fleet, Mohammad Norouzi. Exemplar VAE: Linking Generative Models, Nearest Neighbor
             Retrieval, and Data Augmentation. In NeurIPS 2020. https://arxiv.org/abs/2004.04795
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Independent, Normal
+        >>> from vaekit.priors.exemplar import Exemplar
+        >>> from vaekit.spaces import Real
+        >>> prior = Exemplar(Real((2,)), lambda x: Independent(Normal(x, 1.0), 1), Real((2,)), components=5)
+        >>> prior().sample((4,)).shape
+        torch.Size([4, 2])
     """
 
     latent = Real

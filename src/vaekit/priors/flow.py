@@ -15,16 +15,31 @@ from vaekit.spaces import Real
 
 
 class Flow(Prior):
-    """p(z): any zuko flow of z, less `loc` and over `scale`, e.g. `zuko.flows.RealNVP` or `NSF`.
+    """p(z) by a zuko flow of standardized z, (z - loc) / scale, e.g. `zuko.flows.RealNVP` or `zuko.flows.NSF`.
 
-    flow(features, context) builds it. inverse: run its transformations backwards, which makes drawing one pass of an
-    autoregressive flow (IAF) rather than one pass per dimension, and scoring the other way round. With a context_shape
-    (F,) it is p(z | context), every transformation a function of the context `[..., F]`.
+    With a `context_shape` it is p(z | context): each transformation depends on a context `[..., F]`.
+
+    Args:
+        space: The space of z, which must be vectors.
+        flow: `flow(features, context)` builds the flow from the sizes of z and of the context.
+        inverse: Run the transformations backwards. An autoregressive flow then draws in one pass (IAF) rather than in
+            one pass a dimension, and its density takes one pass a dimension.
+        context_shape: The shape (F,) of the context; None for a prior without one.
+
+    Raises:
+        Refusal: If z are maps.
 
     References:
         Xi Chen et al. Variational Lossy Autoencoder. In ICLR 2017. https://arxiv.org/abs/1611.02731
         (inverse=true) Diederik Kingma et al. Improving Variational Inference with Inverse Autoregressive Flow. In
             NeurIPS 2016. https://arxiv.org/abs/1606.04934
+
+    Example:
+        >>> import zuko
+        >>> from vaekit.priors.flow import Flow
+        >>> from vaekit.spaces import Real
+        >>> Flow(Real((2,)), zuko.flows.RealNVP)().sample((4,)).shape
+        torch.Size([4, 2])
     """
 
     latent = Real
@@ -58,6 +73,6 @@ class Flow(Prior):
         )
 
     def start_at(self, z: Tensor) -> None:
-        """Start at the mean and the spread of codes z `[N, *space.shape]`."""
+        """Start from the mean and standard deviation of latents z `[N, *space.shape]`."""
         self.loc.copy_(z.mean(0))
         self.scale.copy_(z.std(0))

@@ -1,4 +1,4 @@
-"""The diagonal Gaussian prior, learned."""
+"""A learned Gaussian prior with diagonal covariance."""
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,23 @@ from vaekit.spaces import Real
 
 
 class Gaussian(Prior):
-    """p(z) = N(mu, diag(sigma^2)), both learned; starts at the standard normal.
+    """p(z) = N(mu, diag(sigma^2)) with mu and sigma learned; it starts as the standard normal.
 
-    With a context_shape it is p(z | context), mu and log sigma linear in a context `[..., *context_shape]`.
+    With a `context_shape` it is p(z | context), with mu and log sigma linear in a context `[..., *context_shape]`.
+
+    Args:
+        space: The space of z.
+        context_shape: The shape of the context; None for a prior without one.
 
     References:
         none
+
+    Example:
+        >>> import torch
+        >>> from vaekit.priors.gaussian import Gaussian
+        >>> from vaekit.spaces import Real
+        >>> Gaussian(Real((2,)))().log_prob(torch.zeros(2)).item()
+        -1.8379
     """
 
     latent = Real
@@ -39,9 +50,9 @@ class Gaussian(Prior):
 
     @torch.no_grad()
     def start_at(self, z: Tensor) -> None:
-        """Start at the mean and the spread of codes z `[N, *space.shape]`; given a context, whatever it is."""
+        """Start from the mean and standard deviation of latents z `[N, *space.shape]`, for every context."""
         if self.context_shape is not None:
-            values = z.transpose(0, 1).flatten(1)  # the places of a map share one
+            values = z.transpose(0, 1).flatten(1)  # the positions of a map share parameters
             self.head.bias.copy_(torch.cat([values.mean(1), values.std(1).log()]))
         else:
             self.loc.copy_(z.mean(0))

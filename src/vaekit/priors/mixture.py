@@ -1,4 +1,4 @@
-"""A mixture of Gaussians, learned."""
+"""A learned mixture of Gaussians as prior."""
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,26 @@ from vaekit.spaces import Real
 
 
 class Mixture(Prior):
-    """p(z) = sum_k pi_k N(mu_k, diag(sigma_k^2)), all learned (Dilokthanakul et al. 2016). Starts as `components` unit
-    normals around draws from a standard normal.
+    """p(z) = sum_k pi_k N(mu_k, diag(sigma_k^2)), all learned (Dilokthanakul et al. 2016).
+
+    It starts as K Gaussians of unit variance around draws from the standard normal.
+
+    Args:
+        space: The space of z.
+        components: Number K of Gaussians.
+
+    Raises:
+        Refusal: If `components` is below 1.
 
     References:
         Nat Dilokthanakul et al. Deep Unsupervised Clustering with Gaussian Mixture Variational Autoencoders. arXiv
             2016. https://arxiv.org/abs/1611.02648
+
+    Example:
+        >>> from vaekit.priors.mixture import Mixture
+        >>> from vaekit.spaces import Real
+        >>> Mixture(Real((2,)), components=3)().sample((4,)).shape
+        torch.Size([4, 2])
     """
 
     latent = Real
@@ -38,6 +52,6 @@ class Mixture(Prior):
 
     @torch.no_grad()
     def start_at(self, z: Tensor) -> None:
-        """Start at codes drawn from z `[N, *space.shape]`, each component as wide as all of them together."""
+        """Start at draws from latents z `[N, *space.shape]`; each component has their standard deviation."""
         self.loc.copy_(z[torch.randint(len(z), self.logits.shape)])
         self.log_scale.copy_(z.std(0).log().expand_as(self.log_scale))

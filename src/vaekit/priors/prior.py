@@ -1,4 +1,4 @@
-"""What all priors share."""
+"""The base class of priors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ from vaekit.spaces import Space
 
 
 class Prior(nn.Module):
-    """p(z): a distribution with batch shape `[]` over `space`.
+    """p(z): called without a context, it returns a distribution over `space` with batch shape `[]`.
 
-    The constructor takes `space` and an argument for each of `inputs`. With `conditional` it also takes
-    `context_shape`, and is then p(z | context): a context `[..., *context_shape]` gives batch shape `[...]`.
-    latent: the kind of space z is in. requires: of the posterior. learned: whether it has parameters. learns_inputs:
-    whether some of them are examples x. plans: settings that are configurations of a VAE over z; the constructor is
-    handed a function of the space of z that builds it.
+    The constructor takes `space` and an argument for each of `inputs`. If `conditional`, it also takes `context_shape`,
+    and the prior is then p(z | context): a context `[..., *context_shape]` gives batch shape `[...]`.
+
+    A subclass declares: `latent`, the kind of space that z may be in; `inputs`, what else its constructor needs;
+    `requires`, what it requires of the posterior; `gives`, what others may require of it; `learned`, whether it has
+    parameters; `learns_inputs`, whether some of these are examples x; and `plans`, settings that are configurations of
+    a VAE over z, for each of which the constructor gets a function of the space of z that builds it.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.priors.standard_normal import StandardNormal
+        >>> from vaekit.spaces import Real
+        >>> StandardNormal(Real((2,)))().log_prob(torch.zeros(2)).item()
+        -1.8379
     """
 
     latent: ClassVar[type[Space]]
@@ -38,4 +47,4 @@ class Prior(nn.Module):
         """Start from the training data, before the first step."""
 
     def start_at(self, z: Tensor) -> None:
-        """Start at codes z `[N, *space.shape]` of the training data, where they do not change."""
+        """Start from latents z `[N, *space.shape]` of training rows, where the encoder does not change."""

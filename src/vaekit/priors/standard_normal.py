@@ -9,12 +9,20 @@ from vaekit.spaces import Real
 
 
 class StandardNormal(Prior):
-    """p(z) = N(0, I). Kingma and Welling 2014, appendix B.
+    """p(z) = N(0, I) (Kingma and Welling 2014, appendix B).
 
-    Reads no context; a distribution with batch shape `[]` over `space`.
+    Args:
+        space: The space of z.
 
     References:
         Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
+
+    Example:
+        >>> import torch
+        >>> from vaekit.priors.standard_normal import StandardNormal
+        >>> from vaekit.spaces import Real
+        >>> StandardNormal(Real((2,)))().log_prob(torch.zeros(2)).item()   # -log(2 pi)
+        -1.8379
     """
 
     latent = Real

@@ -1,4 +1,4 @@
-"""A second VAE, over z, as prior."""
+"""A second VAE over z as prior."""
 
 import math
 from collections.abc import Callable
@@ -16,15 +16,37 @@ from vaekit.spaces import Real
 
 
 class TwoStage(Prior):
-    """p(z), the integral of p(z | u) p(u) over u: a VAE whose data are the codes z.
+    """p(z) = integral of p(z | u) p(u) du: a second VAE, whose data are the latents z of the first.
 
-    second(space) builds it; in a configuration it is its parts, each of which may be any that fits. num_samples: draws
-    of u for each z, by which p(z) is estimated. The estimate, 1/K sum_k p(z, u_k) / q(u_k | z), is right on average, so
-    that a lower bound on log p(x) stays one with it; the more samples, the tighter. Its log is a lower bound on
-    log p(z), on average.
+    p(z) is estimated by 1/K sum_k p(z, u_k) / q(u_k | z) with K draws u_k. The estimate is unbiased, so a lower bound
+    on log p(x) remains one; its logarithm is on average below log p(z), and less so for larger K.
+
+    Args:
+        space: The space of z.
+        second: `second(space)` builds the second VAE. In a configuration these are its parts.
+        num_samples: Number K of draws of u for each z; 10 keep the cost of a training step low.
+
+    Raises:
+        Refusal: If `num_samples` is below 1.
 
     References:
         Bin Dai, David Wipf. Diagnosing and Enhancing VAE Models. In ICLR 2019. https://arxiv.org/abs/1903.05789
+
+    Example:
+        >>> from functools import partial
+        >>> from vaekit.latents.single import Single
+        >>> from vaekit.likelihoods.gaussian import Gaussian
+        >>> from vaekit.networks.mlp import Decoder, Encoder
+        >>> from vaekit.posteriors import gaussian
+        >>> from vaekit.priors.standard_normal import StandardNormal
+        >>> from vaekit.priors.two_stage import TwoStage
+        >>> from vaekit.spaces import Real
+        >>> from vaekit.vae import VAE
+        >>> def second(space):
+        ...     latents = Single((8,), gaussian.Gaussian, StandardNormal, Real, dim=2)
+        ...     return VAE(Encoder(space, [8]), latents, Gaussian(space, partial(Decoder, (2,), space, hidden=[8])))
+        >>> TwoStage(Real((4,)), second)().sample((3,)).shape
+        torch.Size([3, 4])
     """
 
     latent = Real
@@ -45,16 +67,16 @@ class TwoStage(Prior):
         return Estimated(lambda n: self.second.sample(n, draw=True), self.log_estimate, self.space.shape)
 
     def log_estimate(self, z: Tensor) -> Tensor:
-        """The log of the estimate of p(z), `[N]`, in nats."""
+        """log of the estimate of p(z) in nats, `[N]`, for z `[N, *space.shape]`."""
         return self.second(Batch(z), self.num_samples).log_w.logsumexp(0) - math.log(self.num_samples)
 
     def start_at(self, z: Tensor) -> None:
-        """Start as any VAE does from its data, here the codes z `[N, *space.shape]`."""
-        self.second.start_from(Codes(z))
+        """Start the second VAE from its data, the latents z `[N, *space.shape]`."""
+        self.second.start_from(_Latents(z))
 
 
-class Codes:
-    """z `[N, ...]` as the data that parts start from."""
+class _Latents:
+    """Latents z `[N, ...]` as training data."""
 
     def __init__(self, z: Tensor):
         self.z = z

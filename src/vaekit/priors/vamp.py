@@ -1,4 +1,4 @@
-"""The variational mixture of posteriors."""
+"""A mixture of posteriors of learned pseudo-inputs as prior (VampPrior)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,13 +14,30 @@ from vaekit.spaces import Maps, Real, Space
 
 
 class Vamp(Prior):
-    """p(z) = 1/K sum_k q(z | u_k): the posterior's own mixture over K learned pseudo-inputs.
+    """p(z) = 1/K sum_k q(z | u_k): a mixture of the posteriors of K learned pseudo-inputs u_k.
 
-    Tomczak and Welling 2018, equation 9. infer(x) is the posterior of data; data_space is where pseudo-inputs live;
-    they start at training rows.
+    Tomczak and Welling 2018, equation 9. Pseudo-inputs start at training rows.
+
+    Args:
+        space: The space of z.
+        infer: q(z | x) as a function of x `[N, *data_space.shape]`.
+        data_space: The space of x and of the pseudo-inputs.
+        components: Number K of pseudo-inputs; 500 as in the paper. Each step encodes all of them.
+
+    Raises:
+        Refusal: If `components` is below 1.
 
     References:
         Jakub Tomczak, Max Welling. VAE with a VampPrior. In AISTATS 2018. https://arxiv.org/abs/1705.07120
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Independent, Normal
+        >>> from vaekit.priors.vamp import Vamp
+        >>> from vaekit.spaces import Real
+        >>> prior = Vamp(Real((2,)), lambda x: Independent(Normal(x, 1.0), 1), Real((2,)), components=5)
+        >>> prior().sample((4,)).shape
+        torch.Size([4, 2])
     """
 
     latent = Real

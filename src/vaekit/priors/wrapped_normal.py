@@ -10,11 +10,21 @@ from vaekit.spaces import Ball
 
 
 class WrappedNormal(Prior):
-    """p(z): a unit normal wrapped onto the ball at its origin (Mathieu et al. 2019).
+    """p(z): the standard normal of the tangent space at the origin, wrapped onto the Poincare ball (Mathieu et al.
+    2019).
+
+    Args:
+        space: The space of z.
 
     References:
         Emile Mathieu et al. Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders. In NeurIPS
             2019. https://arxiv.org/abs/1901.06033
+
+    Example:
+        >>> from vaekit.priors.wrapped_normal import WrappedNormal
+        >>> from vaekit.spaces import Ball
+        >>> bool((WrappedNormal(Ball((2,)))().sample((100,)).norm(dim=-1) < 1).all())
+        True
     """
 
     latent = Ball
