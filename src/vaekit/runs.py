@@ -15,6 +15,7 @@ import inspect
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -44,6 +45,52 @@ KINDS = {"vaekit": object, "torch.nn": nn.Module, "torch.optim": optim.Optimizer
 """The classes that a run may name: where they are defined, and what they are."""
 LOADER, DUMPER = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 DEEPEST = 100  # levels of a configuration
+RENAMED = {
+    "blocks.N.look": "qkv",
+    "blocks.N.join": "out_proj",
+    "blocks.N.think": "mlp",
+    "places": "position_embedding",
+    "seed": "stem",
+    "levels.N.meet": "posterior_mlp",
+    "levels.N.below": "state_mlp",
+    "levels.N.join": "posterior_proj",
+    "levels.N.look": "posterior_block",
+    "levels.N.ahead": "prior_block",
+    "levels.N.project": "z_proj",
+    "levels.N.refine": "state_block",
+    "latents.open": "condition_proj",
+    "encoder.missing": "missing_token",
+    "encoder.first": "cls_token",
+    "network.tokens": "token_proj",
+    "likelihood.pixels": "pixelcnn",
+    "likelihood.cells": "pixelcnn",
+    "likelihood.samples": "wavenet",
+    "pixelcnn.down": "vertical",
+    "pixelcnn.right": "horizontal",
+    "pixelcnn.colours": "previous_channels",
+    "layers.N.down": "vertical",
+    "layers.N.right": "horizontal",
+    "layers.N.across": "vertical_to_horizontal",
+    "layers.N.told": "context_proj",
+    "likelihood.below": "lower_triangle",
+    "likelihood.raw_freedom": "raw_df",
+    "writer.start": "hidden_proj",
+    "writer.enter": "input_proj",
+    "writer.attend": "transformer",
+    "posterior.cold_logit": "inverse_temperature_logit",
+    "posterior.context": "context_proj",
+    "posterior.uses": "cluster_size",
+    "posterior.sums": "cluster_sum",
+    "prior.pseudo": "pseudo_inputs",
+    "prior.numbers": "row_numbers",
+    "prior.network.start": "start_token",
+    "prior.network.states": "transformer",
+    "condition.seen": "training_values",
+    "condition.often": "training_counts",
+    "penalties.spectral.right": "right_singular_vectors",
+    "aggregate.rows": "num_train",
+}
+"""Names of weights in vaekit 0.1, with N for any number, and the last part of each now. Applied from top to bottom."""
 
 
 def describe(config: dict[str, Any], space: spaces.Space) -> str:
@@ -373,7 +420,7 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
     except Exception as error:  # whatever a part makes of arguments that are not its own
         raise Refusal(f"{folder}/config.yaml makes no VAE ({_reason(error)}); train the run again.") from error
     try:
-        vae.load_state_dict(weights)
+        vae.load_state_dict(renamed(weights, vae))
     except RuntimeError as error:
         raise Refusal(
             f"{folder}/model.safetensors does not fit its config.yaml ({_reason(error)}); {how_to_go_on(folder)}."
@@ -390,6 +437,23 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         raise Refusal(
             f"{path} does not fit its own header ({_reason(error)}): it is damaged; {how_to_go_on(folder)}."
         ) from error
+
+
+def renamed(weights: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """Weights that an earlier version may have written, by the names that `module` gives them.
+
+    A name that the module has, or that is unknown, stays as it is.
+    """
+    known = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
+    return {name if name in known else _current_name(name): weight for name, weight in weights.items()}
+
+
+def _current_name(name: str) -> str:
+    for old, new in RENAMED.items():
+        *parents, last = old.split(".")
+        parent = "".join(rf"{r'[0-9]+' if each == 'N' else each}\." for each in parents)
+        name = re.sub(rf"(?<![^.])({parent}){last}(?![^.])", rf"\g<1>{new}", name)
+    return name
 
 
 def _reason(error: Exception) -> str:

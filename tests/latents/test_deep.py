@@ -112,7 +112,7 @@ def test_branches_start_the_smaller_the_deeper():
     def spread(count):
         vae, _ = build(BINARY, *DEEP, "network.channels=64", f"latents.blocks=4x{count}")
         top = vae.latents.levels[0]
-        return [weight.std().item() for weight in (top.refine.body[-1].weight, top.project.weight)]
+        return [weight.std().item() for weight in (top.state_block.body[-1].weight, top.z_proj.weight)]
 
     for one, nine in zip(spread(1), spread(9), strict=True):
         assert one / nine == pytest.approx(3, rel=0.1)

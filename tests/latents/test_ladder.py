@@ -112,9 +112,9 @@ def linear_ladder():
     vae, _ = build(VECTORS, *linear, "latents.levels=2", "latents.ratio=1", "latents.dim=2", "latents.width=2")
     torch.manual_seed(3)
     top, low = vae.latents.levels
-    top.below = torch.nn.Identity()  # the state is z_2 itself,
+    top.state_mlp = torch.nn.Identity()  # the state is z_2 itself,
     vae.encoder.steps[0] = torch.nn.Identity()  # the features x, for both,
-    low.meet = torch.nn.Identity()  # and the lower posterior reads (x, z_2)
+    low.posterior_mlp = torch.nn.Identity()  # and the lower posterior reads (x, z_2)
     top.own, top.posterior, low.posterior = slice(6, 12), Gaussian((6,), top.space), Gaussian((8,), low.space)
     vae, eye = vae.double(), torch.eye(6, dtype=torch.float64)
     with torch.no_grad():
@@ -175,7 +175,7 @@ def test_a_prior_given_the_state_integrates_to_one_and_depends_on_it(below):
 def test_the_vamp_prior_at_the_top_is_the_tops_posterior():
     vae, _ = build(BINARY, *LADDER, "prior=vamp", "prior.components=4")
     top = vae.latents.levels[0]
-    q = top.infer(vae.encoder(top.prior.pseudo.sigmoid()), None)
+    q = top.infer(vae.encoder(top.prior.pseudo_inputs.sigmoid()), None)
     torch.testing.assert_close(top.generate(None).component_distribution.mean, q.mean)
     assert q.mean.shape == (4, 1)
 

@@ -59,7 +59,7 @@ def test_every_weight_learns():
     # a key's bias adds the same to all places; of missing tokens only those that came have learned
     silent = [name for name, p in vae.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not silent
-    learned = vae.encoder.missing.grad.abs().sum(1)
+    learned = vae.encoder.missing_token.grad.abs().sum(1)
     assert learned[town] > 0 and (learned[[i for i in range(len(NAMES)) if i != town]] == 0).all()
 
 
@@ -74,7 +74,7 @@ def test_a_missing_category_is_the_learned_token_and_nothing_else(encoder):
     torch.testing.assert_close(encoder(holed), seen)
     assert (encoder(x) - seen).abs().max() > 1e-3
     with torch.no_grad():
-        encoder.missing[NAMES.index("town")] += torch.randn(8)
+        encoder.missing_token[NAMES.index("town")] += torch.randn(8)
     assert (encoder(holed) - seen).abs().max() > 1e-3
 
 

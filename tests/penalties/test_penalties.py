@@ -139,7 +139,7 @@ def test_the_number_of_rows_comes_from_the_data_and_goes_into_checkpoints():
     for part in penalties.modules():
         if hasattr(part, "start_from"):
             part.start_from(SimpleNamespace(num_train=1234))
-    assert training.state_dict()["penalties.total_correlation.aggregate.rows"] == 1234
+    assert training.state_dict()["penalties.total_correlation.aggregate.num_train"] == 1234
     assert at(penalties.total_correlation.weight, None) == 5
 
 

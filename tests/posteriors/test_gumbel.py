@@ -39,7 +39,7 @@ def test_the_temperature_follows_its_schedule():
         trainer.current_epoch = epoch
         training._trainer = SimpleNamespace(**vars(trainer), global_step=0, callback_metrics={}, loggers=[])
         training.training_step(examples(BINARY, 5), 0)
-        seen.append(posterior.now.item())
+        seen.append(posterior.current_temperature.item())
     assert seen == pytest.approx([2.0, 1.25, 0.5])
 
 

@@ -145,7 +145,7 @@ def _follow(rank, folder, points, index):
     _, vq = posterior()
     for half in (slice(0, 20), slice(20, 40)):  # half of each to each process
         vq.follow(points[half][rank::2], index[half][rank::2])
-    torch.save((vq.atoms, vq.uses), folder / str(rank))
+    torch.save((vq.atoms, vq.cluster_size), folder / str(rank))
     torch.distributed.destroy_process_group()
 
 
@@ -158,7 +158,7 @@ def test_processes_move_codes_together(tmp_path: Path):
     for half in (slice(0, 20), slice(20, 40)):
         vq.follow(points[half], index[half])
     torch.testing.assert_close(first[:5], vq.atoms[:5])
-    torch.testing.assert_close(uses, vq.uses)
+    torch.testing.assert_close(uses, vq.cluster_size)
 
 
 def test_scalars_are_rounded_to_their_levels():

@@ -75,7 +75,7 @@ def test_vamp_is_the_posterior_of_its_pseudo_inputs():
     vae = small_vae("prior", "vamp", "prior.components=1")
     prior = vae.latents.levels[0].prior
     z = torch.randn(7, 2, dtype=torch.float64)
-    q = vae.latents.levels[0].posterior(vae.encoder(prior.pseudo.sigmoid()))
+    q = vae.latents.levels[0].posterior(vae.encoder(prior.pseudo_inputs.sigmoid()))
     torch.testing.assert_close(prior(None).log_prob(z), q.log_prob(z))
 
 
@@ -87,7 +87,7 @@ class Data:
 def test_vamp_and_exemplar_start_from_training_rows():
     vamp = small_vae("prior", "vamp", "prior.components=5").latents.levels[0].prior
     vamp.start_from(Data())
-    assert torch.equal(vamp.pseudo.sigmoid().round(), examples(BINARY, 5, seed=3).x.double())
+    assert torch.equal(vamp.pseudo_inputs.sigmoid().round(), examples(BINARY, 5, seed=3).x.double())
     exemplar = small_vae("prior", "exemplar", "prior.components=5").latents.levels[0].prior
     exemplar.start_from(Data())
     assert torch.equal(exemplar.rows, examples(BINARY, 5, seed=3).x.double())

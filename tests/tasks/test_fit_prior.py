@@ -62,7 +62,7 @@ def test_priors_that_start_from_rows(digits_run, tmp_path, name):
     folder, _ = fitted(digits_run, tmp_path, name, epochs=2)
     prior = vaekit.load(folder).latents.levels[0].prior
     rows = open_run(digits_run, tmp_path).data.sample("train", 50).x
-    start = prior.rows if name == "exemplar" else prior.pseudo.sigmoid()
+    start = prior.rows if name == "exemplar" else prior.pseudo_inputs.sigmoid()
     assert (start - rows).abs().mean() < 0.1
 
 

@@ -34,7 +34,7 @@ def context(untrained, tmp_path):
 
 def test_samples_are_sounds_and_judged_by_class(context, monkeypatch):
     monkeypatch.setattr("vaekit.tasks.shared.classifier.STEPS", 30)
-    context.vae.condition.seen.copy_(torch.arange(1000) % 2)
+    context.vae.condition.training_values.copy_(torch.arange(1000) % 2)
     sample(context, n=3, label=1)
     assert len(list((context.out / "samples").glob("*.wav"))) == 3 and (context.out / "samples.png").is_file()
     sample(context, n=2, quality=True)
@@ -45,7 +45,7 @@ def test_samples_are_sounds_and_judged_by_class(context, monkeypatch):
 
 def test_a_synthetic_set_has_names_that_tell_the_class(context, monkeypatch):
     monkeypatch.setattr("vaekit.tasks.shared.classifier.STEPS", 2)
-    context.vae.condition.seen.copy_(torch.arange(1000) % 2)
+    context.vae.condition.training_values.copy_(torch.arange(1000) % 2)
     synthesize(context, n=6)
     names = sorted(file.name.partition("_")[0] for file in (context.out / "synthetic").iterdir())
     assert len(names) == 6 and set(names) <= {"low", "high"}

@@ -21,7 +21,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from vaekit.coding.bits_back import Stream
 from vaekit.coding.originals import Form
@@ -100,10 +100,10 @@ def _typed(kind: Callable[..., Any], fields: Mapping[str, Any]) -> Any:
     return kind(**fields)
 
 
-def fingerprint(model: nn.Module) -> str:
-    """SHA-256 of the names, shapes and values of a model's weights."""
+def fingerprint(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the names, shapes and values of a run's weights, as its file holds them: names in it stay the same."""
     digest = hashlib.sha256()
-    for name, weight in sorted(model.state_dict().items()):
+    for name, weight in sorted(weights.items()):
         digest.update(f"{name} {weight.dtype} {list(weight.shape)}\n".encode())
         digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

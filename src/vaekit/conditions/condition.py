@@ -35,15 +35,15 @@ class Condition(nn.Module):
     """
 
     column: str
-    seen: Tensor
-    often: Tensor
+    training_values: Tensor
+    training_counts: Tensor
     missing = False  # whether values may be missing (-1), because the model infers them
 
     def __init__(self, shape: tuple[int, ...], size: int, seen: Tensor):
         super().__init__()
         self.shape, self.size = shape, size
-        self.register_buffer("seen", seen.new_zeros(SEEN, *shape))
-        self.register_buffer("often", torch.ones(SEEN))
+        self.register_buffer("training_values", seen.new_zeros(SEEN, *shape))
+        self.register_buffer("training_counts", torch.ones(SEEN))
 
     def of(self, batch: Batch) -> Tensor:
         """The values of a batch.
@@ -63,7 +63,7 @@ class Condition(nn.Module):
 
     def draw(self, n: int) -> Tensor:
         """n values with the frequencies of the training rows, `[n, *shape]`."""
-        return self.seen[self.often.multinomial(n, replacement=True)]
+        return self.training_values[self.training_counts.multinomial(n, replacement=True)]
 
     def rows(self, n: int) -> Tensor:
         """n values for figures, `[n, *shape]`."""
@@ -75,9 +75,9 @@ class Condition(nn.Module):
         Raises:
             Refusal: If their shape or a value is wrong.
         """
-        given = torch.as_tensor(values).to(self.seen)
+        given = torch.as_tensor(values).to(self.training_values)
         if given.shape not in (self.shape, (1, *self.shape), (n, *self.shape)):
-            one = "the numbers of one" if self.shape else f"one, as in task.label={self.seen[0]}"
+            one = "the numbers of one" if self.shape else f"one, as in task.label={self.training_values[0]}"
             raise Refusal(
                 f"Got a condition of shape {list(given.shape)}, expected {self._shapes(n)}; give {one}, for all rows, "
                 f"or as many as there are rows, {n}."
@@ -116,8 +116,8 @@ class Condition(nn.Module):
         values, often = (all_rows if repeated else some).unique(dim=0, return_counts=True)
         if len(values) > SEEN:
             values, often = some.unique(dim=0, return_counts=True)
-        self.often.zero_()
-        self.seen[: len(values)], self.often[: len(values)] = values, often.float()
+        self.training_counts.zero_()
+        self.training_values[: len(values)], self.training_counts[: len(values)] = values, often.float()
 
     def fix(self, column: Tensor) -> str:
         """What to type for a column of this shape."""

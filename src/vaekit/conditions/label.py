@@ -55,7 +55,7 @@ class Label(Condition):
 
     def rows(self, n: int) -> Tensor:
         """Eight labels of each class in turn, up to n."""
-        return self.draw(n) if self.shape else torch.arange(n, device=self.seen.device) // 8 % self.size
+        return self.draw(n) if self.shape else torch.arange(n, device=self.training_values.device) // 8 % self.size
 
     def check(self, values: Tensor) -> None:
         most = torch.tensor(self.classes, device=values.device) - 1

@@ -40,28 +40,30 @@ class MapLevelBlock(nn.Module):
         channels, size = shape[0], shape[1:]
         self.posterior, self.prior, self.own, self.shape = posterior, prior, own, shape
         self.space, self.gives = posterior.space, posterior.gives
-        self.join = None if top else glorot(Pointwise(2 * channels, channels))
-        self.look = Bottleneck(channels, size)
-        self.ahead = None if top else Bottleneck(channels, size)
-        self.project = scaled(glorot(Pointwise(posterior.space.shape[0], channels)), scale)
-        self.refine = Bottleneck(channels, size, scale)
-        self.places = nn.Parameter(torch.zeros(channels, *grown)) if grown else None  # else all start out alike
+        self.posterior_proj = None if top else glorot(Pointwise(2 * channels, channels))
+        self.posterior_block = Bottleneck(channels, size)
+        self.prior_block = None if top else Bottleneck(channels, size)
+        self.z_proj = scaled(glorot(Pointwise(posterior.space.shape[0], channels)), scale)
+        self.state_block = Bottleneck(channels, size, scale)
+        self.position_embedding = (
+            nn.Parameter(torch.zeros(channels, *grown)) if grown else None
+        )  # else all start out alike
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
         own = features[:, self.own].unflatten(1, self.shape)
-        if self.join is not None and state is not None:
-            own = self.join(torch.cat([own.expand(*state.shape[:-3], *self.shape), state], -3))
-        return self.posterior(self.look(own))
+        if self.posterior_proj is not None and state is not None:
+            own = self.posterior_proj(torch.cat([own.expand(*state.shape[:-3], *self.shape), state], -3))
+        return self.posterior(self.posterior_block(own))
 
     def generate(self, state: Tensor | None) -> Distribution:
-        return self.prior(state if self.ahead is None or state is None else self.ahead(state))
+        return self.prior(state if self.prior_block is None or state is None else self.prior_block(state))
 
     def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
-        state = self.refine(self.project(z) if state is None else state + self.project(z))
-        if self.places is None:
+        state = self.state_block(self.z_proj(z) if state is None else state + self.z_proj(z))
+        if self.position_embedding is None:
             return state
-        large = upsample(state.flatten(0, -4), self.places.shape[1:])
-        return large.unflatten(0, state.shape[:-3]) + self.places
+        large = upsample(state.flatten(0, -4), self.position_embedding.shape[1:])
+        return large.unflatten(0, state.shape[:-3]) + self.position_embedding
 
 
 class Deep(Tower):
@@ -112,7 +114,7 @@ class Deep(Tower):
         self.levels = nn.ModuleList(levels)
         self.out_shape = (self.channels, *heights[-1])
         top = (self.channels, *heights[0])
-        self.open = (
+        self.condition_proj = (
             nn.Sequential(glorot(nn.Linear(condition, math.prod(top))), nn.Unflatten(-1, top)) if condition else None
         )
 
@@ -123,7 +125,7 @@ class Deep(Tower):
         return [(posterior, prior)] if alone else [(posterior, prior), (posterior, settings["below"])]
 
     def initial_state(self, condition: Tensor | None) -> tuple[Sequence[Any], Tensor | None]:
-        return self.levels, None if self.open is None else self.open(condition)
+        return self.levels, None if self.condition_proj is None else self.condition_proj(condition)
 
     def encoder(self, network: Any) -> Any:
         finest, *steps = [

@@ -21,9 +21,9 @@ from vaekit.refusal import at_least_one
 class LevelBlock(nn.Module):
     """One level: a posterior of its own features beside the state above, and a prior of that state.
 
-    own: which of the features these are; `meet` is what both go through, below what z and the state become. Without
-    them it is the only level. At the top, the state above is a condition, or None. alone: only the prior reads that
-    state, and the likelihood sees z alone.
+    own: which of the features these are; `posterior_mlp` is what both go through, `state_mlp` what z and the state do.
+    Without them it is the only level. At the top, the state above is a condition, or None. alone: only the prior reads
+    that state, and the likelihood sees z alone.
     """
 
     def __init__(
@@ -31,25 +31,25 @@ class LevelBlock(nn.Module):
         posterior: Posterior,
         prior: Prior,
         own: slice = slice(None),
-        meet: nn.Module | None = None,
-        below: nn.Module | None = None,
+        posterior_mlp: nn.Module | None = None,
+        state_mlp: nn.Module | None = None,
         alone: bool = False,
     ):
         super().__init__()
         self.posterior, self.prior, self.own, self.alone = posterior, prior, own, alone
-        self.meet, self.below = meet or nn.Identity(), below or nn.Identity()
+        self.posterior_mlp, self.state_mlp = posterior_mlp or nn.Identity(), state_mlp or nn.Identity()
         self.space, self.gives = posterior.space, posterior.gives
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
         own = features.flatten(1)[:, self.own]
-        return self.posterior(own if self.alone else self.meet(beside(own, state)))
+        return self.posterior(own if self.alone else self.posterior_mlp(beside(own, state)))
 
     def generate(self, state: Tensor | None) -> Distribution:
         return self.prior(state)
 
     def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
         z = self.posterior.embed(z)
-        return z if self.alone else self.below(beside(z, state))
+        return z if self.alone else self.state_mlp(beside(z, state))
 
 
 def beside(x: Tensor, state: Tensor | None) -> Tensor:

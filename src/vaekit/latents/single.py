@@ -32,8 +32,8 @@ class Single(Tower):
         super().__init__()
         at_least_one(dim=(dim, 32))
         space, self.numbers = latent((dim,)), math.prod(features)
-        meet = block(self.numbers + condition, self.numbers) if condition else None
+        posterior_mlp = block(self.numbers + condition, self.numbers) if condition else None
         q: Any = posterior((self.numbers,), space)
         p = given(prior, (condition,), condition)(q.space)  # of codes, the posterior knows which there are
-        self.levels = nn.ModuleList([LevelBlock(q, p, meet=meet)])
+        self.levels = nn.ModuleList([LevelBlock(q, p, posterior_mlp=posterior_mlp)])
         self.out_shape = (dim + condition,)

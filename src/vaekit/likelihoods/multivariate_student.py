@@ -51,16 +51,14 @@ class MultivariateStudent(Likelihood):
     def __init__(self, space: Space, network: Callable):
         assert isinstance(space, Series)
         super().__init__(space, network, params=2)
-        self.below = nn.Parameter(torch.zeros(space.shape[0], space.shape[0]))
-        self.raw_freedom = nn.Parameter(torch.tensor(3.0))
+        self.lower_triangle = nn.Parameter(torch.zeros(space.shape[0], space.shape[0]))
+        self.raw_df = nn.Parameter(torch.tensor(3.0))
 
     def distribution(self, *params: Tensor) -> Distribution:
         loc, log_scale = params
-        factor = self.below.tril(-1) + torch.eye(len(self.below)).to(self.below)
+        factor = self.lower_triangle.tril(-1) + torch.eye(len(self.lower_triangle)).to(self.lower_triangle)
         factor = factor / factor.norm(dim=1, keepdim=True)  # rows of the Cholesky factor of a correlation matrix
-        return multivariate_student.MultivariateStudent(
-            loc, log_scale.exp() + FLOOR, factor, 2 + softplus(self.raw_freedom)
-        )
+        return multivariate_student.MultivariateStudent(loc, log_scale.exp() + FLOOR, factor, 2 + softplus(self.raw_df))
 
     def bias_at(self, mean: Tensor) -> Tensor:
         return torch.stack([mean, torch.full_like(mean, START)])
@@ -69,7 +67,9 @@ class MultivariateStudent(Likelihood):
     def start_from(self, data: Any) -> None:
         """Start from the mean of the data, and from the correlation of the first windows."""
         super().start_from(data)
-        values = data.sample("train", SEEN).x.to(self.below).transpose(0, 1).flatten(1)
-        shrunk = 0.9 * torch.corrcoef(values).reshape(self.below.shape) + 0.1 * torch.eye(len(values)).to(values)
+        values = data.sample("train", SEEN).x.to(self.lower_triangle).transpose(0, 1).flatten(1)
+        shrunk = 0.9 * torch.corrcoef(values).reshape(self.lower_triangle.shape) + 0.1 * torch.eye(len(values)).to(
+            values
+        )
         factor = torch.linalg.cholesky(shrunk)
-        self.below.copy_(factor / factor.diagonal().unsqueeze(1))
+        self.lower_triangle.copy_(factor / factor.diagonal().unsqueeze(1))

@@ -58,11 +58,11 @@ class PixelAutoregressive(Likelihood):
         at_least_one(width=(width, 32), layers=(layers, 4))
         assert space.levels is not None
         super().__init__(space, network, params=width)
-        self.pixels = PixelCNN(space.shape[0], space.levels, width * space.shape[0], width, layers)
+        self.pixelcnn = PixelCNN(space.shape[0], space.levels, width * space.shape[0], width, layers)
 
     def distribution(self, *params: Tensor) -> Distribution:
         maps = torch.stack(params, -4).flatten(-4, -3)
-        return Raster(self.pixels, maps, GrayLevels(self.pixels.channels, self.pixels.levels))
+        return Raster(self.pixelcnn, maps, GrayLevels(self.pixelcnn.channels, self.pixelcnn.levels))
 
     def bias_at(self, mean: Tensor) -> Tensor:
         """Zero: before training the maps have no relation to the mean."""

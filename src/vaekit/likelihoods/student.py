@@ -48,11 +48,11 @@ class Student(Likelihood):
         one_of(scale=(scale, ("value", "pixel")))
         super().__init__(space, network, params=2 if scale == "pixel" else 1)
         self.log_scale = torch.nn.Parameter(torch.full(space.shape, START)) if scale == "value" else None
-        self.raw_freedom = torch.nn.Parameter(torch.full(space.shape, 3.0))
+        self.raw_df = torch.nn.Parameter(torch.full(space.shape, 3.0))
 
     def distribution(self, *params: Tensor) -> Distribution:
         loc, log_scale = params[0], params[1] if self.log_scale is None else self.log_scale
-        scale, freedom = log_scale.exp() + FLOOR, 2 + softplus(self.raw_freedom)
+        scale, freedom = log_scale.exp() + FLOOR, 2 + softplus(self.raw_df)
         return StudentT(freedom.expand_as(loc), loc, scale.expand_as(loc), validate_args=False)
 
     def bias_at(self, mean: Tensor) -> Tensor:

@@ -58,10 +58,10 @@ class WaveAutoregressive(Likelihood):
         at_least_one(maps=(maps, 16), width=(width, 32), layers=(layers, 10))
         assert isinstance(space, Audio) and space.levels is not None
         super().__init__(space, network, params=maps)
-        self.samples, self.symbols = WaveNet(space.levels, maps, width, layers), GrayLevels(1, space.levels)
+        self.wavenet, self.symbols = WaveNet(space.levels, maps, width, layers), GrayLevels(1, space.levels)
 
     def distribution(self, *params: Tensor) -> Distribution:
-        return Wave(self.samples, torch.stack(params, -4).squeeze(-3), self.symbols)
+        return Wave(self.wavenet, torch.stack(params, -4).squeeze(-3), self.symbols)
 
     def bias_at(self, mean: Tensor) -> Tensor:
         """Zero: before training the maps have no relation to the mean."""

@@ -74,7 +74,7 @@ class Decoder(nn.Module):
         self.out_shape = (params, *space.shape)
         colours, *size = space.shape
         self.sizes = halvings((size[0], size[1]), len(channels))[::-1]
-        self.seed = nn.Sequential(
+        self.stem = nn.Sequential(
             nn.Flatten(),
             nn.Linear(math.prod(in_shape), features),
             activation_by_name(activation),
@@ -93,7 +93,7 @@ class Decoder(nn.Module):
         glorot(self)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.seed(z)
+        h = self.stem(z)
         for stage, (height, width) in zip(self.stages, self.sizes[1:], strict=True):
             h = stage(h)[..., :height, :width]  # a stage doubles; odd sizes were rounded up on the way down
         return self.head(h).unflatten(1, self.out_shape[:2])

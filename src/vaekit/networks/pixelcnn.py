@@ -29,19 +29,19 @@ class Layer(nn.Module):
 
     def __init__(self, width: int, maps: int):
         super().__init__()
-        self.down = nn.Conv2d(width, 2 * width, (2, 3))
-        self.told = nn.Conv2d(maps, 2 * width, 1, bias=False)
-        self.across = nn.Conv2d(2 * width, 2 * width, 1)
-        self.right = nn.Conv2d(width, 2 * width, (1, 2), bias=False)
+        self.vertical = nn.Conv2d(width, 2 * width, (2, 3))
+        self.context_proj = nn.Conv2d(maps, 2 * width, 1, bias=False)
+        self.vertical_to_horizontal = nn.Conv2d(2 * width, 2 * width, 1)
+        self.horizontal = nn.Conv2d(width, 2 * width, (1, 2), bias=False)
         self.out = nn.Conv2d(width, width, 1)
 
     def above(self, down: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """The stack of the rows above, further down, and what the other one reads of it."""
-        whole = self.down(functional.pad(down, (1, 1, 1, 0))) + self.told(maps)
-        return gate(whole), self.across(whole)
+        whole = self.vertical(functional.pad(down, (1, 1, 1, 0))) + self.context_proj(maps)
+        return gate(whole), self.vertical_to_horizontal(whole)
 
     def beside(self, right: Tensor, across: Tensor) -> Tensor:
-        return right + self.out(gate(self.right(functional.pad(right, (1, 0))) + across))
+        return right + self.out(gate(self.horizontal(functional.pad(right, (1, 0))) + across))
 
 
 class PixelCNN(nn.Module):
@@ -58,8 +58,8 @@ class PixelCNN(nn.Module):
     def __init__(self, channels: int, levels: int, maps: int, width: int, layers: int, inputs: int | None = None):
         super().__init__()
         self.channels, self.levels, self.reach = channels, levels, FIRST + layers
-        self.down = nn.Conv2d(inputs or channels, width, (FIRST, 2 * FIRST + 1))
-        self.right = nn.Conv2d(inputs or channels, width, (1, FIRST))
+        self.vertical = nn.Conv2d(inputs or channels, width, (FIRST, 2 * FIRST + 1))
+        self.horizontal = nn.Conv2d(inputs or channels, width, (1, FIRST))
         self.layers = nn.ModuleList(Layer(width, maps) for _ in range(layers))
         self.head = nn.Sequential(
             nn.SiLU(),
@@ -71,14 +71,14 @@ class PixelCNN(nn.Module):
         if channels > 1:
             before = torch.arange(channels) < torch.arange(channels).repeat_interleave(width).unsqueeze(1)
             self.register_buffer("before", before[..., None, None].float(), persistent=False)
-            self.colours = nn.Parameter(torch.randn(channels * width, channels, 1, 1) / channels)
+            self.previous_channels = nn.Parameter(torch.randn(channels * width, channels, 1, 1) / channels)
 
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:
         return self.beside(x, self.above(x, maps))
 
     def above(self, x: Tensor, maps: Tensor) -> list[Tensor]:
         """What each layer is told by the rows above every pixel, and by the maps: `[N, 2 * width, H, W]` each."""
-        down, found = self.down(functional.pad(2 * x - 1, (FIRST, FIRST, FIRST, 0)))[:, :, :-1], []
+        down, found = self.vertical(functional.pad(2 * x - 1, (FIRST, FIRST, FIRST, 0)))[:, :, :-1], []
         for layer in self.layers:
             down, across = layer.above(down, maps)
             found.append(across)
@@ -86,9 +86,11 @@ class PixelCNN(nn.Module):
 
     def beside(self, x: Tensor, above: list[Tensor]) -> Tensor:
         """The logits, given what the rows above tell."""
-        right = self.right(functional.pad(2 * x - 1, (FIRST, 0)))[..., :-1]
+        right = self.horizontal(functional.pad(2 * x - 1, (FIRST, 0)))[..., :-1]
         for layer, across in zip(self.layers, above, strict=True):
             right = layer.beside(right, across)
         if self.channels > 1:
-            right = right.repeat(1, self.channels, 1, 1) + functional.conv2d(2 * x - 1, self.colours * self.before)
+            right = right.repeat(1, self.channels, 1, 1) + functional.conv2d(
+                2 * x - 1, self.previous_channels * self.before
+            )
         return self.head(right).unflatten(1, (self.channels, self.levels)).transpose(1, 2)

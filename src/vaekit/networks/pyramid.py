@@ -73,11 +73,11 @@ class Decoder(nn.Module):
             shape = (channels, -(-size[0] // 4), -(-size[1] // 4))
             seed = [nn.Flatten(), nn.Linear(math.prod(in_shape), math.prod(shape)), nn.Unflatten(1, shape)]
         stem = nn.Conv2d(in_shape[0] if not seed else channels, channels, kernel_size=3, padding=1)
-        self.seed = glorot(nn.Sequential(*seed, Upsample(tuple(size)), stem))
+        self.stem = glorot(nn.Sequential(*seed, Upsample(tuple(size)), stem))
         self.body = nn.Sequential(*stack(channels, blocks, tuple(size)))
         self.head = glorot(
             nn.Sequential(nn.GELU(), nn.Conv2d(channels, params * colours, kernel_size=3, padding=1, bias=False))
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.head(self.body(self.seed(z))).unflatten(1, self.out_shape[:2])
+        return self.head(self.body(self.stem(z))).unflatten(1, self.out_shape[:2])

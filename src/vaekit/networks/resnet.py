@@ -62,7 +62,7 @@ class Up(nn.Module):
         self.out_shape = (params, *space.shape)
         colours, *size = space.shape
         self.sizes = halvings((size[0], size[1]), len(channels))[::-1]
-        self.seed = glorot(seed)
+        self.stem = glorot(seed)
         widths = [*reversed(channels), channels[0]]
         self.stages = nn.ModuleList(
             nn.Sequential(*stack(a, blocks, len(channels)), glorot(nn.Conv2d(a, b, kernel_size=3, padding=1)))
@@ -72,7 +72,7 @@ class Up(nn.Module):
         self.head = glorot(nn.Sequential(nn.SiLU(), last))
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.seed(z)
+        h = self.stem(z)
         for stage, size in zip(self.stages, self.sizes[1:], strict=True):
             h = upsample(stage(h), size)
         return self.head(h).unflatten(1, self.out_shape[:2])

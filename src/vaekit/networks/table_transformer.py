@@ -49,7 +49,7 @@ class Encoder(Features):
         one_hot = [column.group == "one_hot" for column in space.ordered]
         self.register_buffer("one_hot", torch.tensor(one_hot), persistent=False)
         columns = len(self.widths)
-        self.embed, self.bias, self.missing, self.first = (
+        self.embed, self.bias, self.missing_token, self.cls_token = (
             nn.Parameter(torch.randn(rows, width) / math.sqrt(width)) for rows in (space.size, columns, columns, 1)
         )
         self.body = glorot(Columns(width, blocks, heads))
@@ -58,8 +58,8 @@ class Encoder(Features):
         cells = x.split(self.widths, -1)
         tokens = torch.stack([cell @ each for cell, each in zip(cells, self.embed.split(self.widths), strict=True)], 1)
         lost = self.one_hot & torch.stack([(cell == 0).all(-1) for cell in cells], 1)
-        tokens = torch.where(lost.unsqueeze(-1), self.missing.to(tokens), tokens + self.bias)
-        return self.body(torch.cat([self.first.to(tokens).expand(len(x), 1, -1), tokens], 1))[:, 0]
+        tokens = torch.where(lost.unsqueeze(-1), self.missing_token.to(tokens), tokens + self.bias)
+        return self.body(torch.cat([self.cls_token.to(tokens).expand(len(x), 1, -1), tokens], 1))[:, 0]
 
 
 class Decoder(nn.Module):
@@ -72,7 +72,7 @@ class Decoder(nn.Module):
         self.in_shape = in_shape
         self.widths = [column.width for column in space.ordered]
         columns = len(self.widths)
-        self.tokens = nn.Sequential(
+        self.token_proj = nn.Sequential(
             nn.Flatten(), nn.Linear(math.prod(in_shape), columns * width), nn.Unflatten(1, (columns, width))
         )
         self.body = Columns(width, blocks, heads)
@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         glorot(self)
 
     def forward(self, z: Tensor) -> Tensor:
-        tokens = self.body(self.tokens(z)).unbind(1)
+        tokens = self.body(self.token_proj(z)).unbind(1)
         heads = self.head.split(self.widths, 1)
         return torch.cat(
             [torch.einsum("nw,pjw->npj", token, head) for token, head in zip(tokens, heads, strict=True)], -1

@@ -42,22 +42,22 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.dropout = nn.Dropout(dropout)
-        self.look = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3 * width))
-        self.join = nn.Linear(width, width)
-        self.think = nn.Sequential(
+        self.qkv = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3 * width))
+        self.out_proj = nn.Linear(width, width)
+        self.mlp = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
     def forward(self, x: Tensor, past: Tensor | None = None, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        query, kept = self.look(x).unflatten(-1, (3, self.heads, -1)).movedim(1, -2).split([1, 2], 1)
+        query, kept = self.qkv(x).unflatten(-1, (3, self.heads, -1)).movedim(1, -2).split([1, 2], 1)
         if past is not None:
             kept = torch.cat([past, kept], -2)
         causal = past is None and seen is None
         # on a CPU torch's fused attention is slower than plain products in bfloat16, for 49 places fourfold
         with sdpa_kernel(SDPBackend.MATH) if x.device.type == "cpu" else nullcontext():
             found = scaled_dot_product_attention(query[:, 0], kept[:, 0], kept[:, 1], attn_mask=seen, is_causal=causal)
-        x = x + self.dropout(self.join(found.transpose(1, 2).flatten(2)))
-        return x + self.dropout(self.think(x)), kept
+        x = x + self.dropout(self.out_proj(found.transpose(1, 2).flatten(2)))
+        return x + self.dropout(self.mlp(x)), kept
 
 
 class Causal(nn.Module):
@@ -69,13 +69,13 @@ class Causal(nn.Module):
 
     def __init__(self, length: int, width: int, blocks: int, heads: int, dropout: float = 0.0):
         super().__init__()
-        self.places = nn.Parameter(0.02 * torch.randn(length, width))
+        self.position_embedding = nn.Parameter(0.02 * torch.randn(length, width))
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         done = 0 if past is None else past.shape[-2]
-        x, kept = x + self.places[done : done + x.shape[1]], []
+        x, kept = x + self.position_embedding[done : done + x.shape[1]], []
         for number, block in enumerate(self.blocks):
             x, keys = block(x, None if past is None else past[number])
             kept.append(keys)
@@ -96,7 +96,7 @@ class Encoder(Features):
         self.out_shape = (width,)
         self.dropout = dropout
         self.embed = nn.Embedding(space.vocabulary, width)
-        self.places = nn.Parameter(0.02 * torch.randn(space.size, width))
+        self.position_embedding = nn.Parameter(0.02 * torch.randn(space.size, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
         nn.init.normal_(self.embed.weight, std=0.02)
@@ -106,7 +106,7 @@ class Encoder(Features):
         counted = spoken(numbers)
         longest = int(counted.sum(1).max())
         numbers, counted = numbers[:, :longest], counted[:, :longest]
-        h = dropout(self.embed(numbers) + self.places[:longest], self.dropout, self.training)
+        h = dropout(self.embed(numbers) + self.position_embedding[:longest], self.dropout, self.training)
         for block in self.blocks:
             h, _ = block(h, seen=counted[:, None, None])
         return self.norm(h).masked_fill(~counted.unsqueeze(-1), -torch.inf).amax(1)

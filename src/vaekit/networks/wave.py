@@ -76,7 +76,7 @@ class Decoder(nn.Module):
         _, bands, steps = space.shape
         self.in_shape = in_shape
         self.lengths = lengths(steps, len(channels))[::-1]
-        self.seed = nn.Sequential(
+        self.stem = nn.Sequential(
             nn.Flatten(),
             nn.Linear(math.prod(in_shape), features),
             nn.SiLU(),
@@ -101,7 +101,7 @@ class Decoder(nn.Module):
         glorot(self)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.seed(z)
+        h = self.stem(z)
         for stage, length in zip(self.stages, self.lengths[1:], strict=True):
             h = stage(h)[..., :length]  # a stage makes four steps of one; odd lengths were rounded up on the way down
         return self.head(h)

@@ -21,17 +21,19 @@ class Layer(nn.Module):
         super().__init__()
         self.dilation = dilation
         self.gates = nn.Conv1d(width, 2 * width, kernel_size=2, dilation=dilation)
-        self.told = nn.Conv1d(maps, 2 * width, kernel_size=1, bias=False)
+        self.context_proj = nn.Conv1d(maps, 2 * width, kernel_size=1, bias=False)
         self.out = nn.Conv1d(width, width, kernel_size=1)
 
     def forward(self, h: Tensor, maps: Tensor) -> Tensor:
-        return h + self.out(gate(self.gates(pad(h, (self.dilation, 0))) + self.told(maps)))
+        return h + self.out(gate(self.gates(pad(h, (self.dilation, 0))) + self.context_proj(maps)))
 
     def at(self, h: Tensor, before: Tensor, maps: Tensor) -> Tensor:
         """One sample, `[N, width]`, and that `dilation` before it."""
         weight = self.gates.weight
         told = linear(before, weight[..., 0], self.gates.bias) + linear(h, weight[..., 1])
-        return h + linear(gate(told + linear(maps, self.told.weight[..., 0])), self.out.weight[..., 0], self.out.bias)
+        return h + linear(
+            gate(told + linear(maps, self.context_proj.weight[..., 0])), self.out.weight[..., 0], self.out.bias
+        )
 
 
 class WaveNet(nn.Module):

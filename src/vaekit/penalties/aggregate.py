@@ -19,23 +19,23 @@ class Aggregate(nn.Module):
     information, its figures would be log N. N is the number of training rows, and until that is known the batch's.
     """
 
-    rows: Tensor
+    num_train: Tensor
 
     def __init__(self, estimator: str):
         super().__init__()
         if estimator not in ("stratified", "weighted"):
             raise Refusal(f"penalty.*.estimator={estimator} is unknown; use stratified or weighted.")
         self.estimator = estimator
-        self.register_buffer("rows", torch.zeros(()))
+        self.register_buffer("num_train", torch.zeros(()))
 
     def start_from(self, data: Any) -> None:
-        self.rows.fill_(data.num_train)
+        self.num_train.fill_(data.num_train)
 
     def forward(self, log_q: Tensor) -> Tensor:
         batch = log_q.shape[-1]
         if self.estimator == "weighted":
             return log_q.logsumexp(-1) - math.log(batch)
-        n = self.rows.clamp_min(batch)
+        n = self.num_train.clamp_min(batch)
         own = torch.eye(batch, dtype=torch.bool, device=log_q.device)
         weights = torch.where(own, 1 / n, (n - 1) / n / max(batch - 1, 1))
         return (log_q + weights.log().to(log_q)).logsumexp(-1)

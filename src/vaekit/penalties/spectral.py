@@ -24,25 +24,25 @@ class Spectral(Penalty):
             arXiv 2017. https://arxiv.org/abs/1705.10941
     """
 
-    right: Tensor
+    right_singular_vectors: Tensor
 
     def __init__(self, vae: VAE, weight: float | Schedule = 0.1):
         super().__init__(vae, weight)
         starts = [torch.randn_like(each[0]) for each in matrices(vae)]
-        self.register_buffer("right", torch.cat(starts))  # singular vectors, one after another
+        self.register_buffer("right_singular_vectors", torch.cat(starts))  # singular vectors, one after another
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
-        with torch.autocast(self.right.device.type, enabled=False):
+        with torch.autocast(self.right_singular_vectors.device.type, enabled=False):
             weights = matrices(vae)
             with torch.no_grad():
-                parts = self.right.split([each.shape[1] for each in weights])
+                parts = self.right_singular_vectors.split([each.shape[1] for each in weights])
                 left = [normalize(each @ v, dim=0) for each, v in zip(weights, parts, strict=True)]
                 right = [
                     torch.where(u.any(), normalize(u @ each, dim=0), v)  # a layer of zeros keeps its start
                     for each, u, v in zip(weights, left, parts, strict=True)
                 ]
                 if self.training:
-                    self.right = torch.cat(right)
+                    self.right_singular_vectors = torch.cat(right)
             return torch.stack([u @ each @ v for each, u, v in zip(weights, left, right, strict=True)]).sum()
 
 

@@ -43,10 +43,10 @@ class Flow(Posterior):
         super().__init__()
         self.space = space
         self.gaussian = Gaussian(context_shape, space)
-        self.context = glorot(nn.Linear(math.prod(context_shape), context))
+        self.context_proj = glorot(nn.Linear(math.prod(context_shape), context))
         transform = flow(space.size, context).transform
         self.transform = transform.inv if inverse else transform
 
     def forward(self, context: Tensor) -> Distribution:
-        transform = self.transform(full_precision(self.context(context)))
+        transform = self.transform(full_precision(self.context_proj(context)))
         return FlowDistribution(zuko.distributions.NormalizingFlow(transform, self.gaussian(context)))

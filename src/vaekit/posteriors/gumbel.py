@@ -37,7 +37,7 @@ class Gumbel(Posterior):
     latent = Codes
     gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MAPS})
     atoms: Tensor
-    now: Tensor
+    current_temperature: Tensor
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Gumbel(Posterior):
         self.temperature, self.hard = temperature, hard
         self.gives = self.gives_with({"hard": hard})  # type: ignore[misc]
         self.register_buffer("atoms", torch.eye(codes), persistent=False)
-        self.register_buffer("now", torch.tensor(at(temperature, 0.0)), persistent=False)
+        self.register_buffer("current_temperature", torch.tensor(at(temperature, 0.0)), persistent=False)
         self.space = replace(space, atoms=codes, width=codes, codebook=self.codebook)
         self.head = head(context_shape, space.shape[0])
 
@@ -76,8 +76,8 @@ class Gumbel(Posterior):
 
     def anneal(self, epoch: float | None) -> None:
         """Set the temperature to its value at a time of training."""
-        self.now.fill_(at(self.temperature, epoch))
+        self.current_temperature.fill_(at(self.temperature, epoch))
 
     def forward(self, context: Tensor) -> Distribution:
         logits = self.space.points(full_precision(self.head(context)))
-        return Relaxed(logits, self.space, self.now, self.hard or not self.training)
+        return Relaxed(logits, self.space, self.current_temperature, self.hard or not self.training)

@@ -56,7 +56,7 @@ class Hamiltonian(Posterior):
         self.space, self.joint, self.data_space, self.steps = space, joint, data_space, steps
         self.gaussian = Gaussian((math.prod(context_shape) - data_space.size,), space)
         self.step_logit = nn.Parameter(torch.full((space.size,), logit(step_size / LARGEST_STEP)))
-        self.cold_logit = nn.Parameter(torch.tensor(logit(cold)))
+        self.inverse_temperature_logit = nn.Parameter(torch.tensor(logit(cold)))
 
     def forward(self, context: Tensor) -> Distribution:
         features, x = context.split([context.shape[1] - self.data_space.size, self.data_space.size], 1)
@@ -65,7 +65,7 @@ class Hamiltonian(Posterior):
             self.gaussian(features),
             lambda z: self.joint(x.clone(), z),  # a clone made here may be kept for a gradient, in evaluation too
             LARGEST_STEP * self.step_logit.sigmoid(),
-            self.cold_logit.sigmoid(),
+            self.inverse_temperature_logit.sigmoid(),
             self.steps,
         )
 

@@ -44,8 +44,8 @@ class VQ(Posterior):
         {Capability.RSAMPLE, Capability.LOG_PROB, Capability.DETERMINISTIC, Capability.QUANTIZED, Capability.MAPS}
     )
     atoms: Tensor
-    uses: Tensor
-    sums: Tensor
+    cluster_size: Tensor
+    cluster_sum: Tensor
 
     def __init__(
         self,
@@ -67,8 +67,10 @@ class VQ(Posterior):
             self.register_buffer("atoms", start)
         else:
             self.atoms = nn.Parameter(start)
-        self.register_buffer("uses", torch.zeros(codes))  # of each code in a step, and the sum of what it stood for
-        self.register_buffer("sums", torch.zeros(codes, width))
+        self.register_buffer(
+            "cluster_size", torch.zeros(codes)
+        )  # of each code in a step, and the sum of what it stood for
+        self.register_buffer("cluster_sum", torch.zeros(codes, width))
         shape = (depth * width, *space.shape[1:])
         self.space = replace(space, shape=shape, atoms=codes, width=width, codebook=self.codebook)
         self.head = head(context_shape, width)
@@ -106,22 +108,25 @@ class VQ(Posterior):
         Tensors are replaced, not changed: distributions of this step keep the codes that they were made with.
         """
         points, index = points.flatten(0, -2), index.flatten()
-        uses = torch.zeros_like(self.uses).index_add_(0, index, torch.ones_like(points[:, 0]))
-        sums = torch.zeros_like(self.sums).index_add_(0, index, points)
+        uses = torch.zeros_like(self.cluster_size).index_add_(0, index, torch.ones_like(points[:, 0]))
+        sums = torch.zeros_like(self.cluster_sum).index_add_(0, index, points)
         fresh = points[torch.randint(len(points), (len(uses),), device=points.device)]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(uses)
             torch.distributed.all_reduce(sums)
             torch.distributed.broadcast(fresh, 0)
         idle = uses == 0
-        self.uses, self.sums = self.uses.lerp(uses, 1 - self.decay), self.sums.lerp(sums, 1 - self.decay)
-        usual = self.uses.mean()
-        revived = idle & (self.uses < self.revive * usual)
-        self.uses = torch.where(revived, usual, self.uses)
+        self.cluster_size, self.cluster_sum = (
+            self.cluster_size.lerp(uses, 1 - self.decay),
+            self.cluster_sum.lerp(sums, 1 - self.decay),
+        )
+        usual = self.cluster_size.mean()
+        revived = idle & (self.cluster_size < self.revive * usual)
+        self.cluster_size = torch.where(revived, usual, self.cluster_size)
         revived = revived.unsqueeze(1)
-        self.sums = torch.where(revived, fresh * usual, self.sums)
+        self.cluster_sum = torch.where(revived, fresh * usual, self.cluster_sum)
         if self.ema:
-            means = self.sums / self.uses.clamp_min(1e-12).unsqueeze(1)
-            self.atoms = torch.where(self.uses.unsqueeze(1) > 0, means, self.atoms)
+            means = self.cluster_sum / self.cluster_size.clamp_min(1e-12).unsqueeze(1)
+            self.atoms = torch.where(self.cluster_size.unsqueeze(1) > 0, means, self.atoms)
         else:
             self.atoms.copy_(torch.where(revived, fresh, self.atoms))  # none that stands in this step's draws

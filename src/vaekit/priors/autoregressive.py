@@ -33,16 +33,16 @@ class Transformer(nn.Module):
         super().__init__()
         self.atoms = atoms
         self.embed = nn.Embedding(atoms, width)
-        self.start = nn.Parameter(0.02 * torch.randn(width))
-        self.states = Causal(length, width, blocks, heads, dropout)
+        self.start_token = nn.Parameter(0.02 * torch.randn(width))
+        self.transformer = Causal(length, width, blocks, heads, dropout)
         self.head = nn.Linear(width, atoms)
         nn.init.normal_(self.embed.weight, std=0.02)
 
     def forward(self, before: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x = self.embed(before)
         if past is None:
-            x = torch.cat([self.start.expand(len(x), 1, -1).to(x), x[:, 1:]], 1)
-        states, past = self.states(x, past)
+            x = torch.cat([self.start_token.expand(len(x), 1, -1).to(x), x[:, 1:]], 1)
+        states, past = self.transformer(x, past)
         return full_precision(self.head(states)), past
 
 

@@ -48,24 +48,24 @@ class Exemplar(Prior):
     inputs = frozenset({Input.INFER, Input.DATA_SPACE})
     requires = frozenset({Capability.MEAN})
     rows: Tensor
-    numbers: Tensor
+    row_numbers: Tensor
 
     def __init__(self, space: Real, infer: Callable[[Tensor], Distribution], data_space: Space, components: int = 1000):
         super().__init__()
         at_least_one(components=(components, 1000))
         self.space, self.infer = space, infer
         self.register_buffer("rows", torch.rand(components, *data_space.shape))
-        self.register_buffer("numbers", torch.full((components,), -1))
+        self.register_buffer("row_numbers", torch.full((components,), -1))
         self.log_scale = nn.Parameter(torch.tensor(math.log(0.5)))
 
     def forward(self, context: Tensor | None = None) -> Distribution:
         loc = self.infer(self.rows).mean
         normals = Normal(loc, self.log_scale.exp().expand_as(loc), validate_args=False)
-        return Exemplars(Independent(normals, len(self.space.shape), validate_args=False), self.numbers)
+        return Exemplars(Independent(normals, len(self.space.shape), validate_args=False), self.row_numbers)
 
     @torch.no_grad()
     def start_from(self, data: Any) -> None:
         batch = data.sample("train", len(self.rows))
         repeated = torch.arange(len(self.rows)) % len(batch)  # of fewer rows
         self.rows.copy_(batch.x[repeated])
-        self.numbers.copy_(batch.row[repeated])
+        self.row_numbers.copy_(batch.row[repeated])

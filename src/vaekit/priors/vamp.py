@@ -49,14 +49,14 @@ class Vamp(Prior):
         super().__init__()
         at_least_one(components=(components, 500))
         self.space, self.infer, self.bounded = space, infer, isinstance(data_space, Maps)  # in [0, 1]
-        self.pseudo = nn.Parameter(torch.randn(components, *data_space.shape))
+        self.pseudo_inputs = nn.Parameter(torch.randn(components, *data_space.shape))
 
     def forward(self, context: Tensor | None = None) -> Distribution:
-        u = self.pseudo.sigmoid() if self.bounded else self.pseudo
+        u = self.pseudo_inputs.sigmoid() if self.bounded else self.pseudo_inputs
         even = Categorical(logits=u.new_zeros(len(u)), validate_args=False)
         return MixtureSameFamily(even, self.infer(u), validate_args=False)
 
     @torch.no_grad()
     def start_from(self, data: Any) -> None:
-        x = data.sample("train", len(self.pseudo)).x.to(self.pseudo)
-        self.pseudo[: len(x)] = x.clamp(0.05, 0.95).logit() if self.bounded else x
+        x = data.sample("train", len(self.pseudo_inputs)).x.to(self.pseudo_inputs)
+        self.pseudo_inputs[: len(x)] = x.clamp(0.05, 0.95).logit() if self.bounded else x

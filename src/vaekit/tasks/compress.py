@@ -24,6 +24,7 @@ from vaekit.coding.archive import Archive, fingerprint
 from vaekit.coding.bits_back import check_space, encode
 from vaekit.coding.originals import Form, read
 from vaekit.refusal import Refusal
+from vaekit.runs import read_weights
 from vaekit.tasks.shared.checks import flag, within
 from vaekit.tasks.shared.context import Context
 from vaekit.track import track
@@ -76,7 +77,9 @@ def compress(
     seconds = time.perf_counter() - start
     run = "/".join(context.run.absolute().parts[-2:])
     known = None if condition is None else condition.tolist()
-    archive = Archive(fingerprint(context.vae), run, form, form.checksum(x, space.levels), stream, known).to_bytes()
+    archive = Archive(
+        fingerprint(read_weights(context.run)), run, form, form.checksum(x, space.levels), stream, known
+    ).to_bytes()
     write(file, archive)
 
     bits = {

@@ -16,6 +16,7 @@ from vaekit.coding.bits_back import OTHERWISE, check_space, decode
 from vaekit.coding.originals import check_name, write_images
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
+from vaekit.runs import read_weights
 from vaekit.tasks.compress import NAME, destination, write
 from vaekit.tasks.shared.context import Context
 
@@ -40,7 +41,7 @@ def decompress(
     check_space(context.vae)
     space, form = context.vae.space, archive.form
     assert space.levels is not None
-    if archive.model != fingerprint(context.vae):
+    if archive.model != fingerprint(read_weights(context.run)):
         raise Refusal(
             f"{file} was compressed by another model than that of {context.run}; give the run that did, "
             f"run=.../{shlex.quote(archive.run)}."

@@ -374,6 +374,8 @@ class Training(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.validation = checkpoint["validation"]
+        for weights in checkpoint.keys() & {"state_dict", "current_model_state"}:  # the other is of callbacks=ema
+            checkpoint[weights] = runs.renamed(checkpoint[weights], self)
         if len(checkpoint["optimizer_states"]) != 1:  # Lightning would restore as many as there are
             raise ValueError(f"{len(checkpoint['optimizer_states'])} optimisers")
         for each in self.trainer.checkpoint_callbacks:
@@ -388,5 +390,5 @@ class Training(L.LightningModule):
         """Take weights and validation figures of a checkpoint that this training wrote."""
         state = runs.read_checkpoint(checkpoint, self.device)
         with runs.restoring(checkpoint):
-            self.load_state_dict(state["state_dict"])
+            self.load_state_dict(runs.renamed(state["state_dict"], self))
             self.validation = state["validation"]

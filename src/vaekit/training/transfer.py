@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from torch import Tensor, nn
 
 from vaekit.refusal import Refusal
+from vaekit.runs import renamed
 from vaekit.vae import VAE
 
 
@@ -23,7 +24,7 @@ def part_of(name: str) -> str:
 
 def match(vae: VAE, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The weights of each part that fits `vae` in every name and shape; why each other part of either does not fit."""
-    here, there = _by_part(vae.state_dict()), _by_part(weights)
+    here, there = _by_part(vae.state_dict()), _by_part(renamed(weights, vae))
     reasons = {part: _difference(here.get(part, {}), there.get(part, {})) for part in {**here, **there}}
     fitting = [part for part, reason in reasons.items() if not reason]
     return (

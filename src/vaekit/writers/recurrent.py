@@ -30,10 +30,10 @@ class Recurrent(Writer):
     ):
         super().__init__(space, told, width, embedding, dropout, word_dropout)
         self.told = told
-        self.start = nn.Linear(told, width)
+        self.hidden_proj = nn.Linear(told, width)
         self.gru = nn.GRU(embedding + told, width, batch_first=True)
 
     def read(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
         if past is None:
-            past = self.start(x[:, 0, -self.told :]).tanh().unsqueeze(0)
+            past = self.hidden_proj(x[:, 0, -self.told :]).tanh().unsqueeze(0)
         return self.gru(x, past)

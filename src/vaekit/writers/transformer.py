@@ -32,8 +32,8 @@ class Transformer(Writer):
     ):
         super().__init__(space, told, width, embedding, dropout, word_dropout)
         refuse_sizes(width, blocks, heads)
-        self.enter = nn.Linear(embedding + told, width)
-        self.attend = Causal(space.size, width, blocks, heads)
+        self.input_proj = nn.Linear(embedding + told, width)
+        self.transformer = Causal(space.size, width, blocks, heads)
 
     def read(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
-        return self.attend(self.enter(x), past)
+        return self.transformer(self.input_proj(x), past)
