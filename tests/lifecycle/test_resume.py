@@ -317,6 +317,21 @@ def test_a_run_whose_best_checkpoint_is_lost_goes_on_without(train, run):
     assert torch.load("run/checkpoints/best.ckpt", weights_only=True)["epoch"] == 1
 
 
+def test_a_checkpoint_of_an_earlier_version_with_other_names_of_weights_goes_on(train):
+    words = ["prior=vamp", "prior.components=5", "callbacks=ema"]
+    assert train(*words, folder="whole", epochs=2).code == 0
+    assert train(*words, folder="run", epochs=1).code == 0
+    for path in Path("run/checkpoints").glob("*.ckpt"):
+        checkpoint = torch.load(path, weights_only=True)
+        for weights in ("state_dict", "current_model_state"):
+            held = checkpoint[weights].items()
+            checkpoint[weights] = {name.replace("prior.pseudo_inputs", "prior.pseudo"): value for name, value in held}
+        torch.save(checkpoint, path)
+    done = train(*words, "ckpt_path=run/checkpoints/last.ckpt", epochs=2)
+    assert done.code == 0, done.err
+    assert_same("run", "whole")
+
+
 def spoiled(run, change):
     last = Path(run, "checkpoints/last.ckpt")
     checkpoint = torch.load(last, weights_only=True)

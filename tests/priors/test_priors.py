@@ -91,7 +91,7 @@ def test_vamp_and_exemplar_start_from_training_rows():
     exemplar = small_vae("prior", "exemplar", "prior.components=5").latents.levels[0].prior
     exemplar.start_from(Data())
     assert torch.equal(exemplar.rows, examples(BINARY, 5, seed=3).x.double())
-    assert exemplar.numbers.tolist() == [100, 101, 102, 103, 104]
+    assert exemplar.row_numbers.tolist() == [100, 101, 102, 103, 104]
 
 
 def test_a_training_row_is_no_exemplar_of_itself():
