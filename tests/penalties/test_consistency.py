@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from helpers import GREY, build, build_all, examples
-from vaekit.penalties.consistency import Consistency, bent
+from vaekit.penalties.consistency import Consistency, deform
 from vaekit.refusal import Refusal
 
 M2 = ("model=m2_vae", "network.hidden=[16]", "latents.given.dim=3")
@@ -31,8 +31,8 @@ def blind():
 @pytest.mark.parametrize(("strength", "elastic"), [(0.3, 0.0), (0.0, 0.12), (0.3, 0.12)])
 def test_images_are_bent_each_by_itself_and_little_by_little_strength(strength, elastic):
     x = examples(GREY, 1).x.expand(4, -1, -1, -1)
-    torch.testing.assert_close(bent(x, strength * 1e-5, elastic * 1e-5), x, atol=1e-4, rtol=0)
-    y = bent(x, strength, elastic)
+    torch.testing.assert_close(deform(x, strength * 1e-5, elastic * 1e-5), x, atol=1e-4, rtol=0)
+    y = deform(x, strength, elastic)
     assert (y[0] - y[1]).abs().mean() > 0.01
     assert y.min() >= 0 and y.max() <= 1
 
@@ -47,8 +47,8 @@ def test_an_elastic_image_is_not_an_affine_one():
         return inside.diff(n=2, dim=2).abs().max()
 
     torch.manual_seed(0)
-    assert bend(bent(columns, 0.1, 0.0)) < 1e-3
-    assert bend(bent(columns, 0.1, 0.12)) > 0.01
+    assert bend(deform(columns, 0.1, 0.0)) < 1e-3
+    assert bend(deform(columns, 0.1, 0.12)) > 0.01
 
 
 def test_an_unlabelled_row_costs_its_likeliest_class_where_the_model_is_sure():

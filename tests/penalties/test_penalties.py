@@ -25,7 +25,7 @@ from vaekit.penalties.latent_norm import LatentNorm
 from vaekit.penalties.mmd import MMD, SCALES
 from vaekit.penalties.ms_ssim import EXPONENTS, MSSSIM
 from vaekit.penalties.mutual_information import MutualInformation
-from vaekit.penalties.penalty import prior_codes
+from vaekit.penalties.penalty import prior_draws
 from vaekit.penalties.perceptual import Perceptual
 from vaekit.penalties.sliced_wasserstein import SlicedWasserstein
 from vaekit.penalties.spectral import Spectral, matrices
@@ -199,7 +199,7 @@ def test_mmd_of_a_single_row_says_nothing():
 def test_codes_of_a_conditional_prior_are_those_of_each_row():
     p = Independent(Normal(LOC, 1e-3), 1)
     terms = Terms(Batch(LOC), [Step(torch.zeros(3, *LOC.shape), p, p)], None, torch.zeros(3, len(LOC)))
-    torch.testing.assert_close(prior_codes(terms), LOC.expand(3, -1, -1), atol=0.01, rtol=0)
+    torch.testing.assert_close(prior_draws(terms), LOC.expand(3, -1, -1), atol=0.01, rtol=0)
 
 
 def test_sliced_wasserstein_is_the_best_assignment_along_each_line():

@@ -61,7 +61,7 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        """The bias `[params, *space.shape]` with which p(x | z) has this mean `[*space.shape]` if the network gives 0."""
+        """The bias `[params, *space.shape]` with which p(x | z) has a mean `[*space.shape]` if the network gives 0."""
         raise NotImplementedError
 
     @torch.no_grad()

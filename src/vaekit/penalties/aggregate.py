@@ -1,4 +1,4 @@
-"""The density of the aggregate posterior q(z) = 1/N sum_n q(z | x_n), estimated from a batch of B of the N rows."""
+"""The density of the aggregate posterior q(z) = 1/N sum_n q(z | x_n), estimated from a batch."""
 
 import math
 from typing import Any
@@ -10,13 +10,27 @@ from vaekit.refusal import Refusal
 
 
 class Aggregate(nn.Module):
-    """log q(z_i | x_j) `[..., i, j]` -> log q(z_i) `[..., i]`, in nats, z_i being a draw from q(z | x_i).
+    """log q(z_i | x_j), `[..., i, j]`, to estimates of log q(z_i), `[..., i]`, in nats; z_i is a draw from q(z | x_i).
 
-    Chen et al. 2018, https://arxiv.org/abs/1802.04942. `stratified` (appendix C.2) is unbiased inside the log: x_i
-    counts as the one row in N that it is, the others share the rest evenly (which is the paper's estimate averaged
-    over the order of the batch). `weighted` (appendix C.1) counts each row of the batch as one in B. The paper divides
-    by N B in its place, which has the same gradient, but is too small by log N: at q(z | x) = p(z), where there is no
-    information, its figures would be log N. N is the number of training rows, and until that is known the batch's.
+    Chen et al. 2018, https://arxiv.org/abs/1802.04942. N is the number of training rows, once it is known, and else the
+    batch size B.
+
+    `stratified` (appendix C.2) is unbiased before the logarithm: x_i has the weight 1/N, and the other rows of the
+    batch share the rest evenly, which is the paper's estimate averaged over orders of the batch. `weighted` (appendix
+    C.1) gives each row of the batch the weight 1/B. The paper divides by N B instead, which has the same gradient but
+    is too small by log N: with q(z | x) = p(z) the mutual information would be log N instead of 0.
+
+    Args:
+        estimator: `stratified` or `weighted`.
+
+    Raises:
+        Refusal: If `estimator` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.penalties.aggregate import Aggregate
+        >>> Aggregate("weighted")(torch.zeros(3, 3))   # q(z | x) is the same for each x
+        tensor([0., 0., 0.])
     """
 
     num_train: Tensor

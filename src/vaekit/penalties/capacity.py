@@ -1,4 +1,4 @@
-"""A rate held at a capacity that grows."""
+"""A rate that is held at a growing capacity."""
 
 from torch import Tensor
 
@@ -10,13 +10,28 @@ from vaekit.vae import VAE
 
 
 class Capacity(Penalty):
-    """|rate - C|, both in nats, the rate being the batch's mean.
+    """|rate - C|, with the mean rate of the batch and a capacity C, both in nats (Burgess et al. 2018, equation 8).
 
-    Burgess et al. 2018, equation 8, where `weight` is gamma and the ELBO's own rate is left out (objective.beta=0).
-    nats: C, a schedule that rises.
+    The weight is the paper's gamma; objective.beta=0 drops the rate from the ELBO, as there.
+
+    Args:
+        vae: The model that the penalty is for; only shapes are read from it.
+        weight: Coefficient of the penalty in the loss, a number or a schedule.
+        nats: The capacity C, a number or a schedule that increases.
+
+    Raises:
+        Refusal: If the final `nats` is below 0.
 
     References:
         Christopher Burgess et al. Understanding Disentangling in beta-VAE. arXiv 2018. https://arxiv.org/abs/1804.03599
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from vaekit.penalties.capacity import Capacity
+        >>> terms = SimpleNamespace(rate=torch.tensor([4.0, 8.0]))
+        >>> Capacity(vae=None, nats=25.0)(terms, None, epoch=None)
+        tensor(19.)
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB})

@@ -1,4 +1,4 @@
-"""What keeps the encoder near the codes."""
+"""A penalty that keeps the encoder near the codebook."""
 
 from torch import Tensor
 
@@ -11,10 +11,16 @@ from vaekit.vae import VAE
 
 
 class Commitment(Penalty):
-    """|h - e|^2 of what is quantised, h, and its code e, summed over positions and stages, averaged over examples.
+    """|h - e|^2 of the encoder's output h and its codebook entry e, summed over positions and stages, averaged over
+    examples.
 
-    van den Oord et al. 2017, equation 3: h moves towards e. Where codes are learned by gradient (posterior.ema=false) e
-    also moves towards h, by `codebook` times as much; in the paper 4 times.
+    van den Oord et al. 2017, equation 3: h moves towards e. If the codebook is learned by gradient
+    (posterior.ema=false), e also moves towards h, with `codebook` times the weight.
+
+    Args:
+        vae: The model that the penalty is for; only shapes are read from it.
+        weight: Coefficient of the penalty in the loss, a number or a schedule.
+        codebook: Weight of the codebook's term relative to the encoder's; 4 as in the paper.
 
     References:
         Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.

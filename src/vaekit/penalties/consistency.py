@@ -1,4 +1,4 @@
-"""A class that stays the same when an image is bent."""
+"""Class predictions that stay the same for deformed images."""
 
 from typing import Any
 
@@ -15,12 +15,20 @@ from vaekit.vae import VAE
 
 
 class Consistency(Penalty):
-    """-log q(y | x'), where q(y | x) > threshold and else 0, of the likeliest y; x' is x bent at random.
+    """-log q(y | x') for the most probable y where q(y | x) > threshold, else 0; x' is x deformed at random.
 
-    FixMatch, Sohn et al. 2020, equation 4: averaged over the batch, with no gradient through q(y | x). For labelled
-    rows in training y is the label. strength, elastic: see `bent`.
+    FixMatch (Sohn et al. 2020, equation 4), averaged over the batch, without a gradient through q(y | x). For labelled
+    rows in training, y is the label. The deformation is `deform`.
 
-    Raises `Refusal` for numbers out of their range.
+    Args:
+        vae: The model that the penalty is for; only shapes are read from it.
+        weight: Coefficient of the penalty in the loss, a number or a schedule.
+        threshold: Probability of y above which an unlabelled image is used, in [0, 1); 0.95 as in the paper.
+        strength: Strength of the affine map, in [0, 1), in units of half the image.
+        elastic: Strength of the elastic deformation, in [0, 1), in the same units.
+
+    Raises:
+        Refusal: If a number is out of its range.
 
     References:
         Kihyuk Sohn et al. FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence. In NeurIPS
@@ -38,10 +46,10 @@ class Consistency(Penalty):
         elastic: float = 0.12,
     ):
         super().__init__(vae, weight)
-        usual = {"threshold": (threshold, 0.95), "strength": (strength, 0.3), "elastic": (elastic, 0.12)}
-        for name, (value, instead) in usual.items():
+        defaults = {"threshold": (threshold, 0.95), "strength": (strength, 0.3), "elastic": (elastic, 0.12)}
+        for name, (value, default) in defaults.items():
             if not 0 <= value < 1:
-                raise Refusal(f"{setting(name)}={value} must be in [0, 1); use {setting(name)}={instead}.")
+                raise Refusal(f"{setting(name)}={value} must be in [0, 1); use {setting(name)}={default}.")
         self.threshold, self.strength, self.elastic = threshold, strength, elastic
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
@@ -50,16 +58,27 @@ class Consistency(Penalty):
         sure = confidence > self.threshold
         if batch.label is not None and epoch is not None:
             y, sure = torch.where(batch.label < 0, y, batch.label), sure | (batch.label >= 0)
-        found: Any = top.infer(vae.encoder(bent(batch.x, self.strength, self.elastic)), None)
-        return (sure * cross_entropy(found.logits.flatten(1), y, reduction="none")).mean()
+        predicted: Any = top.infer(vae.encoder(deform(batch.x, self.strength, self.elastic)), None)
+        return (sure * cross_entropy(predicted.logits.flatten(1), y, reduction="none")).mean()
 
 
-def bent(x: Tensor, strength: float, elastic: float) -> Tensor:
-    """Each image of x `[B, C, H, W]` bent by a draw of its own, what comes in from outside being 0.
+def deform(x: Tensor, strength: float, elastic: float) -> Tensor:
+    """Deform each image by a random affine map and a random elastic shift; what comes in from outside is 0.
 
-    strength: the largest change of each entry of the 2x3 matrix of an affine map: turned, sheared, scaled and moved.
-    elastic: the largest shift of each of 5x5 points, between which the others' are interpolated (Simard et al. 2003).
-    Both are in units of half the image.
+    Args:
+        x: Images `[B, C, H, W]`.
+        strength: Largest change of an entry of the 2x3 matrix of the affine map, in units of half the image.
+        elastic: Largest shift of each of 5x5 points, between which shifts are interpolated (Simard et al. 2003), in
+            units of half the image.
+
+    Returns:
+        `[B, C, H, W]`.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.penalties.consistency import deform
+        >>> deform(torch.ones(1, 1, 8, 8), strength=0.0, elastic=0.0)[0, 0, 4].round()
+        tensor([1., 1., 1., 1., 1., 1., 1., 1.])
     """
     change = (2 * torch.rand(len(x), 2, 3, device=x.device) - 1) * strength
     shift = (2 * torch.rand(len(x), 2, 5, 5, device=x.device) - 1) * elastic

@@ -1,4 +1,4 @@
-"""The DIP-VAE's penalty."""
+"""The penalty of the DIP-VAE."""
 
 import torch
 from torch import Tensor
@@ -12,16 +12,33 @@ from vaekit.vae import VAE
 
 
 class DIP(Penalty):
-    """How far the codes' covariance is from the identity: the squares off its diagonal, plus `diagonal` times those on
-    it.
+    """The squared distance of a covariance of latents from the identity: off the diagonal, plus `diagonal` times on it.
 
-    Kumar et al. 2018, equations 6 and 7: `weight` is their lambda_od, `diagonal` lambda_d / lambda_od. kind: `i` takes
-    the covariance of the posterior's means, `ii` adds the mean of its variances, which makes it the covariance of z.
-    Taken over the batch, so that its noise falls as the batch grows.
+    Kumar et al. 2018, equations 6 and 7, estimated over the batch; its noise falls as the batch grows.
+
+    Args:
+        vae: The model that the penalty is for; only shapes are read from it.
+        weight: Coefficient of the penalty in the loss: lambda_od of the paper.
+        kind: `i` for the covariance of the posterior means; `ii` adds the mean of the variances, for the covariance of
+            z.
+        diagonal: lambda_d / lambda_od of the paper.
+
+    Raises:
+        Refusal: If `kind` is unknown.
 
     References:
         Abhishek Kumar, Prasanna Sattigeri, Avinash Balakrishnan. Variational Inference of Disentangled Latent Concepts
             from Unlabeled Observations. In ICLR 2018. https://arxiv.org/abs/1711.00848
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from torch.distributions import Independent, Normal
+        >>> from vaekit.penalties.dip import DIP
+        >>> q = Independent(Normal(torch.zeros(5, 2), 1.0), 1)   # the same for each x: the covariance is 0
+        >>> terms = SimpleNamespace(steps=[SimpleNamespace(q=q)])
+        >>> DIP(vae=None, diagonal=10.0)(terms, None, epoch=None)
+        tensor(20.)
     """
 
     requires = frozenset({Capability.MEAN, Capability.FACTORISED, Capability.SINGLE_LEVEL})

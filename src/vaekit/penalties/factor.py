@@ -1,4 +1,4 @@
-"""The FactorVAE's penalty."""
+"""The penalty of the FactorVAE."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,23 @@ from torch import Tensor
 
 from vaekit.capabilities import Capability
 from vaekit.penalties.critic import discriminator, discriminator_loss, frozen
-from vaekit.penalties.penalty import Adversarial, codes
+from vaekit.penalties.penalty import Adversarial, posterior_draws
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
 from vaekit.vae import VAE
 
 
 class Factor(Adversarial):
-    """TC = KL(q(z) || prod_d q(z_d)) in nats, by the density ratio of a critic that tells codes from shuffled ones.
+    """TC = KL(q(z) || prod_d q(z_d)) in nats, by the density ratio of a critic that separates latents from permuted
+    latents.
 
-    Kim and Mnih 2018, equation 3 and algorithms 1 and 2, with the dimensions permuted within the batch that the VAE
-    sees rather than in a second one. hidden: widths of the critic. The critic's loss depends on the batch as a set.
+    Kim and Mnih 2018, equation 3 and algorithms 1 and 2, with dimensions permuted within the batch of the VAE in place
+    of a second batch. The critic's loss depends on the batch as a set.
+
+    Args:
+        vae: The model that the penalty is for; only shapes are read from it.
+        weight: Coefficient of the penalty in the loss, a number or a schedule.
+        hidden: Widths of the critic's hidden layers. Five of 1000 as in the paper.
 
     References:
         Hyunjik Kim, Andriy Mnih. Disentangling by Factorising. In ICML 2018. https://arxiv.org/abs/1802.05983
@@ -30,13 +36,27 @@ class Factor(Adversarial):
         self.critic = discriminator(vae.latents.levels[0].space.size, hidden)
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
-        return frozen(self.critic)(codes(terms)).mean()
+        return frozen(self.critic)(posterior_draws(terms)).mean()
 
     def critic_loss(self, terms: Terms, vae: VAE) -> Tensor:
-        z = codes(terms).detach()
+        z = posterior_draws(terms).detach()
         return discriminator_loss(self.critic(z), self.critic(permute_dimensions(z)))
 
 
 def permute_dimensions(z: Tensor) -> Tensor:
-    """Shuffle each dimension of `[K, B, D]` over the batch by itself: draws from prod_d q(z_d)."""
+    """Permute each dimension over the batch, separately: draws from prod_d q(z_d).
+
+    Args:
+        z: Draws from q(z), `[K, B, D]`.
+
+    Returns:
+        `[K, B, D]`.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.penalties.factor import permute_dimensions
+        >>> z = torch.randn(1, 8, 2)
+        >>> bool((permute_dimensions(z).sort(1).values == z.sort(1).values).all())
+        True
+    """
     return z.gather(1, torch.rand_like(z).argsort(1))

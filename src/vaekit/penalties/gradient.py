@@ -1,4 +1,4 @@
-"""A smooth decoder, by its gradient."""
+"""A decoder with small gradients."""
 
 import torch
 from torch import Tensor
@@ -10,10 +10,10 @@ from vaekit.vae import VAE
 
 
 class Gradient(Penalty):
-    """|d E[x | z] / dz|^2, the squared Frobenius norm at the draws of z, averaged over them.
+    """|d E[x | z] / dz|^2, the squared Frobenius norm of the decoder's Jacobian, averaged over draws of z.
 
-    The RAE-GP's. Estimated without bias by one random sign per value of x (Hutchinson 1990), at the cost of one more
-    pass through the likelihood's network.
+    The penalty of the RAE-GP. An unbiased estimate by one random sign for each value of x (Hutchinson 1990), for one
+    more pass through the likelihood's network.
 
     References:
         Partha Ghosh et al. From Variational to Deterministic Autoencoders. In ICLR 2020.
@@ -27,6 +27,6 @@ class Gradient(Penalty):
             zs = [step.z.clone() if step.z.requires_grad else step.z.clone().requires_grad_() for step in terms.steps]
             x = vae.likelihood(vae.replay(zs, vae.condition_of(terms.batch)).state).mean
             signs = torch.randint_like(x, 2) * 2 - 1
-            # zeros where x does not hear a level: in a stack only the lowest
+            # zeros for levels that x does not depend on directly
             slopes = torch.autograd.grad(x, zs, signs, create_graph=True, materialize_grads=True)
         return sum((slope.flatten(2).square().sum(-1).mean() for slope in slopes), x.new_zeros(()))

@@ -1,4 +1,4 @@
-"""The VAE-GAN's penalty."""
+"""The penalty of the VAE-GAN."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,13 @@ from vaekit.vae import VAE
 
 
 class Discriminator(nn.Module):
-    """Images `[N, C, H, W]` -> features `[N, F]` and a logit each, `[N, 1]`."""
+    """A convolutional critic, `[N, C, H, W]` -> features `[N, F]` and logits `[N, 1]`.
+
+    Args:
+        vae: The model, of whose space the images are.
+        channels: Channels of each layer.
+        features: Number F of features.
+    """
 
     def __init__(self, vae: VAE, channels: Sequence[int], features: int):
         super().__init__()
@@ -29,13 +35,19 @@ class Discriminator(nn.Module):
 
 
 class ImageAdversary(Adversarial):
-    """A critic tells data from reconstructions and samples; its features measure reconstructions, and the likelihood's
-    network learns to fool it.
+    """Half the squared distance of critic features of x and of its reconstruction, plus `fooling` times the generator
+    loss.
 
-    Larsen et al. 2016, algorithm 1: half the squared distance of the features of x and of its reconstruction, plus
-    `fooling` times the adversarial term in nats, of which, as there, the encoder feels nothing. They leave out the
-    likelihood of pixels; here it stays, so that nll means what it says. Images are the means of p(x | z), of the first
-    draw of z. channels, features: sizes of the critic.
+    Larsen et al. 2016, algorithm 1: the critic separates data from reconstructions and samples. As there, the generator
+    loss (nats) does not train the encoder. The paper drops the likelihood of pixels; it is kept here, so that nll keeps
+    its meaning. Images are means of p(x | z), of the first draw of z.
+
+    Args:
+        vae: The model that the penalty is for; only shapes are read from it.
+        weight: Coefficient of the penalty in the loss, a number or a schedule.
+        fooling: Weight of the generator loss relative to the feature distance.
+        channels: Channels of the critic's convolutional layers.
+        features: Number of the critic's features.
 
     References:
         Anders Boesen Lindbo Larsen et al. Autoencoding beyond Pixels Using a Learned Similarity Metric. In ICML 2016.
@@ -59,16 +71,16 @@ class ImageAdversary(Adversarial):
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         critic = frozen(self.critic)
         mean = terms.px.mean[0]
-        apart = critic(terms.batch.filled(mean))[0] - critic(mean)[0]
+        difference = critic(terms.batch.filled(mean))[0] - critic(mean)[0]
         zs = [step.z[0].detach() for step in terms.steps]
-        again = vae.likelihood(vae.replay(zs, vae.condition_of(terms.batch)).state).mean
-        made = torch.cat([again, self._samples(terms, vae)])
-        return apart.square().sum(1).mean() / 2 + self.fooling * generator_loss(critic(made)[1])
+        reconstructed = vae.likelihood(vae.replay(zs, vae.condition_of(terms.batch)).state).mean
+        generated = torch.cat([reconstructed, self._samples(terms, vae)])
+        return difference.square().sum(1).mean() / 2 + self.fooling * generator_loss(critic(generated)[1])
 
     def critic_loss(self, terms: Terms, vae: VAE) -> Tensor:
         mean = terms.px.mean[0]
-        made = torch.cat([mean, self._samples(terms, vae)]).detach()
-        return discriminator_loss(self.critic(terms.batch.filled(mean))[1], self.critic(made)[1])
+        generated = torch.cat([mean, self._samples(terms, vae)]).detach()
+        return discriminator_loss(self.critic(terms.batch.filled(mean))[1], self.critic(generated)[1])
 
     def _samples(self, terms: Terms, vae: VAE) -> Tensor:
         return vae.likelihood(vae.generate(len(terms.batch)).state).mean

@@ -1,4 +1,4 @@
-"""What all penalties share."""
+"""The base classes of penalties."""
 
 from __future__ import annotations
 
@@ -13,11 +13,21 @@ from vaekit.vae import VAE
 
 
 class Penalty(nn.Module):
-    """A term of the loss beside the objective: `weight` times `forward`, a scalar for the whole batch.
+    """A term that is added to the loss: `weight` times `forward`, a scalar of the batch.
 
-    requires: of posterior, space and latents. vae: the one that it will be called on; only its shapes are
-    read here. A negative weight rewards.
+    A subclass declares `requires`, what it requires of posterior, data and latents. A negative weight turns the penalty
+    into a reward.
 
+    Args:
+        vae: The model that the penalty is for; only shapes are read from it.
+        weight: Coefficient of the penalty in the loss, a number or a schedule.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from vaekit.penalties.capacity import Capacity
+        >>> Capacity(vae=None, nats=25.0)(SimpleNamespace(rate=torch.tensor([4.0, 8.0])), None, epoch=None)
+        tensor(19.)
     """
 
     requires: frozenset[Capability] = frozenset()
@@ -27,18 +37,18 @@ class Penalty(nn.Module):
         self.weight = weight
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
-        """The unweighted value of a batch, `[]`. epoch: time since the start, for schedules; None for their end."""
+        """The unweighted value of a batch, `[]`; `epoch` is the time for schedules, None for their final values."""
         raise NotImplementedError
 
     def start_from(self, data: Any) -> None:
-        """Take what it needs of the training data, before the first step."""
+        """Read what the penalty needs from the training data, before the first step."""
 
 
 class Adversarial(Penalty):
-    """A penalty with a `critic`, a network with a loss of its own.
+    """A penalty with a `critic`, a network that has its own loss.
 
-    The gradient of `critic_loss` reaches the critic alone, and `forward` reads the critic `frozen`. So each player
-    descends its own loss, and one backward pass of the sum serves both.
+    The gradient of `critic_loss` reaches only the critic, and `forward` uses the critic `frozen`. So each of the two
+    networks minimizes its own loss, and one backward pass of the sum of both losses is enough.
     """
 
     critic: Any
@@ -48,14 +58,28 @@ class Adversarial(Penalty):
         raise NotImplementedError
 
 
-def codes(terms: Terms) -> Tensor:
-    """The draws from the posterior of the only level, flat: `[K, B, D]`."""
+def posterior_draws(terms: Terms) -> Tensor:
+    """The draws of z from the posterior, for one latent level.
+
+    Args:
+        terms: The terms of K draws for each of B rows.
+
+    Returns:
+        `[K, B, D]`, flat.
+    """
     (step,) = terms.steps
     return step.z.flatten(2)
 
 
-def prior_codes(terms: Terms) -> Tensor:
-    """As many draws from the prior, flat: `[K, B, D]`. No gradient reaches a learned prior through them."""
+def prior_draws(terms: Terms) -> Tensor:
+    """As many draws from the prior, for one latent level. They give a learned prior no gradient.
+
+    Args:
+        terms: The terms of K draws for each of B rows.
+
+    Returns:
+        `[K, B, D]`, flat.
+    """
     (step,) = terms.steps
-    p = step.p  # a conditional one is of each row already
+    p = step.p  # a conditional prior already has a batch shape [B]
     return p.sample(step.z.shape[: 2 - len(p.batch_shape)]).flatten(2)

@@ -1,4 +1,4 @@
-"""The distance of reconstructions as a trained network sees them."""
+"""Feature distance of reconstructions in a trained network."""
 
 from pathlib import Path
 from typing import Self
@@ -23,9 +23,17 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard d
 class Perceptual(Penalty):
     """The mean squared distance of x and the mean of p(x | z) in the output of each activation of a network, summed.
 
-    weights: a file, either model.safetensors of a finished run with network=conv on such images, whose encoder is
-    taken, or a state_dict of the torchvision model called `network`, of which `features` is taken. The network stays as
-    it is.
+    The network is not trained.
+
+    Args:
+        vae: The model that the penalty is for; only shapes are read from it.
+        weight: Coefficient of the penalty in the loss, a number or a schedule.
+        weights: A file: either model.safetensors of a finished run with network=conv on such images, whose encoder is
+            used, or a state_dict of the torchvision model called `network`, whose `features` are used.
+        network: The torchvision model that the weights are of; vgg16 as in the paper.
+
+    Raises:
+        Refusal: If the file is missing or does not hold such weights.
 
     References:
         Xianxu Hou et al. Deep Feature Consistent Variational Autoencoder. In WACV 2017.
@@ -44,38 +52,46 @@ class Perceptual(Penalty):
                 f"trained network: {setting('weights')}=outputs/latest/model.safetensors of a run with "
                 f"network=conv on such images, or a file of torchvision's {network}."
             )
-        own = Path(weights).suffix == ".safetensors"
-        self.layers = own_encoder(vae.space, weights) if own else torchvision_features(network, weights)
+        of_run = Path(weights).suffix == ".safetensors"
+        self.layers = encoder_of_run(vae.space, weights) if of_run else torchvision_features(network, weights)
         self.layers.requires_grad_(False).eval()
-        for name, values in zip(("mean", "deviation"), ((0.0,), (1.0,)) if own else IMAGENET, strict=True):
+        for name, values in zip(("mean", "deviation"), ((0.0,), (1.0,)) if of_run else IMAGENET, strict=True):
             self.register_buffer(name, torch.tensor(values).reshape(-1, 1, 1), persistent=False)
-        self.features(torch.zeros(1, *vae.space.shape))  # tried here, because images may be too small
+        self.features(torch.zeros(1, *vae.space.shape))  # fails for images that are too small
 
     def train(self, mode: bool = True) -> Self:
-        return super().train(False)  # no dropout, and no statistics of batches
+        return super().train(False)  # no dropout, no batch statistics
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
-        made = terms.px.mean
-        seen, given = (self.features(x.flatten(0, -4)) for x in (made, terms.batch.filled(made)))
-        pairs = ((each.unflatten(0, (-1, made.shape[1])) for each in pair) for pair in zip(seen, given, strict=True))
-        return sum((mse_loss(a, b.expand_as(a)) for a, b in pairs), made.new_zeros(()))
+        mean = terms.px.mean
+        made, real = (self.features(x.flatten(0, -4)) for x in (mean, terms.batch.filled(mean)))
+        pairs = ((each.unflatten(0, (-1, mean.shape[1])) for each in pair) for pair in zip(made, real, strict=True))
+        return sum((mse_loss(a, b.expand_as(a)) for a, b in pairs), mean.new_zeros(()))
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The output of every activation for images `[N, C, H, W]`; grey ones are shown in all colours."""
-        found, x = [], (x - self.mean) / self.deviation
+        """The output of each activation for images `[N, C, H, W]`."""
+        features, x = [], (x - self.mean) / self.deviation
         for layer in self.layers:
             x = layer(x)
             if isinstance(layer, ACTIVATIONS):
-                found.append(x)
-        return found
+                features.append(x)
+        return features
 
 
-def own_encoder(space: Space, file: str) -> nn.Sequential:
-    """The layers of the convolutional encoder of a run."""
+def encoder_of_run(space: Space, file: str) -> nn.Sequential:
+    """The layers of the convolutional encoder of a run.
+
+    Args:
+        space: The space of the images.
+        file: model.safetensors of the run.
+
+    Raises:
+        Refusal: If the file holds no encoder of network=conv.
+    """
     from safetensors.torch import load_file
 
-    marks = "encoder."
-    weights = {name.removeprefix(marks): value for name, value in load_file(file).items() if name.startswith(marks)}
+    prefix = "encoder."
+    weights = {name.removeprefix(prefix): value for name, value in load_file(file).items() if name.startswith(prefix)}
     channels = [len(value) for value in weights.values() if value.dim() == 4]
     features = [len(value) for value in weights.values() if value.dim() == 2]
     if not channels or len(features) != 1:
@@ -86,7 +102,15 @@ def own_encoder(space: Space, file: str) -> nn.Sequential:
 
 
 def torchvision_features(network: str, file: str) -> nn.Sequential:
-    """The convolutional layers of a torchvision model."""
+    """The convolutional layers of a torchvision model.
+
+    Args:
+        network: The name of the model.
+        file: Its state_dict.
+
+    Raises:
+        Refusal: If the model has no sequence of layers called `features`.
+    """
     from torchvision.models import get_model
 
     model = get_model(network)
@@ -95,5 +119,5 @@ def torchvision_features(network: str, file: str) -> nn.Sequential:
         raise Refusal(f"{setting('network')}={network} has no sequence of features; use vgg16, vgg19 or alexnet.")
     for layer in model.modules():
         if hasattr(layer, "inplace"):
-            layer.inplace = False  # what was found would be overwritten
+            layer.inplace = False  # would overwrite outputs of activations
     return model.features

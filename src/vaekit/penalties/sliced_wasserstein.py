@@ -1,11 +1,11 @@
-"""The distance between codes and prior, seen along lines."""
+"""The sliced Wasserstein distance of latents and prior."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from vaekit.capabilities import Capability
-from vaekit.penalties.penalty import Penalty, codes, prior_codes
+from vaekit.penalties.penalty import Penalty, posterior_draws, prior_draws
 from vaekit.refusal import Refusal, setting
 from vaekit.schedules.schedule import Schedule
 from vaekit.terms import Terms
@@ -13,14 +13,35 @@ from vaekit.vae import VAE
 
 
 class SlicedWasserstein(Penalty):
-    """The squared 2-Wasserstein distance of codes and as many draws from the prior, along random lines, on average.
+    """The squared 2-Wasserstein distance of latents and as many prior draws, projected on random lines, averaged over
+    lines.
 
-    projections: number of lines. It depends on the batch as a set: two sets of B draws differ by chance, less as B
-    grows.
+    It depends on the batch as a set: two sets of B draws differ by chance, less for larger B.
+
+    Args:
+        vae: The model that the penalty is for; only shapes are read from it.
+        weight: Coefficient of the penalty in the loss, a number or a schedule.
+        projections: Number of lines; 50 as in the paper.
+
+    Raises:
+        Refusal: If `projections` is below 1.
 
     References:
         Soheil Kolouri et al. Sliced-Wasserstein Autoencoder: An Embarrassingly Simple Generative Model. In ICLR 2019.
             https://arxiv.org/abs/1804.01947
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Independent, Normal
+        >>> from vaekit.batch import Batch
+        >>> from vaekit.latents.tower import Step
+        >>> from vaekit.penalties.sliced_wasserstein import SlicedWasserstein
+        >>> from vaekit.terms import Terms
+        >>> p = Independent(Normal(torch.zeros(2), 1.0), 1)
+        >>> z = torch.full((1, 8, 2), 50.0)   # [K, B, D]
+        >>> terms = Terms(Batch(z[0]), [Step(z, p.expand([8]), p)], px=None, log_px=torch.zeros(1, 8))
+        >>> bool(SlicedWasserstein(vae=None)(terms, None, epoch=None) > 100)
+        True
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.SINGLE_LEVEL})
@@ -34,7 +55,7 @@ class SlicedWasserstein(Penalty):
         self.projections = projections
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
-        z = codes(terms)
+        z = posterior_draws(terms)
         lines = normalize(torch.randn(z.shape[-1], self.projections).to(z), dim=0)
-        a, b = ((each @ lines).sort(1).values for each in (z, prior_codes(terms)))
+        a, b = ((each @ lines).sort(1).values for each in (z, prior_draws(terms)))
         return (a - b).square().mean()

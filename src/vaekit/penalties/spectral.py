@@ -1,4 +1,4 @@
-"""Smooth networks, by how far their layers stretch what they read."""
+"""Spectral norms of the weights, for smooth networks."""
 
 import torch
 from torch import Tensor
@@ -12,16 +12,29 @@ from vaekit.vae import VAE
 
 
 class Spectral(Penalty):
-    """The sum of the largest singular values of all layers' weights, each as a matrix `[out, in * places]`.
+    """The sum of the largest singular values of the weights of all layers, each as a matrix `[out, in * kernel size]`.
 
-    Vahdat and Kautz 2020, section 3.2, against towers whose rates grow without bound. One step of power iteration
-    follows each singular value in training (Yoshida and Miyato 2017, section 3.2).
+    Vahdat and Kautz 2020, section 3.2, for towers whose rates grow without bound. One step of power iteration in each
+    training step tracks the singular values (Yoshida and Miyato 2017, section 3.2).
+
+    Args:
+        vae: The model whose weights are penalized.
+        weight: Coefficient of the penalty in the loss, a number or a schedule.
 
     References:
         Arash Vahdat, Jan Kautz. NVAE: A Deep Hierarchical Variational Autoencoder. In NeurIPS 2020.
             https://arxiv.org/abs/2007.03898
         Yuichi Yoshida, Takeru Miyato. Spectral Norm Regularization for Improving the Generalizability of Deep Learning.
             arXiv 2017. https://arxiv.org/abs/1705.10941
+
+    Example:
+        >>> import torch
+        >>> from vaekit.penalties.spectral import Spectral
+        >>> layer = torch.nn.Linear(2, 2)
+        >>> torch.nn.init.eye_(layer.weight).shape
+        torch.Size([2, 2])
+        >>> Spectral(layer)(None, layer, epoch=None)
+        tensor(1., grad_fn=...)
     """
 
     right_singular_vectors: Tensor
@@ -47,7 +60,14 @@ class Spectral(Penalty):
 
 
 def matrices(vae: VAE) -> list[Tensor]:
-    """The weight of each linear or convolutional layer, `[out, in * places]`."""
+    """The weights of the linear and convolutional layers of a model, as matrices.
+
+    Args:
+        vae: The model.
+
+    Returns:
+        Tensors `[out, in * kernel size]`.
+    """
     layers = [layer for layer in vae.modules() if isinstance(layer, LAYERS)]
     weights = (each.weight.transpose(0, 1) if isinstance(each, TRANSPOSED) else each.weight for each in layers)
     return [weight.flatten(1) for weight in weights]

@@ -1,4 +1,4 @@
-"""The ELBO of each modality alone, beside that of all together."""
+"""The ELBO of each modality separately, next to that of all of them."""
 
 import torch
 from torch import Tensor
@@ -12,11 +12,11 @@ from vaekit.vae import VAE
 
 
 class SubSampling(Penalty):
-    """-sum_m ELBO(x_m), over the modalities, of the examples that have them all; averaged over the batch.
+    """-sum_m ELBO(x_m) over the modalities m of examples that have all of them, averaged over the batch.
 
-    With objective=elbo and a weight of 1 the loss is that of Wu and Goodman 2018, section 2.2, whose third part, random
-    sets of modalities, is empty where there are two. Each ELBO draws from q(z | x_m) and scores x_m alone. Without it a
-    product of experts never learns what one of them says by itself.
+    With objective=elbo and a weight of 1 the loss is that of Wu and Goodman 2018, section 2.2; its third part, random
+    subsets of modalities, is empty for two modalities. Each ELBO draws from q(z | x_m) and scores only x_m. Without
+    this penalty, the experts of a product are not trained to be used separately.
 
     References:
         Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
