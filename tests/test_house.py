@@ -21,7 +21,7 @@ LEVELS = [
     ["csv_file", "flags"],
     ["quantiles", "shards", "similarity", "track"],
     ["written"],
-    ["limits"],
+    ["limits", "entropy_coder"],
     ["settings", "words"],
     ["spaces", "batch"],
     ["distributions", "networks", "schedules", "data"],

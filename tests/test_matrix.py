@@ -16,7 +16,6 @@ from helpers import SPACES, config, examples
 from spaces_of_z import POSTERIOR, PRIOR
 from vaekit.capabilities import Input
 from vaekit.configs import options
-from vaekit.plan.compatibility import scores
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.spaces import Codes
@@ -189,7 +188,7 @@ KINDS = {
 def readable(space, likelihood, network):
     """Whether a network reads the space and the likelihood scores it: of some there is one among many."""
     reads = isinstance(SPACES[space], KINDS["network", network].reads)
-    return reads and scores(KINDS["likelihood", likelihood], SPACES[space])
+    return reads and KINDS["likelihood", likelihood].scores(SPACES[space])
 
 
 READABLE = [each for each in WHOLE if readable(each[0], each[3], each[5])]
@@ -242,7 +241,7 @@ LIKELIHOODS = {
     "pairs": "paired",
 }
 for name in SPACES.keys() - LIKELIHOODS.keys():  # of a new space any likelihood that scores it
-    LIKELIHOODS[name] = next(each for each in CHOICES["likelihood"] if scores(KINDS["likelihood", each], SPACES[name]))
+    LIKELIHOODS[name] = next(each for each in CHOICES["likelihood"] if KINDS["likelihood", each].scores(SPACES[name]))
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,8 @@ class Capability(_Described):
     # Likelihoods, posteriors and priors
     FACTORISED = "factorised", "a distribution of each value, or position, separately"
 
+    CODED = "coded", "a distribution whose dimensions are entropy-coded one by one"
+
     # Likelihoods
     AUTOREGRESSIVE = "autoregressive", "each value given those before it, so that its mean is an average of draws"
     GIVEN = "given", "draws of some values given others"

@@ -1,8 +1,11 @@
 """Where the configuration tree lies, and what it offers."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import yaml
 
@@ -14,6 +17,12 @@ CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 def options(group: str) -> dict[str, dict]:
     """The choices of a configuration group by name, as written, e.g. `options("likelihood")["bernoulli"]`."""
     return {path.stem: deepcopy(_parse(path.read_text())) for path in sorted((CONF / group).glob("*.yaml"))}
+
+
+def choices(group: str, fits: Callable[[Any], bool]) -> str:
+    """The overrides of a group whose part `fits`, e.g. "likelihood=bernoulli or likelihood=categorical"."""
+    targets = {key: resolve_name(option["_target_"]) for key, option in options(group).items() if "_target_" in option}
+    return " or ".join(f"{group}={key}" for key, part in targets.items() if fits(part))
 
 
 @cache

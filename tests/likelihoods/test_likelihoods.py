@@ -9,7 +9,6 @@ from hydra.utils import get_class
 from helpers import GREY, SMALL, SPACES, VECTORS, build, examples
 from vaekit.configs import options
 from vaekit.likelihoods.gaussian import Gaussian
-from vaekit.plan.compatibility import scores
 from vaekit.refusal import Refusal, located
 from vaekit.spaces import Image
 
@@ -29,7 +28,7 @@ def part(name):
 
 def of(name, *overrides):
     """A likelihood over the first space that it scores, gray levels before black and white."""
-    space = next((each for each in (GREY, *SPACES.values()) if scores(part(name), each)), None)
+    space = next((each for each in (GREY, *SPACES.values()) if part(name).scores(each)), None)
     assert space, f"likelihood={name} scores no space of tests/helpers.py; add an example of one to SPACES there"
     vae, _ = build(space, *NETWORKS.get(name, ("model=mlp_vae", *SMALL)), f"likelihood={name}", *overrides)
     return vae.likelihood.double()

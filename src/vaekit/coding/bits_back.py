@@ -22,8 +22,9 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from vaekit.capabilities import Capability
-from vaekit.coding.coder import Code, new_coder, whitened
-from vaekit.coding.symbols import Atoms, Grid, Points, code, grid_of
+from vaekit.configs import choices
+from vaekit.distributions.codes import Alphabet, alphabet_of, code
+from vaekit.entropy_coder import Code, new_coder, whitened
 from vaekit.latents.tower import Level, Step, descend
 from vaekit.refusal import Refusal
 from vaekit.spaces import Codes
@@ -142,15 +143,15 @@ def _push(coder: Any, vae: VAE, symbols: Tensor, condition: Tensor | None, devic
     levels, start = vae.initial_state(condition)
 
     def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
-        prior, grid = _prior(p, len(symbols))
+        prior, grid = _prior(p, level, len(symbols))
         q = level.infer(features, state)
-        z = _code(q, grid).pop(coder)
+        z = _code("posterior", q, grid, _over(level)).pop(coder)
         drawn.append((prior, z))
         return Step(grid.values(z.to(device)), q, p)
 
     px = vae.likelihood(descend(levels, pick, start).state)
     low = coder.num_valid_bits()
-    _code(px, None).push(coder, symbols)
+    _code("likelihood", px, None, lambda part: part.scores(vae.space)).push(coder, symbols)
     for prior, z in reversed(drawn):
         prior.push(coder, z)
     return low
@@ -158,22 +159,22 @@ def _push(coder: Any, vae: VAE, symbols: Tensor, condition: Tensor | None, devic
 
 def _pop(coder: Any, vae: VAE, n: int, condition: Tensor | None, device: torch.device) -> Tensor:
     """Take a batch of n off the stack: `_push` backwards."""
-    drawn = list[tuple[Level, Tensor | None, Grid | Atoms | Points, Tensor]]()
+    drawn = list[tuple[Level, Tensor | None, Alphabet, Tensor]]()
     levels, start = vae.initial_state(condition)
 
     def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
-        prior, grid = _prior(p, n)
+        prior, grid = _prior(p, level, n)
         z = prior.pop(coder)
         drawn.append((level, state, grid, z))
         return Step(grid.values(z.to(device)), None, p)
 
     px = vae.likelihood(descend(levels, pick, start).state)
-    symbols = _code(px, None).pop(coder)
+    symbols = _code("likelihood", px, None, lambda part: part.scores(vae.space)).pop(coder)
     if coder.num_valid_bits() <= 32:  # no word is left, while `_push` left the z of a whole example and more
         raise Refusal(OTHERWISE)
     features = vae.encoder(_values(vae, symbols, device))
     for level, state, grid, z in reversed(drawn):
-        _code(level.infer(features, state), grid).push(coder, z)
+        _code("posterior", level.infer(features, state), grid, _over(level)).push(coder, z)
     return symbols
 
 
@@ -203,28 +204,33 @@ def _values(vae: VAE, symbols: Tensor, device: torch.device) -> Tensor:
     return symbols.to(device).double() / (vae.space.levels - 1)
 
 
-def _prior(p: Distribution, n: int) -> tuple[Code, Grid | Atoms | Points]:
+def _prior(p: Distribution, level: Level, n: int) -> tuple[Code, Alphabet]:
     try:
-        grid = grid_of(p)
-        return code(p.expand(torch.Size([n])), grid), grid
+        alphabet = alphabet_of(p)
     except NotImplementedError:
-        raise _refusal(p) from None
+        raise _refusal("prior", p, _over(level)) from None
+    return _code("prior", p.expand(torch.Size([n])), alphabet, _over(level)), alphabet
 
 
-def _code(d: Distribution, grid: Grid | Atoms | Points | None) -> Code:
+def _code(group: str, d: Distribution, alphabet: Alphabet | None, fits: Callable[[Any], bool]) -> Code:
     try:
-        return code(d, grid)
+        return code(d, alphabet)
     except NotImplementedError:
-        raise _refusal(d) from None
+        raise _refusal(group, d, fits) from None
 
 
-def _refusal(d: Distribution) -> Refusal:
+def _over(level: Level) -> Callable[[Any], bool]:
+    """Whether a posterior or prior is over the kind of space of a level."""
+    return lambda part: part.latent is type(level.space)
+
+
+def _refusal(group: str, d: Distribution, fits: Callable[[Any], bool]) -> Refusal:
+    """The refusal of a distribution `d` of the model's `group`, and which of those that fit are coded."""
     kind = type(d.base_dist if isinstance(d, Independent) else d).__name__
+    others = choices(group, lambda part: Capability.CODED in part.gives and fits(part))
     return Refusal(
-        f"A distribution of this model ({kind}) cannot be coded one dimension at a time; train another with "
-        "posterior=gaussian, with prior=standard_normal, gaussian, mixture, vamp or exemplar, or of codes, and with "
-        "likelihood=bernoulli, bernoulli_autoregressive, categorical, discretized_logistic, logistic_mixture or "
-        "pixel_autoregressive."
+        f"The {group} of this model ({kind}) cannot be coded one dimension at a time. Train another model with "
+        f"{others or 'posterior=gaussian prior=standard_normal'}."
     )
 
 

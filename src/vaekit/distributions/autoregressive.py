@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
+
+from vaekit.distributions.codes import Ordered
+from vaekit.entropy_coder import Code
 
 
 class Autoregressive(Distribution):
@@ -64,3 +68,6 @@ class Autoregressive(Distribution):
     def mode(self) -> Tensor:
         """The likeliest of each number given those chosen before it; the likeliest x may be another."""
         return self.walked(lambda i, logits: logits.argmax(1))
+
+    def code(self, alphabet: Any) -> Code:
+        return Ordered(self)

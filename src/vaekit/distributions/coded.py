@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, constraints, kl_divergence, register_kl
 from torch.nn.functional import embedding
 
-from vaekit.distributions.temperature import divided, tempered
+from vaekit.distributions.codes import code
+from vaekit.distributions.temperature import tempered
+from vaekit.entropy_coder import Code
 from vaekit.spaces import Codes
 
 
@@ -47,6 +52,26 @@ class Coded(Distribution):
     @property
     def mode(self) -> Tensor:
         return self.at(self.indices.mode)
+
+    def tempered(self, temperature: float) -> Distribution:
+        """By that of the numbers: logits are divided."""
+        return Coded(tempered(self.indices, temperature), self.space)
+
+    def code(self, alphabet: Any) -> Code:
+        return code(self.indices, alphabet)
+
+    def alphabet(self) -> Points:
+        return Points(self)
+
+
+@dataclass(frozen=True)
+class Points:
+    """The points that the numbers of codes stand for."""
+
+    coded: Coded
+
+    def values(self, symbols: Tensor) -> Tensor:
+        return self.coded.at(symbols)
 
 
 def nearest(points: Tensor, atoms: Tensor) -> Tensor:
@@ -104,13 +129,3 @@ class Relaxed(Choice):
 def _kl(q: Coded, p: Coded) -> Tensor:
     """Of the numbers: both name the same points by them."""
     return kl_divergence(q.indices, p.indices)
-
-
-@tempered.register
-def _(d: Coded, temperature: float) -> Distribution:
-    return Coded(tempered(d.indices, temperature), d.space)
-
-
-@tempered.register
-def _(d: Categorical, temperature: float) -> Distribution:
-    return Categorical(logits=divided(d.logits, temperature), validate_args=False)

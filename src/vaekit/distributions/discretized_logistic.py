@@ -1,9 +1,13 @@
 """A logistic distribution on the grey levels 0, 1/(L-1), ..., 1."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import logsigmoid
+
+from vaekit.entropy_coder import STEP, Code, located, settled
 
 
 class DiscretizedLogistic(Distribution):
@@ -56,3 +60,11 @@ class DiscretizedLogistic(Distribution):
 
     def _to_grid(self, x: Tensor) -> Tensor:
         return (x.clamp(0, 1) * (self.levels - 1)).round() / (self.levels - 1)
+
+    def code(self, alphabet: Any) -> Code:
+        return located(torch.sigmoid, self.levels, *in_levels(self.loc, self.scale, self.levels))
+
+
+def in_levels(loc: Tensor, scale: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+    """Location and scale of a logistic distribution, settled, from units of the [0, 1] image to those of a level."""
+    return settled(loc, 2.0**-14) * (levels - 1), settled(scale.log(), STEP).exp() * (levels - 1)

@@ -1,7 +1,5 @@
 """Mixtures with a component for each of some training rows."""
 
-from functools import singledispatch
-
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
@@ -20,17 +18,15 @@ class Exemplars(MixtureSameFamily):
         plain = MixtureSameFamily(self.mixture_distribution, self.component_distribution, validate_args=False)
         return plain.expand(batch_shape)
 
+    def without(self, row: Tensor) -> MixtureSameFamily:
+        """For each of B training rows, `row` `[B]`, the mixture without its component of that row."""
+        own = self.row == row.unsqueeze(1)
+        own = own & ~own.all(1, keepdim=True)  # of one row alone there is no other
+        others = torch.zeros(own.shape, device=row.device).masked_fill(own, -torch.inf)
+        components = self.component_distribution.expand(own.shape)
+        return MixtureSameFamily(Categorical(logits=others, validate_args=False), components, validate_args=False)
 
-@singledispatch
+
 def leave_out(p: Distribution, row: Tensor) -> Distribution:
     """The prior of each of B training rows, `row` `[B]`, without its component of that row; most priors have none."""
-    return p
-
-
-@leave_out.register
-def _(p: Exemplars, row: Tensor) -> Distribution:
-    own = p.row == row.unsqueeze(1)
-    own = own & ~own.all(1, keepdim=True)  # of one row alone there is no other
-    others = torch.zeros(own.shape, device=row.device).masked_fill(own, -torch.inf)
-    components = p.component_distribution.expand(own.shape)
-    return MixtureSameFamily(Categorical(logits=others, validate_args=False), components, validate_args=False)
+    return p.without(row) if isinstance(p, Exemplars) else p

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.distributions.precision import full_precision
+from vaekit.distributions.temperature import tempered
 
 _validated = Distribution._validate_args
 import zuko  # noqa: E402  (it switches argument validation off for all of torch.distributions)
@@ -45,3 +46,7 @@ class Flow(Distribution):
             return self._last[1]
         with torch.autocast(value.device.type, enabled=False):
             return self.flow.log_prob(full_precision(value))
+
+    def tempered(self, temperature: float) -> "Flow":
+        """The base, as is the custom for flows (Kingma and Dhariwal 2018, section 6)."""
+        return Flow(zuko.distributions.NormalizingFlow(self.flow.transform, tempered(self.flow.base, temperature)))

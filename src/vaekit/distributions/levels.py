@@ -1,8 +1,12 @@
 """A categorical distribution on the grey levels 0, 1/(L-1), ..., 1."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+
+from vaekit.entropy_coder import STEP, Code, settled, table
 
 
 class Levels(Distribution):
@@ -38,3 +42,6 @@ class Levels(Distribution):
     @property
     def mode(self) -> Tensor:
         return self.logits.argmax(-1).to(self.logits) / (self.levels - 1)
+
+    def code(self, alphabet: Any) -> Code:
+        return table(settled(self.logits, STEP).softmax(-1))

@@ -1,10 +1,13 @@
 """A mixture of discretised logistics over the channels of a pixel."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from vaekit.distributions.discretized_logistic import DiscretizedLogistic
+from vaekit.distributions.discretized_logistic import DiscretizedLogistic, in_levels
+from vaekit.entropy_coder import STEP, Code, Digits, settled
 
 
 class LogisticMixture(Distribution):
@@ -84,3 +87,38 @@ class LogisticMixture(Distribution):
     def mode(self) -> Tensor:
         """The mode of each pixel's weightiest component, channel by channel."""
         return self._with_component(self.logits.argmax(-3), "mode")
+
+    def code(self, alphabet: Any) -> Code:
+        return Channels(self)
+
+
+class Channels:
+    """Pixels of a mixture of logistics: a channel after the other, each a mixture weighted by those before it."""
+
+    def __init__(self, d: LogisticMixture):
+        self.d = d
+
+    def push(self, coder: Any, symbols: Tensor) -> None:
+        for channel in reversed(range(symbols.shape[1])):
+            self._given(symbols[:, :channel]).push(coder, symbols[:, channel])
+
+    def pop(self, coder: Any) -> Tensor:
+        batch, (channels, height, width) = len(self.d.logits), self.d.event_shape
+        symbols = torch.zeros(batch, 0, height, width, dtype=torch.long)
+        for _ in range(channels):
+            symbols = torch.cat([symbols, self._given(symbols).pop(coder).unsqueeze(1)], 1)
+        return symbols
+
+    def _given(self, before: Tensor) -> Digits:
+        """The channel that comes after those in `before` `[B, channel, H, W]`."""
+        d, logits = self.d, self.d.logits
+        x = (before.to(d.loc) / (d.levels - 1)).unsqueeze(1)
+        for channel in range(before.shape[1]):
+            logistic = DiscretizedLogistic(self._loc(channel, x), d.scale[:, :, channel], d.levels)
+            logits = logits + logistic.log_prob(x[:, :, channel])
+        channel = before.shape[1]
+        params = settled(logits, STEP), *in_levels(self._loc(channel, x), d.scale[:, :, channel], d.levels)
+        return Digits(torch.sigmoid, d.levels, *(each.transpose(0, 1) for each in params))
+
+    def _loc(self, channel: int, x: Tensor) -> Tensor:
+        return self.d._shifted(channel, self.d.loc, self.d.coefficients, x[:, :, :channel])

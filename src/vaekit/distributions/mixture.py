@@ -47,3 +47,7 @@ class EvenMixture(Distribution):
     @property
     def mean(self) -> Tensor:
         return (self.loc * self.there.unsqueeze(-1)).sum(-2) / self.count.unsqueeze(-1)
+
+    def tempered(self, temperature: float) -> "EvenMixture":
+        """Each component about its own mean."""
+        return EvenMixture(self.loc, self.scale * temperature, self.there)

@@ -8,7 +8,6 @@ from torch.distributions import Beta, Distribution, constraints
 from torch.distributions.kl import register_kl
 
 from vaekit.distributions.sphere import COLDEST, SphereUniform, around, log_area
-from vaekit.distributions.temperature import tempered
 
 
 class PowerSpherical(Distribution):
@@ -52,13 +51,11 @@ class PowerSpherical(Distribution):
     def mean(self) -> Tensor:
         return self.loc * ((self.alpha - self.beta) / (self.alpha + self.beta)).unsqueeze(-1)
 
+    def tempered(self, temperature: float) -> "PowerSpherical":
+        """The density to the power 1 / temperature^2, as that of a normal distribution is; a point in the limit."""
+        return PowerSpherical(self.loc, self.concentration / max(temperature, COLDEST) ** 2)
+
 
 @register_kl(PowerSpherical, SphereUniform)
 def _kl(q: PowerSpherical, p: SphereUniform) -> Tensor:
     return log_area(q.d) - q.entropy()
-
-
-@tempered.register
-def _(d: PowerSpherical, temperature: float) -> Distribution:
-    """The density to the power 1 / temperature^2, as that of a normal distribution is; a point in the limit."""
-    return PowerSpherical(d.loc, d.concentration / max(temperature, COLDEST) ** 2)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl
 
 from vaekit.distributions.coded import Coded
+from vaekit.entropy_coder import Code
 from vaekit.spaces import Codes
 
 
@@ -34,6 +38,22 @@ class Deterministic(Distribution):
     @property
     def mode(self) -> Tensor:
         return self.index
+
+    def code(self, alphabet: Any) -> Code:
+        return Known(self.index.cpu())
+
+
+@dataclass(frozen=True)
+class Known:
+    """Numbers that who decodes knows by then: they take no bits, and give none."""
+
+    symbols: Tensor
+
+    def push(self, coder: Any, symbols: Tensor) -> None:
+        pass
+
+    def pop(self, coder: Any) -> Tensor:
+        return self.symbols
 
 
 class Quantized(Coded):

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
 
-from vaekit.distributions.temperature import divided, tempered
+from vaekit.distributions.codes import Ordered
+from vaekit.distributions.temperature import divided
+from vaekit.entropy_coder import Code
 
 CHUNK = 2**24  # logits at once
 
@@ -74,7 +76,8 @@ class Sequence(Distribution):
 
         return self.walk(n, pick).reshape(shape)
 
+    def tempered(self, temperature: float) -> Sequence:
+        return Sequence(self.network, self.event_shape, self.batch_shape, self.temperature * temperature)
 
-@tempered.register
-def _(d: Sequence, temperature: float) -> Distribution:
-    return Sequence(d.network, d.event_shape, d.batch_shape, d.temperature * temperature)
+    def code(self, alphabet: Any) -> Code:
+        return Ordered(self)

@@ -7,8 +7,6 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import normalize
 
-from vaekit.distributions.temperature import tempered
-
 COLDEST = 1e-3  # temperature, below which a concentration is not raised any further
 
 
@@ -59,8 +57,6 @@ class SphereUniform(Distribution):
     def mean(self) -> Tensor:
         return torch.zeros_like(self.like).expand(*self.batch_shape, -1)
 
-
-@tempered.register
-def _(d: SphereUniform, temperature: float) -> Distribution:
-    """Itself, which any power of its density is."""
-    return d
+    def tempered(self, temperature: float) -> "SphereUniform":
+        """Itself, which any power of its density is."""
+        return self

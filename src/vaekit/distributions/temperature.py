@@ -3,26 +3,35 @@
 import math
 from contextlib import suppress
 from functools import singledispatch
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal, constraints
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal, constraints
 from torch.nn.functional import one_hot
 
-from vaekit.distributions.flow import Flow, zuko
-from vaekit.distributions.mixture import EvenMixture
-from vaekit.distributions.wrapped_normal import WrappedNormal
 from vaekit.refusal import Refusal
 
 
-@singledispatch
+@runtime_checkable
+class Tempered(Protocol):
+    """A distribution that says what a temperature does to it."""
+
+    def tempered(self, temperature: float) -> Distribution: ...
+
+
 def tempered(d: Distribution, temperature: float) -> Distribution:
     """`d` with its standard deviation multiplied by `temperature`.
 
-    By default its draws are moved away from its mean, or towards it. Raises `Refusal` unless they are real and can be
-    reparameterised, and the mean is known; a distribution of another kind registers what a temperature does to it.
+    What that is, a distribution of this package says in its method `tempered`, and this file of torch's own. Draws of
+    any other are moved away from its mean, or towards it. Raises `Refusal` unless they are real and can be
+    reparameterised, and the mean is known.
     """
+    return d.tempered(temperature) if isinstance(d, Tempered) else _tempered(d, temperature)
+
+
+@singledispatch
+def _tempered(d: Distribution, temperature: float) -> Distribution:
     with suppress(NotImplementedError):
         if d.has_rsample and _is_real(d.support):
             return Spread(d, d.mean, temperature)
@@ -75,35 +84,23 @@ def divided(logits: Tensor, temperature: float) -> Tensor:
     return logits / temperature
 
 
-@tempered.register
+@_tempered.register
 def _(d: Independent, temperature: float) -> Distribution:
     return Independent(tempered(d.base_dist, temperature), d.reinterpreted_batch_ndims, validate_args=False)
 
 
-@tempered.register
+@_tempered.register
 def _(d: Normal, temperature: float) -> Distribution:
     return Normal(d.loc, d.scale * temperature, validate_args=False)
 
 
-@tempered.register
+@_tempered.register
+def _(d: Categorical, temperature: float) -> Distribution:
+    return Categorical(logits=divided(d.logits, temperature), validate_args=False)
+
+
+@_tempered.register
 def _(d: MixtureSameFamily, temperature: float) -> Distribution:
     """Each component about its own mean."""
     components = tempered(d.component_distribution, temperature)
     return MixtureSameFamily(d.mixture_distribution, components, validate_args=False)
-
-
-@tempered.register
-def _(d: EvenMixture, temperature: float) -> Distribution:
-    """Each component about its own mean."""
-    return EvenMixture(d.loc, d.scale * temperature, d.there)
-
-
-@tempered.register
-def _(d: Flow, temperature: float) -> Distribution:
-    """The base, as is the custom for flows (Kingma and Dhariwal 2018, section 6)."""
-    return Flow(zuko.distributions.NormalizingFlow(d.flow.transform, tempered(d.flow.base, temperature)))
-
-
-@tempered.register
-def _(d: WrappedNormal, temperature: float) -> Distribution:
-    return WrappedNormal(d.loc, d.scale * temperature)

@@ -11,7 +11,6 @@ from torch.distributions import Categorical, Distribution, constraints
 from torch.nn import functional
 
 from vaekit.distributions.precision import full_precision
-from vaekit.distributions.temperature import tempered
 from vaekit.spaces import END, PAD, spoken
 
 
@@ -130,7 +129,5 @@ class Tokens(Distribution):
                 break
         return x[first.squeeze(1)].reshape(self._extended_shape()).to(self.told.dtype)
 
-
-@tempered.register
-def _(d: Tokens, temperature: float) -> Distribution:
-    return Tokens(d.network, d.told, d.temperature * temperature, d.top_p)
+    def tempered(self, temperature: float) -> Tokens:
+        return Tokens(self.network, self.told, self.temperature * temperature, self.top_p)

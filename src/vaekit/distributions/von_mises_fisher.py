@@ -11,7 +11,6 @@ from torch.distributions.kl import register_kl
 from torch.distributions.utils import lazy_property
 
 from vaekit.distributions.sphere import COLDEST, SphereUniform, around, log_area
-from vaekit.distributions.temperature import tempered
 
 NODES = 96
 
@@ -127,13 +126,11 @@ class VonMisesFisher(Distribution):
         density = (self._log_integrand(angle_w, k) - log_integral).exp() / angle_w.sin()
         return (-change / density.clamp_min(1e-300)).to(self.loc)
 
+    def tempered(self, temperature: float) -> "VonMisesFisher":
+        """The density to the power 1 / temperature^2, as that of a normal distribution is; a point in the limit."""
+        return VonMisesFisher(self.loc, self.concentration / max(temperature, COLDEST) ** 2)
+
 
 @register_kl(VonMisesFisher, SphereUniform)
 def _kl(q: VonMisesFisher, p: SphereUniform) -> Tensor:
     return log_area(q.d) - q.entropy()
-
-
-@tempered.register
-def _(d: VonMisesFisher, temperature: float) -> Distribution:
-    """The density to the power 1 / temperature^2, as that of a normal distribution is; a point in the limit."""
-    return VonMisesFisher(d.loc, d.concentration / max(temperature, COLDEST) ** 2)

@@ -45,3 +45,6 @@ class WrappedNormal(Distribution):
     def mean(self) -> Tensor:
         """The Frechet mean, about which the distribution is symmetric."""
         return self.loc
+
+    def tempered(self, temperature: float) -> "WrappedNormal":
+        return WrappedNormal(self.loc, self.scale * temperature)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions import bernoulli
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.spaces import Space
@@ -32,6 +33,7 @@ class Bernoulli(Likelihood):
     """
 
     values = frozenset({"binary"})
+    gives = frozenset({Capability.FACTORISED, Capability.CODED})
 
     def __init__(self, space: Space, network: Callable):
         super().__init__(space, network, params=1)

@@ -48,7 +48,7 @@ class BernoulliAutoregressive(Likelihood):
     """
 
     values = frozenset({"binary"})
-    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
+    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN, Capability.CODED})
 
     def __init__(self, space: Space, network: Callable, layers: int = 1, reach: int = 4):
         at_least_one(layers=(layers, 1), reach=(reach, 4))

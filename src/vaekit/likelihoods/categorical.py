@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.levels import Levels
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.spaces import Space
@@ -36,6 +37,7 @@ class Categorical(Likelihood):
     """
 
     values = frozenset({"binary", "discrete"})
+    gives = frozenset({Capability.FACTORISED, Capability.CODED})
 
     def __init__(self, space: Space, network: Callable):
         assert space.levels is not None

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions import discretized_logistic
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.spaces import Space
@@ -39,6 +40,7 @@ class DiscretizedLogistic(Likelihood):
     """
 
     values = frozenset({"binary", "discrete"})
+    gives = frozenset({Capability.FACTORISED, Capability.CODED})
 
     def __init__(self, space: Space, network: Callable):
         super().__init__(space, network, params=2)

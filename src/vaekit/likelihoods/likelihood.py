@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from vaekit.capabilities import Capability
+from vaekit.configs import choices
 from vaekit.distributions.precision import full_precision
 from vaekit.spaces import Space
 
@@ -64,7 +65,17 @@ class Likelihood(nn.Module):
         """The bias `[params, *space.shape]` with which p(x | z) has a mean `[*space.shape]` if the network gives 0."""
         raise NotImplementedError
 
+    @classmethod
+    def scores(cls, space: Space) -> bool:
+        """Whether it scores the values of this space."""
+        return space.values in cls.values and isinstance(space, cls.reads)
+
     @torch.no_grad()
     def start_from(self, data: Any) -> None:
         """Start at the mean of the data (Burda et al. 2016)."""
         self.bias.copy_(self.bias_at(data.mean().to(self.bias)))
+
+
+def one_by_one(space: Space) -> str:
+    """The overrides of the likelihoods that score each value of `space` separately."""
+    return choices("likelihood", lambda part: Capability.FACTORISED in part.gives and part.scores(space))

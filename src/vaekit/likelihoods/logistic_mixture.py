@@ -44,7 +44,7 @@ class LogisticMixture(Likelihood):
     """
 
     values = frozenset({"binary", "discrete"})
-    gives = frozenset[Capability]()
+    gives = frozenset({Capability.CODED})
 
     def __init__(self, space: Space, network: Callable, components: int = 5):
         at_least_one(components=(components, 5))

@@ -52,7 +52,7 @@ class PixelAutoregressive(Likelihood):
     """
 
     values = frozenset({"binary", "discrete"})
-    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
+    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN, Capability.CODED})
 
     def __init__(self, space: Space, network: Callable, width: int = 32, layers: int = 4):
         at_least_one(width=(width, 32), layers=(layers, 4))

@@ -49,7 +49,7 @@ class TilesAutoregressive(Likelihood):
     """
 
     values = frozenset({"tiles"})
-    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
+    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN, Capability.CODED})
 
     def __init__(self, space: Space, network: Callable, maps: int = 4, width: int = 32, layers: int = 4):
         at_least_one(maps=(maps, 4), width=(width, 32), layers=(layers, 4))

@@ -52,7 +52,7 @@ class WaveAutoregressive(Likelihood):
 
     values = frozenset({"discrete"})
     reads = Audio
-    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN})
+    gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN, Capability.CODED})
 
     def __init__(self, space: Space, network: Callable, maps: int = 16, width: int = 32, layers: int = 10):
         at_least_one(maps=(maps, 16), width=(width, 32), layers=(layers, 10))

@@ -6,12 +6,11 @@ anything is built, and before any data is read. Every refusal ends in overrides 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from vaekit.capabilities import Capability, Input
-from vaekit.configs import options
+from vaekit.configs import choices
+from vaekit.likelihoods.likelihood import one_by_one
 from vaekit.media.medium import check_medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Codes, Maps, Pairs, Real, Space, Table, Text
@@ -42,22 +41,6 @@ def name(part: Any) -> str:
     return part.__module__.rpartition(".")[2]
 
 
-def choices(group: str, fits: Callable[[Any], bool]) -> str:
-    """The overrides of a group whose part `fits`, e.g. "likelihood=bernoulli or likelihood=categorical"."""
-    targets = {key: resolve_name(option["_target_"]) for key, option in options(group).items() if "_target_" in option}
-    return " or ".join(f"{group}={key}" for key, part in targets.items() if fits(part))
-
-
-def scores(likelihood: Any, space: Space) -> bool:
-    """Whether a likelihood scores the values of this space."""
-    return space.values in likelihood.values and isinstance(space, likelihood.reads)
-
-
-def one_by_one(space: Space) -> str:
-    """The overrides of the likelihoods that score each value of `space` separately."""
-    return choices("likelihood", lambda part: Capability.FACTORISED in part.gives and scores(part, space))
-
-
 def _check_space(plan: Plan) -> None:
     """The network reads this data space, and the likelihood scores its values."""
     space, encoder, likelihood = plan.space, plan.encoder.kind, plan.likelihood.kind
@@ -77,7 +60,7 @@ def _check_space(plan: Plan) -> None:
         raise Refusal(
             "The images of pairs are scored in black and white; use data.binarize=dynamic data.dequantize=false."
         )
-    if not scores(likelihood, space):
+    if not likelihood.scores(space):
         change_data = ""
         if space.values == "discrete":
             fixes = {"binary": "data.binarize=dynamic", "unit": "data.dequantize=true"}
@@ -85,7 +68,7 @@ def _check_space(plan: Plan) -> None:
         raise Refusal(
             f"{plan.typed(f'likelihood={name(likelihood)}')} scores {' or '.join(sorted(likelihood.values))} values, "
             f"but the data are {space.values}; use "
-            f"{plan.typed(choices('likelihood', lambda part: scores(part, space)))}{change_data}."
+            f"{plan.typed(choices('likelihood', lambda part: part.scores(space)))}{change_data}."
         )
 
 

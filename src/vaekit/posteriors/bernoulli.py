@@ -26,7 +26,7 @@ class Bernoulli(Posterior):
     """
 
     latent = Codes
-    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MAPS})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MAPS, Capability.CODED})
     atoms: Tensor
 
     def __init__(self, context_shape: tuple[int, ...], space: Codes):

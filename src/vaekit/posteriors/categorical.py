@@ -28,7 +28,9 @@ class Categorical(Posterior):
     """
 
     latent = Codes
-    gives = frozenset({Capability.LOG_PROB, Capability.DENSITY, Capability.ENUMERATE, Capability.MAPS})
+    gives = frozenset(
+        {Capability.LOG_PROB, Capability.DENSITY, Capability.ENUMERATE, Capability.MAPS, Capability.CODED}
+    )
     atoms: Tensor
 
     def __init__(self, context_shape: tuple[int, ...], space: Codes, codes: int = 8):

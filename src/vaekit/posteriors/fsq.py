@@ -30,7 +30,9 @@ class FSQ(Posterior):
     """
 
     latent = Codes
-    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DETERMINISTIC, Capability.MAPS})
+    gives = frozenset(
+        {Capability.RSAMPLE, Capability.LOG_PROB, Capability.DETERMINISTIC, Capability.MAPS, Capability.CODED}
+    )
     atoms: Tensor
     levels: Tensor
     strides: Tensor

@@ -30,6 +30,7 @@ class Gaussian(Posterior):
             Capability.FACTORISED,
             Capability.MEAN,
             Capability.MAPS,
+            Capability.CODED,
         }
     )
 

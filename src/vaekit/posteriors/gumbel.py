@@ -35,7 +35,7 @@ class Gumbel(Posterior):
     """
 
     latent = Codes
-    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MAPS})
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MAPS, Capability.CODED})
     atoms: Tensor
     current_temperature: Tensor
 

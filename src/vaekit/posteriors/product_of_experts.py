@@ -19,7 +19,14 @@ class ProductOfExperts(Experts):
     """
 
     gives = frozenset(
-        {Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.FACTORISED, Capability.MEAN}
+        {
+            Capability.RSAMPLE,
+            Capability.LOG_PROB,
+            Capability.DENSITY,
+            Capability.FACTORISED,
+            Capability.MEAN,
+            Capability.CODED,
+        }
     )
 
     def forward(self, context: Tensor) -> Distribution:

@@ -41,7 +41,14 @@ class VQ(Posterior):
 
     latent = Codes
     gives = frozenset(
-        {Capability.RSAMPLE, Capability.LOG_PROB, Capability.DETERMINISTIC, Capability.QUANTIZED, Capability.MAPS}
+        {
+            Capability.RSAMPLE,
+            Capability.LOG_PROB,
+            Capability.DETERMINISTIC,
+            Capability.QUANTIZED,
+            Capability.MAPS,
+            Capability.CODED,
+        }
     )
     atoms: Tensor
     cluster_size: Tensor

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.coded import Coded
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.sequence import Sequence
@@ -75,6 +76,7 @@ class Autoregressive(Prior):
     """
 
     latent = Codes
+    gives = frozenset({Capability.CODED})
 
     def __init__(self, space: Codes, width: int = 128, blocks: int = 4, heads: int = 4, dropout: float = 0.0):
         super().__init__()

@@ -32,7 +32,7 @@ class CodeUniform(Prior):
 
     latent = Codes
     learned = False
-    gives = frozenset({Capability.FACTORISED})
+    gives = frozenset({Capability.FACTORISED, Capability.CODED})
     logits: Tensor
 
     def __init__(self, space: Codes):

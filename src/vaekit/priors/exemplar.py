@@ -45,6 +45,7 @@ class Exemplar(Prior):
     """
 
     latent = Real
+    gives = frozenset({Capability.CODED})
     inputs = frozenset({Input.INFER, Input.DATA_SPACE})
     requires = frozenset({Capability.MEAN})
     rows: Tensor

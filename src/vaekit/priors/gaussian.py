@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
 from vaekit.priors.prior import Prior
@@ -31,6 +32,7 @@ class Gaussian(Prior):
     """
 
     latent = Real
+    gives = frozenset({Capability.CODED})
     conditional = True
 
     def __init__(self, space: Real, context_shape: tuple[int, ...] | None = None):

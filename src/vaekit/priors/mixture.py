@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
+from vaekit.capabilities import Capability
 from vaekit.priors.prior import Prior
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
@@ -33,6 +34,7 @@ class Mixture(Prior):
     """
 
     latent = Real
+    gives = frozenset({Capability.CODED})
 
     def __init__(self, space: Real, components: int = 50):
         super().__init__()

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from vaekit.capabilities import Capability
 from vaekit.priors.prior import Prior
 from vaekit.spaces import Real
 
@@ -26,6 +27,7 @@ class StandardNormal(Prior):
     """
 
     latent = Real
+    gives = frozenset({Capability.CODED})
     learned = False
     loc: Tensor
     scale: Tensor

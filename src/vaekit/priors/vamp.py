@@ -41,6 +41,7 @@ class Vamp(Prior):
     """
 
     latent = Real
+    gives = frozenset({Capability.CODED})
     inputs = frozenset({Input.INFER, Input.DATA_SPACE})
     requires = frozenset({Capability.DENSITY})
     learns_inputs = True

@@ -17,8 +17,8 @@ from vaekit import runs
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability
 from vaekit.data.module import Part
+from vaekit.likelihoods.likelihood import one_by_one
 from vaekit.media.medium import medium
-from vaekit.plan.compatibility import one_by_one
 from vaekit.refusal import Refusal
 from vaekit.spaces import Maps, Pairs, Space
 from vaekit.tasks.shared import imputers

@@ -15,11 +15,11 @@ from torch.distributions import (
     OneHotCategorical,
 )
 
-from vaekit.coding.coder import new_coder
-from vaekit.coding.symbols import WIDTH, code, grid_of
+from vaekit.distributions.codes import WIDTH, alphabet_of, code
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
+from vaekit.entropy_coder import new_coder
 from vaekit.refusal import Refusal
 
 N = 60
@@ -91,7 +91,7 @@ def test_one_hot_vectors():
     d = Independent(OneHotCategorical(logits=normal(N, 4, 5)), 1)
     value = d.sample()
     symbols = value.argmax(-1)
-    grid = grid_of(d)
+    grid = alphabet_of(d)
     assert torch.equal(grid.values(symbols), value)
     expected = float(-d.log_prob(value).sum()) / math.log(2)
     assert there_and_back(code(d, grid), symbols) == pytest.approx(expected, abs=5)
@@ -112,7 +112,7 @@ LATENT = {  # a posterior, and the prior whose grid it is coded on
 @pytest.mark.parametrize("name", LATENT)
 def test_latents_cost_their_density_on_the_grid(name):
     q, p = LATENT[name]
-    grid = grid_of(p)
+    grid = alphabet_of(p)
     coder = fresh_coder()
     before = coder.num_valid_bits()
     symbols = code(q, grid).pop(coder)
@@ -129,7 +129,7 @@ def test_latents_cost_their_density_on_the_grid(name):
 @pytest.mark.parametrize("name", LATENT)
 def test_random_bits_give_draws(name):
     q, p = LATENT[name]
-    grid = grid_of(p)
+    grid = alphabet_of(p)
     z = grid.values(code(q, grid).pop(fresh_coder()))
     noise = (z - q.mean) / q.stddev
     assert noise.mean().abs() < 0.15
@@ -140,7 +140,7 @@ def test_random_bits_give_draws(name):
 def test_mixtures_are_drawn_as_a_whole():
     torch.manual_seed(0)
     p = MIXTURE.expand([N])
-    drawn = grid_of(p).values(code(p, grid_of(p)).pop(fresh_coder()))
+    drawn = alphabet_of(p).values(code(p, alphabet_of(p)).pop(fresh_coder()))
     expected = MIXTURE.sample([2000])
     assert torch.allclose(drawn.mean(0), expected.mean(0), atol=1.0)
     assert float(MIXTURE.log_prob(drawn).mean()) == pytest.approx(float(MIXTURE.log_prob(expected).mean()), abs=2)
@@ -148,15 +148,15 @@ def test_mixtures_are_drawn_as_a_whole():
 
 def test_a_grid_is_the_prior_s():
     p = Independent(Normal(torch.full((4, 3), 7.0), torch.full((4, 3), 0.5)), 1)
-    values = grid_of(p).values(torch.tensor([2**11, 2**11 + 128, 0]))
+    values = alphabet_of(p).values(torch.tensor([2**11, 2**11 + 128, 0]))
     assert values[0].tolist() == [7.0, 7.5, 7 - 16 * 0.5]
-    assert grid_of(p).width.unique().item() == WIDTH / 2
+    assert alphabet_of(p).width.unique().item() == WIDTH / 2
 
 
 def test_dimensions_that_depend_on_each_other_have_no_code():
     d = MultivariateNormal(torch.zeros(2, 3), torch.eye(3))
     with pytest.raises(NotImplementedError):
-        code(d, grid_of(d))
+        code(d, alphabet_of(d))
 
 
 def test_parameters_that_are_not_finite_are_refused():

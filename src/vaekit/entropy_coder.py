@@ -16,19 +16,21 @@ from torch import Tensor
 
 from vaekit.refusal import Refusal
 
-try:
-    from constriction import stream
-except ModuleNotFoundError:  # the extra `compress`
-    stream = None
-
 CHUNK = 2**14  # values that have a table each at once: it stays in the cache
+STEP = 2.0**-8  # to which logits and logarithms settle
+
+
+def _stream() -> Any:
+    try:
+        from constriction import stream
+    except ModuleNotFoundError:  # the extra `compress`
+        raise Refusal("Compression needs the library constriction; type: pip install '.[compress]'") from None
+    return stream
 
 
 def new_coder(words: np.ndarray) -> Any:
     """A stack that holds `words` (uint32, the last not 0). Raises `Refusal` where the library is missing."""
-    if stream is None:
-        raise Refusal("Compression needs the library constriction; type: pip install '.[compress]'")
-    return stream.stack.AnsCoder(words)
+    return _stream().stack.AnsCoder(words)
 
 
 def settled(x: Tensor, step: float) -> Tensor:
@@ -67,18 +69,23 @@ class Family:
 
 def bits(p: Tensor) -> Code:
     """Numbers that are 1 with probability p `[B, ...]`, else 0."""
-    return Family(stream.model.Bernoulli(perfect=False), (p * 2**20).round_() / 2**20)
+    return Family(_stream().model.Bernoulli(perfect=False), (p * 2**20).round_() / 2**20)
 
 
 def table(p: Tensor) -> Code:
     """Numbers below S with probabilities p `[B, ..., S]`."""
-    return Family(stream.model.Categorical(perfect=False), (p * 2**20).round_().float(), table=True)
+    return Family(_stream().model.Categorical(perfect=False), (p * 2**20).round_().float(), table=True)
 
 
 def whitened(coder: Any, mask: np.ndarray) -> None:
     """Flip the bits at the top of the stack by `mask` (uint16). Done twice, it undoes itself."""
-    evenly = stream.model.Uniform(2**16)
+    evenly = _stream().model.Uniform(2**16)
     coder.encode_reverse(coder.decode(evenly, len(mask)) ^ mask, evenly)
+
+
+def located(cdf: Callable[[Tensor], Tensor], count: int, loc: Tensor, scale: Tensor) -> Code:
+    """Whole numbers below `count`, by one location and scale each, `[B, ...]`, of a distribution with this `cdf`."""
+    return Digits(cdf, count, *(each.unsqueeze(0) for each in (torch.zeros_like(loc), loc, scale)))
 
 
 class Digits:
