@@ -77,5 +77,12 @@ class Likelihood(nn.Module):
 
 
 def one_by_one(space: Space) -> str:
-    """The overrides of the likelihoods that score each value of `space` separately."""
+    """The overrides of the likelihoods that score each value of a space separately.
+
+    Args:
+        space: Space of x.
+
+    Returns:
+        E.g. `likelihood=gaussian or likelihood=laplace`; empty if there are none.
+    """
     return choices("likelihood", lambda part: Capability.FACTORISED in part.gives and part.scores(space))
