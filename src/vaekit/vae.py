@@ -19,7 +19,7 @@ from vaekit.distributions.coded import Coded
 from vaekit.distributions.exemplars import leave_out
 from vaekit.distributions.temperature import tempered
 from vaekit.latents.tower import Draw, Level, Step, Tower, descend
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import Likelihood, check_missing
 from vaekit.refusal import Refusal
 from vaekit.spaces import Space
 from vaekit.terms import Terms, posterior
@@ -184,22 +184,7 @@ class VAE(nn.Module):
         """log p(x | z), `[K, B]`; over the observed values alone where the batch has a mask."""
         if batch.mask is None:
             return px.log_prob(batch.x)
-        if any(Capability.WHOLE in level.gives for level in self.latents.levels):
-            raise Refusal(
-                "Some values are missing, and this model's posterior climbs log p(x, z) of whole rows; train with "
-                "posterior=gaussian."
-            )
-        if Capability.FACTORISED not in self.likelihood.gives:
-            choices = {
-                "binary": "likelihood=bernoulli",
-                "discrete": "likelihood=discretized_logistic, likelihood=bernoulli data.binarize=dynamic",
-                "tiles": "likelihood=tiles",
-            }
-            raise Refusal(
-                "Some values are missing, and this model's likelihood scores several values together, of which none "
-                f"can be left out; train with {choices.get(self.space.values, 'likelihood=gaussian')}, or another one "
-                f"that scores {self.space.values} values one by one."
-            )
+        check_missing(self.space, self.likelihood.gives, (level.gives for level in self.latents.levels))
         assert isinstance(px, Independent)
         return (px.base_dist.log_prob(batch.x) * batch.mask).flatten(-px.reinterpreted_batch_ndims).sum(-1)
 

@@ -3,6 +3,7 @@
 import inspect
 import re
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -11,7 +12,7 @@ from hydra.utils import get_class
 from torch import nn
 
 import vaekit
-from helpers import BINARY, VECTORS, build, config, examples
+from helpers import BINARY, PAIRS, SERIES, VECTORS, build, config, examples
 from spaces_of_z import small_vae
 from vaekit.capabilities import Capability, Input
 from vaekit.configs import options
@@ -19,8 +20,12 @@ from vaekit.plan import compatibility
 from vaekit.plan.estimate import estimate
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
+from vaekit.spaces import Table
+from vaekit.spaces.column import Column
 
 WORDS = ("model=mlp_vae", "network.hidden=[16]", "latents.dim=3", "likelihood=bernoulli")
+
+INCOMPLETE = Table.of([Column("children", "count", nullable=True)])
 
 
 def kinds(*groups):
@@ -110,3 +115,26 @@ def test_memory_is_that_of_weights_and_of_what_the_gradient_needs():
     assert 3 * 1000 * a_row < large.memory - small.memory < 20 * 1000 * a_row
     assert 0 < small.seconds < 10
     assert not any(p.grad is not None and p.grad.any() for p in vae.parameters())
+
+
+@pytest.mark.parametrize(
+    ("space", "words", "says"),
+    [
+        (
+            PAIRS,
+            ["model=mvae", "likelihood=paired", "network=paired", "posterior=hamiltonian", "penalty=[]"],
+            "posterior=gaussian",
+        ),
+        (INCOMPLETE, ["model=mlp_vae", "likelihood=table", "posterior=hamiltonian"], "posterior=gaussian"),
+        (
+            replace(SERIES, incomplete=True),
+            ["model=series_vae", "likelihood=multivariate_student"],
+            "likelihood=gaussian or likelihood=laplace",
+        ),
+    ],
+    ids=["pairs", "table", "series"],
+)
+def test_missing_values_that_the_space_declares_are_refused_before_a_row_is_read(space, words, says):
+    assert space.incomplete
+    with pytest.raises(Refusal, match=f"Some values are missing.*{says}"):
+        Plan.read(config(*words), space)

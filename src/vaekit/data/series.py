@@ -112,7 +112,8 @@ class Series(Source):
                 f"{self._edges[0] + 1}; leave it out, by data.columns=[a,b]."
             )
         shape = (len(names), self.window)
-        return Space(shape, names, mean.tolist(), deviation.tolist(), self.values == "returns")
+        incomplete = bool(np.isnan(values).any())
+        return Space(shape, names, mean.tolist(), deviation.tolist(), self.values == "returns", incomplete)
 
     @property
     def _edges(self) -> tuple[int, int, int]:

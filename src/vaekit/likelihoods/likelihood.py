@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Independent
 from vaekit.capabilities import Capability
 from vaekit.configs import choices
 from vaekit.distributions.precision import full_precision
+from vaekit.refusal import Refusal
 from vaekit.spaces import Space
 
 
@@ -86,3 +87,27 @@ def one_by_one(space: Space) -> str:
         E.g. `likelihood=gaussian or likelihood=laplace`; empty if there are none.
     """
     return choices("likelihood", lambda part: Capability.FACTORISED in part.gives and part.scores(space))
+
+
+def check_missing(space: Space, likelihood: frozenset[Capability], posteriors: Iterable[frozenset[Capability]]) -> None:
+    """Refuse a model that cannot leave out missing values.
+
+    Args:
+        space: Space of x.
+        likelihood: What the likelihood gives.
+        posteriors: What the posterior of each latent level gives.
+
+    Raises:
+        Refusal: If a posterior reads whole rows, or the likelihood scores several values together.
+    """
+    if any(Capability.WHOLE in gives for gives in posteriors):
+        raise Refusal(
+            "Some values are missing, and this model's posterior needs log p(x, z) of whole rows. "
+            "Train with posterior=gaussian."
+        )
+    if Capability.FACTORISED not in likelihood:
+        binary = ", or likelihood=bernoulli data.binarize=dynamic" if space.values == "discrete" else ""
+        raise Refusal(
+            "Some values are missing, and this model's likelihood scores several values together, so that none can be "
+            f"left out. Train with {one_by_one(space) or 'other data'}{binary}."
+        )

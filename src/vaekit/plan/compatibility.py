@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaekit.capabilities import Capability, Input
 from vaekit.configs import choices
-from vaekit.likelihoods.likelihood import one_by_one
+from vaekit.likelihoods.likelihood import check_missing, one_by_one
 from vaekit.media.medium import check_medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Codes, Maps, Pairs, Real, Space, Table, Text
@@ -70,6 +70,8 @@ def _check_space(plan: Plan) -> None:
             f"but the data are {space.values}; use "
             f"{plan.typed(choices('likelihood', lambda part: part.scores(space)))}{change_data}."
         )
+    if space.incomplete:
+        check_missing(space, likelihood.gives, (q.gives for q, _ in plan.arrows))
 
 
 def _check_inputs(plan: Plan) -> None:

@@ -37,6 +37,10 @@ class Pairs(Space):
         return cls((image.size + classes + 2,), image, classes)
 
     @property
+    def incomplete(self) -> bool:
+        return True
+
+    @property
     def modalities(self) -> int:
         return 2
 

@@ -24,6 +24,7 @@ class Series(Space):
     mean: Sequence[float] = ()
     deviation: Sequence[float] = ()
     returns: bool = True
+    incomplete: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))

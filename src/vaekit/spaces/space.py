@@ -38,6 +38,11 @@ class Space:
         return False
 
     @property
+    def incomplete(self) -> bool:
+        """Whether values of examples may be missing, as far as is known before they are read."""
+        return False
+
+    @property
     def modalities(self) -> int:
         """How many kinds of data an example is made of, each of which may be missing altogether."""
         return 1

@@ -61,6 +61,10 @@ class Table(Space):
         return "table"
 
     @property
+    def incomplete(self) -> bool:
+        return any(column.nullable for column in self.columns)
+
+    @property
     def names(self) -> list[str]:
         """Those of the file's columns, in its order."""
         names = [column.name for column in self.columns]
