@@ -119,10 +119,10 @@ def examples(space: Space, n: int, seed: int = 0, dtype: torch.dtype = torch.flo
     if isinstance(space, Pairs):  # the last lacks its image, the one before it its label
         image, label = examples(space.image, n, seed).x, torch.randint(space.classes, (n,), generator=generator)
         x = space.pair(image, label)
-        x[-2:] = torch.stack([space.alone(row, modality) for modality, row in enumerate(x[-2:])])
+        x[-2:] = torch.stack([space.keep_modality(row, modality) for modality, row in enumerate(x[-2:])])
         return Batch(x.to(dtype))
     if isinstance(space, Levels):
-        tiles = torch.randint(len(space.tiles), (n, *space.places), generator=generator)
+        tiles = torch.randint(len(space.tiles), (n, *space.cell_shape), generator=generator)
         return Batch(one_hot(tiles, len(space.tiles)).movedim(-1, 1).to(dtype))
     if space.values in ("unit", "continuous"):
         x = torch.rand(n, *space.shape, generator=generator, dtype=dtype)

@@ -312,7 +312,7 @@ class VAE(nn.Module):
         if num_samples < 1:
             raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
         x = self._checked(x, scored=True)
-        batch = Batch(x, mask=self.space.known(x), condition=self.read(condition, len(x)))
+        batch = Batch(x, mask=self.space.observed(x), condition=self.read(condition, len(x)))
         parts = batch.split(max(1, CHUNK_VALUES // num_samples))  # log_weights keeps K numbers a row
         log_px = [
             self.log_weights(Batch(part.x, mask=part.mask), num_samples, part.condition).logsumexp(0) for part in parts

@@ -43,7 +43,7 @@ def test_a_share_of_the_rows_lacks_one_of_the_two():
     data = DataModule(Paired(**DIGITS, missing=0.3), binarize="dynamic")
     batch = data.sample("train", 100)
     data.space.check(batch.x)
-    assert torch.equal(batch.mask, data.space.spread(data.space.split(batch.x)[2]))
+    assert torch.equal(batch.mask, data.space.per_value(data.space.split(batch.x)[2]))
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_a_space_knows_its_parts():
     x = space.pair(image, label)
     space.check(x)
     assert x.tolist()[0] == [1, 0, 0, 1, 0, 0, 1, 1, 1]
-    assert torch.equal(space.pair(image, None), space.alone(x, 0))
-    assert torch.equal(space.pair(None, label), space.alone(x, 1))
-    assert space.spread(torch.tensor([True, False])).tolist() == [True] * 4 + [False] * 3 + [True, False]
+    assert torch.equal(space.pair(image, None), space.keep_modality(x, 0))
+    assert torch.equal(space.pair(None, label), space.keep_modality(x, 1))
+    assert space.per_value(torch.tensor([True, False])).tolist() == [True] * 4 + [False] * 3 + [True, False]
     with pytest.raises(Refusal, match="draw some"):
         space.check(torch.tensor([[1.0, 0, 0, 1, 0.5, 0.2, 0.3, 1, 1]]))
     with pytest.raises(Refusal, match="0 everywhere"):

@@ -299,7 +299,7 @@ def test_a_table_with_identifiers(tmp_path, caplog):
     (record,) = caplog.records
     assert "'id' identifies rows" in record.getMessage() and "'data.types={id:ignore}'" in record.getMessage()
     assert space.shape == Table(save(tmp_path, PEOPLE, "other.csv")).space.shape == rows.x.shape[1:]
-    assert space.spread(torch.ones(space.places)).shape == space.shape
+    assert space.per_value(torch.ones(space.cell_shape)).shape == space.shape
     write(tmp_path / "again.csv", torch.from_numpy(rows.x), space)
     assert read(tmp_path / "again.csv") == {"id": [str(i) for i in range(N + 1, 2 * N + 1)], **PEOPLE}
     assert np.array_equal(encode(read(tmp_path / "other.csv"), space).x, rows.x)
@@ -403,7 +403,7 @@ LONG_TAILED = {
 
 
 def column_of(values):
-    return Column.measured("x", "real", values, Number(places=2, padded=2))
+    return Column.from_values("x", "real", values, Number(places=2, padded=2))
 
 
 def drawn(column, n, scale=1.0, seed=0):

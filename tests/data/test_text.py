@@ -14,7 +14,7 @@ from vaekit import runs
 from vaekit.data.module import DataModule
 from vaekit.data.text import Text, learn, read
 from vaekit.refusal import Refusal
-from vaekit.spaces import END, PAD, UNKNOWN, spoken
+from vaekit.spaces import END, PAD, UNKNOWN, sentence_mask
 from vaekit.spaces import Text as Space
 
 LINES = ['A man in a "red" hat.', "Two men, one woman's dog", "a  man — naïve?", "costs ${HOME} <eos> 5<pad>"]
@@ -33,7 +33,7 @@ def test_sentences_come_back_whole(tmp_path, unit):
     source.space.check(x)
     assert source.space.decode(x) == LINES
     assert (x != UNKNOWN).all()
-    lengths = spoken(x).sum(1)
+    lengths = sentence_mask(x).sum(1)
     assert source.space.shape == (lengths.max(),)
     assert all(row[n - 1] == END and (row[n:] == PAD).all() for row, n in zip(x, lengths, strict=True))
 

@@ -26,8 +26,8 @@ def pairs():
 def test_probabilities_sum_to_one_of_pairs_and_of_each_alone():
     px, x = distribution(), pairs()
     torch.testing.assert_close(px.log_prob(x).sum(-1).exp().sum(), torch.tensor(1.0))
-    images = SPACE.alone(x, 0).unique(dim=0)
-    labels = SPACE.alone(x, 1).unique(dim=0)
+    images = SPACE.keep_modality(x, 0).unique(dim=0)
+    labels = SPACE.keep_modality(x, 1).unique(dim=0)
     assert len(images) == 4 and len(labels) == 3
     for alone in (images, labels):
         torch.testing.assert_close(px.log_prob(alone).sum(-1).exp().sum(), torch.tensor(1.0))

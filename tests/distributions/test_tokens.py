@@ -10,7 +10,7 @@ from torch.distributions import Categorical
 from vaekit.data.text import learn
 from vaekit.distributions.temperature import tempered
 from vaekit.distributions.tokens import Tokens
-from vaekit.spaces import END, PAD, UNKNOWN, Text, spoken
+from vaekit.spaces import END, PAD, UNKNOWN, Text, sentence_mask
 from vaekit.writers.recurrent import Recurrent
 from vaekit.writers.transformer import Transformer
 
@@ -67,11 +67,11 @@ def test_padding_costs_nothing(tokens):
 def test_the_walk_computes_what_one_pass_does(tokens):
     p = tokens(batch=(7,), length=6)
     x, total = p.sample(), torch.zeros(7, dtype=torch.float64)
-    assert len(spoken(x).sum(1).unique()) > 1
+    assert len(sentence_mask(x).sum(1).unique()) > 1
 
     def pick(place, logits):
         chosen = (x[:, place].long() - 1).clamp(min=0)
-        total.add_(Categorical(logits=logits).log_prob(chosen) * spoken(x)[:, place])
+        total.add_(Categorical(logits=logits).log_prob(chosen) * sentence_mask(x)[:, place])
         return chosen
 
     assert torch.equal(p.walk(pick), x)

@@ -43,7 +43,7 @@ def test_what_the_file_does_not_hold_has_the_rest_of_the_probability():
         x = space.encode([cells if column.name == name else [None] * len(cells) for column in columns])[0]
         each = px.base_dist.log_prob(torch.from_numpy(x).double()[:, None])[:, 0]
         of = torch.tensor([column.name == name for column in space.ordered])
-        return (each * space.spread(of)).sum(-1).exp()
+        return (each * space.per_value(of)).sum(-1).exp()
 
     towns = mass("town", ["Ulm", "Bonn", "Kiel", "Rome"])
     assert towns.sum().item() == pytest.approx(1) and towns[3].item() == pytest.approx(0.1)
@@ -69,14 +69,14 @@ def test_a_missing_cell_has_a_probability_beside_those_of_the_others(kind):
     cells = [*(categories or map(str, range(7))), None]
     x, mask = map(torch.from_numpy, space.encode([cells, ["0.5"] * len(cells), ["d"] * len(cells)]))
     each = px.base_dist.log_prob(x.double()[:, None])[:, 0] * mask
-    of = space.spread(torch.tensor([column.name == "x" for column in space.ordered]))
+    of = space.per_value(torch.tensor([column.name == "x" for column in space.ordered]))
     mass = (each * of).sum(-1).exp()
     assert mass.sum().item() == pytest.approx(1, abs=1e-5) and (mass > 0).all()
     draws = px.sample((4000,))[:, 0]
     space.check(draws.float())
     missing = [cell == "" for cell in space.decode(draws.float())[0]]
     assert np.mean(missing) == pytest.approx(mass[-1].item(), abs=0.03)
-    assert (space.emptied(draws)[missing][:, of & ~space.indicators] == 0).all()
+    assert (space.clear_missing(draws)[missing][:, of & ~space.indicators] == 0).all()
 
 
 def test_draws_are_as_frequent_as_their_probability_says():
@@ -105,7 +105,7 @@ def test_a_missing_cell_costs_nothing_and_carries_no_gradient():
     missing = TABLE.ordered.index(next(each for each in TABLE.columns if each.name == "town"))
     there = torch.ones(4, len(TABLE.columns))
     there[:, missing] = 0
-    batch.mask = TABLE.spread(there)
+    batch.mask = TABLE.per_value(there)
     batch.x = batch.x * batch.mask
     vae.zero_grad()
     terms = vae(batch, 1)

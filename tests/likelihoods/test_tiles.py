@@ -39,8 +39,8 @@ def test_starts_at_the_frequencies_of_the_data():
 def test_a_cell_that_is_not_known_costs_nothing():
     vae, _ = build(LEVELS, "model=conv_vae", "likelihood=tiles", "network.channels=[4]", "network.features=8")
     batch = examples(LEVELS, 4)
-    there = torch.rand(4, *LEVELS.places) < 0.5
-    batch.mask = LEVELS.spread(there.float())
+    there = torch.rand(4, *LEVELS.cell_shape) < 0.5
+    batch.mask = LEVELS.per_value(there.float())
     terms = vae(batch, 1)
     px = terms.px.base_dist.log_prob(batch.x)[0]
     expected = (px.sum(1) * there).sum((1, 2))

@@ -30,7 +30,7 @@ def test_a_file_of_labels_lacks_images(tmp_path):
     assert list(names) == [0, 1] and torch.equal(batch.x, PAIRS.pair(None, torch.tensor([3, 0])))
     batch = medium(PAIRS).holed(tmp_path / "labels.csv")
     x, known = batch.x, batch.mask.bool()
-    assert torch.equal(known, PAIRS.spread(torch.tensor([False, True])).expand(2, -1)) and (x[~known] == 0).all()
+    assert torch.equal(known, PAIRS.per_value(torch.tensor([False, True])).expand(2, -1)) and (x[~known] == 0).all()
 
 
 def test_an_image_lacks_its_label(tmp_path):
@@ -48,7 +48,7 @@ def test_rows_as_they_are(tmp_path):
     np.save(tmp_path / "rows.npy", x.numpy())
     names, read = medium(PAIRS).find(tmp_path / "rows.npy")
     assert torch.equal(read(slice(None)).x, x) and len(names) == 4
-    assert torch.equal(read(slice(None)).mask, PAIRS.spread(PAIRS.split(x)[2])) and read(slice(2)).mask is None
+    assert torch.equal(read(slice(None)).mask, PAIRS.per_value(PAIRS.split(x)[2])) and read(slice(2)).mask is None
 
 
 @pytest.mark.parametrize(

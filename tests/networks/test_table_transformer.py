@@ -53,7 +53,7 @@ def test_every_weight_learns():
     town = NAMES.index("town")
     there = torch.ones(6, len(NAMES))
     there[0, town] = 0
-    batch.mask = TABLE.spread(there)
+    batch.mask = TABLE.per_value(there)
     batch.x = batch.x * batch.mask
     objective(vae(batch, 1), None).mean().backward()
     # a key's bias adds the same to all places; of missing tokens only those that came have learned
@@ -65,7 +65,7 @@ def test_every_weight_learns():
 
 def test_a_missing_category_is_the_learned_token_and_nothing_else(encoder):
     x = examples(TABLE, 4, dtype=torch.float64).x
-    town = TABLE.spread(torch.tensor([name == "town" for name in NAMES]))
+    town = TABLE.per_value(torch.tensor([name == "town" for name in NAMES]))
     holed = torch.where(town, 0.0, x)
     seen = encoder(holed)
     with torch.no_grad():

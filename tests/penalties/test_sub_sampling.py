@@ -18,7 +18,7 @@ def test_it_adds_the_elbo_of_each_modality_of_the_pairs_that_are_whole():
         for head in vae.latents.levels[0].posterior.heads:
             head.weight[3:] = 0
             head.bias[3:] = -12
-    expected = sum(-vae(Batch(PAIRS.alone(x[:4], m)), 1).elbo.sum() for m in range(2)) / 6
+    expected = sum(-vae(Batch(PAIRS.keep_modality(x[:4], m)), 1).elbo.sum() for m in range(2)) / 6
     found = penalties["sub_sampling"](vae(Batch(x), 1), vae, None)
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
     assert objective(vae(Batch(x), 1), None).shape == (6,)
@@ -32,5 +32,5 @@ def test_the_gradient_reaches_each_expert_by_itself():
 
 def test_pairs_of_which_none_is_whole_have_none():
     vae, _, penalties = build_all(PAIRS, "model=mvae", "data=paired", *SMALL)
-    x = PAIRS.alone(examples(PAIRS, 6).x[:4], 0)
+    x = PAIRS.keep_modality(examples(PAIRS, 6).x[:4], 0)
     assert penalties["sub_sampling"](vae(Batch(x), 1), vae, None).item() == pytest.approx(0)

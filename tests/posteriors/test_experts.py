@@ -24,7 +24,7 @@ def posterior(preset):
         for p in q.parameters():
             p.add_(0.3 * torch.randn_like(p))
     x = examples(PAIRS, 3, dtype=torch.float64).x[:1]
-    return q, vae, torch.cat([x, PAIRS.alone(x, 0), PAIRS.alone(x, 1), 0 * x])
+    return q, vae, torch.cat([x, PAIRS.keep_modality(x, 0), PAIRS.keep_modality(x, 1), 0 * x])
 
 
 def expert(q, vae, x, number):
@@ -100,8 +100,8 @@ def test_rows_keep_to_themselves_and_what_is_missing_says_nothing(preset):
     together = density(q, vae, x)
     torch.testing.assert_close(torch.cat([density(q, vae, row[None]) for row in x]), together)
     other = examples(PAIRS, 3, seed=5, dtype=torch.float64).x[:1]
-    mixed = torch.where(PAIRS.spread(torch.tensor([True, False])), x[:1], other)
-    torch.testing.assert_close(density(q, vae, PAIRS.alone(mixed, 0))[0], together[1])
+    mixed = torch.where(PAIRS.per_value(torch.tensor([True, False])), x[:1], other)
+    torch.testing.assert_close(density(q, vae, PAIRS.keep_modality(mixed, 0))[0], together[1])
 
 
 REFUSED = {

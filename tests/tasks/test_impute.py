@@ -232,7 +232,9 @@ def test_cells_of_tables_are_scored_by_the_mass_of_their_kind_and_count_once():
 @pytest.mark.parametrize("method", ["miwae", "gibbs"])
 def test_the_mean_of_a_cell_is_that_of_values_not_of_normal_numbers(method):
     values = np.exp(np.random.default_rng(0).normal(3, 1, 5000))
-    space = Table.of([Column.measured("pay", "real", values, Number(places=2)), Column("town", "categorical", ["a"])])
+    space = Table.of(
+        [Column.from_values("pay", "real", values, Number(places=2)), Column("town", "categorical", ["a"])]
+    )
     vae, _ = build(space, "model=table_vae", "likelihood=table", "network.hidden=[8]", "latents.dim=2")
     with torch.no_grad():
         for weight in vae.likelihood.network.parameters():

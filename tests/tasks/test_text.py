@@ -10,7 +10,7 @@ import torch
 
 from vaekit.media.text import Text
 from vaekit.refusal import Refusal
-from vaekit.spaces import spoken
+from vaekit.spaces import sentence_mask
 from vaekit.tasks.interpolate import interpolate
 from vaekit.tasks.reconstruct import reconstruct
 from vaekit.tasks.sample import sample
@@ -46,7 +46,7 @@ def test_a_run_leaves_sentences_and_its_perplexity(run):
     metrics = json.loads((run / "metrics.json").read_text())
     context = open_run(run, run, device="cpu")
     assert isinstance(context.medium, Text)
-    tokens = spoken(context.examples(slice(None))).sum() / len(context.test.indices)
+    tokens = sentence_mask(context.examples(slice(None))).sum() / len(context.test.indices)
     assert metrics["test/token_perplexity"] == pytest.approx(math.exp(metrics["test/nll"] / tokens), rel=1e-5)
     assert len((run / "figures" / "samples.txt").read_text().splitlines()) == 64
     pairs = (run / "figures" / "reconstructions.txt").read_text().splitlines()
@@ -70,7 +70,7 @@ def test_narrow_draws_are_likely_ones(text):
     def per_token(**options):
         torch.manual_seed(0)
         x = sample(text, n=200, **options)
-        return (text.vae.log_likelihood(x, 1) / spoken(x).sum(1)).mean()
+        return (text.vae.log_likelihood(x, 1) / sentence_mask(x).sum(1)).mean()
 
     wide = per_token(draw=True)
     assert per_token(top_p=0.3) > wide and per_token(x_temperature=0.3) > wide

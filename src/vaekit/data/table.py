@@ -17,7 +17,7 @@ from vaekit.data.cells import Cells, read
 from vaekit.data.source import Rows, Source, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
-from vaekit.spaces.column import KINDS, LARGEST, Column, WrongCell, numbers, typed
+from vaekit.spaces.column import KINDS, LARGEST, Column, WrongCell, kind_override, parse_numbers
 from vaekit.written import Date, Form, Number, are_codes, doubtful, is_pattern, nearly, readings
 
 log = logging.getLogger(__name__)
@@ -92,14 +92,14 @@ class Table(Source):
                     "out of what is written, or another kind, such as real or categorical, to model it.",
                     self.path,
                     column.name,
-                    typed(column.name, "ignore"),
+                    kind_override(column.name, "ignore"),
                 )
         if not any(column.width for column in columns if column.name != self.label):
             raise Refusal(f"{self.path}: all columns identify rows, expected others; say what they are by data.types.")
         if kind := next((each.kind for each in columns if each.name == self.label and not each.categories), None):
             raise Refusal(
                 f"data.label={self.label} is a {kind} column, of numbers, expected one of categories; name another, or "
-                f"use {typed(str(self.label), 'categorical')}."
+                f"use {kind_override(str(self.label), 'categorical')}."
             )
         header = () if self._cells.headed else tuple(self._cells)
         return Space.of(columns, self.label, self._cells.separator, header)
@@ -115,13 +115,13 @@ class Table(Source):
         name, rows = column.name, sum(cell is not None for cell in self._cells[column.name])
         said = name in self.types or (isinstance(column.form, Number) and self.decimal is not None)
         if column.form is not None and not said and (doubt := doubtful(distinct, forms)):
-            other = typed(name, forms[1].pattern) if isinstance(forms[1], Date) else "'data.decimal=\",\"' or ."
+            other = kind_override(name, forms[1].pattern) if isinstance(forms[1], Date) else "'data.decimal=\",\"' or ."
             log.warning("Column %r: %s. Try %s where that is meant.", name, doubt, other)
         if column.kind == "categorical" and rows < RARE * len(column.categories):
             log.warning(
                 "Column %r has %d different cells in %d rows, too many for its categories to be learned: rows are "
                 "written with cells of the file. Try %s to leave it out.",
-                *(name, len(column.categories), rows, typed(name, "ignore")),
+                *(name, len(column.categories), rows, kind_override(name, "ignore")),
             )
 
     def classes(self) -> dict[str, int]:
@@ -154,7 +154,7 @@ def infer(
     """
     distinct = [*dict.fromkeys(cell for cell in cells if cell is not None)]
     if not distinct:
-        raise Refusal(f"Column {name!r} has no cell that is not missing; use {typed(name, 'ignore')}.")
+        raise Refusal(f"Column {name!r} has no cell that is not missing; use {kind_override(name, 'ignore')}.")
     if any("${" in text for text in (name, *distinct)):
         raise Refusal(f"Column {name!r} holds '${{', which configurations read as a reference; replace it.")
     forms = readings(distinct) if forms is None else forms
@@ -169,30 +169,30 @@ def infer(
         if _identify(kind, cells, distinct, forms):
             kind = "identifier"
     if kind == "identifier":
-        return Column.identifying(name, cells)
+        return Column.from_identifiers(name, cells)
     if kind in ("real", "positive", "date", "count"):
         wanted = Date if kind == "date" else Number
         form = next((form for form in forms if isinstance(form, wanted)), None) or nearly(distinct, 0.5)
         form = form if isinstance(form, wanted) else Date("%Y-%m-%d") if kind == "date" else Number()
-        values = numbers(cells, name, form, f"use {typed(name, 'categorical')}")
+        values = parse_numbers(cells, name, form, f"use {kind_override(name, 'categorical')}")
         _refuse_values(name, kind, cells, values)
         if kind == "count":
-            return Column.counted(name, kind, cells, form=form)
-        return Column.measured(name, kind, values, form)
+            return Column.from_cells(name, kind, cells, form=form)
+        return Column.from_values(name, kind, values, form)
     if kind == "binary" and len(distinct) != 2:
-        other = typed(name, _suggested(distinct, forms))
+        other = kind_override(name, _suggested(distinct, forms))
         raise Refusal(f"Column {name!r} has {len(distinct)} different cells, not two; use {other}.")
     if len(distinct) > MOST:
         raise Refusal(
             f"Column {name!r} has {len(distinct):,} different cells, expected at most {MOST:,} categories; "
-            f"use {typed(name, 'ignore')}."
+            f"use {kind_override(name, 'ignore')}."
         )
     if forms:
         value = dict(zip(distinct, forms[0].parse(distinct), strict=True))
-        return Column.counted(name, kind, cells, sorted(distinct, key=lambda cell: (value[cell], cell)))
+        return Column.from_cells(name, kind, cells, sorted(distinct, key=lambda cell: (value[cell], cell)))
     if kind == "ordinal":
-        numbers(cells, name, nearly(distinct, 0.5) or Number(), f"use {typed(name, 'categorical')}")
-    return Column.counted(name, kind, cells, sorted(distinct))
+        parse_numbers(cells, name, nearly(distinct, 0.5) or Number(), f"use {kind_override(name, 'categorical')}")
+    return Column.from_cells(name, kind, cells, sorted(distinct))
 
 
 def _refuse_values(name: str, kind: str, cells: Sequence[str | None], values: np.ndarray) -> None:
@@ -204,7 +204,7 @@ def _refuse_values(name: str, kind: str, cells: Sequence[str | None], values: np
         wrong, why = values <= 0, "got {!r}, expected a number above 0"
     if kind in ("count", "positive") and wrong.any():
         row = int(wrong.argmax())
-        raise WrongCell(row, name, f"{why.format(cells[row])}; use {typed(name, 'real')}.")
+        raise WrongCell(row, name, f"{why.format(cells[row])}; use {kind_override(name, 'real')}.")
 
 
 def _suggested(distinct: Sequence[str], forms: Sequence[Form]) -> str:
@@ -254,7 +254,7 @@ def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[
     if (form := nearly(sample, NEARLY)) is not None and not are_codes(distinct):
         there = np.array([cell is not None for cell in cells])
         row = int((there & np.isnan(form.parse(cells))).argmax())
-        hint = f"correct it, leave it empty, or use {typed(name, 'categorical')} for categories."
+        hint = f"correct it, leave it empty, or use {kind_override(name, 'categorical')} for categories."
         expected = f"a {form.noun} like {form.example}"
         raise WrongCell(row, name, f"got {cells[row]!r}, expected {expected}, as most are; {hint}")
 
@@ -279,7 +279,7 @@ def encode(cells: Cells, space: Space) -> Rows:
 
 def _warn(cells: Cells, space: Space) -> None:
     """Say how many cells of a file are categories or values that training did not see."""
-    found = {column.name: column.unusual(cells[column.name]) for column in space.columns if column.width}
+    found = {column.name: column.novel(cells[column.name]) for column in space.columns if column.width}
     if counts := {name: int(each.sum()) for name, each in found.items() if each.any()}:
         rows = np.logical_or.reduce(list(found.values()))
         log.warning(

@@ -11,7 +11,7 @@ from torch.distributions import Categorical, Distribution, constraints
 from torch.nn import functional
 
 from vaekit.distributions.precision import full_precision
-from vaekit.spaces import END, PAD, spoken
+from vaekit.spaces import END, PAD, sentence_mask
 
 
 class Network(Protocol):
@@ -62,7 +62,7 @@ class Tokens(Distribution):
         """In one pass over all places."""
         whole = self.expand(torch.broadcast_shapes(self.batch_shape, value.shape[:-1]))
         numbers = value.expand(whole._extended_shape()).reshape(-1, *self.event_shape).long()
-        counted = spoken(numbers)
+        counted = sentence_mask(numbers)
         longest = int(counted.sum(1).max())
         numbers, counted = numbers[:, :longest], counted[:, :longest]
         told = whole.told.reshape(-1, *self.told.shape[-2:])[:, :longest]

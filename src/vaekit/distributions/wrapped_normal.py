@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints
 
-from vaekit.spaces.poincare import conformal, double, exp, log
+from vaekit.spaces.poincare import conformal_factor, double, exp, log
 
 
 class WrappedNormal(Distribution):
@@ -28,17 +28,17 @@ class WrappedNormal(Distribution):
 
     def rsample(self, sample_shape=torch.Size()) -> Tensor:
         loc = self.loc.expand(self._extended_shape(sample_shape))
-        return exp(loc, self.scale * torch.randn_like(loc) / conformal(loc))
+        return exp(loc, self.scale * torch.randn_like(loc) / conformal_factor(loc))
 
     def log_prob(self, value: Tensor) -> Tensor:
         loc, value = double(self.loc), double(value)
-        v = conformal(loc) * log(loc, value)
+        v = conformal_factor(loc) * log(loc, value)
         distance = v.norm(dim=-1).clamp_min(1e-15)
         d = self.event_shape[0]
         # log sinh r = r + log(1 - exp(-2r)) - log 2, which neither overflows nor cancels
         log_sinh = distance + torch.log(-torch.expm1(-2 * distance)) - torch.log(distance.new_tensor(2.0))
         riemannian = Normal(0.0, self.scale, validate_args=False).log_prob(v).sum(-1)
-        log_p = riemannian + (d - 1) * (distance.log() - log_sinh) + d * conformal(value).squeeze(-1).log()
+        log_p = riemannian + (d - 1) * (distance.log() - log_sinh) + d * conformal_factor(value).squeeze(-1).log()
         return log_p.to(self.loc)
 
     @property

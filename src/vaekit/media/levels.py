@@ -59,7 +59,7 @@ class Levels(Real):
     def _batch(self, files: Sequence[Path]) -> Batch:
         x, known = zip(*(one_hot(self._level(file), self.space) for file in files), strict=True)
         there = torch.from_numpy(np.stack(known))
-        mask = None if there.all() else self.space.spread(there.float())
+        mask = None if there.all() else self.space.per_value(there.float())
         return Batch(torch.from_numpy(np.stack(x)).float(), mask=mask)
 
     def _level(self, file: Path) -> list[str]:

@@ -47,7 +47,7 @@ class Pairs(Real):
 
     def masked(self, x: Tensor) -> Batch:
         there = self.space.split(x)[2]
-        return Batch(x, mask=None if there.all() else self.space.spread(there))
+        return Batch(x, mask=None if there.all() else self.space.per_value(there))
 
     def write(self, path: Path, x: Tensor, columns: int) -> None:
         image, label, there = self.space.split(x.float().cpu())

@@ -48,8 +48,8 @@ class Table(Medium):
     def write_imputed(
         self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
     ) -> None:
-        """imputed.csv and draw_1.csv, ...; cells of the source stay as they are. mean: `Table.plain`."""
+        """imputed.csv and draw_1.csv, ...; cells of the source stay as they are. mean: `Table.in_units`."""
         given = None if source is None else read(source, self.space.header)
-        plain = {f"draw_{i}": self.space.plain(each) for i, each in enumerate(draws, 1)}
+        plain = {f"draw_{i}": self.space.in_units(each) for i, each in enumerate(draws, 1)}
         for name, each in {"imputed": mean, **plain}.items():
             table.write_cells(folder / f"{name}.csv", self.space.write(each), self.space, given, self.spreadsheet)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vaekit.distributions.coded import Coded
-from vaekit.spaces import Space, Text, spoken
+from vaekit.spaces import Space, Text, sentence_mask
 from vaekit.terms import Terms, posterior
 from vaekit.vae import posterior_mean
 
@@ -85,7 +85,7 @@ class Evaluation(Metric):
         if log_w is not None:
             self.nll += (math.log(len(log_w)) - log_w.double().logsumexp(0)).sum()
             if isinstance(self.space, Text):
-                self.tokens += spoken(terms.batch.x).sum()
+                self.tokens += sentence_mask(terms.batch.x).sum()
 
     def compute(self) -> dict[str, float]:
         """The figures by name; `nll` and `bits_per_dim` only if weights were given."""

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from vaekit.networks.linear import Linear
 from vaekit.networks.network import Features
 from vaekit.refusal import Refusal, at_least_one
-from vaekit.spaces import Space, Text, spoken
+from vaekit.spaces import Space, Text, sentence_mask
 
 
 def token_numbers(x: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class Encoder(Features):
 
     def forward(self, x: Tensor) -> Tensor:
         numbers = token_numbers(x)
-        lengths = spoken(numbers).sum(1).cpu()
+        lengths = sentence_mask(numbers).sum(1).cpu()
         embedded = dropout(self.embed(numbers), self.dropout, self.training)
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, padding_value=-torch.inf)

@@ -16,7 +16,7 @@ from torch.nn.functional import dropout, scaled_dot_product_attention
 from vaekit.networks.gru import Decoder, token_numbers
 from vaekit.networks.network import Features
 from vaekit.refusal import Refusal, at_least_one, setting
-from vaekit.spaces import Text, spoken
+from vaekit.spaces import Text, sentence_mask
 
 __all__ = ["Block", "Causal", "Decoder", "Encoder", "refuse_sizes"]
 
@@ -103,7 +103,7 @@ class Encoder(Features):
 
     def forward(self, x: Tensor) -> Tensor:
         numbers = token_numbers(x)
-        counted = spoken(numbers)
+        counted = sentence_mask(numbers)
         longest = int(counted.sum(1).max())
         numbers, counted = numbers[:, :longest], counted[:, :longest]
         h = dropout(self.embed(numbers) + self.position_embedding[:longest], self.dropout, self.training)

@@ -28,7 +28,7 @@ class SubSampling(Penalty):
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         x, space = terms.batch.x, vae.space
         assert isinstance(space, Pairs)
-        alone = torch.cat([space.alone(x, modality) for modality in range(space.modalities)])
+        alone = torch.cat([space.keep_modality(x, modality) for modality in range(space.modalities)])
         elbo = vae(Batch(alone), len(terms.log_px)).elbo.unflatten(0, (space.modalities, -1))
         whole = space.split(x)[2].prod(-1)
         return -(whole * elbo.sum(0)).mean()

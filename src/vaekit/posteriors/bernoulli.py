@@ -11,7 +11,7 @@ from vaekit.distributions.coded import Choice
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
 from vaekit.posteriors.posterior import Posterior
-from vaekit.spaces import Codes, bits
+from vaekit.spaces import Codes, binary_atoms
 
 
 class Bernoulli(Posterior):
@@ -31,7 +31,7 @@ class Bernoulli(Posterior):
 
     def __init__(self, context_shape: tuple[int, ...], space: Codes):
         super().__init__()
-        self.register_buffer("atoms", bits(), persistent=False)
+        self.register_buffer("atoms", binary_atoms(), persistent=False)
         self.space = replace(space, atoms=2, width=1, codebook=self.codebook)
         self.head = head(context_shape, space.shape[0])
 

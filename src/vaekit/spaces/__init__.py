@@ -1,12 +1,12 @@
-"""The two spaces of a VAE: where x lives and where z lives.
+"""Spaces of x and z.
 
-A space knows its shape, which values it holds, and a path between two points. Parts are checked by comparing
-spaces, never by watching tensors broadcast.
+A space knows the shape and the values of its points, and a path between two of them. Parts are checked by comparing
+spaces, not by the shapes of tensors, which broadcast.
 """
 
 from vaekit.spaces.audio import Audio
 from vaekit.spaces.ball import Ball
-from vaekit.spaces.codes import Codes, bits
+from vaekit.spaces.codes import Codes, binary_atoms
 from vaekit.spaces.image import Image
 from vaekit.spaces.levels import Levels
 from vaekit.spaces.maps import Maps
@@ -16,7 +16,7 @@ from vaekit.spaces.series import Series
 from vaekit.spaces.space import Space
 from vaekit.spaces.sphere import Sphere
 from vaekit.spaces.table import Table
-from vaekit.spaces.text import END, PAD, UNKNOWN, Text, spoken
+from vaekit.spaces.text import END, PAD, UNKNOWN, Text, sentence_mask
 
 __all__ = [
     "END",
@@ -35,6 +35,6 @@ __all__ = [
     "Sphere",
     "Table",
     "Text",
-    "bits",
-    "spoken",
+    "binary_atoms",
+    "sentence_mask",
 ]

@@ -1,4 +1,4 @@
-"""Clips of sound."""
+"""Sound clips."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ from vaekit.spaces.maps import Maps
 
 @dataclass(frozen=True)
 class Audio(Maps):
-    """Clips of sound: mel spectrograms, shape (1, mels, frames), high notes first, decibels in [0, 1]; or, where there
-    are levels, mu-law waves, shape (1, 1, samples).
+    """Sound clips: mel spectrograms (1, bands, frames), high bands first, decibels in [0, 1]; or waveforms (1, 1,
+    samples).
 
-    rate: samples a second. hop: samples from a frame to the next.
+    Args:
+        shape: (1, bands, frames), or (1, 1, samples) for waveforms.
+        levels: Number of mu-law values of a waveform, evenly spaced in [0, 1]; None for spectrograms.
+        rate: Samples a second.
+        hop: Samples from one frame of a spectrogram to the next.
+
+    Raises:
+        ValueError: If a number is below 1, or `levels` is set for a shape that is not that of a waveform.
+
+    Example:
+        >>> from vaekit.spaces import Audio
+        >>> Audio((1, 64, 100)).values, Audio((1, 1, 8000), levels=256).values
+        ('unit', 'discrete')
     """
 
     rate: int = 8000

@@ -1,6 +1,6 @@
-"""One column of a table: what its cells may be, and the numbers that stand for them.
+"""Columns of tables: the kind of their cells, and the numbers that represent them.
 
-A cell is the text that the file holds, stripped, or None where it is missing.
+A cell is the stripped text of the file, or None where it is missing.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ from vaekit.written import Date, Form, Number, form_of
 
 KINDS = ("real", "positive", "date", "count", "binary", "ordinal", "categorical", "identifier")
 GROUPS = ("numeric", "count", "binary", "one_hot")
-NUMBERED = re.compile("(.*?)([0-9]{1,18})", re.DOTALL)  # what ends in a number
-LARGEST = 1000  # count up to which each has a probability of its own
-QUANTILES = 200  # evenly spaced ones, of a column that does not say at which normal numbers they stand
+NUMBERED = re.compile("(.*?)([0-9]{1,18})", re.DOTALL)  # text that ends in a number
+LARGEST = 1000  # counts up to it have a probability each
+QUANTILES = 200  # number of evenly spaced quantiles of a column without `normals`
 Z = torch.special.ndtri(torch.linspace(0, 1, QUANTILES, dtype=torch.float64)).clamp(-3.5, 3.5).tolist()
 
 
 class WrongCell(Refusal):
-    """A cell that its column cannot hold; `row` counts from 0."""
+    """A cell that its column cannot represent.
+
+    Args:
+        row: The row of the cell, from 0; the message counts from 1.
+        column: The name of the column.
+        why: The rest of the message.
+    """
 
     def __init__(self, row: int, column: str, why: str):
         super().__init__(f"Row {row + 1}, column {column!r}: {why}")
@@ -36,19 +42,35 @@ class WrongCell(Refusal):
 
 @dataclass(frozen=True)
 class Column:
-    """kind: `real`, `positive` and `date` are one number, the normal quantile of the value's rank among those of the
-    file (a date is its seconds), so that several modes become one bell (`vaekit.quantiles`). `count` is log(1 + n).
-    `binary` is 0 or 1. `ordinal` (numbers in order) and `categorical` are one-hot. Of an `identifier` there is no
-    number: it is not modelled.
+    """A column of a table: the kind of its cells, and how cells become numbers.
 
-    categories: the cells there may be, of the three kinds of categories. quantiles: values of the first three kinds.
-    normals: the normal numbers at which these stand.
-    step: the numbers are the least one plus multiples of it; 0 where they are not. largest: count of the file.
-    unseen: the probability that a cell is a category, or a count, which the file does not hold.
-    first: the first new cell of an identifier, which ends in a number; the others count on.
-    nullable: whether cells are missing: one more number, the last, is 1 where they are.
-    form: how the numbers or dates of the other kinds are written; None for whole numbers.
-    Raises `TypeError` or `ValueError` for what makes no column.
+    `real`, `positive` and `date` cells are one number: the standard normal quantile of the value's rank among the
+    values of the file (dates in seconds), which turns several modes into one bell (`vaekit.quantiles`). `count` cells n
+    are log(1 + n), `binary` cells 0 or 1; `ordinal` (ordered numbers) and `categorical` cells are one-hot. An
+    `identifier` has no number and is not modelled.
+
+    Args:
+        name: The name in the file.
+        kind: One of `KINDS`.
+        categories: The possible cells of `binary`, `ordinal` and `categorical` columns.
+        quantiles: Values of `real`, `positive` and `date` columns, in ascending order.
+        normals: The standard normal numbers that correspond to `quantiles`.
+        step: Values are the least one plus multiples of it; 0 if they are not.
+        largest: Largest count of the file.
+        unseen: Probability of a category or count that the file does not hold.
+        nullable: Whether cells may be missing: one more number, the last, is then 1 where they are.
+        first: First new cell of an identifier; it ends in a number, from which the others count up.
+        form: How numbers or dates are written; None for integers.
+
+    Raises:
+        ValueError: If the fields contradict each other.
+
+    Example:
+        >>> from vaekit.spaces.column import Column
+        >>> color = Column("color", "categorical", categories=["blue", "red"])
+        >>> x, observed = color.encode(["red", None])
+        >>> x.tolist(), color.decode(x[:1])
+        ([[0.0, 1.0], [0.0, 0.0]], ['red'])
     """
 
     name: str
@@ -84,8 +106,8 @@ class Column:
             raise ValueError(f"the {self.kind} column {self.name!r} is not whole")
 
     @classmethod
-    def measured(cls, name: str, kind: str, values: np.ndarray, form: Form) -> Column:
-        """The column of kind real, positive or date that has these values `[n]`, NaN where they are missing."""
+    def from_values(cls, name: str, kind: str, values: np.ndarray, form: Form) -> Column:
+        """The column of kind real, positive or date with these values `[n]`; NaN where they are missing."""
         known = values[~np.isnan(values)]
         knots, normals = quantiles.fit(known)
         step = quantiles.step(known)
@@ -93,22 +115,23 @@ class Column:
         return cls(name, kind, (), knots.tolist(), normals.round(6).tolist(), step, nullable=nullable, form=form)
 
     @classmethod
-    def counted(
+    def from_cells(
         cls, name: str, kind: str, cells: Sequence[str | None], categories: Sequence[str] = (), form: Form | None = None
     ) -> Column:
-        """The column of another kind that has these cells, and categories or a form.
+        """The column of another kind with these cells, and its categories or form.
 
-        `unseen` is the fraction of its cells that are the only ones of their category (Good 1953), plus one of two.
+        `unseen` is the fraction of cells that are the only ones of their category (Good 1953), smoothed: (count + 1) /
+        (n + 2).
         """
         counts = Counter(cell for cell in cells if cell is not None)
-        alone = sum(count == 1 for count in counts.values())
+        singles = sum(count == 1 for count in counts.values())
         largest = 0 if form is None else int(np.nanmax(form.parse(cells)))
-        unseen, nullable = (alone + 1) / (counts.total() + 2), None in cells
+        unseen, nullable = (singles + 1) / (counts.total() + 2), None in cells
         return cls(name, kind, categories, largest=largest, unseen=unseen, nullable=nullable, form=form)
 
     @classmethod
-    def identifying(cls, name: str, cells: Sequence[str | None]) -> Column:
-        """The column of identifiers that has these cells. New ones go on behind the largest number at their ends."""
+    def from_identifiers(cls, name: str, cells: Sequence[str | None]) -> Column:
+        """The column of identifiers with these cells. New ones count up from the largest number at their ends."""
         known = [cell for cell in cells if cell is not None]
         matches = [NUMBERED.fullmatch(cell) for cell in known]
         if len({match and match[1] for match in matches}) == 1 and matches[0]:
@@ -119,7 +142,7 @@ class Column:
 
     @property
     def group(self) -> str:
-        """Which of `GROUPS` its numbers are; "identifier" for an identifier, which has no number."""
+        """One of `GROUPS`, the kinds of numbers; "identifier" for an identifier, which has no number."""
         alike = {"ordinal": "one_hot", "categorical": "one_hot", "real": "numeric", "positive": "numeric"}
         return (alike | {"date": "numeric"}).get(self.kind, self.kind)
 
@@ -130,17 +153,19 @@ class Column:
 
     @property
     def width(self) -> int:
-        """How many numbers stand for a cell."""
+        """How many numbers represent a cell."""
         if self.kind == "identifier":
             return 0
         return (len(self.categories) if self.group == "one_hot" else 1) + self.nullable
 
     def encode(self, cells: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of n cells `[n, width]`, 0 where they are missing, but for that which says so, and which of them
-        are observed, `[n, width]`.
+        """The numbers of n cells, `[n, width]`, and which of them are observed, `[n, width]`.
 
-        A category that the column does not have is one of its own: 0 in all numbers of a block, .5 in a binary one.
-        Values beyond those of the file lie further out. Raises `WrongCell` for text where a number is expected.
+        A missing cell is 0, except for the last number of a nullable column. An unknown category is 0 in all numbers of
+        a one-hot block, and .5 in a binary column. Values beyond those of the file are extrapolated.
+
+        Raises:
+            WrongCell: If a cell is not a number where one is expected.
         """
         observed = np.array([cell is not None for cell in cells], dtype=bool)
         if not self.width:
@@ -150,7 +175,7 @@ class Column:
             hot = codes[:, None] == np.arange(len(self.categories))
             x = np.where(codes < 0, 0.5, codes)[:, None] if self.kind == "binary" else hot.astype(float)
         else:
-            values = numbers(cells, self.name, self._form)
+            values = parse_numbers(cells, self.name, self._form)
             if self.kind == "count":
                 x = (np.sign(values) * np.log1p(np.abs(values)))[:, None]
             else:
@@ -161,26 +186,26 @@ class Column:
         return x.astype(np.float32), mask
 
     def codes(self, cells: Sequence[str | None]) -> np.ndarray:
-        """The index of each of n cells among the categories `[n]`, -1 for missing and for unknown ones."""
+        """The index of each of n cells among the categories, `[n]`; -1 for missing and unknown ones."""
         number = {category: i for i, category in enumerate(self.categories)}
         return np.array([-1 if cell is None else number.get(cell, -1) for cell in cells], dtype=np.int64)
 
-    def unusual(self, cells: Sequence[str | None]) -> np.ndarray:
-        """Which of n cells are categories that the file lacks, or values beyond its own, `[n]`."""
+    def novel(self, cells: Sequence[str | None]) -> np.ndarray:
+        """Which of n cells are categories that the file does not hold, or values beyond its own, `[n]`."""
         if not self.width:
             return np.zeros(len(cells), dtype=bool)
         if self.categories:
             return np.array([cell is not None for cell in cells]) & (self.codes(cells) < 0)
-        values = numbers(cells, self.name, self._form)
+        values = parse_numbers(cells, self.name, self._form)
         if self.kind == "count":
             return (values < 0) | (values > self.largest) | (values % 1 > 0)
         return (values < self.quantiles[0]) | (values > self.quantiles[-1])
 
     def check(self, cells: Sequence[str | None]) -> None:
-        """Raise `WrongCell` for the first of n cells that is `unusual`."""
-        if not (unusual := self.unusual(cells)).any():
+        """Raise `WrongCell` for the first of n cells that is `novel`."""
+        if not (novel := self.novel(cells)).any():
             return
-        row = int(unusual.argmax())
+        row = int(novel.argmax())
         if self.categories:
             known = ", ".join(self.categories[:8]) + (", ..." if len(self.categories) > 8 else "")
             why = f"was not seen in training, expected one of {known}; leave the cell empty."
@@ -193,15 +218,17 @@ class Column:
         raise WrongCell(row, self.name, f"{cells[row]!r} {why}")
 
     def decode(self, x: np.ndarray) -> list[str]:
-        """The cells of numbers `[n, width]`: the nearest, of probabilities the likeliest, of ordinal ones the median.
+        """The cells of numbers `[n, width]`: the nearest value, the most probable category, the median of ordinal
+        probabilities.
 
-        No number lies beyond those of the file. No cell is missing.
+        No value lies beyond those of the file, and no cell is missing.
         """
         return self.write(self.values(x))
 
     def values(self, x: np.ndarray) -> np.ndarray:
-        """What numbers `[n, width]` stand for, in the unit of the cells, so that the mean of several is one of cells:
-        values and counts; of categories the probabilities, as they are. In double precision.
+        """Numbers `[n, width]` in units of the cells, in double precision, so that their mean is a mean of cells.
+
+        These are values and counts; for categories the probabilities, as they are.
         """
         values = x.astype(np.float64)
         if self.group == "numeric":
@@ -211,7 +238,7 @@ class Column:
         return values
 
     def write(self, values: np.ndarray) -> list[str]:
-        """The cells of `values` `[n, width]`, or of means of such; of an identifier new ones."""
+        """The cells of `values` `[n, width]`, or of means of such; for an identifier new ones."""
         if match := NUMBERED.fullmatch(self.first):
             prefix, number = match.groups()
             return [f"{prefix}{int(number) + i:0{len(number)}d}" for i in range(len(values))]
@@ -230,17 +257,41 @@ class Column:
         return self._form.write(values)
 
 
-def typed(name: str, kind: str) -> str:
-    """What to type for a column to be of another kind, or to be left out."""
+def kind_override(name: str, kind: str) -> str:
+    """What to type for a column to have another kind, or to be left out.
+
+    Args:
+        name: The column.
+        kind: The kind: one of `KINDS`, or `ignore`.
+    """
     try:
         return overrides.typed("data.types", {name: kind})
     except ValueError:  # Hydra's grammar has no such names of a mapping; pairs make one as well
         return overrides.typed("data.types", [[name, kind]])
 
 
-def numbers(cells: Sequence[str | None], name: str, form: Form, otherwise: str = "leave the cell empty") -> np.ndarray:
-    """A number for each cell, `[n]` in double precision, NaN where it is missing. Raises `Refusal`, with the row and
-    what else to do, for a cell that is not one.
+def parse_numbers(
+    cells: Sequence[str | None], name: str, form: Form, otherwise: str = "leave the cell empty"
+) -> np.ndarray:
+    """The number of each cell, in double precision; NaN where it is missing.
+
+    Args:
+        cells: The n cells of a column.
+        name: The column, for messages.
+        form: How its numbers are written.
+        otherwise: What the message suggests in place of correcting the cell.
+
+    Returns:
+        `[n]`.
+
+    Raises:
+        WrongCell: If a cell is not a finite number.
+
+    Example:
+        >>> from vaekit.spaces.column import parse_numbers
+        >>> from vaekit.written import Number
+        >>> parse_numbers(["3", None], "age", Number())
+        array([ 3., nan])
     """
     values, observed = form.parse(cells), np.array([cell is not None for cell in cells], dtype=bool)
     if (wrong := observed & np.isnan(values)).any():

@@ -9,11 +9,18 @@ from vaekit.spaces.maps import Maps
 
 @dataclass(frozen=True)
 class Image(Maps):
-    """Images of shape (channels, height, width), values in [0, 1].
+    """Images of shape (channels, height, width), with values in [0, 1].
 
-    levels: number of grey levels L, or None if the values are continuous. Discrete images hold k / (L - 1).
-    dequantized: True if uniform noise was added, (k + u) / L, which makes them continuous.
-    white: what the brightest level is in image files of more than 8 bits; None for that of the files themselves.
+    Args:
+        shape: (channels, height, width).
+        levels: Number L of gray values k / (L - 1); None if values are continuous.
+        dequantized: Whether uniform noise u was added, (k + u) / L, which makes values continuous.
+        white: The largest gray value of image files of more than 8 bits; None for that of the files.
+
+    Example:
+        >>> from vaekit.spaces import Image
+        >>> Image((1, 28, 28)).values, Image((1, 28, 28), levels=2).values, Image((1, 28, 28), levels=None).values
+        ('discrete', 'binary', 'unit')
     """
 
     levels: int | None = 256

@@ -1,4 +1,4 @@
-"""Levels of games."""
+"""Maps of games (levels)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,21 @@ from vaekit.spaces.space import Space
 
 @dataclass(frozen=True)
 class Levels(Maps):
-    """Levels of a game as one-hot maps, shape (tiles, height, width): a channel for each tile.
+    """Maps of a game as one-hot arrays of shape (tiles, height, width): a channel for each tile.
 
-    tiles: the properties of each by its character, in the channels' order. A cell that is not known is 0 everywhere.
+    An unknown cell is 0 in all channels.
+
+    Args:
+        shape: (tiles, height, width).
+        tiles: The properties of each tile by its character, in the order of channels.
+
+    Raises:
+        ValueError: If the shape does not fit the tiles.
+
+    Example:
+        >>> from vaekit.spaces import Levels
+        >>> Levels((2, 4, 6), tiles={"-": ["free"], "X": ["solid"]}).cell_shape
+        (4, 6)
     """
 
     tiles: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -31,13 +43,13 @@ class Levels(Maps):
     def values(self) -> str:
         return "tiles"
 
-    def known(self, x: Tensor) -> Tensor | None:
-        there = x.sum(-3) > 0
-        return None if there.all() else self.spread(there.to(x))
+    def observed(self, x: Tensor) -> Tensor | None:
+        observed = x.sum(-3) > 0
+        return None if observed.all() else self.per_value(observed.to(x))
 
     def bits_per_dim(self, nll: Tensor | float) -> Tensor | float | None:
-        """Bits a cell."""
-        return nll / math.prod(self.places) / math.log(2)
+        """Bits per cell."""
+        return nll / math.prod(self.cell_shape) / math.log(2)
 
     def check(self, x: Tensor) -> None:
         Space.check(self, x)

@@ -1,4 +1,4 @@
-"""Images with their labels."""
+"""Pairs of an image and its label."""
 
 from __future__ import annotations
 
@@ -15,10 +15,23 @@ from vaekit.spaces.space import Space
 
 @dataclass(frozen=True)
 class Pairs(Space):
-    """Images and their labels, either of which may be missing, shape (numbers,): the image's values, the one-hot label,
-    and of each of the two whether it is there, 1 or 0. What is not there is 0 everywhere.
+    """Pairs of an image and a label, flat: the image's values, the one-hot label, and for each of the two 1 if it is
+    observed.
 
-    image: where the images live. classes: of the labels.
+    A missing modality is 0 everywhere.
+
+    Args:
+        shape: (numbers,).
+        image: The space of the images.
+        classes: Number of classes.
+
+    Raises:
+        ValueError: If the shape does not fit the images and classes.
+
+    Example:
+        >>> from vaekit.spaces import Image, Pairs
+        >>> Pairs.of(Image((1, 8, 8), levels=2), classes=10).shape
+        (76,)
     """
 
     image: Image
@@ -33,7 +46,7 @@ class Pairs(Space):
 
     @classmethod
     def of(cls, image: Image, classes: int) -> Pairs:
-        """The space of these images and labels."""
+        """The space of pairs of these images and labels."""
         return cls((image.size + classes + 2,), image, classes)
 
     @property
@@ -46,7 +59,7 @@ class Pairs(Space):
 
     @property
     def sizes(self) -> list[int]:
-        """How many numbers the image and the label have, and how many say which of them are there."""
+        """Length of the image, of the label, and of the indicators of which are observed."""
         return [self.image.size, self.classes, self.modalities]
 
     @property
@@ -54,41 +67,43 @@ class Pairs(Space):
         return "pairs" if self.image.values == "binary" else f"pairs of {self.image.values} images"
 
     @property
-    def places(self) -> tuple[int, ...]:
+    def cell_shape(self) -> tuple[int, ...]:
         return (self.modalities,)
 
-    def spread(self, each: Tensor) -> Tensor:
+    def per_value(self, each: Tensor) -> Tensor:
         return torch.cat([each.repeat_interleave(torch.tensor(self.sizes[:-1], device=each.device), -1), each], -1)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The images `[..., *image.shape]` of x, the labels, one-hot `[..., classes]`, and what is there `[..., 2]`."""
-        image, label, there = x.split(self.sizes, -1)
-        return image.unflatten(-1, self.image.shape), label, there
+        """The parts of x `[..., *shape]`: images `[..., *image.shape]`, one-hot labels `[..., classes]`, and which of
+        the two are observed, `[..., 2]`.
+        """
+        image, label, observed = x.split(self.sizes, -1)
+        return image.unflatten(-1, self.image.shape), label, observed
 
     def pair(self, image: Tensor | None, label: Tensor | None) -> Tensor:
-        """x `[N, *shape]` of images `[N, *image.shape]` and numbers of classes `[N]`; None for what is missing."""
+        """x `[N, *shape]` of images `[N, *image.shape]` and class numbers `[N]`; None for what is missing."""
         n = len(image if image is not None else label)  # type: ignore[arg-type]
         x = torch.zeros(n, *self.shape)
-        there = x[:, -self.modalities :]
+        observed = x[:, -self.modalities :]
         if image is not None:
             x[:, : self.image.size] = image.flatten(1)
-            there[:, 0] = 1
+            observed[:, 0] = 1
         if label is not None:
             x[torch.arange(n), self.image.size + label.long()] = 1
-            there[:, 1] = 1
+            observed[:, 1] = 1
         return x
 
-    def alone(self, x: Tensor, modality: int) -> Tensor:
-        """x `[..., *shape]` without all but one modality: 0 the image, 1 the label."""
-        return x * self.spread((torch.arange(self.modalities, device=x.device) == modality).to(x))
+    def keep_modality(self, x: Tensor, modality: int) -> Tensor:
+        """x `[..., *shape]` with only one modality: 0 the image, 1 the label."""
+        return x * self.per_value((torch.arange(self.modalities, device=x.device) == modality).to(x))
 
     def check(self, x: Tensor) -> None:
         super().check(x)
-        image, label, there = self.split(x)
+        image, label, observed = self.split(x)
         self.image.check(image)
-        marked = ((there == 0) | (there == 1)).all() and (x * self.spread(there) == x).all()
-        if not marked or not ((label == 0) | (label == 1)).all() or not (label.sum(-1) == there[..., 1]).all():
+        consistent = ((observed == 0) | (observed == 1)).all() and (x * self.per_value(observed) == x).all()
+        if not consistent or not ((label == 0) | (label == 1)).all() or not (label.sum(-1) == observed[..., 1]).all():
             raise Refusal(
                 "Got labels that are not one of the classes, or numbers of what is missing, expected a one-hot label, "
-                "1 for what is there, and 0 everywhere for what is not; draw some by task.draw=true."
+                "1 for what is observed, and 0 everywhere for what is not; draw some by task.draw=true."
             )

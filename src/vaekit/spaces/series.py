@@ -1,4 +1,4 @@
-"""Windows of series."""
+"""Windows of time series."""
 
 from __future__ import annotations
 
@@ -14,10 +14,24 @@ from vaekit.spaces.space import Space
 
 @dataclass(frozen=True)
 class Series(Space):
-    """Windows of series that run side by side, shape (series, window): (value - mean) / standard deviation of each.
+    """Windows of parallel time series, standardized: (value - mean) / standard deviation of each series.
 
-    returns: whether the values are log-returns, of a price; or else levels. mean, deviation: a number a series, of the
-    training part alone.
+    Args:
+        shape: (series, window).
+        names: The name of each series.
+        mean: The mean of each series over training rows.
+        deviation: The standard deviation of each series over training rows.
+        returns: Whether values are log-returns of prices; if not, they are the series themselves.
+
+    Raises:
+        ValueError: If the fields do not fit the shape, or a standard deviation is not above 0.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.spaces import Series
+        >>> space = Series((1, 3), names=["a"], mean=[10.0], deviation=[2.0])
+        >>> space.restore(torch.tensor([[-1.0, 0.0, 1.0]]))
+        tensor([[ 8., 10., 12.]], dtype=torch.float64)
     """
 
     names: Sequence[str] = ()
@@ -34,10 +48,10 @@ class Series(Space):
             raise ValueError(f"series {self.names} with means {self.mean} and deviations {self.deviation}")
 
     def standardise(self, values: np.ndarray) -> np.ndarray:
-        """Returns or levels `[..., series, time]` as they stand in the data space."""
+        """Values `[..., series, time]` in the data space."""
         return (values - np.array(self.mean)[:, None]) / np.array(self.deviation)[:, None]
 
     def restore(self, x: Tensor) -> Tensor:
-        """Returns or levels `[..., *shape]` of x, in double precision."""
+        """x `[..., *shape]` in the units of the series, in double precision."""
         mean, deviation = (x.new_tensor(each, dtype=torch.float64).unsqueeze(1) for each in (self.mean, self.deviation))
         return x * deviation + mean

@@ -1,4 +1,4 @@
-"""What every space is derived from."""
+"""The base class of spaces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from vaekit.refusal import Refusal
 
 @dataclass(frozen=True)
 class Space:
-    """Arrays of `shape`, and what their values are. A subclass states what differs from real numbers."""
+    """Arrays of one shape, and what their values are. The defaults are those of real numbers.
+
+    A cell is what can be missing independently: a value, a pixel with its channels, or a cell of a table, which one or
+    several numbers represent.
+
+    Args:
+        shape: The shape of a point.
+
+    Example:
+        >>> from vaekit.spaces import Real
+        >>> Real((2, 3)).size
+        6
+    """
 
     shape: tuple[int, ...]
 
@@ -24,17 +36,17 @@ class Space:
 
     @property
     def values(self) -> str:
-        """`binary`, `discrete`, `unit` (real, in [0, 1]), `continuous` or `table`: what a likelihood must score."""
+        """What a likelihood must score: `binary`, `discrete`, `unit` (real, in [0, 1]), `continuous`, `table`, ..."""
         return "continuous"
 
     @property
     def levels(self) -> int | None:
-        """Number of evenly spaced values L from 0 to 1, k / (L - 1), e.g. gray levels; None where there are none."""
+        """Number L of evenly spaced values k / (L - 1) in [0, 1], such as gray values; None if there are none."""
         return None
 
     @property
     def dequantized(self) -> bool:
-        """Whether uniform noise was added to the levels, which makes them continuous."""
+        """Whether uniform noise was added to discrete values, which makes them continuous."""
         return False
 
     @property
@@ -44,54 +56,54 @@ class Space:
 
     @property
     def modalities(self) -> int:
-        """How many kinds of data an example is made of, each of which may be missing altogether."""
+        """Number of modalities of an example, each of which may be missing."""
         return 1
 
     @property
-    def places(self) -> tuple[int, ...]:
-        """What can be missing by itself, as a shape: a value, a pixel, a cell of a table."""
+    def cell_shape(self) -> tuple[int, ...]:
+        """The shape of an array with one entry per cell."""
         return self.shape
 
-    def spread(self, each: Tensor) -> Tensor:
-        """What is said of each place, `[..., *places]`, of each of its values, `[..., *shape]`."""
+    def per_value(self, each: Tensor) -> Tensor:
+        """Repeat an entry of each cell, `[..., *cell_shape]`, for each value of the cell, `[..., *shape]`."""
         return each
 
-    def cells(self, each: Tensor) -> Tensor:
-        """What is said of each value, `[..., *shape]`, of what counts as one; of a cell of a table by its first."""
+    def per_cell(self, each: Tensor) -> Tensor:
+        """Of values `[..., *shape]` the first of each cell, `[..., *cell_shape]`, in its order."""
         return each
 
-    def together(self, mask: Tensor) -> Tensor:
-        """A mask of values `[..., *shape]`, extended to those that are never missing, but say that others are."""
+    def whole_cells(self, mask: Tensor) -> Tensor:
+        """A mask `[..., *shape]` whose first value of each cell holds for the whole cell."""
         return mask
 
-    def known(self, x: Tensor) -> Tensor | None:
-        """A mask of the values of x `[..., *shape]` that are known, where x itself says so; None for all of them."""
+    def observed(self, x: Tensor) -> Tensor | None:
+        """A mask of the observed values of x `[..., *shape]`, if x itself says so; None if all are observed."""
         return None
 
     @property
     def indicators(self) -> Tensor:
-        """Which values say that others are missing, `[*shape]`."""
+        """Which values indicate that others are missing, `[*shape]`."""
         return torch.zeros(self.shape, dtype=torch.bool)
 
     def path(self, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """The points at times `t` `[T]` of the straight line from `a` to `b` (`[..., *shape]`): `[T, ..., *shape]`."""
+        """The points at times t `[T]` of the line from a to b, both `[..., *shape]`: `[T, ..., *shape]`."""
         return torch.lerp(a.unsqueeze(0), b.unsqueeze(0), t.reshape(-1, *[1] * a.dim()).to(a))
 
     def bits_per_dim(self, nll: Tensor | float) -> Tensor | float | None:
-        """Bits per dimension of `nll` nats an example; None where values are not countable, so that no code exists."""
+        """Bits per dimension of `nll` nats an example; None for continuous values, which have no lossless code."""
         return None
 
     def from_user(self, x: Tensor) -> Tensor:
-        """Values as people have them, as values of this space."""
+        """Values as callers give them, e.g. bytes, as values of the space."""
         return x
 
     def check_readable(self, x: Tensor) -> None:
-        """Raise `Refusal` unless networks can read `x` `[..., *shape]`: the means of a likelihood among others."""
+        """Raise `Refusal` unless networks can read x `[..., *shape]`, which includes means of likelihoods."""
         if x.shape[x.dim() - len(self.shape) :] != self.shape:
             raise Refusal(f"Got an array of shape {list(x.shape)}, expected [..., {', '.join(map(str, self.shape))}].")
         if not torch.isfinite(x).all():
             raise Refusal("Got NaN or infinite values, expected finite ones; mask or drop those rows.")
 
     def check(self, x: Tensor) -> None:
-        """Raise `Refusal` unless `x` is `[..., *shape]` with values of this space, which likelihoods can score."""
+        """Raise `Refusal` unless x is `[..., *shape]` with values of this space, which likelihoods can score."""
         self.check_readable(x)

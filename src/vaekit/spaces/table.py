@@ -18,13 +18,28 @@ from vaekit.spaces.space import Space
 
 @dataclass(frozen=True)
 class Table(Space):
-    """Rows of a table, shape (numbers,): numeric columns, counts, binary ones, then a one-hot block for each other.
+    """Rows of a table as numbers: numeric columns, counts, binary columns, then a one-hot block for each other column.
 
-    columns: in the file's order (`Column` says what its numbers are). A missing cell is 0, but for the last number of
-        a column that may be missing, which is 1 there and always observed.
-    label: one more column of the file, in front of number `place` of the others; its categories are the classes.
-    separator: what stands between the cells of the file. header: the names of all of its columns, where the file has no
-    line of them.
+    A missing cell is 0, except for the last number of a nullable column, which is 1 where it is missing and is always
+    observed.
+
+    Args:
+        shape: (numbers,).
+        columns: The columns in the order of the file, without that of the label.
+        label: The column of the label, which is not part of x; its categories are the classes.
+        place: The label's position among the columns of the file, from 0.
+        separator: The character between cells of the file.
+        header: The names of all columns of a file without a header line.
+
+    Raises:
+        ValueError: If the fields contradict each other.
+
+    Example:
+        >>> from vaekit.spaces import Table
+        >>> from vaekit.spaces.column import Column
+        >>> table = Table.of([Column("n", "count", largest=9), Column("color", "categorical", ["blue", "red"])])
+        >>> table.encode([["0", "0"], ["red", "blue"]])[0].tolist()
+        [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
     """
 
     columns: Sequence[Column] = ()
@@ -50,7 +65,7 @@ class Table(Space):
     def of(
         cls, columns: Sequence[Column], label: str | None = None, separator: str = ",", header: Sequence[str] = ()
     ) -> Table:
-        """The space of rows of these columns, in which the one of this name is no part of x."""
+        """The space of rows of these columns; the column called `label` is not part of x."""
         rest = [column for column in columns if column.name != label]
         place = next((i for i, column in enumerate(columns) if column.name == label), 0)
         shape = (sum(column.width for column in rest),)
@@ -66,35 +81,35 @@ class Table(Space):
 
     @property
     def names(self) -> list[str]:
-        """Those of the file's columns, in its order."""
+        """The names of the columns of the file, in its order."""
         names = [column.name for column in self.columns]
         return names if self.label is None else [*names[: self.place], self.label.name, *names[self.place :]]
 
     @property
     def classes(self) -> dict[str, int]:
-        """The label's number of each class; none without a label."""
+        """The class number of each label; empty without a label."""
         return {} if self.label is None else {name: label for label, name in enumerate(self.label.categories)}
 
     @cached_property
     def ordered(self) -> list[Column]:
-        """The columns that have numbers, in their order."""
+        """The columns that have numbers, in the order of their numbers."""
         return sorted(
             (column for column in self.columns if column.width), key=lambda column: GROUPS.index(column.group)
         )
 
     @cached_property
     def sizes(self) -> list[int]:
-        """How many numeric, count and binary values there are, the width of each block behind them, and how many
-        numbers say what is missing.
+        """The numbers of numeric, count and binary values, the width of each one-hot block, and the number of
+        indicators.
         """
         groups = [column.group for column in self.ordered]
-        alone = [groups.count(group) for group in GROUPS[:-1]]
-        blocks = [column.width - column.nullable for column in self.ordered[sum(alone) :]]
-        return [*alone, *blocks, int(self.indicators.sum())]
+        single = [groups.count(group) for group in GROUPS[:-1]]
+        blocks = [column.width - column.nullable for column in self.ordered[sum(single) :]]
+        return [*single, *blocks, int(self.indicators.sum())]
 
     @cached_property
     def order(self) -> Tensor:
-        """The places of the numbers in the order of `sizes`."""
+        """The positions of the numbers in the order of `sizes`."""
         return self.indicators.int().argsort(stable=True)
 
     @cached_property
@@ -102,62 +117,68 @@ class Table(Space):
         return torch.tensor([i == c.width - 1 and c.nullable for c in self.ordered for i in range(c.width)])
 
     @property
-    def places(self) -> tuple[int, ...]:
-        """`ordered`."""
+    def cell_shape(self) -> tuple[int, ...]:
+        """A cell for each of the columns `ordered`."""
         return (len(self.ordered),)
 
-    def spread(self, each: Tensor) -> Tensor:
+    def per_value(self, each: Tensor) -> Tensor:
         return each.repeat_interleave(torch.tensor([column.width for column in self.ordered], device=each.device), -1)
 
-    def cells(self, each: Tensor) -> Tensor:
+    def per_cell(self, each: Tensor) -> Tensor:
         return each[..., [end - column.width for end, column in zip(self._ends, self.ordered, strict=True)]]
 
-    def together(self, mask: Tensor) -> Tensor:
-        return self.spread(self.cells(mask))
+    def whole_cells(self, mask: Tensor) -> Tensor:
+        return self.per_value(self.per_cell(mask))
 
     @property
     def _ends(self) -> list[int]:
         return list(accumulate(column.width for column in self.ordered))
 
     def encode(self, cells: Sequence[Sequence[str | None]]) -> tuple[np.ndarray, np.ndarray]:
-        """x and mask `[n, *shape]` of n cells a column, in the file's order. Raises `Refusal` as `Column.encode`."""
+        """x and mask `[n, *shape]` of n cells for each column, in the order of the file.
+
+        Raises:
+            WrongCell: If a cell is not a number where one is expected.
+        """
         parts = {column.name: column.encode(each) for column, each in zip(self.columns, cells, strict=True)}
         x, mask = zip(*(parts[column.name] for column in self.ordered), strict=True)
         return np.concatenate(x, 1), np.concatenate(mask, 1)
 
-    def plain(self, x: Tensor) -> Tensor:
-        """What x `[..., *shape]` stands for in the units of the file, where a mean is one of cells: `Column.values`."""
+    def in_units(self, x: Tensor) -> Tensor:
+        """x `[..., *shape]` in units of the file (`Column.values`), so that a mean is a mean of cells."""
         parts = x.cpu().split([column.width for column in self.ordered], -1)
         flat = [c.values(part.reshape(-1, c.width).numpy()) for c, part in zip(self.ordered, parts, strict=True)]
         return torch.from_numpy(np.concatenate(flat, 1)).reshape(x.shape)
 
     def decode(self, x: Tensor, label: Tensor | None = None) -> list[list[str]]:
-        """The cells of x `[n, *space.shape]` or of means of such, and of labels `[n]`, a list for each of `names`.
+        """The cells of x `[n, *shape]`, or of means of such, and of labels `[n]`: a list for each of `names`.
 
-        Labels that are not known, or -1, leave their cells empty, as does what x says is missing.
+        Labels that are None or -1 leave their cells empty, and so do cells that x says are missing.
         """
-        cells = self.write(self.plain(x), label)
+        cells = self.write(self.in_units(x), label)
         for end, column in zip(self._ends, self.ordered, strict=True):
             if column.nullable:
                 each = cells[self.names.index(column.name)]
-                each[:] = ["" if gone else cell for cell, gone in zip(each, x[:, end - 1] >= 0.5, strict=True)]
+                each[:] = ["" if missing else cell for cell, missing in zip(each, x[:, end - 1] >= 0.5, strict=True)]
         return cells
 
-    def write(self, plain: Tensor, label: Tensor | None = None) -> list[list[str]]:
-        """As `decode`, of what is `plain`, and with no cell missing but labels."""
-        parts = plain.numpy()
-        values = {c.name: parts[:, end - c.width : end] for c, end in zip(self.ordered, self._ends, strict=True)}
-        cells = [column.write(values.get(column.name, parts[:, :0])) for column in self.columns]
+    def write(self, values: Tensor, label: Tensor | None = None) -> list[list[str]]:
+        """As `decode`, for values `in_units`; no cell but that of a label is missing."""
+        array = values.numpy()
+        parts = {c.name: array[:, end - c.width : end] for c, end in zip(self.ordered, self._ends, strict=True)}
+        cells = [column.write(parts.get(column.name, array[:, :0])) for column in self.columns]
         if self.label is not None:
-            known = [-1] * len(plain) if label is None else label.tolist()
+            known = [-1] * len(values) if label is None else label.tolist()
             cells.insert(self.place, ["" if i < 0 else self.label.categories[i] for i in known])
         return cells
 
-    def emptied(self, x: Tensor) -> Tensor:
-        """x `[..., *shape]`, with 0 in what it says is missing."""
+    def clear_missing(self, x: Tensor) -> Tensor:
+        """x `[..., *shape]` with 0 in the cells that it says are missing."""
         ends = [end - 1 for end in self._ends]
-        there = torch.tensor([not column.nullable for column in self.ordered], device=x.device) | (x[..., ends] < 0.5)
-        return x * (self.spread(there) | self.indicators.to(x.device))
+        observed = torch.tensor([not column.nullable for column in self.ordered], device=x.device) | (
+            x[..., ends] < 0.5
+        )
+        return x * (self.per_value(observed) | self.indicators.to(x.device))
 
     def check(self, x: Tensor) -> None:
         super().check(x)

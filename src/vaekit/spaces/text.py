@@ -15,13 +15,13 @@ from vaekit.refusal import Refusal
 from vaekit.spaces.space import Space
 from vaekit.whole_file import parse_json
 
-BEYOND = ("added_tokens", "padding", "post_processor", "truncation")  # what `learn` does without
-PAD, END, UNKNOWN = range(3)  # the numbers of <pad>, <eos> and <unk> among the tokens of a text
+UNUSED_PARTS = ("added_tokens", "padding", "post_processor", "truncation")  # of a tokenizer: never written
+PAD, END, UNKNOWN = range(3)  # the token numbers of <pad>, <eos> and <unk> among the tokens of a text
 
 
 @contextmanager
 def _tokenizing() -> Iterator[None]:
-    """Within, what the library raises is a `Refusal`: its panics, too, which are no `Exception`."""
+    """Turn what the library raises into a `Refusal`, including its panics, which are not an `Exception`."""
     try:
         yield
     except BaseException as error:
@@ -30,17 +30,41 @@ def _tokenizing() -> Iterator[None]:
         raise
 
 
-def spoken(tokens: Tensor) -> Tensor:
-    """Which of the token numbers `[..., T]` belong to the sentence, up to and with <eos>; the others are padding."""
+def sentence_mask(tokens: Tensor) -> Tensor:
+    """Which tokens belong to the sentence, up to and including <eos>; the others are padding.
+
+    Args:
+        tokens: Token numbers `[..., T]`.
+
+    Returns:
+        `[..., T]`, bool.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.spaces import sentence_mask
+        >>> sentence_mask(torch.tensor([5, 3, 1, 0]))
+        tensor([ True,  True,  True, False])
+    """
     end = tokens == END
     return end.cumsum(-1) - end.long() == 0
 
 
 @dataclass(frozen=True)
 class Text(Space):
-    """Sentences of at most T tokens, shape (T,): token numbers, then <eos> and padding where they do not fill T.
+    """Sentences of at most T tokens: token numbers, then <eos> and padding if there are fewer.
 
-    tokenizer: that of the library `tokenizers`, as JSON, whose tokens 0, 1 and 2 are <pad>, <eos> and <unk>.
+    Args:
+        shape: (T,).
+        tokenizer: A tokenizer of the library `tokenizers` as JSON; its tokens 0, 1 and 2 are <pad>, <eos> and <unk>.
+
+    Raises:
+        Refusal: By its methods, if the tokenizer is not one that vaekit wrote, or the library is missing.
+
+    Example:
+        >>> from vaekit.spaces import Text
+        >>> space = Text((4,), tokenizer='{"model": {"vocab": {"<pad>": 0, "<eos>": 1, "<unk>": 2, "a": 3}}}')
+        >>> space.vocabulary, space.pad([[3, 3]]).tolist()
+        (4, [[3, 3, 1, 0]])
     """
 
     tokenizer: str = field(default="", repr=False)
@@ -51,11 +75,11 @@ class Text(Space):
 
     @cached_property
     def vocabulary(self) -> int:
-        """How many tokens there are, <pad>, <eos> and <unk> among them."""
+        """Number of tokens, including <pad>, <eos> and <unk>."""
         try:
             described = parse_json(self.tokenizer)
             numbers = described["model"]["vocab"].values()
-            plain = not any(described.get(part) for part in BEYOND)
+            plain = not any(described.get(part) for part in UNUSED_PARTS)
             if plain and sorted(numbers) == list(range(len(numbers))) and len(numbers) > UNKNOWN:
                 return len(numbers)
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -68,7 +92,7 @@ class Text(Space):
             from tokenizers import Tokenizer
         except ImportError:
             raise Refusal("Text needs the library tokenizers; type: pip install '.[text]'") from None
-        assert self.vocabulary  # which refuses others than ours
+        assert self.vocabulary  # refuses a tokenizer that vaekit did not write
         with _tokenizing():
             return Tokenizer.from_str(self.tokenizer)
 
@@ -79,7 +103,7 @@ class Text(Space):
             return [each.ids for each in tokenizer.encode_batch(list(sentences))]
 
     def pad(self, sentences: Sequence[Sequence[int]]) -> np.ndarray:
-        """x `[n, *shape]` of token numbers as `encode` gives them; what goes beyond T is cut."""
+        """x `[n, *shape]` of token numbers as `encode` returns them, cut after T."""
         x = np.full((len(sentences), *self.shape), PAD, dtype=np.int32)
         for row, numbers in zip(x, sentences, strict=True):
             whole = [*numbers, END][: self.size]
@@ -95,7 +119,12 @@ class Text(Space):
 
     def check_readable(self, x: Tensor) -> None:
         super().check_readable(x)
-        if (x != x.round()).any() or ((x == PAD) == spoken(x)).any() or (x < 0).any() or (x >= self.vocabulary).any():
+        if (
+            (x != x.round()).any()
+            or ((x == PAD) == sentence_mask(x)).any()
+            or (x < 0).any()
+            or (x >= self.vocabulary).any()
+        ):
             raise Refusal(
                 f"Got numbers that are no sentence, expected tokens from {END} to {self.vocabulary - 1}, and {PAD} "
                 f"behind an <eos>, {END}; write sentences into a file, one a line, and use task.input=FILE.txt."

@@ -44,7 +44,7 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
     @torch.no_grad()
     def given(x: Tensor, modality: int, draws: int) -> Tensor:
         """The mean of p(x | z) over draws of z from q(z | one modality of x)."""
-        return vae.likelihood(vae.infer(vae.encoder(space.alone(x, modality)), draws).state).mean.mean(0)
+        return vae.likelihood(vae.infer(vae.encoder(space.keep_modality(x, modality)), draws).state).mean.mean(0)
 
     for batch in map(context.ready, track(context.test, "comparing")):
         x = batch.x[space.split(batch.x)[2].all(-1)]
@@ -62,10 +62,10 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
     context.write_json("coherence.json", found)
 
     asked = space.pair(None, torch.arange(space.classes).repeat_interleave(ROW)).to(vae.device)
-    told = torch.where(space.spread(torch.tensor([False, True], device=vae.device)), asked, given(asked, 1, 1))
+    told = torch.where(space.per_value(torch.tensor([False, True], device=vae.device)), asked, given(asked, 1, 1))
     context.show("from_labels", told, columns=ROW)
     x = context.examples(context.sample(64))
-    told = torch.where(space.spread(torch.tensor([True, False], device=x.device)), x, given(x, 0, num_samples))
+    told = torch.where(space.per_value(torch.tensor([True, False], device=x.device)), x, given(x, 0, num_samples))
     context.show("from_images", told, columns=16)
     table = Table("", "share", title=f"Coherence, {count:,} test rows", title_justify="left")
     for name, share in found.items():

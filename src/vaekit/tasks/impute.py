@@ -83,7 +83,7 @@ def impute(
 
     def draw(count: int) -> Tensor:
         if hole == "none":
-            return space.together(known[torch.randint(len(known), (count,))])
+            return space.whole_cells(known[torch.randint(len(known), (count,))])
         return draw_observed(hole, fraction, space, count)
 
     def hide(x: Tensor, known: Tensor) -> IncompleteRows:
@@ -113,7 +113,7 @@ def impute(
         figures = imputers.classical(train, hide(*_rows(context, "val", len(rows))), rows, space)
         figures[method] = (
             imputers.rmse(space, imputed.mean, rows),
-            float(imputed.nll.sum() / space.cells(rows.hidden).sum()),
+            float(imputed.nll.sum() / space.per_cell(rows.hidden).sum()),
         )
         _report(context, figures, rows)
     return imputed
@@ -122,16 +122,16 @@ def impute(
 def draw_observed(hole: str, fraction: float, space: Space, n: int) -> Tensor:
     """Which values of n rows a `hole` of half, box or random leaves: `[n, *space.shape]`, true or false.
 
-    The values of a place (`Space.places`) are hidden together.
+    The values of a place (`Space.cell_shape`) are hidden together.
     """
-    size = space.places
+    size = space.cell_shape
     observed = torch.rand(n, *size) >= fraction if hole == "random" else torch.ones(n, *size, dtype=torch.bool)
     if hole == "half":
         observed[:, size[0] // 2 :] = False
     if hole == "box":
         down, right = (_interval(side, max(1, round(math.sqrt(fraction) * side)), n) for side in size)
         observed = ~(down.unsqueeze(2) & right.unsqueeze(1))
-    return space.spread(observed)
+    return space.per_value(observed)
 
 
 def _interval(side: int, length: int, n: int) -> Tensor:
@@ -197,7 +197,7 @@ def _report(context: Context, figures: dict[str, tuple[float, float]], rows: Inc
     kinds = ("rmse", "nll")
     named = {f"{kind}/{name}": pair[i] for name, pair in figures.items() for i, kind in enumerate(kinds)}
     runs.write_metrics(context.out, named)
-    title = f"{int(context.vae.space.cells(rows.hidden).sum()):,} hidden values of {len(rows)} rows"
+    title = f"{int(context.vae.space.per_cell(rows.hidden).sum()):,} hidden values of {len(rows)} rows"
     if context.vae.space.size > imputers.SMALL:
         fitted = min(imputers.TRAINING_ROWS, context.data.num_train)
         title += f"; the others fitted on {fitted:,} training rows, iterative imputation with "

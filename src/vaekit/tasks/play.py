@@ -77,7 +77,11 @@ def play(
     def share(levels: Tensor) -> float:
         return float(np.mean([can(level) for level in levels]))
 
-    levels, tried, done = torch.empty(n, *space.places, dtype=torch.long), torch.zeros(n, dtype=torch.long), set[int]()
+    levels, tried, done = (
+        torch.empty(n, *space.cell_shape, dtype=torch.long),
+        torch.zeros(n, dtype=torch.long),
+        set[int](),
+    )
     for _ in track(range(tries), "drawing levels"):
         waiting = [number for number in range(n) if number not in done]
         for part in (waiting[at : at + CHUNK] for at in range(0, len(waiting), CHUNK)):

@@ -12,7 +12,7 @@ from rich.console import Console
 from torch import Tensor
 
 from vaekit.data.module import Part
-from vaekit.spaces import Text, spoken
+from vaekit.spaces import Text, sentence_mask
 from vaekit.tasks.shared.checks import one_of, within
 from vaekit.tasks.shared.context import Context
 from vaekit.track import track
@@ -49,7 +49,7 @@ def score(context: Context, split: Part = "test", input: str | Path | None = Non
             log_px.copy_(vae.log_weights(batch, num_samples).logsumexp(0) - math.log(num_samples))
             columns: list[Any] = [log_px, vae.space.bits_per_dim(-log_px)] if bits else [log_px]
             if text:
-                columns.append((-log_px / spoken(batch.x).sum(1).cpu()).exp())
+                columns.append((-log_px / sentence_mask(batch.x).sum(1).cpu()).exp())
             for figures in zip(*(column.tolist() for column in columns), strict=True):
                 yield [next(row), *(f"{each:.6f}" for each in figures)]
 

@@ -188,7 +188,7 @@ def write_rows(context: Context, path: Path, n: int, draw_z: Draw, draw: bool) -
 def to_raw(x: Tensor, space: Space, raw: Space) -> Tensor:
     """x in the data space, as a file of raw rows holds it: floats, bool for 2 grey levels, else uint8 up to 255."""
     if isinstance(raw, TableSpace):
-        return raw.emptied(x.float())
+        return raw.clear_missing(x.float())
     if raw.levels is None:
         return x.float()
     most = raw.levels - 1

@@ -52,7 +52,7 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
         column.check([named.get(column.name)])
     numbers, _ = space.encode([[named.get(column.name)] for column in space.columns])
     x = torch.from_numpy(numbers[0]).to(vae.device)
-    mask = space.spread(torch.tensor([column.name in named for column in space.ordered], device=vae.device))
+    mask = space.per_value(torch.tensor([column.name in named for column in space.ordered], device=vae.device))
     numeric = space.order[: space.sizes[0]]
     kept, labels, found, tried = list[Tensor](), list[Tensor](), 0, 0
     draw_z = prior(context, label)

@@ -63,7 +63,7 @@ class IncompleteRows:
 class Imputation:
     """mean: E[x | observed], `[N, *space.shape]`. draws: M multiple imputations, `[M, N, *space.shape]`. Both hold what
     is observed as it is. nll: -log p(hidden | observed) of each row's true values, `[N]`, in nats. plain: of a table
-    the mean in the units of the file (`Table.plain`), which is that of no number of the model.
+    the mean in the units of the file (`Table.in_units`), which is that of no number of the model.
     """
 
     mean: Tensor
@@ -113,7 +113,7 @@ def importance_weighted(vae: VAE, rows: IncompleteRows, fill: Tensor, num_sample
             new = (chunk_total - total).exp()  # the share of this chunk in all weights so far
             mean += _like(new, mean) * (_average(share, expected) - mean)
             if table is not None and plain is not None:
-                of_chunk = _average(share.cpu().double(), table.plain(completed))
+                of_chunk = _average(share.cpu().double(), table.in_units(completed))
                 plain += _like(new.cpu(), plain) * (of_chunk - plain)
             key, chosen = (log_w - torch.empty_like(log_w).exponential_().log()).max(0)  # as often as weights say
             picked = completed[chosen, torch.arange(len(rows), device=x.device)]
@@ -131,7 +131,7 @@ def _plain(table: Table | None, rows: IncompleteRows, mean: Tensor | None) -> Te
     """The mean of a table in the units of the file, with what is observed as it is."""
     if table is None or mean is None:
         return None
-    return torch.where(rows.observed.cpu(), table.plain(rows.x), mean)
+    return torch.where(rows.observed.cpu(), table.in_units(rows.x), mean)
 
 
 @torch.no_grad()
@@ -154,7 +154,7 @@ def gibbs(vae: VAE, reader: VAE, rows: IncompleteRows, fill: Tensor, steps: int,
         if step in kept:
             total += px.mean
             if table is not None and plain is not None:
-                plain += table.plain(px.sample())
+                plain += table.in_units(px.sample())
             log_p = log_p.logaddexp(log_probs(px, chains)[1])
         state = vae.infer(vae.encoder(x), condition=chains.condition).state[0]
     mean = (total / len(kept)).unflatten(0, (draws, -1)).mean(0)

@@ -66,14 +66,14 @@ def classical(
         scale = scale.clamp(min=max(0.1 * overall, 1e-3))  # a column with few hidden values, or a nearly constant one
         figures[name] = (
             rmse(space, mean, rows),
-            float((_nll(space, mean, scale, rows.x) * rows.hidden).sum() / space.cells(rows.hidden).sum()),
+            float((_nll(space, mean, scale, rows.x) * rows.hidden).sum() / space.per_cell(rows.hidden).sum()),
         )
     return figures
 
 
 def rmse(space: Space, mean: Tensor, rows: IncompleteRows) -> float:
     """Root of the mean squared error of the hidden values; of a table of its cells, whose numbers are summed."""
-    return float((((mean - rows.x).square() * rows.hidden).sum() / space.cells(rows.hidden).sum()).sqrt())
+    return float((((mean - rows.x).square() * rows.hidden).sum() / space.per_cell(rows.hidden).sum()).sqrt())
 
 
 def _nll(space: Space, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
