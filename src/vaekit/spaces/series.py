@@ -22,6 +22,7 @@ class Series(Space):
         mean: The mean of each series over training rows.
         deviation: The standard deviation of each series over training rows.
         returns: Whether values are log-returns of prices; if not, they are the series themselves.
+        incomplete: Whether training rows have missing values.
 
     Raises:
         ValueError: If the fields do not fit the shape, or a standard deviation is not above 0.
