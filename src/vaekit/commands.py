@@ -121,11 +121,12 @@ def _train(config: DictConfig) -> float | None:
 def refuse_numbers(words: Sequence[str]) -> None:
     """Exit with a sentence for a group that is to be a number or null, which Hydra answers with a traceback."""
     for word in words:
-        group, _, choice = word.partition("=")
+        key, _, choice = word.partition("=")
+        group = key.lstrip("+").partition("@")[0]
         if group and (CONF / group).is_dir() and re.fullmatch(r"null|[-+]?[\d.]+", choice):
             names = sorted(file.stem for file in (CONF / group).glob("[!_]*.yaml"))
             none = f", or {NONE[group]} for none" if group in NONE else ""
-            raise SystemExit(f"Got {word}, expected one of {', '.join(names)}; use {group}={names[0]}{none}.")
+            raise SystemExit(f"Got {word}, expected one of {', '.join(names)}; use {key}={names[0]}{none}.")
 
 
 def train() -> None:

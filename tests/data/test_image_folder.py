@@ -13,7 +13,9 @@ from PIL import Image as Picture
 
 from vaekit.coding import originals
 from vaekit.data import decode
+from vaekit.data.audio import sound_files
 from vaekit.data.image_folder import ImageFolder
+from vaekit.data.levels import level_files
 from vaekit.data.module import DataModule
 from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
@@ -442,3 +444,15 @@ def test_different_sizes_are_refused_unless_resized(tmp_path):
     with pytest.raises(Refusal, match=r"images of different sizes \(.*b\.png is 6x6, .* 6x8\).*data\.image_size=64"):
         ImageFolder(tmp_path, image_size=None).load("train")
     assert len(ImageFolder(tmp_path, image_size=5).load("train")) == 2
+
+
+def test_a_file_in_place_of_the_folder_is_said_to_be_one(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    for root, says in ((tmp_path / "a.png", f"is a file.*Try data.root={tmp_path}"), (tmp_path / "b", "no folder")):
+        with pytest.raises(Refusal, match=says):
+            ImageFolder(root).load("train")
+    for check, kind in ((level_files, "levels"), (sound_files, "sounds")):
+        with pytest.raises(Refusal, match=f"no folder .*{kind}"):
+            check(tmp_path / "b")
+    with pytest.raises(Refusal, match="is a file"):
+        level_files(tmp_path / "a.png")

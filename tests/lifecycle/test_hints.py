@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.distributions import Independent, Normal
 
+from vaekit.commands import refuse_numbers
 from vaekit.configs import CONF
 from vaekit.data.table import Table
 from vaekit.overrides import typed
@@ -185,3 +186,9 @@ def test_a_part_knows_no_path_in_python():
 
     with pytest.raises(Refusal, match=r"^components=0 must be at least 1; use components=50\.$"):
         Mixture(StandardNormal(Real((2,))).space, components=0)
+
+
+@pytest.mark.parametrize("word", ["model=3", "+model=3", "++model=null", "prior@prior.second.prior=3"])
+def test_a_number_for_a_part_is_answered_with_the_parts_there_are(word):
+    with pytest.raises(SystemExit, match=re.escape(f"Got {word}, expected one of ")):
+        refuse_numbers([word])

@@ -149,6 +149,15 @@ def test_the_test_examples_come_back_as_grey_levels(digits, capsys):
     assert "nll (7 samples)" in printed
 
 
+def test_a_model_that_is_no_better_than_a_general_compressor_is_told_so(opened, untrained, digits, capsys):
+    bits = compress(opened(untrained("likelihood=discretized_logistic")))
+    best = min(bits, key=lambda name: bits[name] if name not in ("elbo", "nll") else math.inf)
+    assert bits[best] < bits["vaekit"]
+    assert f"{best} needs fewer bits ({bits[best]:.4f} against {bits['vaekit']:.4f} per dimension)" in "".join(
+        capsys.readouterr().out
+    )
+
+
 def test_the_batch_size_may_be_another(digits):
     compress(digits)
     other = replace(digits, batch_size=7)

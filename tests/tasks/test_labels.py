@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from vaekit.tasks.detect import detect
 from vaekit.tasks.embed import embed
 from vaekit.tasks.fit_prior import fit_prior
 from vaekit.tasks.impute import impute
+from vaekit.tasks.sample import sample
 from vaekit.tasks.shared.anomaly import measure
 from vaekit.tasks.shared.context import open_run
 from vaekit.tasks.shared.imputation import IncompleteRows, gibbs, importance_weighted
@@ -230,3 +232,9 @@ def test_a_prior_is_fitted_given_the_labels(moved, tmp_path, words, prior):
 def test_export_refuses_a_model_that_reads_a_condition_beside_x(untrained, apply):
     code, printed = apply("task=export", f"run={untrained(*CVAE['words'])}")
     assert code == 1 and "'~condition'" in printed
+
+
+def test_a_label_of_a_model_without_labels_is_refused_before_a_progress_bar(untrained, tmp_path):
+    context = open_run(untrained(), tmp_path, device="cpu")
+    with patch("vaekit.tasks.sample.track", side_effect=AssertionError), pytest.raises(Refusal, match="no condition"):
+        sample(context, label=7)

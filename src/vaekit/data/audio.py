@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vaekit.data import sound
 from vaekit.data.cache import cached, fingerprint
-from vaekit.data.files import below, printable
+from vaekit.data.files import below, check_folder, printable
 from vaekit.data.source import Rows, Source, Split
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
@@ -142,8 +142,7 @@ def sound_files(path: Path) -> list[Path]:
     """A sound file, or those below a folder, sorted, without hidden ones. Raises `Refusal` where there is none."""
     if path.is_file():
         return [path]
-    if not path.is_dir():
-        raise Refusal(f"There is no folder {path.absolute()}; name the one with your sounds.")
+    check_folder(path, "data.path", "sounds")
     found = sorted(map(Path, below(path, SUFFIXES)))
     if not found:
         raise Refusal(f"There are no sounds ({' '.join(sorted(SUFFIXES))}) in {path}; name another folder.")

@@ -35,6 +35,24 @@ def part_of(name: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def check_folder(path: Path, setting: str, kind: str) -> None:
+    """Refuse a path that is not a folder.
+
+    Args:
+        path: What the user gave.
+        setting: Its name, e.g. `data.root`.
+        kind: What is expected in the folder, e.g. `images`.
+
+    Raises:
+        Refusal: If there is nothing at the path, or a file.
+    """
+    if path.is_dir():
+        return
+    if path.exists():
+        raise Refusal(f"{path.absolute()} is a file, expected a folder of {kind}. Try {setting}={path.parent}.")
+    raise Refusal(f"There is no folder {path.absolute()}. Give the folder of your {kind} by {setting}=FOLDER.")
+
+
 def below(top: Path, suffixes: Collection[str]) -> Iterator[str]:
     """The path of every file below a folder with one of these suffixes, in small letters, but hidden ones.
 

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.decode import decode, no_bombs, survey
-from vaekit.data.files import PARTS, below, part_of, printable
+from vaekit.data.files import PARTS, below, check_folder, part_of, printable
 from vaekit.data.source import Rows, Source, Split, holds_bits
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
@@ -88,10 +88,7 @@ class ImageFolder(Source):
     @cached_property
     def _found(self) -> list[str]:
         """Every file that looks like an image, sorted, without hidden ones."""
-        if not self.root.is_dir():
-            raise Refusal(
-                f"There is no folder {self.root.absolute()}; name the one with your images by data.root=FOLDER."
-            )
+        check_folder(self.root, "data.root", "images")
         return sorted(below(self.root, SUFFIXES), key=lambda file: file.split(os.sep))
 
     @cached_property

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vaekit.data.files import below, read_text
+from vaekit.data.files import below, check_folder, read_text
 from vaekit.data.source import Rows, Source, Split
 from vaekit.refusal import Refusal
 from vaekit.spaces import Levels as Space
@@ -101,8 +101,7 @@ class Levels(Source):
 
 def level_files(folder: Path) -> list[Path]:
     """The levels in a folder, by name. Raises `Refusal` where there is none."""
-    if not folder.is_dir():
-        raise Refusal(f"There is no folder {folder.absolute()}; name the one with your levels.")
+    check_folder(folder, "data.path", "levels")
     if files := sorted(file for file in map(Path, below(folder, {".txt"})) if file.parent == folder):
         return files
     raise Refusal(f"There are no levels (*.txt) in {folder}; name another folder.")

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -94,6 +95,14 @@ def compress(
             {"elbo": "model's elbo", "nll": f"model's nll ({num_samples} samples)"}.get(name, name), f"{value:.4f}"
         )
     Console().print(table)
+    best = min(bits, key=lambda name: bits[name] if name not in ("elbo", "nll") else math.inf)
+    if best != "vaekit":
+        Console().print(
+            f"{best} needs fewer bits ({bits[best]:.4f} against {bits['vaekit']:.4f} per dimension): this model is no "
+            "better than a general compressor on these examples. Train it longer, or on more data.",
+            soft_wrap=True,
+            highlight=False,
+        )
     if len(x) > COMPARED:
         Console().print(f"gzip, bz2, xz, PNG and WebP: of the first {COMPARED:,} examples")
     Console().print(

@@ -106,6 +106,8 @@ def synthesize(
 
 def prior(context: Context, label: Any = None, temperature: float | Sequence[float] = 1.0) -> Draw:
     vae = context.vae
+    if vae.condition is None:
+        vae.read(label, 1)  # refuses a label before anything is drawn
 
     def draw(n: int) -> tuple[Tensor, Tensor | None]:
         given = vae.read(label, n)
