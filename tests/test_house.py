@@ -58,7 +58,17 @@ GROUPS = {
     "task": set(),
 }
 # rooms whose docstrings are complete
-DOCUMENTED = ("batch", "conditions", "likelihoods", "objectives", "penalties", "priors", "schedules", "spaces")
+DOCUMENTED = (
+    "batch",
+    "conditions",
+    "likelihoods",
+    "metrics",
+    "objectives",
+    "penalties",
+    "priors",
+    "schedules",
+    "spaces",
+)
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 
 

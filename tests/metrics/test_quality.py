@@ -6,7 +6,7 @@ import torch
 from scipy.linalg import sqrtm
 
 from vaekit.metrics import quality
-from vaekit.metrics.quality import copied, frechet_distance, nearest, precision_recall
+from vaekit.metrics.quality import copy_fraction, frechet_distance, nearest_distance, precision_recall
 
 
 @pytest.fixture
@@ -48,23 +48,23 @@ def test_the_ball_of_a_row_reaches_to_its_k_th_neighbour():
 
 def test_a_copy_is_at_distance_0_and_others_where_they_are():
     rows = torch.rand(3000, 784, generator=torch.manual_seed(0)) + 5000
-    assert nearest(rows[:50], rows).tolist() == [0.0] * 50
+    assert nearest_distance(rows[:50], rows).tolist() == [0.0] * 50
     ramp = torch.arange(5000.0, 5101.0)[:, None].expand(-1, 30)
-    apart = nearest(ramp + 0.5, ramp)
+    apart = nearest_distance(ramp + 0.5, ramp)
     assert torch.allclose(apart, torch.full_like(apart, 0.5 * 30**0.5), rtol=1e-6)
-    assert nearest(ramp[:-1] + 1, ramp[:1]).tolist() == pytest.approx([k * 30**0.5 for k in range(1, 101)])
+    assert nearest_distance(ramp[:-1] + 1, ramp[:1]).tolist() == pytest.approx([k * 30**0.5 for k in range(1, 101)])
 
 
 def test_copies_count_and_other_ties_count_by_chance():
     to_train, to_test = torch.tensor([0.0, 0.0, 1.0, 2.0, 3.0]), torch.tensor([0.0, 1.0, 2.0, 1.0, 3.0])
-    assert copied(to_train, to_test, 0.8) == pytest.approx((1 + 1 + 1 + 0 + 0.8) / 5)
+    assert copy_fraction(to_train, to_test, 0.8) == pytest.approx((1 + 1 + 1 + 0 + 0.8) / 5)
     rows = torch.randint(3, (500, 4), generator=torch.manual_seed(0)).float()  # with many equal rows
     train, test = rows[:400], rows[400:]
-    assert copied(nearest(train, train), nearest(train, test), 0.8) == 1
+    assert copy_fraction(nearest_distance(train, train), nearest_distance(train, test), 0.8) == 1
 
 
 def test_nearest_is_the_smallest_distance_in_any_chunks(rows, monkeypatch):
     expected = (rows[:50, None] - rows[None, 50:]).norm(dim=2).min(1).values
-    assert torch.allclose(nearest(rows[:50], rows[50:]), expected, atol=1e-3)
+    assert torch.allclose(nearest_distance(rows[:50], rows[50:]), expected, atol=1e-3)
     monkeypatch.setattr(quality, "CHUNK", 1)
-    assert torch.allclose(nearest(rows[:50], rows[50:]), expected, atol=1e-3)
+    assert torch.allclose(nearest_distance(rows[:50], rows[50:]), expected, atol=1e-3)

@@ -1,4 +1,4 @@
-"""Whether what is given a probability happens as often."""
+"""Calibration of predicted probabilities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from torchmetrics import Metric
 
 
 class Reliability(Metric):
-    """Predicted probabilities in bins of equal width, beside how often what they are of happened."""
+    """A reliability diagram: predicted probabilities in bins of equal width, and the observed frequencies in each bin.
+
+    Args:
+        bins: Number of bins of [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from vaekit.metrics.calibration import Reliability
+        >>> reliability = Reliability(bins=2)
+        >>> reliability.update(torch.tensor([0.2, 0.2, 0.8, 0.8]), torch.tensor([0, 0, 1, 1]))
+        >>> reliability.compute()["error"]
+        0.2
+    """
 
     full_state_update = False
     count: Tensor
@@ -22,14 +34,18 @@ class Reliability(Metric):
             self.add_state(name, torch.zeros(bins, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, probability: Tensor, happened: Tensor) -> None:
-        """Both of one shape; probability in [0, 1], happened 0 or 1."""
+        """Add probabilities in [0, 1] and outcomes 0 or 1, both of one shape."""
         p, yes = probability.flatten().double(), happened.flatten().double()
         at = (p * self.bins).long().clamp(0, self.bins - 1)
         for name, values in (("count", torch.ones_like(p)), ("predicted", p), ("happened", yes)):
             setattr(self, name, getattr(self, name).index_add(0, at, values))
 
     def compute(self) -> dict[str, list[float] | float]:
-        """predicted, happened: the means of each bin that has any, and its share. error: their distance, averaged."""
+        """For each bin that is not empty its mean probability, frequency and fraction of all values; and the
+        calibration error.
+
+        The error is the distance of the first two, averaged over values.
+        """
         some = self.count > 0
         count = self.count[some]
         predicted, happened, share = self.predicted[some] / count, self.happened[some] / count, count / count.sum()

@@ -1,4 +1,4 @@
-"""What a trained VAE is worth, as sums over examples that are divided once."""
+"""Metrics of a trained VAE, as sums over examples that are divided once."""
 
 from __future__ import annotations
 
@@ -18,17 +18,37 @@ ACTIVE = 0.01  # variance of the posterior's mean above which a unit counts as a
 
 
 class Evaluation(Metric):
-    """elbo, rate, distortion, rate per level, active units, the use of codes, and nll and bits per dimension where
-    weights are given.
+    """elbo, rate, distortion, rate per level, active units, codebook usage; with importance weights nll and bits per
+    dimension.
 
-    All in nats per example, averaged over every example of every process: sums are added up and divided once.
-    `nll` is the importance-sampled bound of as many samples as `log_w` holds. has_density: False for an autoencoder,
-    of which distortion and active units are all there is. Active units are those of levels whose posterior knows its
-    mean (a flow does not), without the class. atoms: of how many each level's positions choose, 0 where
-    they are not discrete. Of those, over all positions, `code_usage` is the share that was chosen at all, and
-    `perplexity` exp(entropy) of how often each was: `atoms` at most. classifies: whether the top level is a class,
-    whose `accuracy` on labelled rows is then among the figures. Of text `token_perplexity` is exp(nll per token), <eos>
-    among them.
+    All are nats per example, averaged over the examples of all processes. `nll` is the importance-sampled bound with as
+    many samples as `log_w` has. Active units (Burda et al. 2016, section 5.2) are counted on levels whose posterior has
+    a mean in closed form, which a flow has not. Of discrete levels, `code_usage` is the fraction of atoms that are
+    used, and `perplexity` exp(entropy) of their frequencies. For text `token_perplexity` is exp(nll per token),
+    including <eos>.
+
+    Args:
+        space: The space of x.
+        levels: Number of latent levels.
+        has_density: False for an autoencoder, which has distortion and active units only.
+        atoms: Number of atoms of each level, 0 where it is not discrete.
+        classifies: Whether the top level is a class; `accuracy` is then that on labelled rows.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Independent, Normal
+        >>> from vaekit.batch import Batch
+        >>> from vaekit.latents.tower import Step
+        >>> from vaekit.metrics.evaluation import Evaluation
+        >>> from vaekit.spaces import Real
+        >>> from vaekit.terms import Terms
+        >>> p = Independent(Normal(torch.zeros(2), 1.0), 1)
+        >>> step = Step(torch.zeros(1, 3, 2), p.expand([3]), p)
+        >>> terms = Terms(Batch(torch.zeros(3, 4)), [step], None, log_px=torch.zeros(1, 3))
+        >>> evaluation = Evaluation(Real((4,)), levels=1)
+        >>> evaluation.update(terms, loss=torch.ones(3))
+        >>> evaluation.compute()["loss"]
+        1.0
     """
 
     full_state_update = False
@@ -58,27 +78,27 @@ class Evaluation(Metric):
         for level in range(levels):
             for moment in ("mean", "square"):
                 self.add_state(f"{moment}_{level}", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.coded = [level for level, count in enumerate(atoms) if count]
-        for level in self.coded:
+        self.discrete = [level for level, count in enumerate(atoms) if count]
+        for level in self.discrete:
             self.add_state(f"uses_{level}", torch.zeros(atoms[level], dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, terms: Terms, loss: Tensor, log_w: Tensor | None = None) -> None:
-        """terms and loss `[B]` of a batch; log_w `[K, B]` are log importance weights."""
+        """Add the terms and the loss `[B]` of a batch, and log importance weights `[K, B]` if they were computed."""
         self.count += len(terms.batch)
         self.loss += loss.double().sum()
         self.distortion += terms.distortion.double().sum()
         if self.has_density:
             self.rates += torch.stack(terms.rates).double().sum(1)
         if self.classifies and (label := terms.batch.label) is not None:
-            found = posterior_mean(posterior(terms.steps[0])).argmax(-1)
-            self.right += (found == label).double().sum()
+            predicted = posterior_mean(posterior(terms.steps[0])).argmax(-1)
+            self.right += (predicted == label).double().sum()
             self.labelled += (label >= 0).double().sum()
         for level in range(self.classifies, self.num_levels):
             if (location := _location(terms, level)) is not None:
                 mean = location.double()
                 setattr(self, f"mean_{level}", getattr(self, f"mean_{level}") + mean.sum(0))
                 setattr(self, f"square_{level}", getattr(self, f"square_{level}") + mean.square().sum(0))
-        for level in self.coded:
+        for level in self.discrete:
             step, uses = terms.steps[level], getattr(self, f"uses_{level}")
             assert isinstance(step.p, Coded)
             uses += step.p.index(step.z).flatten().bincount(minlength=len(uses))
@@ -88,26 +108,26 @@ class Evaluation(Metric):
                 self.tokens += sentence_mask(terms.batch.x).sum()
 
     def compute(self) -> dict[str, float]:
-        """The figures by name; `nll` and `bits_per_dim` only if weights were given."""
+        """The metrics by name; `nll` and `bits_per_dim` only with importance weights."""
         distortion, rates = self.distortion / self.count, self.rates / self.count
-        figures = {"loss": self.loss / self.count, "distortion": distortion}
+        metrics = {"loss": self.loss / self.count, "distortion": distortion}
         if self.has_density:
-            figures |= {"elbo": -(distortion + rates.sum()), "rate": rates.sum()}
+            metrics |= {"elbo": -(distortion + rates.sum()), "rate": rates.sum()}
         active = []
         for level in range(self.num_levels):
             mean, square = (getattr(self, f"{moment}_{level}") / self.count for moment in ("mean", "square"))
-            if mean.dim():  # it was known
+            if mean.dim():  # had a closed form
                 active.append((square - mean.square() > ACTIVE).sum())
             if self.num_levels > 1:
-                figures[f"rate_{level}"] = rates[level]
+                metrics[f"rate_{level}"] = rates[level]
         if active:
-            figures["active_units"] = sum(active)
-        for level in self.coded:
+            metrics["active_units"] = sum(active)
+        for level in self.discrete:
             uses, which = getattr(self, f"uses_{level}"), f"_{level}" if self.num_levels > 1 else ""
-            share = uses / uses.sum()
-            figures[f"code_usage{which}"] = (uses > 0).double().mean()
-            figures[f"perplexity{which}"] = torch.special.entr(share).sum().exp()
-        named = {name: float(value) for name, value in figures.items()}
+            frequency = uses / uses.sum()
+            metrics[f"code_usage{which}"] = (uses > 0).double().mean()
+            metrics[f"perplexity{which}"] = torch.special.entr(frequency).sum().exp()
+        named = {name: float(value) for name, value in metrics.items()}
         if self.labelled != 0:
             named["accuracy"] = float(self.right / self.labelled)
         if self.nll != 0:
@@ -120,7 +140,7 @@ class Evaluation(Metric):
 
 
 def _location(terms: Terms, level: int) -> Tensor | None:
-    """The posterior's mean `[B, ...]`, over the draws of the levels above; None where it knows none."""
+    """The posterior's mean `[B, ...]`, averaged over draws of the levels above; None without a closed form."""
     step = terms.steps[level]
     mean = posterior_mean(posterior(step), otherwise=step.z)
     if mean is step.z:

@@ -1,4 +1,4 @@
-"""How much the codes of a set of examples tell of which example they are of."""
+"""Mutual information of examples and latents."""
 
 from __future__ import annotations
 
@@ -12,11 +12,24 @@ CHUNK = 2**24  # numbers held at once
 
 
 def mutual_information(q: Distribution, z: Tensor) -> float:
-    """I(x; z) in nats, from a draw z_i `[N, *shape]` of each of N posteriors q(z | x_i) (Hoffman and Johnson 2016).
+    """I(x; z) = E_i [log q(z_i | x_i) - log q(z_i)] with q(z) = 1/N sum_j q(z | x_j) (Hoffman and Johnson 2016).
 
-        I = E_i [log q(z_i | x_i) - log q(z_i)],   q(z) = 1/N sum_j q(z | x_j)
+    The N rows are the whole distribution of x, so the result is at most log N.
 
-    of the N rows as the whole set, so that it is log N at most, and grows with N up to there.
+    Args:
+        q: The posteriors of N rows, batch shape `[N]`.
+        z: A draw from each of them, `[N, *shape]`.
+
+    Returns:
+        Nats.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Independent, Normal
+        >>> from vaekit.metrics.information import mutual_information
+        >>> loc = torch.tensor([[-100.0], [0.0], [100.0]])   # posteriors that do not overlap
+        >>> mutual_information(Independent(Normal(loc, 1.0), 1), loc)   # log 3
+        1.0986
     """
     n = len(z)
     rows = max(1, CHUNK // z.numel())

@@ -1,4 +1,4 @@
-"""Whether a level of a platform game can be played: a search for paths over the properties of its tiles."""
+"""Whether a map of a platform game can be played: a path search over the properties of its tiles."""
 
 from __future__ import annotations
 
@@ -9,34 +9,69 @@ Cell = tuple[int, int]
 Properties = Mapping[str, Sequence[str]]
 
 
-def playable(level: Sequence[str], tiles: Properties) -> bool:
-    """Whether a level, rows of characters, has one `spawn` from which each of its tiles to pick up is reached.
+def playable(rows: Sequence[str], tiles: Properties) -> bool:
+    """Whether a map has exactly one `spawn`, and each of its `pickupable` tiles can be reached from it.
 
-    tiles: the properties of each character. What is to be picked up is `pickupable`; a level without is not playable.
+    A map without a pickupable tile is not playable.
+
+    Args:
+        rows: The map, a string for each row, row 0 at the top.
+        tiles: The properties of each character.
+
+    Example:
+        >>> from vaekit.metrics.playable import playable
+        >>> tiles = {"M": ["spawn"], "G": ["pickupable"], "-": [], "B": ["solid"]}
+        >>> playable(["M-G", "BBB"], tiles), playable(["MBG", "BBB"], tiles)
+        (True, False)
     """
-    starts, goals = of(level, tiles, "spawn"), of(level, tiles, "pickupable")
-    return len(starts) == 1 and len(goals) > 0 and goals <= reachable(level, tiles, starts)
+    starts, goals = cells_with(rows, tiles, "spawn"), cells_with(rows, tiles, "pickupable")
+    return len(starts) == 1 and len(goals) > 0 and goals <= reachable(rows, tiles, starts)
 
 
-def of(level: Sequence[str], tiles: Properties, wanted: str) -> set[Cell]:
-    """The cells of a level whose tile has a property."""
-    return {(i, j) for i, row in enumerate(level) for j, tile in enumerate(row) if wanted in tiles[tile]}
+def cells_with(rows: Sequence[str], tiles: Properties, name: str) -> set[Cell]:
+    """The cells (row, column) whose tile has a property.
+
+    Args:
+        rows: The map, a string for each row, row 0 at the top.
+        tiles: The properties of each character.
+        name: The property.
+
+    Example:
+        >>> from vaekit.metrics.playable import cells_with
+        >>> cells_with(["-B"], {"-": [], "B": ["solid"]}, "solid")
+        {(0, 1)}
+    """
+    return {(i, j) for i, row in enumerate(rows) for j, tile in enumerate(row) if name in tiles[tile]}
 
 
-def reachable(level: Sequence[str], tiles: Properties, starts: set[Cell]) -> set[Cell]:
-    """The cells (row, column), row 0 at the top, that a runner reaches from `starts` by the rules of Lode Runner.
+def reachable(rows: Sequence[str], tiles: Properties, starts: set[Cell]) -> set[Cell]:
+    """The cells (row, column) that a runner reaches by the rules of Lode Runner.
 
-    Cells that are not `solid` are free, enemies' among them, who move. The runner stands on what is solid, on top of a
-    ladder and on the bottom of the level; hangs on a `rope` or a ladder, which are the `climbable` tiles; and falls
-    elsewhere. From where it does not fall it goes to the left and to the right; on a ladder also up; and down wherever
-    the cell below is free. It does not jump. A `diggable` tile beside its feet, below a free cell, can be dug: the hole
-    is a free cell, from whose bottom it may dig on. No time passes: holes stay open, and enemies are not in the way.
+    Cells that are not `solid` are free, including those of enemies, which move. The runner stands on a solid cell, on
+    top of a ladder and on the bottom of the map; hangs on a `rope` or a ladder, which are the `climbable` tiles; and
+    falls elsewhere. Where it does not fall it moves left and right, up on a ladder, and down into a free cell. It does
+    not jump. A `diggable` tile diagonally below, under a free cell, can be dug: the hole is a free cell, from whose
+    bottom it may dig on. There is no time: holes stay open, and enemies do not block the way.
+
+    Args:
+        rows: The map, a string for each row, row 0 at the top.
+        tiles: The properties of each character.
+        starts: The cells to start from.
+
+    Example:
+        >>> from vaekit.metrics.playable import reachable
+        >>> sorted(reachable(["-B-", "BBB"], {"-": [], "B": ["solid"]}, {(0, 0)}))
+        [(0, 0)]
     """
     solid, ladder, rope, diggable = (
-        {cell for cell in of(level, tiles, name) if name != "climbable" or "rope" not in tiles[level[cell[0]][cell[1]]]}
+        {
+            cell
+            for cell in cells_with(rows, tiles, name)
+            if name != "climbable" or "rope" not in tiles[rows[cell[0]][cell[1]]]
+        }
         for name in ("solid", "climbable", "rope", "diggable")
     )
-    height, width = len(level), len(level[0])
+    height, width = len(rows), len(rows[0])
 
     def free(cell: Cell) -> bool:
         return 0 <= cell[0] < height and 0 <= cell[1] < width and cell not in solid
@@ -48,10 +83,10 @@ def reachable(level: Sequence[str], tiles: Properties, starts: set[Cell]) -> set
             yield below
         if not (cell in ladder or cell in rope or not free(below) or below in ladder):
             return  # it falls
-        for beside in ((i, j - 1), (i, j + 1)):
-            if free(beside):
-                yield beside
-                if (hole := (i + 1, beside[1])) in diggable:
+        for side in ((i, j - 1), (i, j + 1)):
+            if free(side):
+                yield side
+                if (hole := (i + 1, side[1])) in diggable:
                     yield hole
         if cell in ladder and free((i - 1, j)):
             yield i - 1, j

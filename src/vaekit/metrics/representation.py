@@ -1,4 +1,4 @@
-"""What codes tell of a class, by the plainest means: each function takes arrays and gives numbers, 1 at best."""
+"""How well latents represent classes: linear probe, nearest neighbours, clusters."""
 
 from __future__ import annotations
 
@@ -17,19 +17,36 @@ NEIGHBOURS = 5
 
 
 def representation(
-    codes: np.ndarray, label: np.ndarray, test_codes: np.ndarray, test_label: np.ndarray, seed: int = 0
+    latents: np.ndarray, label: np.ndarray, test_latents: np.ndarray, test_label: np.ndarray, seed: int = 0
 ) -> dict[str, float]:
-    """linear_probe and knn: accuracy on the test rows `[M, D]`, `[M]` after learning from rows `[N, D]`, `[N]`.
-    nmi and ari: normalised mutual information and adjusted Rand index of the test rows' labels and their k-means
-    clusters, as many as there are classes.
+    """Accuracy of a linear probe and of nearest neighbours, and agreement of clusters with classes.
+
+    Args:
+        latents: Latents to fit, `[N, D]`.
+        label: Their classes, `[N]`.
+        test_latents: Latents to test, `[M, D]`.
+        test_label: Their classes, `[M]`.
+        seed: Seed of the clustering.
+
+    Returns:
+        `linear_probe` and `knn`, accuracies on test rows; `nmi` and `ari`, normalized mutual information and adjusted
+        Rand index of test labels and k-means clusters, as many as there are classes. 1 is best.
+
+    Example:
+        >>> import numpy as np
+        >>> from vaekit.metrics.representation import representation
+        >>> label = np.arange(40) % 2
+        >>> latents = 10.0 * label[:, None] + np.linspace(0, 1, 40)[:, None]
+        >>> representation(latents, label, latents, label)["knn"]
+        1.0
     """
     probe = make_pipeline(StandardScaler(), LogisticRegression())
-    neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(codes)))
+    neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(latents)))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are enough to compare by
-        accuracy = [float(each.fit(codes, label).score(test_codes, test_label)) for each in (probe, neighbours)]
-        clusters = KMeans(min(len(np.unique(label)), len(test_codes)), n_init=3, random_state=seed)
-        found = clusters.fit_predict(test_codes)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are enough for a comparison
+        accuracy = [float(each.fit(latents, label).score(test_latents, test_label)) for each in (probe, neighbours)]
+        clusters = KMeans(min(len(np.unique(label)), len(test_latents)), n_init=3, random_state=seed)
+        found = clusters.fit_predict(test_latents)
     return {
         "linear_probe": accuracy[0],
         "knn": accuracy[1],

@@ -17,7 +17,7 @@ from torch import Tensor
 from vaekit.batch import Batch
 from vaekit.latents import tower
 from vaekit.latents.tower import Step, descend
-from vaekit.metrics.quality import copied, nearest
+from vaekit.metrics.quality import copy_fraction, nearest_distance
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Space
 from vaekit.spaces import Table as TableSpace
@@ -212,9 +212,9 @@ def measure(context: Context, x: np.ndarray, label: Tensor | None) -> dict[str, 
     most = max(1, VALUES // space.size)
     old, unseen = (rows.some(most).flatten(1).to(device) for rows in (train, test))
     new = made.some(COMPARED).flatten(1).to(device)
-    of_train, of_test = nearest(new, old), nearest(new, unseen)
+    of_train, of_test = nearest_distance(new, old), nearest_distance(new, unseen)
     found["distance"] = float(of_train.median())
-    found["distance_real"] = float(nearest(unseen[:COMPARED], old).median())
+    found["distance_real"] = float(nearest_distance(unseen[:COMPARED], old).median())
     by_chance = len(old) / (len(old) + len(unseen))
-    found["copied"] = copied(of_train, of_test, by_chance)
+    found["copied"] = copy_fraction(of_train, of_test, by_chance)
     return found | {"copied_real": by_chance}
