@@ -1,4 +1,4 @@
-"""What has gone wrong with a run although its loss falls, and what to type."""
+"""Problems of a run although its loss falls, and what to type against them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,16 @@ class Diagnosis(L.Callback):
 
 
 def from_figures(validation: dict[str, float], vae: VAE, objective: Any) -> Iterator[tuple[str, str]]:
-    """Problems by name, and a sentence each."""
+    """Problems that the figures of a validation show.
+
+    Args:
+        validation: Validation metrics by name.
+        vae: The model.
+        objective: Its objective.
+
+    Returns:
+        Pairs of the name of a problem and a sentence.
+    """
     if validation.get("val/rate", LEAST_RATE) < LEAST_RATE:
         yield (
             "collapse",
@@ -66,7 +75,11 @@ def from_figures(validation: dict[str, float], vae: VAE, objective: Any) -> Iter
 
 
 def against_collapse(objective: Any) -> str:
-    """What to type, given what has been tried."""
+    """What to type against a collapsed posterior.
+
+    Args:
+        objective: Objective of the run, which may already be such a measure.
+    """
     if isinstance(objective, ELBO) and isinstance(objective.beta, float | int | Constant):
         return "objective=warm_up"
     return "objective.free_bits.value=2" if isinstance(objective, ELBO) else "'callbacks=[default,lagging]'"
@@ -74,7 +87,16 @@ def against_collapse(objective: Any) -> str:
 
 @torch.no_grad()
 def ignored_condition(vae: VAE, objective: Any, batch: Batch) -> dict[str, str]:
-    """Whether rows are no likelier with their own condition than with that of another row; empty if they are."""
+    """Whether the model ignores its condition: rows are as likely with the condition of another row as with their own.
+
+    Args:
+        vae: A conditional model.
+        objective: Its objective.
+        batch: Rows with their conditions.
+
+    Returns:
+        The problem by name, with a sentence; empty if there is none.
+    """
     own = vae.condition_of(batch)
     assert own is not None
     other = own.roll(1, 0)

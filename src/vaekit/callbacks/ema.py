@@ -1,4 +1,4 @@
-"""Averaged weights that forget where training began."""
+"""An exponential moving average of the weights, whose start does not count."""
 
 from functools import partial
 
@@ -11,7 +11,14 @@ from vaekit.refusal import below_one
 
 @torch.no_grad()
 def average(averages: list[Tensor], weights: list[Tensor], n: Tensor, decay: float) -> None:
-    """Move averages of n steps towards weights, in place, all of one dtype."""
+    """Move averages towards weights, in place.
+
+    Args:
+        averages: Averages, all of one dtype.
+        weights: Current weights.
+        n: `[]`, number of steps so far.
+        decay: Largest fraction of the average that is kept in a step.
+    """
     if averages[0].is_floating_point():
         torch._foreach_lerp_(averages, weights, 1 - min(decay, float((1 + n) / (10 + n))))
     else:
@@ -19,11 +26,14 @@ def average(averages: list[Tensor], weights: list[Tensor], n: Tensor, decay: flo
 
 
 class EMA(WeightAveraging):
-    """An exponential moving average of the weights, for validation, test and everything after.
+    """An exponential moving average of the weights, for validation, test and all later use.
 
-    It keeps min(decay, (1 + n) / (10 + n)) of itself after n steps, as TensorFlow's `ExponentialMovingAverage`: with
-    Lightning's constant decay of .999 the weights of the start are a sixth of it after 1,800 steps (MNIST: 105 nats
-    rather than 88).
+    After n steps it keeps the fraction min(decay, (1 + n) / (10 + n)) of itself, as TensorFlow's
+    `ExponentialMovingAverage` does. With Lightning's constant decay of .999 the initial weights are a sixth of the
+    average after 1,800 steps (MNIST: 105 nats rather than 88).
+
+    Args:
+        decay: Largest fraction that is kept in a step.
     """
 
     def __init__(self, decay: float = 0.999):

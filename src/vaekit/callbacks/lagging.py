@@ -1,4 +1,4 @@
-"""An inference network that steps more often than the rest, so that its posterior does not lag behind."""
+"""More optimiser steps for the inference network than for the rest, so that its posterior does not lag behind."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from vaekit.refusal import Refusal, setting
 
 
 class Lagging(L.Callback):
-    """In the first `epochs` the encoder and the posteriors step each time, everything else in one step of `steps`.
+    """In the first epochs, encoder and posterior train in each step, all other weights in one of several.
 
-    Against the collapse of the posterior: a decoder that learns before the posterior says anything learns to do without
-    z (He et al. 2019, https://arxiv.org/abs/1901.05534, algorithm 1, whose inner loop goes on until the bound no longer
-    rises; here it has a fixed length). The weights that wait, and their moments in the optimiser, stay as they are.
-    Raises `Refusal` for `steps` below 2 and `epochs` below 0.
+    Used against posterior collapse: a decoder that learns before z carries information learns to ignore z (He et al.
+    2019, https://arxiv.org/abs/1901.05534, algorithm 1, whose inner loop ends when the bound no longer rises; here it
+    has a fixed length). The weights that wait, and their moments in the optimiser, do not change.
+
+    Args:
+        steps: Steps of the encoder for one of all weights, at least 2.
+        epochs: Number of epochs; afterwards all weights train in each step.
+
+    Raises:
+        Refusal: For `steps` below 2 and `epochs` below 0.
     """
 
     def __init__(self, steps: int = 5, epochs: int = 2):

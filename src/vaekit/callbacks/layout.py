@@ -1,4 +1,4 @@
-"""The memory layout of convolutions that is fastest here."""
+"""The memory layout in which convolutions are fastest on this machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,12 @@ class Layout(L.Callback):
 
 
 def lay(vae: nn.Module, layout: torch.memory_format) -> None:
-    """Put the weights of all convolutions into this layout."""
+    """Change the memory layout of the weights of all convolutions.
+
+    Args:
+        vae: The model.
+        layout: `torch.contiguous_format` or `torch.channels_last`.
+    """
     for part in vae.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
             part.weight.data = part.weight.data.contiguous(memory_format=layout)

@@ -1,4 +1,4 @@
-"""Samples and reconstructions during training, in every logger that shows pictures."""
+"""Samples and reconstructions during training, for loggers that show images."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from vaekit.shards import whole
 
 
 class Pictures(L.Callback):
-    """After the validation of every `every_epochs`-th epoch and at the end; costs nothing without such a logger.
+    """Logs samples and reconstructions every few epochs and at the end. It costs nothing without a logger for them.
 
-    Logs the files that a run leaves in figures/: pictures, or the rows and lines of data that have none. rows: of the
-    validation data, that are reconstructed.
+    Logs the files that a run writes into figures/: images, or rows and lines of data that have no images.
+
+    Args:
+        every_epochs: Epochs from one to the next.
+        rows: Number of validation rows that are reconstructed.
     """
 
     def __init__(self, every_epochs: int = 10, rows: int = 8):
@@ -55,7 +58,13 @@ class Pictures(L.Callback):
 
 
 def log_picture(logger: Any, path: Path, step: int) -> None:
-    """Log a PNG under its name, with the pixels that the file has."""
+    """Log a PNG under the name of its file, with all its pixels.
+
+    Args:
+        logger: A logger of Lightning.
+        path: The file.
+        step: Step of the training.
+    """
     picture = PIL.Image.open(path).convert("RGB")
     if isinstance(logger, WandbLogger):
         logger.log_image(path.stem, [picture], step=step)
@@ -64,7 +73,13 @@ def log_picture(logger: Any, path: Path, step: int) -> None:
 
 
 def log_rows(logger: Any, path: Path, step: int) -> None:
-    """Log a file of text, a table of one column, or a CSV file, under its name."""
+    """Log a text file, as a table with one column, or a CSV file, under its name.
+
+    Args:
+        logger: A logger of Lightning.
+        path: The file.
+        step: Step of the training.
+    """
     if path.suffix == ".csv":
         with path.open(newline="", encoding="utf-8") as file:
             columns, *rows = csv.reader(file)

@@ -1,4 +1,4 @@
-"""Lightning's progress bar, with the loss in nats and examples per second."""
+"""The progress bar of Lightning, with the loss in nats and the examples per second."""
 
 import sys
 from time import perf_counter
@@ -12,10 +12,13 @@ PAUSE = 5.0  # seconds between two lines where there is no bar
 
 
 class Progress(TQDMProgressBar):
-    """A bar on a terminal; elsewhere (a file, a pipe) a line after an epoch, at most every `PAUSE` seconds.
+    """A bar on a terminal; in a file or pipe, a line after an epoch, at most every `PAUSE` seconds.
 
-    The figures are read when they are shown, so that a training step pays for none of them. The speed is that of
-    training alone, from an epoch's start to its last batch.
+    Metrics are computed only when displayed, so they add no cost to a training step. The speed is that of training
+    alone, from the start of an epoch to its last batch.
+
+    Args:
+        refresh_rate: Steps from one update to the next; 0 for no bar.
     """
 
     def __init__(self, refresh_rate: int = 10):

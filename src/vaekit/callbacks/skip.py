@@ -1,4 +1,4 @@
-"""Steps that are left out because the gradient exploded."""
+"""Skips steps whose gradient exploded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from vaekit.refusal import Refusal, setting
 
 
 class SkipSteps(L.Callback):
-    """Leave out a step whose gradient's norm lies above `threshold`, or is not finite (Child 2021, section 3.1).
+    """Skip a step whose gradient norm is above a threshold, or not finite (Child 2021, section 3.1).
 
-    After `patience` of them in a row a finite one is clipped to `threshold` and taken, so that training cannot stall
-    for ever; one that is not finite ends it. The weights and the optimiser's moments of a step that is left out stay
-    as they are. How many there have been is logged as train/skipped, beside the loss.
+    After `patience` skipped steps in a row, a finite gradient is clipped to the threshold and the step is done, so that
+    training cannot stall for ever; a gradient that is not finite ends the training. A skipped step changes neither the
+    weights nor the moments of the optimiser. The number of skipped steps is logged as train/skipped.
+
+    Args:
+        threshold: Largest norm of the gradient.
+        patience: Steps in a row that may be skipped.
+
+    Raises:
+        Refusal: For a `threshold` that is not above 0, and a negative `patience`.
     """
 
     def __init__(self, threshold: float = 1000.0, patience: int = 10):

@@ -1,4 +1,4 @@
-"""A run that is asked to end leaves a checkpoint first."""
+"""Writes a checkpoint when a run is asked to end."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ TERMINATED = 128 + signal.SIGTERM  # what a shell reports of a process that SIGT
 
 
 class Stop(Checkpoint):
-    """On SIGTERM, writes `checkpoint` after the current step of the optimiser and ends with code 143.
+    """On SIGTERM, writes a checkpoint after the current step of the optimiser and ends with exit code 143.
 
-    So it does on SIGUSR1 in a SLURM job, which then is queued again. Several processes stop at the same step, which
-    they settle as often as steps are logged. Lightning would wait for the end of the epoch and end with code 0.
+    In a SLURM job it does so on SIGUSR1 too, after which the job is queued again. Several processes stop at the same
+    step, on which they agree whenever steps are logged. Lightning would wait for the end of the epoch and end with code
+    0. The attribute `restored` says whether a checkpoint to resume from has been read completely.
 
-    restored: whether all of a checkpoint to resume from has been read.
+    Args:
+        checkpoint: The file to write.
     """
 
     def __init__(self, checkpoint: Path):

@@ -1,4 +1,4 @@
-"""Checkpoints that are there whole or not at all, and lead nowhere else."""
+"""Checkpoints that are written completely or not at all, and whose paths stay in their folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +12,17 @@ from vaekit.whole_file import whole_file
 
 
 def rebase(state: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """The state of a Lightning ModelCheckpoint whose paths lead to the files of the same names in `folder`.
+    """The state of a Lightning ModelCheckpoint with its paths moved to another folder.
 
-    A run may have been moved or copied. Lightning removes what these paths lead to, so that of a stranger's checkpoint
-    they may be anything. Raises `Refusal` for one that leads out of the folder in which the state was saved.
+    A run may have been moved or copied. Lightning deletes the files that these paths name, so a foreign checkpoint
+    could delete any file.
+
+    Args:
+        state: State of the callback in a checkpoint.
+        folder: The new folder of the files.
+
+    Raises:
+        Refusal: For a path outside the folder in which the state was saved.
     """
 
     def here(path: Any) -> str:

@@ -1,7 +1,7 @@
 """The only place that refuses a combination of parts.
 
-Parts declare what they read, score, are handed, give and require; here the declarations are compared, on a plan: before
-anything is built, and before any data is read. Every refusal ends in overrides that can be pasted.
+Parts declare what they read, score, give and require. Here the declarations of a plan are compared, before anything is
+built and before any data is read. Every refusal ends in overrides that can be pasted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 
 def check(plan: Plan) -> None:
-    """Raise `Refusal` for the first part of the plan that does not fit another."""
+    """Refuse a plan whose parts do not fit each other.
+
+    Args:
+        plan: What a configuration chose.
+
+    Raises:
+        Refusal: For the first part that does not fit another one, or the data.
+    """
     _check_space(plan)
     _check_inputs(plan)
     _check_posterior(plan)
@@ -37,7 +44,11 @@ def check(plan: Plan) -> None:
 
 
 def name(part: Any) -> str:
-    """The name under which a part is chosen: its module's."""
+    """The name under which a part is chosen: that of its module.
+
+    Args:
+        part: Class or function of the part.
+    """
     return part.__module__.rpartition(".")[2]
 
 

@@ -1,4 +1,4 @@
-"""What a part's base class asks of it, held against parts that users write."""
+"""Checks of parts against the declarations of their base class, for parts that users write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from vaekit.refusal import Refusal
 
 
 def check_class(kind: Any, base: type, path: str) -> None:
-    """Raise `Refusal` unless `kind`, chosen at `path`, is a `base` with every class attribute that it declares."""
+    """Check a class against its base class.
+
+    Args:
+        kind: Class that the configuration names.
+        base: Base class of its group, e.g. `Prior`.
+        path: Where the configuration names it, e.g. `prior`.
+
+    Raises:
+        Refusal: If `kind` is not derived from `base`, or lacks a class attribute that `base` declares.
+    """
     name = f"{kind.__module__}.{kind.__qualname__}"
     if not (isinstance(kind, type) and issubclass(kind, base)):
         raise Refusal(
@@ -19,7 +28,16 @@ def check_class(kind: Any, base: type, path: str) -> None:
 
 
 def check_instance(part: Any, base: type, path: str) -> None:
-    """Raise `Refusal` unless a part that was built has every attribute that its `base` declares."""
+    """Check a built part against its base class.
+
+    Args:
+        part: The part.
+        base: Base class of its group.
+        path: Where the configuration names it.
+
+    Raises:
+        Refusal: If the part lacks an attribute that `base` declares.
+    """
     _check(part, base, f"{type(part).__module__}.{type(part).__qualname__}", path, of_class=False)
 
 

@@ -1,4 +1,4 @@
-"""What a training step costs, before any training."""
+"""The cost of a training step, estimated before training."""
 
 from __future__ import annotations
 
@@ -16,16 +16,31 @@ ADAM = 4  # weights, gradients, and two moments
 
 
 class Estimate(NamedTuple):
-    """Bytes that a step holds at once, and seconds that it takes."""
+    """Cost of one training step.
+
+    Args:
+        memory: Bytes held at once.
+        seconds: Duration.
+    """
 
     memory: int
     seconds: float
 
 
 def estimate(vae: VAE, objective: Any, penalties: nn.ModuleDict, batch: Batch, steps: int = 3) -> Estimate:
-    """The cost of one training step on `batch`, on its device and without a compiler: the fastest of `steps`.
+    """The cost of one training step, on the device of the batch and without a compiler.
 
-    Memory is that of weights, gradients and Adam's moments, and of what is kept of a batch for the gradient.
+    Memory is that of weights, gradients and the moments of Adam, and of the activations kept for the gradient.
+
+    Args:
+        vae: The model.
+        objective: Its objective.
+        penalties: Its penalties by name.
+        batch: Rows of one step.
+        steps: Number of steps that are timed; the fastest one counts.
+
+    Returns:
+        Bytes and seconds.
     """
     weights = {weight.untyped_storage().data_ptr() for weight in vae.parameters()}
     kept: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""What a configuration chose, before anything is built."""
+"""The parts that a configuration chose, before anything is built."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_")  # keys that `hydr
 
 
 class Choice(partial):
-    """A part that was chosen: its class and settings, and where its configuration is.
+    """A part that was chosen: its class, its settings, and the path of its configuration.
 
-    Calling it builds the part; what its neighbours determine, e.g. shapes, is an argument then.
+    Calling it builds the part; what depends on other parts, e.g. shapes, is an argument of the call.
     """
 
     path: str
@@ -82,10 +82,19 @@ def _chosen(kind: Any, settings: Mapping[str, Any], path: str, base: type | None
 
 
 def read_choice(config: Any, path: str, base: type | None = None) -> Choice:
-    """The part that `config`, at `path` of the whole configuration, names; a `base` if one is given.
+    """The part that a section of a configuration names.
 
-    As by Hydra's `instantiate`, parts among the settings are built, or with `_partial_` left to the part to build, and
-    with `_recursive_: false` they stay configurations. Of a part's `plans` the part is given what builds a VAE of them.
+    As in Hydra's `instantiate`, parts among the settings are built; those with `_partial_` are left to the part to
+    build, and with `_recursive_: false` they stay configurations. A setting named in the `plans` of a part becomes a
+    function that builds a VAE.
+
+    Args:
+        config: The section, with `_target_` and settings.
+        path: Its path in the whole configuration.
+        base: Base class that the part must have; None for no check.
+
+    Raises:
+        Refusal: If the name cannot be imported, or the class does not fit its base class.
     """
     node: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
     try:
@@ -139,10 +148,13 @@ def _plain(choice: Choice) -> str:
 
 
 class Plan:
-    """The parts of a VAE over `space` that a configuration chose, and where it has an objective, those of its training.
+    """The parts of a VAE that a configuration chose and, where it has an objective, of its training.
 
-    config: the configuration; path: where it is in the whole one, "" for the outermost VAE. training: whether it is to
-    be trained, rather than evaluated.
+    Args:
+        config: The configuration.
+        space: Space of x.
+        path: Path of this VAE in the whole configuration; empty for the outermost one.
+        training: Whether the VAE will be trained rather than evaluated.
     """
 
     def __init__(self, config: Mapping, space: Space, path: str, training: bool):

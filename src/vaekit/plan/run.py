@@ -1,4 +1,4 @@
-"""What a run asks of this machine, and numbers that no training can have."""
+"""What a run requires of this machine, and settings that no training can have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from vaekit.settings import check_type, check_types
 
 
 def check_run(config: Any) -> None:
-    """Raise `Refusal` for numbers that cannot train, for a device that is not there, and for an account that is not."""
+    """Check the settings of a training that do not belong to a part of the model.
+
+    Args:
+        config: The whole configuration.
+
+    Raises:
+        Refusal: For numbers out of range, a device that this machine lacks, and a missing W&B account.
+    """
     for group in ("data", "optimizer", "trainer"):
         check_types(config[group], group)
     for key, hint in {"seed": int, "compile": bool, "optimizer.warmup": float, "evaluation.num_samples": int}.items():

@@ -1,4 +1,4 @@
-"""metrics.csv: what was logged on the way, a row a logged step. Rows survive a resumption."""
+"""The log of a training, metrics.csv: a row for each logged step. Rows survive a resumption."""
 
 import csv
 import logging
@@ -14,7 +14,16 @@ log = logging.getLogger(__name__)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics.csv; less those that a crash has left damaged, which are counted in a warning."""
+    """The rows of a metrics.csv.
+
+    Rows that a crash left damaged are dropped; their number is logged as a warning.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Values by column, as text.
+    """
     with path.open(newline="", errors="replace") as file:
         found = list(csv.DictReader(line.replace("\0", "") for line in file))
     rows = [row for row in found if (row.get("step") or "").isdigit() and None not in row and None not in row.values()]
@@ -24,9 +33,12 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 class CSVLogger(Logger):
-    """Appends to `folder/metrics.csv`. Lightning's own would delete the rows of the run that is being resumed.
+    """Appends to metrics.csv. The logger of Lightning would delete the rows of a run that is resumed.
 
-    What a resumed run measures again is dropped first: the steps after its checkpoint, and the test.
+    Rows that a resumed run will log again are dropped first: steps after its checkpoint, and the test.
+
+    Args:
+        folder: Folder of the run.
     """
 
     def __init__(self, folder: str):

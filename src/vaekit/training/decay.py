@@ -1,6 +1,6 @@
-"""How the learning rate moves: a linear warm-up of `warmup` optimiser steps, times what each decay says.
+"""Learning-rate schedules: a linear warm-up times a decay.
 
-A decay gives the scheduler entries that Lightning reads.
+Each function returns the entries that Lightning reads for a scheduler.
 """
 
 import math
@@ -19,14 +19,32 @@ def _by_step(optimizer: Optimizer, warmup: int, factor: Callable[[int], float]) 
 
 
 def constant(optimizer: Optimizer, warmup: int, total_steps: float, steps_per_epoch: int) -> list[dict[str, Any]]:
-    """The full rate to the end."""
+    """The full rate until the end.
+
+    Args:
+        optimizer: The optimiser.
+        warmup: Steps of the linear warm-up.
+        total_steps: Steps of the training; infinite if it has no end.
+        steps_per_epoch: Steps of an epoch.
+    """
     return _by_step(optimizer, warmup, lambda step: 1.0) if warmup else []
 
 
 def cosine(
     optimizer: Optimizer, warmup: int, total_steps: float, steps_per_epoch: int, final: float = 0.0
 ) -> list[dict[str, Any]]:
-    """Half a cosine from the full rate to `final` times it over the whole training (Loshchilov and Hutter 2017)."""
+    """Half a cosine from the full rate to a fraction of it, over the whole training (Loshchilov and Hutter 2017).
+
+    Args:
+        optimizer: The optimiser.
+        warmup: Steps of the linear warm-up.
+        total_steps: Steps of the training; must be finite.
+        steps_per_epoch: Steps of an epoch.
+        final: Fraction of the rate at the end.
+
+    Raises:
+        Refusal: If the training has no end.
+    """
     if total_steps == math.inf:
         raise Refusal("optimizer/decay=cosine must know when training ends; use trainer.max_epochs=100.")
 
@@ -44,7 +62,16 @@ def step(
     epochs: Sequence[float],
     factor: float = 0.1,
 ) -> list[dict[str, Any]]:
-    """Multiply the rate by `factor` after each of the given `epochs`."""
+    """Multiply the rate by a factor after each of some epochs.
+
+    Args:
+        optimizer: The optimiser.
+        warmup: Steps of the linear warm-up.
+        total_steps: Steps of the training.
+        steps_per_epoch: Steps of an epoch.
+        epochs: When the rate changes.
+        factor: By which it is multiplied.
+    """
     milestones = [round(epoch * steps_per_epoch) for epoch in epochs]
     return _by_step(optimizer, warmup, lambda step: factor ** sum(step >= milestone for milestone in milestones))
 
@@ -57,7 +84,16 @@ def plateau(
     factor: float = 0.5,
     patience: int = 10,
 ) -> list[dict[str, Any]]:
-    """Multiply the rate by `factor` when val/loss has not improved for `patience` validations."""
+    """Multiply the rate by a factor when val/loss stops improving.
+
+    Args:
+        optimizer: The optimiser.
+        warmup: Steps of the linear warm-up.
+        total_steps: Steps of the training.
+        steps_per_epoch: Steps of an epoch.
+        factor: By which the rate is multiplied.
+        patience: Validations without improvement before that.
+    """
     rise = lr_scheduler.LinearLR(optimizer, 1 / (warmup + 1), total_iters=warmup)
     # not told of val/loss by Lightning, which does so after the epoch's checkpoint: a resumed run would miss it
     fall = {"scheduler": lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience)}

@@ -38,17 +38,28 @@ log = logging.getLogger(__name__)
 
 
 class Training(L.LightningModule):
-    """Trains `vae` on `objective` and `penalties`; knows no model, objective or data set by name.
+    """Trains a VAE on an objective and penalties.
 
-    The loss is the objective's mean plus each penalty times its weight. A penalty with a critic adds the critic's own
-    loss to what is descended: the two share no parameter that feels both (see `vaekit.penalties.penalty`), so that one
-    backward pass and one optimiser do what one of each for every player would do.
+    The loss is the mean of the objective plus each penalty times its weight. A penalty with a discriminator adds the
+    discriminator loss. No parameter gets a gradient from both (see `vaekit.penalties.penalty`), so one backward pass
+    and one optimiser replace alternating updates.
 
-    optimizer(parameters) builds the optimiser, decay its learning-rate schedule (see `training/decay.py`), which rises
-    over `warmup` epochs. nll_samples: importance samples of test/nll. seed: with the step it decides every random
-    draw, so that a resumed run repeats an uninterrupted one. compiled: the way from a whole batch to its terms is
-    compiled once; smaller last batches and evaluation go as they would without. weights: of parts that start from
-    another run, by name. frozen: modules that stay in evaluation mode, see `vaekit.training.transfer`.
+    Args:
+        vae: The model.
+        objective: Computes the loss of each row from its `Terms`.
+        penalties: Penalties by name.
+        optimizer: Builds the optimiser from parameters.
+        decay: Learning-rate schedule, see `vaekit.training.decay`.
+        warmup: Epochs in which the learning rate rises linearly.
+        nll_samples: Importance samples of test/nll.
+        seed: With the step number it determines every random draw, so a resumed run repeats an uninterrupted one.
+        compiled: Whether the computation of the terms of a whole batch is compiled. Smaller last batches and evaluation
+            run uncompiled.
+        weights: Weights, by name, of parts that start from another run.
+        frozen: Modules that stay in evaluation mode, see `vaekit.training.transfer`.
+
+    Raises:
+        Refusal: For `nll_samples` below 1 and a negative `warmup`.
     """
 
     penalties: Any

@@ -1,4 +1,4 @@
-"""Lightning's child processes under Hydra: one run, one folder, the same configuration in every process."""
+"""The child processes of Lightning under Hydra: one folder and one configuration for all processes of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ from vaekit.overrides import spelled
 
 
 def child_command(folder: Path, checkpoint: Path | None, local_rank: int) -> tuple[Sequence[str], str]:
-    """The command that repeats this very job, and nothing else of a sweep, in `folder`."""
+    """The command that runs one job, and no other job of a sweep, in a child process.
+
+    Args:
+        folder: Folder of the run.
+        checkpoint: Checkpoint to resume from; None for a new run.
+        local_rank: Number of the process on this machine.
+
+    Returns:
+        The command, and its working directory.
+    """
     hydra = HydraConfig.get()
     # not sys.argv[0], which a launcher's worker has of its own
     start = f"import sys; sys.path[:] = {sys.path}; from vaekit.commands import train; train()"
@@ -38,10 +47,15 @@ def child_command(folder: Path, checkpoint: Path | None, local_rank: int) -> tup
 
 @contextmanager
 def one_job(folder: Path, checkpoint: Path | None = None) -> Iterator[None]:
-    """Within, Lightning starts its processes for this job alone; after, nothing of it is left for the next job.
+    """A context in which Lightning starts child processes for this job alone.
 
-    Lightning's own command repeats sys.argv, which in a multirun is the whole sweep: each child would run all of it,
-    in folders of its own. The function is private; tests/lifecycle/test_processes.py fails if it moves.
+    Lightning's own command repeats sys.argv, which in a multirun is the whole sweep: each child would run all of it, in
+    folders of its own. Afterwards nothing of this job is left for the next one. The function that is replaced is
+    private to Lightning; tests/lifecycle/test_processes.py fails if it moves.
+
+    Args:
+        folder: Folder of the run.
+        checkpoint: Checkpoint to resume from; None for a new run.
     """
     environment, command = dict(os.environ), subprocess_script._hydra_subprocess_cmd
     subprocess_script._hydra_subprocess_cmd = partial(child_command, folder, checkpoint)

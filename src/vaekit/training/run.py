@@ -1,4 +1,4 @@
-"""The walk from a configuration to a finished run folder."""
+"""A training: from a configuration to a finished run folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,17 @@ UNINTERESTING = (
 
 @denormals.flushed()
 def run(config: DictConfig) -> float | None:
-    """Compose, train, evaluate, draw; return the final value of `config.optimized_metric`."""
+    """Build, train, evaluate and draw the model of a configuration.
+
+    Args:
+        config: The composed configuration.
+
+    Returns:
+        Final value of `config.optimized_metric`; None without one.
+
+    Raises:
+        Refusal: For a configuration that cannot be trained, and where memory or disk space runs out.
+    """
     folder = Path(HydraConfig.get().runtime.output_dir)
     last = folder / "checkpoints" / "last.ckpt"
     batch_size = OmegaConf.select(config, "data.batch_size")
@@ -165,13 +175,29 @@ def quiet() -> None:
 
 
 def built(config: DictConfig, group: str) -> list[Any]:
-    """Each part of a group that several are chosen of; one may be left out by setting it to null."""
+    """The parts of a group of which several can be chosen.
+
+    Args:
+        config: The composed configuration.
+        group: Name of the group, e.g. `callbacks`. A part that is set to null is left out.
+    """
     with building(group):
         return [read_choice(each, f"{group}.{name}")() for name, each in (config[group] or {}).items() if each]
 
 
 def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any, optimized: str) -> float | None:
-    """Test the best weights and leave everything that a run's folder holds; of a try of one batch, nothing."""
+    """Test the best weights and write the files of a finished run; after a trial run of one batch, nothing.
+
+    Args:
+        folder: Folder of the run.
+        trainer: The trainer, after training.
+        training: What it has trained.
+        datamodule: The data.
+        optimized: Name of the metric to return.
+
+    Returns:
+        Final value of that metric.
+    """
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         trainer.test(training, datamodule, verbose=False)
         return None

@@ -1,4 +1,4 @@
-"""A new run that starts from the weights of a trained one, and parts that are held still."""
+"""Training from the weights of an earlier run, and parts whose weights are frozen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from vaekit.vae import VAE
 
 
 def part_of(name: str) -> str:
-    """The part of the configuration that a weight or module of a VAE belongs to, e.g. "network.encoder"."""
+    """The part of the configuration that a weight or module belongs to.
+
+    Args:
+        name: Name in the VAE, e.g. `likelihood.network.0.weight`.
+
+    Returns:
+        E.g. `network.encoder`.
+    """
     path = name.split(".")
     if path[0] == "encoder":
         return "network.encoder"
@@ -23,7 +30,15 @@ def part_of(name: str) -> str:
 
 
 def match(vae: VAE, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The weights of each part that fits `vae` in every name and shape; why each other part of either does not fit."""
+    """The weights of another run that fit a VAE.
+
+    Args:
+        vae: The new model.
+        weights: Weights of the other run, by name.
+
+    Returns:
+        The weights of each part that fits in all names and shapes, and the reason for each part that does not.
+    """
     here, there = _by_part(vae.state_dict()), _by_part(renamed(weights, vae))
     reasons = {part: _difference(here.get(part, {}), there.get(part, {})) for part in {**here, **there}}
     fitting = [part for part, reason in reasons.items() if not reason]
@@ -54,16 +69,28 @@ def _difference(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> str:
 
 
 def describe(weights: Mapping[str, Tensor], unlike: Mapping[str, str]) -> str:
-    """What `match` has found, in one line."""
+    """What `match` found, in one line.
+
+    Args:
+        weights: Weights that fit.
+        unlike: Reason for each part that does not fit.
+    """
     started = ", ".join(_by_part(weights)) or "nothing"
     return "; ".join([f"{started} loaded", *(f"{part} not ({reason})" for part, reason in unlike.items())]) + "."
 
 
 def freeze(vae: VAE, names: str | Collection[str] | None) -> list[nn.Module]:
-    """Let the parts of these names have no gradient; returns their modules, which are to stay in evaluation mode.
+    """Stop the training of parts.
 
-    names: of parts as in the configuration, one or several, `network` for both of its networks. Raises `Refusal` for
-    an unknown one, and where nothing would be left to train.
+    Args:
+        vae: The model.
+        names: Parts as in the configuration, one or several; `network` stands for both networks.
+
+    Returns:
+        Modules that must stay in evaluation mode.
+
+    Raises:
+        Refusal: For an unknown part, and if nothing would be left to train.
     """
     parts = sorted({part_of(name) for name in vae.state_dict()})
     names = [names] if isinstance(names, str) else [str(name) for name in names or ()]
