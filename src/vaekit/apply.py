@@ -1,4 +1,4 @@
-"""The walk from a run folder to what a task makes of it."""
+"""Applies a task to a run folder."""
 
 from __future__ import annotations
 
@@ -24,9 +24,15 @@ from vaekit.tasks.shared.context import open_run
 
 @denormals.flushed()
 def run(config: DictConfig) -> None:
-    """Load a run and do one task; what it makes goes into `<run>/tasks/<task>/` when it is done, and nowhere else.
+    """Load a run and do one task with it.
 
-    Raises `Refusal` if the run cannot be loaded or written to, or the task refuses.
+    The results go into `<run>/tasks/<task>/` when the task has ended, and nowhere else.
+
+    Args:
+        config: The composed configuration.
+
+    Raises:
+        Refusal: If the run cannot be loaded or its folder written to, and where the task refuses.
     """
     memory.keep_freed()
     plain: Any = OmegaConf.to_container(config, resolve=True)

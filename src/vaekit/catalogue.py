@@ -26,7 +26,13 @@ REFERENCE = re.compile(r"^ {4}(?:\((\w+)(?:=(\w+))?\) )?(\S.*(?:\n {5,}.*)*)", r
 
 
 class Option(NamedTuple):
-    """A setting as it is typed, what it is unless it is typed, and its comment in the file."""
+    """A setting of a choice.
+
+    Args:
+        key: As it is typed.
+        default: Value in the file.
+        comment: Comment behind it in the file.
+    """
 
     key: str
     default: str
@@ -34,7 +40,12 @@ class Option(NamedTuple):
 
 
 class Paper(NamedTuple):
-    """setting: where the part is of this paper only with a setting, `beta` or `gradient=stl`; else ""."""
+    """A reference of a part.
+
+    Args:
+        setting: Setting with which the part is that of the paper, `beta` or `gradient=stl`; empty if always.
+        text: Authors, title, venue and address.
+    """
 
     setting: str
     text: str
@@ -42,7 +53,13 @@ class Paper(NamedTuple):
 
 @dataclass(frozen=True)
 class Choice:
-    """One choice of a group: the file `<folder>/<group>/<name>.yaml`."""
+    """One choice of a group: the file `<folder>/<group>/<name>.yaml`.
+
+    Args:
+        group: Name of the group, e.g. `prior`.
+        name: Name of the choice, e.g. `vamp`.
+        folder: Folder of the configuration tree.
+    """
 
     group: str
     name: str
@@ -174,14 +191,25 @@ class Choice:
 
 
 def references(docstring: str) -> list[tuple[str, str, str]]:
-    """The setting, its value and the text of each entry of the section `References`; `none` is an entry too."""
+    """The entries of the section `References` of a docstring.
+
+    Args:
+        docstring: With its indentation removed.
+
+    Returns:
+        For each entry the setting, its value and the text. `none` is an entry too.
+    """
     section = REFERENCES.search(docstring)
     entries = REFERENCE.findall(section[1]) if section else []
     return [(setting, value, " ".join(text.split())) for setting, value, text in entries]
 
 
 def default_choices(text: str) -> Iterator[Option]:
-    """The choices in a configuration's list of defaults, as they stand there, with the comments behind them."""
+    """The choices in the list of defaults of a configuration, with the comments behind them.
+
+    Args:
+        text: Text of the YAML file.
+    """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
     for entry in next((value.value for key, value in pairs if key.value == "defaults"), []):
@@ -200,42 +228,76 @@ def _behind(text: str, node: yaml.Node) -> str:
 
 
 def groups(folders: Sequence[Path] = (CONF,)) -> list[str]:
-    """The names of all groups, `optimizer/decay` among them."""
+    """The names of all groups, e.g. `prior` and `optimizer/decay`.
+
+    Args:
+        folders: Folders of configuration trees.
+    """
     files = (path.parent.relative_to(folder).as_posix() for folder in folders for path in folder.rglob("*.yaml"))
     return sorted(set(files) - {".", "local"})
 
 
 def choices(group: str, folders: Sequence[Path] = (CONF,)) -> list[Choice]:
-    """Those of a group, the user's own folders first where a name is in several."""
+    """The choices of a group. Where a name is in several folders, that of the first counts.
+
+    Args:
+        group: Name of the group.
+        folders: Folders of configuration trees, those of the user first.
+    """
     found = {path.stem: folder for folder in reversed(folders) for path in (folder / group).glob("[!_]*.yaml")}
     return [Choice(group, name, folder) for name, folder in sorted(found.items())]
 
 
 def listing(group: str, folders: Sequence[Path] = (CONF,)) -> str:
-    """Each choice of a group with its sentence."""
+    """Each choice of a group with its sentence, as text for a terminal.
+
+    Args:
+        group: Name of the group.
+        folders: Folders of configuration trees, those of the user first.
+    """
     return _columns([(choice.name, choice.sentence) for choice in choices(group, folders)])
 
 
 def group_sentences(folders: Sequence[Path] = (CONF,)) -> dict[str, str]:
-    """What is chosen in each group, by its name: its comment in conf/train.yaml or conf/apply.yaml, "" without one."""
+    """The sentence of each group: its comment in conf/train.yaml or conf/apply.yaml.
+
+    Args:
+        folders: Folders of configuration trees, those of the user first.
+
+    Returns:
+        Sentences by the name of the group; empty text for a group without a comment.
+    """
     texts = [(CONF / f"{name}.yaml").read_text(encoding="utf-8") for name in ("train", "apply")]
     comments = {option.key: option.comment for text in texts for option in default_choices(text)}
     return {group: comments.get(group, "") for group in groups(folders)}
 
 
 def list_groups(folders: Sequence[Path] = (CONF,)) -> str:
-    """Each group with its sentence."""
+    """Each group with its sentence, as text for a terminal.
+
+    Args:
+        folders: Folders of configuration trees, those of the user first.
+    """
     return _columns(list(group_sentences(folders).items()))
 
 
 def meaning(name: str, words: str) -> str:
-    """What a part declares under a name, each word with its sentence in capabilities.py, if it is one of those."""
+    """What a part declares, with the sentence of each capability.
+
+    Args:
+        name: Name of the declaration, e.g. `gives`.
+        words: Its members, separated by commas.
+    """
     known = {str(each): each.sentence for each in (Input if name == "inputs" else Capability)}
     return ", ".join(f"{word} ({known[word]})" if word in known else word for word in words.split(", "))
 
 
 def info(choice: Choice) -> str:
-    """What a choice is, its options, what it declares to the others, and its papers."""
+    """The description of a choice, its options, declarations and references, as text for a terminal.
+
+    Args:
+        choice: The choice.
+    """
     parts = [f"{choice.group}={choice.name}", textwrap.fill(choice.head, _width()), choice.docstring]
     if choice.options:
         options = [(f"{key}={default}", comment) for key, default, comment in choice.options]

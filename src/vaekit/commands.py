@@ -1,6 +1,6 @@
-"""The two commands, `train.py` and `apply.py`: Hydra in, one call out.
+"""The two commands, `train.py` and `apply.py`: they let Hydra compose the configuration, then call one function.
 
-A `Refusal` is printed without its traceback; `debug=true` or HYDRA_FULL_ERROR=1 shows it.
+A `Refusal` is printed without a traceback; `debug=true` or HYDRA_FULL_ERROR=1 shows it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,15 @@ OPEN = "++data."  # what apply.py lets pass, and a run's data then refuse
 
 
 def wandb_run(ckpt_path: str | None, folder: str) -> str | None:
-    """The name of the W&B run that the run in `folder` left, if it is resumed."""
+    """The W&B run to continue, if a run is resumed.
+
+    Args:
+        ckpt_path: The setting `ckpt_path`; None for a new run.
+        folder: Folder of the run.
+
+    Returns:
+        Name of the W&B run; None for a new one.
+    """
     left = sorted(Path(folder).glob("wandb/*run-*/run-*.wandb"), key=os.path.getmtime) if ckpt_path else []
     return left[-1].stem.removeprefix("run-") if left else None
 
@@ -119,7 +127,18 @@ def _train(config: DictConfig) -> float | None:
 
 
 def refuse_numbers(words: Sequence[str]) -> None:
-    """Exit with a sentence for a group that is to be a number or null, which Hydra answers with a traceback."""
+    """Refuse a number or null as the choice of a group, which Hydra would answer with a traceback.
+
+    Args:
+        words: Words of the command line.
+
+    Raises:
+        SystemExit: With a sentence.
+
+    Example:
+        >>> from vaekit.commands import refuse_numbers
+        >>> refuse_numbers(["model=beta_vae", "seed=3"])
+    """
     for word in words:
         key, _, choice = word.partition("=")
         group = key.lstrip("+").partition("@")[0]

@@ -1,4 +1,4 @@
-"""Where the configuration tree lies, and what it offers."""
+"""The folder of the configuration tree, and the choices in it."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -15,12 +15,37 @@ CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 def options(group: str) -> dict[str, dict]:
-    """The choices of a configuration group by name, as written, e.g. `options("likelihood")["bernoulli"]`."""
+    """The choices of a group, as they are written in their files.
+
+    Args:
+        group: Name of the group, e.g. `likelihood`.
+
+    Returns:
+        Contents by the name of the choice.
+
+    Example:
+        >>> from vaekit.configs import options
+        >>> options("likelihood")["bernoulli"]
+        {'_target_': 'vaekit.likelihoods.bernoulli.Bernoulli'}
+    """
     return {path.stem: deepcopy(_parse(path.read_text())) for path in sorted((CONF / group).glob("*.yaml"))}
 
 
 def choices(group: str, fits: Callable[[Any], bool]) -> str:
-    """The overrides of a group whose part `fits`, e.g. "likelihood=bernoulli or likelihood=categorical"."""
+    """The overrides that choose a part of a group with some property.
+
+    Args:
+        group: Name of the group.
+        fits: Whether a class has the property.
+
+    Returns:
+        E.g. `likelihood=bernoulli or likelihood=categorical`; empty if there is none.
+
+    Example:
+        >>> from vaekit.configs import choices
+        >>> choices("prior", lambda part: not part.learned and part.latent.__name__ == "Sphere")
+        'prior=sphere_uniform'
+    """
     targets = {key: resolve_name(option["_target_"]) for key, option in options(group).items() if "_target_" in option}
     return " or ".join(f"{group}={key}" for key, part in targets.items() if fits(part))
 

@@ -13,10 +13,22 @@ FORMULA = re.compile(r"[=@\t\r\n＝＋－＠]|[+-](?![\d.,]+(?:[eE][+-]?\d+)?%?$
 
 
 def write_csv(path: Path, rows: Iterable[Iterable[Any]], separator: str = ",", spreadsheet: bool = False) -> None:
-    """Write rows of cells in UTF-8. The first row names the columns.
+    """Write a CSV file in UTF-8. The first row names the columns.
 
-    spreadsheet: put an apostrophe before each text that a spreadsheet would run as a formula, and quote all cells, so
-    that a spreadsheet with another separator splits none of them. False writes cells as they are.
+    Args:
+        path: The file.
+        rows: Rows of cells.
+        separator: Character between two cells.
+        spreadsheet: Write an apostrophe before each text that a spreadsheet would run as a formula, and quote all
+            cells, so that a spreadsheet with another separator does not split them. False writes cells as they are.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> from vaekit.csv_file import write_csv
+        >>> write_csv(file := Path(mkdtemp(), "a.csv"), [["row", "elbo"], [0, -91.5]])
+        >>> file.read_text().split()
+        ['row,elbo', '0,-91.5']
     """
 
     def plain(cell: Any) -> Any:

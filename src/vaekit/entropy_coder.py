@@ -1,8 +1,8 @@
-"""The entropy coder of the `constriction` library: a stack of bits, and what may be put on it.
+"""The entropy coder of the library `constriction`: a stack of bits, and the distributions that it codes.
 
-Whoever decodes must compute the very same probabilities as who encoded, to the last bit. So the networks run in double
-precision, and what they give is settled: rounded to steps that are far wider than its numerical noise (about 1e-15),
-yet far too narrow to cost a measurable number of bits. After that there is only arithmetic on equal numbers.
+Decoder and encoder must compute the same probabilities, to the last bit. So networks run in double precision, and their
+outputs are settled: rounded to steps far wider than numerical noise (about 1e-15), but too narrow to cost a measurable
+number of bits. After that, all arithmetic is on equal numbers.
 """
 
 from __future__ import annotations
@@ -29,12 +29,33 @@ def _stream() -> Any:
 
 
 def new_coder(words: np.ndarray) -> Any:
-    """A stack that holds `words` (uint32, the last not 0). Raises `Refusal` where the library is missing."""
+    """A stack of bits.
+
+    Args:
+        words: What it holds: uint32, the last word not 0.
+
+    Raises:
+        Refusal: If the library is missing.
+    """
     return _stream().stack.AnsCoder(words)
 
 
 def settled(x: Tensor, step: float) -> Tensor:
-    """`x` at the nearest multiple of `step`. Raises `Refusal` for what is not finite."""
+    """Values rounded to multiples of a step.
+
+    Args:
+        x: Any shape.
+        step: The step.
+
+    Raises:
+        Refusal: For values that are not finite.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.entropy_coder import settled
+        >>> settled(torch.tensor([0.3, 0.4]), 0.25)
+        tensor([0.2500, 0.5000])
+    """
     if not torch.isfinite(x).all():
         raise Refusal("The model computes NaN or infinite values from these examples; train it again.")
     return (x / step).round_().mul_(step)
@@ -51,7 +72,13 @@ class Code(Protocol):
 
 
 class Family:
-    """One of constriction's families, with parameters `[B, ...]` for each symbol, or a table `[B, ..., S]`."""
+    """A code by one of the families of distributions of constriction.
+
+    Args:
+        model: The family.
+        params: `[B, ...]`, the parameter of each symbol; or with `table`, `[B, ..., S]`, probabilities.
+        table: Whether the last dimension is one of probabilities.
+    """
 
     def __init__(self, model: Any, params: Tensor, table: bool = False):
         self.model, self.shape = model, params.shape[:-1] if table else params.shape
@@ -68,34 +95,67 @@ class Family:
 
 
 def bits(p: Tensor) -> Code:
-    """Numbers that are 1 with probability p `[B, ...]`, else 0."""
+    """A code of zeros and ones.
+
+    Args:
+        p: `[B, ...]`, probability of 1.
+
+    Example:
+        >>> import numpy as np, torch
+        >>> from vaekit.entropy_coder import bits, new_coder
+        >>> coder, code = new_coder(np.array([1, 2, 3], dtype=np.uint32)), bits(torch.full((1, 4), 0.5))
+        >>> code.push(coder, torch.tensor([[1, 0, 1, 1]]))
+        >>> code.pop(coder)
+        tensor([[1, 0, 1, 1]])
+    """
     return Family(_stream().model.Bernoulli(perfect=False), (p * 2**20).round_() / 2**20)
 
 
 def table(p: Tensor) -> Code:
-    """Numbers below S with probabilities p `[B, ..., S]`."""
+    """A code of whole numbers below S.
+
+    Args:
+        p: `[B, ..., S]`, probabilities.
+    """
     return Family(_stream().model.Categorical(perfect=False), (p * 2**20).round_().float(), table=True)
 
 
 def whitened(coder: Any, mask: np.ndarray) -> None:
-    """Flip the bits at the top of the stack by `mask` (uint16). Done twice, it undoes itself."""
+    """Flip the bits at the top of the stack; flipping them again restores them.
+
+    Args:
+        coder: The stack.
+        mask: uint16, 1 for each bit to flip.
+    """
     evenly = _stream().model.Uniform(2**16)
     coder.encode_reverse(coder.decode(evenly, len(mask)) ^ mask, evenly)
 
 
 def located(cdf: Callable[[Tensor], Tensor], count: int, loc: Tensor, scale: Tensor) -> Code:
-    """Whole numbers below `count`, by one location and scale each, `[B, ...]`, of a distribution with this `cdf`."""
+    """A code of whole numbers, each by one location and scale.
+
+    Args:
+        cdf: Cumulative distribution function of the standard distribution, symmetric about 0.
+        count: The numbers are below this.
+        loc: `[B, ...]`, in units of the numbers.
+        scale: `[B, ...]`.
+    """
     return Digits(cdf, count, *(each.unsqueeze(0) for each in (torch.zeros_like(loc), loc, scale)))
 
 
 class Digits:
-    """Whole numbers below `count`, by a mixture of M locations and scales, as digits to a base of 4 at most.
+    """A code of whole numbers by a mixture of M locations and scales, as digits to a base of at most 4.
 
-    A table of 4 probabilities for each digit costs far less than one for every number. And the coder makes no number
-    less likely than 2^-24: one by one, thousands that are so would be popped from random bits every so often.
+    A table of 4 probabilities for each digit costs far less than one for every number. The coder gives every number at
+    least the probability 2^-24: if numbers were coded directly, one of thousands of unlikely ones would sometimes be
+    popped from random bits.
 
-    cdf: of the standard distribution, symmetric about 0. logits, loc, scale: `[M, B, ...]`, settled; a number k has the
-    mass from k - 1/2 to k + 1/2, the first and the last all that lies beyond.
+    Args:
+        cdf: Cumulative distribution function of the standard distribution, symmetric about 0.
+        count: The numbers are below this.
+        logits: `[M, B, ...]`, settled weights of the mixture.
+        loc: `[M, B, ...]`, settled. A number k has the mass from k - 1/2 to k + 1/2, the first and the last all beyond.
+        scale: `[M, B, ...]`, settled.
     """
 
     def __init__(self, cdf: Callable[[Tensor], Tensor], count: int, logits: Tensor, loc: Tensor, scale: Tensor):

@@ -1,4 +1,4 @@
-"""Which folder a run gets, and that it belongs to this run alone. Imports no torch: tab completion should not wait."""
+"""The folder of a run, which belongs to that run alone. Imports no torch, so tab completion is fast."""
 
 from __future__ import annotations
 
@@ -52,7 +52,12 @@ def first_process() -> bool:
 
 
 def run_folder(ckpt_path: str | None, stamp: str) -> str:
-    """Where a run writes: a new folder, or the one that holds the checkpoint it resumes from."""
+    """The folder in which a run writes: a new one, or that of the checkpoint from which it resumes.
+
+    Args:
+        ckpt_path: The setting `ckpt_path`; None for a new run.
+        stamp: Date and time, for the name of a new folder.
+    """
     if ckpt_path is None:
         return f"{OUTPUTS}/{stamp}"
     from vaekit.runs import find_checkpoint
@@ -64,9 +69,14 @@ def run_folder(ckpt_path: str | None, stamp: str) -> str:
 
 
 def job_folder(sweep: str, number: int, overrides: Sequence[str]) -> str:
-    """A multirun job's folder: its number and overrides, in characters that can be typed as an override again.
+    """The folder of a job of a multirun: its number and its overrides, in characters that need no quotes.
 
-    Where the same job is done already, under whatever number, it is that folder.
+    If the same job is done already, under any number, it is the folder of that job.
+
+    Args:
+        sweep: Folder of the multirun.
+        number: Number of the job.
+        overrides: Overrides of the job.
     """
     name = re.sub(r"[^\w.+-]+", "-", "_".join(sorted(own(overrides)))).rstrip("-_")
     if len(name) > 110:
@@ -84,7 +94,14 @@ OmegaConf.register_new_resolver("hydra_folder", lambda ckpt_path: None if ckpt_p
 
 
 def check_new(folder: Path) -> None:
-    """Raise `Refusal` if `folder` holds a run that has come to something, which a new run would overwrite."""
+    """Check that a folder holds no run that a new one would overwrite.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        Refusal: If it holds a run with a checkpoint or results.
+    """
     if left := [*folder.glob("checkpoints/*.ckpt"), *folder.glob("model.safetensors"), *folder.glob("metrics.json")]:
         raise Refusal(
             f"{folder} holds a run already ({left[0].relative_to(folder)}). Go on with it: "
@@ -93,7 +110,15 @@ def check_new(folder: Path) -> None:
 
 
 def check_own(folder: Path, *names: str) -> None:
-    """Raise `Refusal` if anything in `folder` of these names, of all by default, is a link, which leads elsewhere."""
+    """Check that files of a folder are not links, which lead to other folders.
+
+    Args:
+        folder: The folder.
+        names: Names in the folder; none for all.
+
+    Raises:
+        Refusal: If one of them is a link.
+    """
     for path in [folder / name for name in names] or sorted(folder.iterdir()):
         if path.is_symlink():
             raise Refusal(
@@ -104,9 +129,15 @@ def check_own(folder: Path, *names: str) -> None:
 
 @contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Within, no other run can write into `folder`. Raises `Refusal` where one does already.
+    """A context in which no other run can write into a folder.
 
-    The processes of one run count as one: the first has the lock, which the system takes off a process that dies.
+    The processes of one run count as one: the first has the lock, which the system releases when that process dies.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        Refusal: If another run is writing there.
     """
     if not first_process():
         yield
@@ -130,9 +161,17 @@ def claim(folder: Path) -> Iterator[None]:
 
 
 def requeued(words: Sequence[str]) -> tuple[Path, list[str]] | None:
-    """Where a SLURM job that was queued again stopped, and the words that let the same command go on there.
+    """How to continue a SLURM job that was queued again.
 
-    Raises `Refusal` where it may have stopped in a folder whose own words cannot be read.
+    Args:
+        words: Words of the command line.
+
+    Returns:
+        The folder in which the job stopped, and the words with which the same command continues there; None for a first
+        start.
+
+    Raises:
+        Refusal: If the overrides in a folder, in which it may have stopped, cannot be read.
     """
     given = dict(word.split("=", 1) for word in words if "=" in word)
     if os.environ.get("SLURM_RESTART_COUNT", "0") == "0" or given.get("ckpt_path", "null") != "null":
@@ -157,7 +196,14 @@ def requeued(words: Sequence[str]) -> tuple[Path, list[str]] | None:
 
 
 def read_words(folder: Path) -> list[str] | None:
-    """The overrides that a run was started with, sorted; None where their file is missing or damaged."""
+    """The overrides with which a run was started, sorted.
+
+    Args:
+        folder: Folder of the run.
+
+    Returns:
+        None if their file is missing or damaged.
+    """
     try:
         words = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
     except (OSError, ValueError, RecursionError, yaml.YAMLError):

@@ -1,4 +1,4 @@
-"""What a machine runs out of, or does not allow, as a sentence."""
+"""Sentences for what a machine lacks or does not allow: memory, disk space, permissions."""
 
 from __future__ import annotations
 
@@ -19,8 +19,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the disk, of the user's q
 
 @contextmanager
 def within_limits(memory: str, disk: str) -> Iterator[None]:
-    """Within, a machine that runs out of memory or space, or a file that cannot be used, raises a `Refusal`, which ends
-    in what to type then.
+    """A context that turns a lack of memory or disk space, or a file that cannot be used, into a `Refusal`.
+
+    Args:
+        memory: What to type where memory runs out.
+        disk: What to type after disk space has been freed.
+
+    Raises:
+        Refusal: Which ends with these words.
     """
     try:
         yield
@@ -44,9 +50,15 @@ def within_limits(memory: str, disk: str) -> Iterator[None]:
 
 
 class allocating(TorchDispatchMode):
-    """Within, new tensors may take `bytes` together. Raises `MemoryError` before one that would take more.
+    """A context in which new tensors may take a number of bytes together.
 
-    Each counts a few more bytes: so do Python's objects around it.
+    Each counts a few bytes more, as its Python object does.
+
+    Args:
+        bytes: The limit.
+
+    Raises:
+        MemoryError: Before the allocation of a tensor that would exceed the limit.
     """
 
     def __init__(self, bytes: int):
@@ -63,7 +75,14 @@ class allocating(TorchDispatchMode):
 
 
 def full(error: BaseException) -> str:
-    """Why nothing more can be written, "" for any other error. Libraries in Rust give the number in their text."""
+    """The reason why nothing more can be written.
+
+    Args:
+        error: An exception; libraries in Rust state the number of the error in its text.
+
+    Returns:
+        The reason; empty for any other error.
+    """
     found = re.search(r"\(os error (\d+)\)", str(error))
     number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
     return os.strerror(number) if number in FULL else ""

@@ -1,4 +1,4 @@
-"""Overrides as they are typed: quoted for Hydra's grammar and for the shell, and the nearest of those that exist."""
+"""Overrides as they are typed, quoted for the grammar of Hydra and for the shell, and the nearest known names."""
 
 import re
 import shlex
@@ -12,19 +12,36 @@ BESIDE = 0.02  # names that are alike by so much less than the nearest one are o
 
 
 def typed(key: str, value: Any) -> str:
-    """The word that sets `key` to `value`, as it can be pasted into a shell.
+    """The word that sets a key, as it can be pasted into a shell.
 
-    Raises `ValueError` for a mapping with names that Hydra's grammar cannot spell, e.g. `it's`: values can be quoted
-    there, names cannot.
+    Args:
+        key: Dotted name of the setting.
+        value: Its value.
 
-    >>> print(typed("data.columns", ["Loan Amount (USD)", "id"]), typed("data.path", "my files/a.csv"))
-    'data.columns=["Loan Amount (USD)",id]' 'data.path=my files/a.csv'
+    Raises:
+        ValueError: For a mapping with names that the grammar of Hydra cannot express, e.g. `it's`: values can be
+            quoted, names cannot.
+
+    Example:
+        >>> from vaekit.overrides import typed
+        >>> print(typed("data.columns", ["Loan Amount (USD)", "id"]), typed("data.path", "my files/a.csv"))
+        'data.columns=["Loan Amount (USD)",id]' 'data.path=my files/a.csv'
     """
     return shlex.quote(f"{key}={spelled(value)}")
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Those of the dotted names `known` that may be meant by `name`, the likeliest first."""
+    """The known names that a mistyped one may mean, the likeliest first.
+
+    Args:
+        name: Dotted name.
+        known: Dotted names that exist.
+
+    Example:
+        >>> from vaekit.overrides import nearest
+        >>> nearest("latents.dims", ["latents.dim", "prior.components"])
+        ['latents.dim']
+    """
 
     def alike(other: str) -> float:  # as a whole, and by the last name, which is what people remember
         pairs = (name, other), (name.rpartition(".")[2], other.rpartition(".")[2])
@@ -35,13 +52,26 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(words: Iterable[str]) -> str:
-    """ " Did you mean ...?" of words to paste into a shell; "" of none."""
+    """The question " Did you mean ...?"; empty without words.
+
+    Args:
+        words: Words to paste into a shell.
+    """
     offered = " or ".join(map(shlex.quote, words))
     return f" Did you mean {offered}?" if offered else ""
 
 
 def spelled(value: Any) -> str:
-    """A value in Hydra's grammar."""
+    """A value in the grammar of Hydra.
+
+    Args:
+        value: The value.
+
+    Example:
+        >>> from vaekit.overrides import spelled
+        >>> spelled({"a": [1, True, None]})
+        '{a:[1,true,null]}'
+    """
     if isinstance(value, Mapping):
         text = f"{{{','.join(f'{name}:{spelled(each)}' for name, each in value.items())}}}"
         if _parsed(text) != value:

@@ -1,4 +1,4 @@
-"""The processors that this process may use, which are fewer than the machine's in a container or where it is pinned."""
+"""The processors that this process may use: fewer than those of the machine in a container, or where it is pinned."""
 
 import math
 import os
@@ -23,7 +23,11 @@ def limit_threads() -> None:
 
 
 def available(quotas: Sequence[Sequence[str]] | None = None) -> int:
-    """How many processors the process may use, at least 1: by its affinity, and by the quota of its container."""
+    """Number of processors that the process may use, at least 1: by its affinity, and by the quota of its container.
+
+    Args:
+        quotas: Fields of the quota files of cgroups; None to read them.
+    """
     pinned = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     counts = [len(pinned)]
     for files in QUOTAS if quotas is None else quotas:

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read, and where the part that raises it is in the configuration."""
+"""The exception that is written for users, and the path in the configuration of the part that raises it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,11 @@ _root: ContextVar[str] = ContextVar("root", default="")
 
 @contextmanager
 def located(path: str) -> Iterator[None]:
-    """Within, the part whose configuration is at `path` is built."""
+    """A context in which the part at a path of the configuration is built.
+
+    Args:
+        path: E.g. `prior` or `latents.below`.
+    """
     before = _path.set(path)
     try:
         yield
@@ -30,18 +34,37 @@ def located(path: str) -> Iterator[None]:
 
 
 def setting(name: str) -> str:
-    """A setting of the part that is being built, as it is typed: `latents.dim`, in Python `dim`."""
+    """A setting of the part that is being built, as it is typed.
+
+    Args:
+        name: Name of the constructor argument.
+
+    Returns:
+        E.g. `latents.dim`; in Python `dim`.
+    """
     return f"{_path.get()}.{name}".lstrip(".")
 
 
 def choice(group: str, name: str) -> str:
-    """Another choice for the part that is being built: `prior=gaussian`, or `prior@latents.below=gaussian`."""
+    """Another choice for the part that is being built, as it is typed.
+
+    Args:
+        group: Name of the group.
+        name: Name of the choice.
+
+    Returns:
+        E.g. `prior=gaussian`, or `prior@latents.below=gaussian`.
+    """
     return f"{group}={name}" if _path.get() in (group, "") else f"{group}@{_path.get()}={name}"
 
 
 @contextmanager
 def within(path: str) -> Iterator[None]:
-    """Within, the VAE is built whose groups are at `path` of the configuration, "" for the outermost."""
+    """A context in which the VAE at a path of the configuration is built.
+
+    Args:
+        path: E.g. `prior.second`; empty for the outermost VAE.
+    """
     before = _root.set(path)
     try:
         with located(""):
@@ -51,13 +74,29 @@ def within(path: str) -> Iterator[None]:
 
 
 def elsewhere(key: str) -> str:
-    """A setting of another part of the same VAE, as it is typed: `latents.dim`, or `prior.second.latents.dim`."""
+    """A setting of another part of the same VAE, as it is typed.
+
+    Args:
+        key: Dotted name within that VAE.
+
+    Returns:
+        E.g. `latents.dim`, or `prior.second.latents.dim`.
+    """
     return f"{_root.get()}.{key}".lstrip(".")
 
 
 def at_least_one(**counts: tuple[int | Sequence[int], Any]) -> None:
-    """Raise `Refusal`, for settings by name, a value (or a list of some) and a usual one each, unless all are at
-    least 1.
+    """Check that settings are at least 1.
+
+    Args:
+        counts: By the name of a setting, its value (or a list of values) and a usual one.
+
+    Raises:
+        Refusal: For the first one that is lower.
+
+    Example:
+        >>> from vaekit.refusal import at_least_one
+        >>> at_least_one(components=(50, 500), hidden=([16, 8], [512]))
     """
     for name, (value, usual) in counts.items():
         if min([value] if isinstance(value, int) else value, default=1) < 1:
@@ -66,14 +105,28 @@ def at_least_one(**counts: tuple[int | Sequence[int], Any]) -> None:
 
 
 def below_one(**shares: tuple[float, float]) -> None:
-    """Raise `Refusal`, for settings as in `at_least_one`, unless all are from 0 to below 1."""
+    """Check that settings are at least 0 and below 1.
+
+    Args:
+        shares: By the name of a setting, its value and a usual one.
+
+    Raises:
+        Refusal: For the first one that is not.
+    """
     for name, (value, usual) in shares.items():
         if not 0 <= value < 1:
             raise Refusal(f"{setting(name)}={value} must be from 0 to below 1; use {setting(name)}={usual}.")
 
 
 def one_of(**values: tuple[str, Sequence[str]]) -> None:
-    """Raise `Refusal`, for settings by name, a value and those that there are, unless each is one of them."""
+    """Check that settings have one of their possible values.
+
+    Args:
+        values: By the name of a setting, its value and the possible ones.
+
+    Raises:
+        Refusal: For the first one that has not.
+    """
     for name, (value, there) in values.items():
         if value not in there:
             known = f"{', '.join(there[:-1])} or {there[-1]}"
@@ -81,7 +134,14 @@ def one_of(**values: tuple[str, Sequence[str]]) -> None:
 
 
 def refusal_in(error: BaseException | None) -> Refusal | None:
-    """The refusal that an exception is, or wraps: Hydra wraps what a constructor raises."""
+    """The refusal that an exception is, or wraps: Hydra wraps what a constructor raises.
+
+    Args:
+        error: An exception.
+
+    Returns:
+        None if there is none.
+    """
     while error is not None and not isinstance(error, Refusal):
         error = error.__cause__
     return error
@@ -89,7 +149,14 @@ def refusal_in(error: BaseException | None) -> Refusal | None:
 
 @contextmanager
 def building(group: str) -> Iterator[None]:
-    """Within, the part at `group` is built; what goes wrong is a `Refusal`: its own, or one that names the group."""
+    """A context in which a part is built, and every exception becomes a `Refusal`.
+
+    Args:
+        group: Path of the part.
+
+    Raises:
+        Refusal: That of the part, or one that names the path and the exception.
+    """
     try:
         with located(group):
             yield

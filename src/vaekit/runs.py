@@ -1,11 +1,11 @@
-"""A run's folder: what is in it, how it is found, and how it is loaded without running any code from it.
+"""The folder of a run: its files, how it is found, and how it is loaded without running code from it.
 
 config.yaml           the whole resolved configuration, and the data space
-metrics.json          final metrics by name          metrics.csv   what was logged on the way
+metrics.json          final metrics by name          metrics.csv   log of the training
 checkpoints/          best.ckpt and last.ckpt, Lightning's, to resume from
 model.safetensors     the best weights
 figures/*.png         samples, reconstructions, interpolations, latent map, learning curves
-tasks/<name>/         what apply.py made
+tasks/<name>/         results of apply.py
 """
 
 from __future__ import annotations
@@ -94,34 +94,68 @@ RENAMED = {
 
 
 def describe(config: dict[str, Any], space: spaces.Space) -> str:
-    """The text of config.yaml: the resolved configuration and the space that the data turned out to have."""
+    """The text of config.yaml.
+
+    Args:
+        config: The resolved configuration.
+        space: Space of x, which depends on the data.
+    """
     described = {"_target_": f"vaekit.spaces.{type(space).__name__}", **asdict(space), "shape": list(space.shape)}
     return yaml.dump({**config, "space": described}, Dumper=DUMPER, sort_keys=False)
 
 
 def write_config(folder: Path, config: dict[str, Any], space: spaces.Space) -> None:
-    """Write config.yaml. A run that was finished is not from now on, until it has written its metrics.json again."""
+    """Write config.yaml. A finished run counts as unfinished until its metrics.json is written again.
+
+    Args:
+        folder: Folder of the run.
+        config: The resolved configuration.
+        space: Space of x.
+    """
     (folder / "metrics.json").unlink(missing_ok=True)
     write_whole(folder / "config.yaml", describe(config, space))
 
 
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write model.safetensors.
+
+    Args:
+        folder: Folder of the run.
+        weights: Weights by name.
+    """
     with whole_file(folder / "model.safetensors") as part:
         save_file(dict(weights), part)
 
 
 def write_metrics(folder: Path, metrics: dict[str, float]) -> None:
-    """Write metrics.json, which is last."""
+    """Write metrics.json, the last file of a run.
+
+    Args:
+        folder: Folder of the run.
+        metrics: Final metrics by name.
+    """
     write_whole(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
 
 
 def read_metrics(folder: Path) -> dict[str, float]:
-    """The final metrics by name, empty if the run has none yet, or a damaged file."""
+    """The final metrics of a run.
+
+    Args:
+        folder: Folder of the run.
+
+    Returns:
+        By name; empty if the file is missing or damaged.
+    """
     return read_json(folder / "metrics.json")
 
 
 def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
-    """Let outputs/latest point to `folder`, in one step that no reader can see half done."""
+    """Let outputs/latest point to a run, in one step that no reader sees half done.
+
+    Args:
+        folder: Folder of the run; ignored outside `outputs`.
+        outputs: Folder of all runs.
+    """
     if not folder.resolve().is_relative_to(outputs.resolve()):
         return
     latest, link = outputs / "latest", outputs / f".latest-{os.getpid()}"
@@ -136,7 +170,11 @@ def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run has left its weights and its metrics, which are written last, and both are whole."""
+    """Whether a run has written its weights and its metrics, and both files are complete.
+
+    Args:
+        folder: Folder of the run.
+    """
     try:
         with safe_open(folder / "model.safetensors", "pt"):  # compares the header with the file's size
             return bool(read_metrics(folder))
@@ -145,7 +183,11 @@ def is_finished(folder: Path) -> bool:
 
 
 def how_to_go_on(folder: Path) -> str:
-    """What to type to finish the training of the run in `folder`."""
+    """What to type to finish a run.
+
+    Args:
+        folder: Folder of the run.
+    """
     checkpoints = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     if found := next((path for path in checkpoints if path.is_file()), None):
         return f"resume it with `python train.py {typed('ckpt_path', found)}` and its overrides"
@@ -153,7 +195,15 @@ def how_to_go_on(folder: Path) -> str:
 
 
 def find(run: str | Path, setting: str = "run") -> Path:
-    """The folder of a finished run. Raises `Refusal` if it is none. setting: what names it."""
+    """The folder of a finished run.
+
+    Args:
+        run: The folder, or a link to it.
+        setting: Name of the setting that gives it.
+
+    Raises:
+        Refusal: If it is not a finished run.
+    """
     folder = Path(run)
     if not os.path.isfile(folder / "config.yaml"):  # nor of a name that no file can have
         raise Refusal(
@@ -168,13 +218,28 @@ def find(run: str | Path, setting: str = "run") -> Path:
 
 
 def last_checkpoint(outputs: Path = OUTPUTS) -> Path | None:
-    """The checkpoint written last by any run under `outputs`, finished or not."""
+    """The checkpoint that was written last, by any run, finished or not.
+
+    Args:
+        outputs: Folder of all runs.
+
+    Returns:
+        None if there is none.
+    """
     found = [path for path in outputs.glob("**/checkpoints/last.ckpt") if "latest" not in path.parts]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
-    """The checkpoint of a run folder to resume from; `last` is the newest one. Raises `Refusal` if there is none."""
+    """The checkpoint to resume from.
+
+    Args:
+        ckpt_path: A checkpoint in a run folder; `last` for the newest one.
+        outputs: Folder of all runs, for `last`.
+
+    Raises:
+        Refusal: If there is none.
+    """
     found = last_checkpoint(outputs) if ckpt_path == "last" else Path(ckpt_path)
     if found is None or not os.path.isfile(found) or found.parent.name != "checkpoints":
         beside = [] if found is None or found.parent.name != "checkpoints" else sorted(found.parent.glob("*.ckpt"))
@@ -187,10 +252,16 @@ def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
 
 
 def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
-    """A checkpoint, with its tensors on `device`, "meta" for none.
+    """The contents of a checkpoint. No code in it is run.
 
-    torch.save writes a CRC-32 of each tensor and torch.load does not compare it, so that is done here. No code is run.
-    Raises `Refusal` for a file that is cut, or has changed by one bit.
+    torch.save writes a CRC-32 of each tensor, which torch.load does not compare; here it is compared.
+
+    Args:
+        path: The file.
+        device: Where tensors are loaded; `meta` for shapes alone.
+
+    Raises:
+        Refusal: If the file is cut off, or a bit of it has changed.
     """
     try:
         with ZipFile(path) as archive:
@@ -207,7 +278,15 @@ def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str,
 
 @contextmanager
 def restoring(checkpoint: Path | None, is_done: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Within, until it `is_done`, what goes wrong is a `Refusal` of a checkpoint that no run has written like this."""
+    """A context in which an exception becomes a `Refusal` of a checkpoint.
+
+    Args:
+        checkpoint: The file; None for no change.
+        is_done: Whether the checkpoint has been read completely, after which exceptions stay as they are.
+
+    Raises:
+        Refusal: Which says that no run has written this checkpoint in this form.
+    """
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -222,11 +301,19 @@ def restoring(checkpoint: Path | None, is_done: Callable[[], bool] = lambda: Fal
 def check_resumption(
     checkpoint: Path, config: dict[str, Any], space: spaces.Space, data: dict[str, Any] | None = None
 ) -> None:
-    """Raise `Refusal` unless `config` goes on with the very run that wrote `checkpoint`: the same model, objective and
-    data, and something left to train.
+    """Check that a configuration continues the run that wrote a checkpoint.
 
-    How long it trains, its learning rate, clipping and batch size, and how it is logged may change. data: the state of
-    the data module.
+    Model, objective and data must be the same, and steps must remain. The length of the training, learning rate,
+    clipping, batch size and logging may change.
+
+    Args:
+        checkpoint: The file.
+        config: The new configuration, resolved.
+        space: Space of x.
+        data: State of the data module.
+
+    Raises:
+        Refusal: If something else has changed.
     """
     folder = checkpoint.parent.parent
     state = read_checkpoint(checkpoint, "meta")
@@ -292,12 +379,26 @@ class _Loader(LOADER):  # type: ignore[misc, valid-type]
 
 
 def read_whole_config(run: str | Path) -> dict[str, Any]:
-    """A run's configuration as it was written. What it names is not checked, and nothing of it may be instantiated."""
+    """The configuration of a run, as it was written. It is not checked; nothing in it may be instantiated.
+
+    Args:
+        run: Folder of the run.
+
+    Raises:
+        Refusal: If the file is damaged.
+    """
     return parse_config(find(run) / "config.yaml")
 
 
 def parse_config(path: Path) -> dict[str, Any]:
-    """The configuration in a file that `write_config` has written. Raises `Refusal` if it is damaged or foreign."""
+    """The configuration in a file that `write_config` has written.
+
+    Args:
+        path: The file.
+
+    Raises:
+        Refusal: If it is damaged, or not such a file.
+    """
     try:
         config = yaml.load(path.read_text(), _Loader)
     except Exception as error:  # PyYAML raises nearly anything on a broken or malicious file
@@ -308,12 +409,18 @@ def parse_config(path: Path) -> dict[str, Any]:
 
 
 def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
-    """A run's configuration, less how it was trained. Raises `Refusal` if it names anything that is not a known part.
+    """The configuration of a run without its training, checked.
 
-    The sections in `HOW_NOT_WHAT` are dropped unread. `data` is kept: its source is known code too, but reads the
-    files, and fills the cache, that the run names, when somebody asks it for rows.
+    The sections in `HOW_NOT_WHAT` are dropped. `data` is kept: its source is known code too, but when rows are
+    requested it reads files, and writes a cache, at paths that the run names.
 
-    trust: targets of the user's own that may be named, exactly as the run names them, e.g. `["my_package.MyPrior"]`.
+    Args:
+        run: Folder of the run.
+        trust: Names of classes of the user that the configuration may use, exactly as written there, e.g.
+            `["my_package.MyPrior"]`.
+
+    Raises:
+        Refusal: If it names anything else that is not a known part.
     """
     trust = [trust] if isinstance(trust, str) else trust
     config = read_whole_config(run)
@@ -326,7 +433,14 @@ def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
 
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Within, anything that goes wrong is a `Refusal` of the config.yaml in `folder`, which anybody may change."""
+    """A context in which every exception becomes a `Refusal` of a config.yaml, which anybody may have changed.
+
+    Args:
+        folder: Folder of the run.
+
+    Raises:
+        Refusal: Which names the file and the exception.
+    """
     try:
         yield
     except Exception as error:
@@ -357,10 +471,16 @@ def _targets(node: Any) -> Iterator[Any]:
 
 
 def check_target(target: Any) -> type:
-    """The class that `target` names, if it is one that a run may name.
+    """The class of a name, if a run may name it.
 
-    That is a class of vaekit, a `torch.nn` module, a `torch.optim` optimiser or a zuko flow, named where it is
-    defined or in its package. Nothing outside these packages is even imported. Raises `Refusal` otherwise.
+    Allowed are classes of vaekit, `torch.nn` modules, `torch.optim` optimisers and zuko flows, named where they are
+    defined or in their package. Nothing outside these packages is imported.
+
+    Args:
+        target: Dotted name.
+
+    Raises:
+        Refusal: For any other name.
     """
     refusal = Refusal(
         f"The run's config.yaml names {target!r}, which is not a part of vaekit, torch.nn, torch.optim or zuko; "
@@ -383,7 +503,14 @@ def check_target(target: Any) -> type:
 
 
 def read_space(config: dict[str, Any]) -> spaces.Space:
-    """The data space of a run's configuration. Raises `Refusal` if it is none of vaekit.spaces."""
+    """The data space of a run.
+
+    Args:
+        config: Configuration of the run.
+
+    Raises:
+        Refusal: If it is not a class of vaekit.spaces, or its fields are not valid.
+    """
     try:
         check_types(config["space"], "space")
         described = dict(config["space"])
@@ -400,10 +527,18 @@ def read_space(config: dict[str, Any]) -> spaces.Space:
 
 
 def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), device: str = "cpu") -> Any:
-    """The trained `vaekit.vae.VAE` of a run folder, ready to use (evaluation mode, on `device`).
+    """The trained `vaekit.vae.VAE` of a run, in evaluation mode.
 
-    Runs no code from the folder: the configuration may name known parts alone (and what `trust` lists), the weights
-    are safetensors. Raises `Refusal` if the folder holds no finished run, names anything else, or does not fit.
+    No code from the folder is run: the configuration may only name known parts (and those in `trust`), and the weights
+    are safetensors.
+
+    Args:
+        run: Folder of the run.
+        trust: Names of classes of the user that the configuration may use, e.g. `["my_package.MyPrior"]`.
+        device: Where the model is loaded.
+
+    Raises:
+        Refusal: If the folder does not hold a finished run, names other classes, or does not fit.
     """
     from vaekit.plan.plan import Plan
 
@@ -429,7 +564,17 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The best weights of a run, by name. Runs no code. Raises `Refusal` for a damaged file."""
+    """The best weights of a run. No code in the file is run.
+
+    Args:
+        folder: Folder of the run.
+
+    Returns:
+        Weights by name.
+
+    Raises:
+        Refusal: If the file is damaged.
+    """
     path = folder / "model.safetensors"
     try:
         return load_file(path)
@@ -440,9 +585,11 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def renamed(weights: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """Weights that an earlier version may have written, by the names that `module` gives them.
+    """Weights by the names of this version, which may differ from those of the version that wrote them.
 
-    A name that the module has, or that is unknown, stays as it is.
+    Args:
+        weights: Weights by name.
+        module: Module that will load them. A name that it has, or that is unknown, stays as it is.
     """
     known = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
     return {name if name in known else _current_name(name): weight for name, weight in weights.items()}

@@ -1,4 +1,4 @@
-"""Refuses a setting whose value its part does not take, by the type hints of its constructor."""
+"""Checks of settings by the type hints of the constructors that they are passed to."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,15 @@ PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 
 def check_types(node: Any, key: str) -> None:
-    """Raise `Refusal` for the first value below the configuration's `node` that its `_target_` does not take."""
+    """Check the settings below a node of the configuration.
+
+    Args:
+        node: The node, with `_target_`.
+        key: Its path.
+
+    Raises:
+        Refusal: For the first value of a wrong type.
+    """
     if not isinstance(node, Mapping):
         return
     # with ${..lr} as it is
@@ -29,7 +37,16 @@ def check_types(node: Any, key: str) -> None:
 
 
 def check_type(key: str, value: Any, hint: Any) -> None:
-    """Raise `Refusal` unless the plain `value` is one of `hint`."""
+    """Check the type of one value.
+
+    Args:
+        key: Path of the setting.
+        value: A plain value.
+        hint: Type hint.
+
+    Raises:
+        Refusal: If the value has another type.
+    """
     if not fits(value, hint):
         raise Refusal(f"Got {key}={value}, expected {spell(hint)}; leave it out for what fits.")
 
@@ -43,7 +60,14 @@ def _types(target: str) -> dict[str, Any]:
 
 
 def spell(hint: Any) -> str:
-    """A type in words; "" for one that only the part itself can judge."""
+    """A type in words.
+
+    Args:
+        hint: Type hint.
+
+    Returns:
+        E.g. `a whole number or null`; empty for a type that only the part itself can check.
+    """
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return " or ".join(filter(None, map(spell, args)))
@@ -57,7 +81,17 @@ def spell(hint: Any) -> str:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether `value` is of a type that can be spelt, or `hint` cannot."""
+    """Whether a value has a type.
+
+    Args:
+        value: A plain value.
+        hint: Type hint. Any value has a type that `spell` has no words for.
+
+    Example:
+        >>> from vaekit.settings import fits
+        >>> fits(3, int), fits("3", int), fits([1, 2], list[int])
+        (True, False, True)
+    """
     origin, args = get_origin(hint), get_args(hint)
     if isinstance(value, Mapping) or not spell(hint):
         return True

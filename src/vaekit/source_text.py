@@ -17,7 +17,14 @@ ENUMS = {enum.__name__: enum for enum in (Capability, Input)}
 
 @dataclass(frozen=True)
 class Source:
-    """A class or function at the top level of a module."""
+    """A class or function at the top level of a module, as text.
+
+    Args:
+        module: Dotted name of the module.
+        package: Package from which its relative imports start.
+        tree: Syntax tree of the module.
+        body: Node of the class or function.
+    """
 
     module: str
     package: str

@@ -1,4 +1,4 @@
-"""What was composed, as a table for people."""
+"""Tables for the terminal: the parts of a run, and its results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,17 @@ from vaekit.vae import VAE
 
 
 def describe_space(space: Space) -> str:
-    """E.g. "Image 1x28x28, binary", "Codes 1x7x7, each of 512"."""
+    """A space in a few words.
+
+    Args:
+        space: A space of x or of z.
+
+    Example:
+        >>> from vaekit.spaces import Codes, Image
+        >>> from vaekit.summary import describe_space
+        >>> describe_space(Image((1, 28, 28), levels=2)), describe_space(Codes((1, 7, 7), atoms=512))
+        ('Image 1x28x28, binary', 'Codes 1x7x7, each of 512')
+    """
     if isinstance(space, Codes):
         return f"Codes {'x'.join(map(str, space.positions))}, each of {space.atoms}"
     if isinstance(space, TableSpace):
@@ -29,7 +39,14 @@ def describe_space(space: Space) -> str:
 
 
 def kinds(space: Space) -> dict[str, list[str]]:
-    """The columns of a table by their kind, that of the label as one of its own; none of other data."""
+    """The columns of a table by their kind.
+
+    Args:
+        space: Space of x.
+
+    Returns:
+        Names of columns; the column of labels is a kind of its own. Empty for data that are not a table.
+    """
     columns = space.columns if isinstance(space, TableSpace) else ()
     found = {kind: [column.name for column in columns if column.kind == kind] for kind in KINDS}
     found["with missing cells"] = [column.name for column in columns if column.nullable]
@@ -42,7 +59,14 @@ ARROWS = ("posterior", "prior")
 
 
 class Row(NamedTuple):
-    """One part of a run: its role, what was chosen, the space or size, and how many numbers it learns."""
+    """A part of a run.
+
+    Args:
+        part: Its role.
+        choice: Name of the choice.
+        over: Its space or size.
+        parameters: Number of weights that are trained.
+    """
 
     part: str
     choice: str
@@ -51,7 +75,14 @@ class Row(NamedTuple):
 
 
 def parts(vae: VAE, objective: Any, penalties: Any, data: str) -> list[Row]:
-    """Data, encoder, posterior and prior of each level, likelihood, objective and penalties."""
+    """Data, encoder, posterior and prior of each level, likelihood, objective and penalties.
+
+    Args:
+        vae: The model.
+        objective: Its objective.
+        penalties: Its penalties by name.
+        data: Name of the data set.
+    """
 
     def row(part: str, module: Any, over: str = "") -> Row:
         count = sum(p.numel() for p in module.parameters()) if isinstance(module, nn.Module) else 0
@@ -77,7 +108,14 @@ def parts(vae: VAE, objective: Any, penalties: Any, data: str) -> list[Row]:
 
 
 def composition(vae: VAE, objective: Any, penalties: Any, data: str) -> Table:
-    """`parts` for people, and the sum of the VAE's parameters."""
+    """The table of `parts`, with the number of all weights of the VAE.
+
+    Args:
+        vae: The model.
+        objective: Its objective.
+        penalties: Its penalties by name.
+        data: Name of the data set.
+    """
     table = Table(title="vaekit", title_justify="left")
     for column in ("part", "choice", "over"):
         table.add_column(column)
@@ -89,7 +127,11 @@ def composition(vae: VAE, objective: Any, penalties: Any, data: str) -> Table:
 
 
 def results(metrics: Mapping[str, float]) -> Table:
-    """The figures of the test, a row each."""
+    """The table of test metrics.
+
+    Args:
+        metrics: Values by name.
+    """
     table = Table(title="Test", title_justify="left")
     table.add_column("metric")
     table.add_column("", justify="right")
@@ -100,7 +142,14 @@ def results(metrics: Mapping[str, float]) -> Table:
 
 
 def kl_kind(vae: VAE) -> str:
-    """Whether the rate has a closed form at every level."""
+    """Whether the rate has a closed form at every level.
+
+    Args:
+        vae: The model.
+
+    Returns:
+        Words for the table.
+    """
     with torch.no_grad():
         features = vae.encoder(torch.zeros(1, *vae.space.shape, device=vae.device))
         condition = None if vae.condition is None or vae.latents.infers else vae.condition.draw(1)

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: started again in its folder, it skips those that are finished and goes on with the rest."""
+"""The jobs of a multirun. Started again in the same folder, it skips finished jobs and continues the others."""
 
 from __future__ import annotations
 
@@ -20,10 +20,18 @@ log = logging.getLogger(__name__)
 
 
 def run_job(config: DictConfig) -> float | None:
-    """`run` one job of a multirun, or return what it came to if its folder holds the same run, finished.
+    """Run a job of a multirun, or return its result if its folder holds the same run, finished.
 
-    One that was interrupted goes on from its last checkpoint if its configuration is still the same, else it starts
-    anew. Raises `Refusal` where the folder holds the finished run of another configuration.
+    An interrupted job continues from its last checkpoint if its configuration is unchanged, and starts anew otherwise.
+
+    Args:
+        config: Configuration of the job.
+
+    Returns:
+        Final value of `config.optimized_metric`; None without one.
+
+    Raises:
+        Refusal: If the folder holds a finished run of another configuration.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     with claim(folder):
@@ -51,7 +59,15 @@ def _run_in(folder: Path, config: DictConfig) -> float | None:
 
 
 def changed_parts(folder: Path, config: DictConfig) -> list[str]:
-    """The parts of `config`, but for logging, that differ from the run in `folder`; empty where there is none."""
+    """The parts of a configuration that differ from the run in a folder, without logging.
+
+    Args:
+        folder: Folder of the run.
+        config: The new configuration.
+
+    Returns:
+        Names of parts; empty if there is no run.
+    """
     if not (folder / "config.yaml").is_file():
         return []
     try:
@@ -65,7 +81,11 @@ def changed_parts(folder: Path, config: DictConfig) -> list[str]:
 
 
 def clear(folder: Path) -> None:
-    """Remove what an unfinished run left."""
+    """Remove the files of an unfinished run.
+
+    Args:
+        folder: Folder of the run.
+    """
     for name in ("checkpoints", "figures"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("config.yaml", "metrics.json", "metrics.csv", "model.safetensors"):

@@ -1,4 +1,4 @@
-"""What became of a sweep's jobs: a record in each job's folder, and a table of all beside them."""
+"""Results of the jobs of a multirun: a record in the folder of each job, and a table of all jobs."""
 
 import atexit
 import csv
@@ -56,23 +56,50 @@ class SweepSummary(Callback):
 
 
 def own(overrides: Iterable[str]) -> list[str]:
-    """A job's own overrides: what it is, not which search asked for it."""
+    """The overrides of a job itself, without those that choose the search.
+
+    Args:
+        overrides: All overrides of the job.
+    """
     return [word for word in overrides if not word.startswith("sweep=")]
 
 
 def write_record(hydra: DictConfig, status: str, error: str = "") -> None:
+    """Write the record of a job into its folder.
+
+    Args:
+        hydra: Configuration of Hydra in the job.
+        status: E.g. `done` or `failed`.
+        error: Message of a failed job.
+    """
     path = Path(hydra.runtime.output_dir, RECORD)
     path.parent.mkdir(exist_ok=True)
     write_whole(path, json.dumps({"overrides": own(hydra.overrides.task), "status": status, "error": error}))
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A job's record; of a damaged one, what is known of a job that has none."""
+    """The record of a job.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Of a damaged file, what is known of a job without a record.
+    """
     return {"overrides": [], "status": "unfinished", "error": f"{path} is damaged"} | read_json(path)
 
 
 def find_done(sweep: Path, overrides: Iterable[str], name: str) -> Path | None:
-    """The folder, named `name` but for its number, of the job that is done with these overrides."""
+    """The folder of a finished job.
+
+    Args:
+        sweep: Folder of the multirun.
+        overrides: Overrides of the job.
+        name: Name of its folder; its number may differ.
+
+    Returns:
+        None if no such job is finished.
+    """
     for path in sweep.glob(f"*_{name}/{RECORD}"):
         record = read_record(path)
         if record["status"] == "done" and sorted(record["overrides"]) == sorted(own(overrides)):
@@ -81,7 +108,14 @@ def find_done(sweep: Path, overrides: Iterable[str], name: str) -> Path | None:
 
 
 def summarise(sweep: Path) -> list[dict[str, str]]:
-    """Write summary.csv from what lies in the jobs' folders, so that it does not matter which process ran which."""
+    """Write summary.csv from the records in the folders of all jobs, so that any process may have run any job.
+
+    Args:
+        sweep: Folder of the multirun.
+
+    Returns:
+        A row for each job.
+    """
 
     def place(path: Path) -> tuple[int, float]:
         number = path.parents[1].name.partition("_")[0]
@@ -105,7 +139,11 @@ def summarise(sweep: Path) -> list[dict[str, str]]:
 
 
 def show(sweep: Path) -> None:
-    """Print summary.csv, its main columns, and of the overrides those that the jobs do not share."""
+    """Print the main columns of summary.csv, and those overrides that differ between jobs.
+
+    Args:
+        sweep: Folder of the multirun.
+    """
     from rich.console import Console
     from rich.table import Table
 

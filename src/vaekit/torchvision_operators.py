@@ -21,7 +21,11 @@ _libraries: list[object] = []  # a torch.library.Library withdraws its schemas w
 
 
 def declare_missing(folders: Iterable[str]) -> None:
-    """Declare the schemas that the extension in torchvision's `folders` does not bring here."""
+    """Declare the schemas of operators that the extension of torchvision fails to register.
+
+    Args:
+        folders: Folders in which torchvision is installed.
+    """
     import torch
 
     for folder in folders:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written beside, then renamed."""
+"""Files that are written completely or not at all: under another name first, then renamed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,22 @@ from typing import Any
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """The path to write to, which takes the place of `path` once all of it is written.
+    """A context that yields a path to write to, and moves it to the final path when all is written.
 
-    A process that is killed, or a full disk, leaves `path` as it was. Permissions follow the umask, whoever writes. A
-    link at either path is replaced, not followed.
+    If the process is killed or the disk is full, the old file stays. Permissions follow the umask. A link at either
+    path is replaced, not followed.
+
+    Args:
+        path: The final path.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> from vaekit.whole_file import whole_file
+        >>> with whole_file(file := Path(mkdtemp(), "a.txt")) as part:
+        ...     _ = part.write_text("whole")
+        >>> file.read_text()
+        'whole'
     """
     path = Path(path)
     part = path.with_name(f".{path.name}-{os.getpid()}.part")
@@ -31,13 +43,25 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def write_whole(path: str | Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
+    """Write a text file, completely or not at all.
+
+    Args:
+        path: The file.
+        text: Its text, written in UTF-8.
+    """
     with whole_file(path) as part:
         part.write_text(text)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, empty where there is none, or a damaged file."""
+    """The object in a JSON file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Empty if the file is missing or damaged.
+    """
     try:
         found = parse_json(path.read_text())
     except (OSError, ValueError):
@@ -46,7 +70,19 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """`json.loads`. Raises `ValueError` also for values that are nested too deep."""
+    """The value of a JSON text, as by `json.loads`.
+
+    Args:
+        text: The text.
+
+    Raises:
+        ValueError: For text that is not JSON, and for values that are nested too deep.
+
+    Example:
+        >>> from vaekit.whole_file import parse_json
+        >>> parse_json('{"a": [1, 2]}')
+        {'a': [1, 2]}
+    """
     try:
         return json.loads(text)
     except RecursionError:

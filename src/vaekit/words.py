@@ -1,4 +1,4 @@
-"""Words of a command line that nothing reads, and the nearest of those that something does."""
+"""Words of a command line that have no effect, and the nearest known words."""
 
 import os
 import re
@@ -24,7 +24,16 @@ from vaekit.source_text import Source
 
 
 def explain(error: Exception, name: str, words: Sequence[str]) -> str | None:
-    """Why Hydra could not compose the primary configuration `name` with `words`; None for an error of another kind."""
+    """Why Hydra could not compose a configuration.
+
+    Args:
+        error: The exception of Hydra.
+        name: Name of the primary configuration, `train` or `apply`.
+        words: Words of the command line.
+
+    Returns:
+        A sentence; None for an exception of another kind.
+    """
     if isinstance(error, OverrideParseException):
         return _explain_syntax(error.override)
     if isinstance(error, MissingConfigException):
@@ -48,11 +57,18 @@ def explain(error: Exception, name: str, words: Sequence[str]) -> str | None:
 
 
 def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
-    """Raise `Refusal` for the first setting that `words`, or files of the user's that they choose, add to the primary
-    configuration `name` and nothing reads.
+    """Check that every setting which the user adds is read by some part.
 
-    What the configuration has without that word is read. So are what a part's constructor takes, what another setting
-    refers to, and one part more where there may be several.
+    Settings of the primary configuration are read. So are arguments of the constructor of a part, settings to which
+    another one refers, and an additional part where several are possible.
+
+    Args:
+        config: The composed configuration.
+        name: Name of the primary configuration.
+        words: Words of the command line. Files of the user that they choose are checked too.
+
+    Raises:
+        Refusal: For the first setting that nothing reads.
     """
     overrides = OverridesParser.create().parse_overrides(list(words))
     for override in overrides:
@@ -71,10 +87,17 @@ def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
 
 
 def check_sweep(config: DictConfig, name: str) -> None:
-    """Raise `Refusal` for the first word of a multirun, or choice that it lists, which nothing reads.
+    """Check the words of a multirun, and the choices that they list.
 
-    config: composed of the words but for those with several values. Each word is tried with its first value, and those
-    of groups with each of the others besides; the values of settings are checked by the jobs.
+    Each word is tried with its first value, those of groups also with each other value. The values of settings are
+    checked by the jobs.
+
+    Args:
+        config: Composed of the words that have one value.
+        name: Name of the primary configuration.
+
+    Raises:
+        Refusal: For the first word or choice that nothing reads.
     """
     params = OmegaConf.select(config, "hydra.sweeper.params") or {}
     words = [f"{key}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
