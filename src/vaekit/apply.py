@@ -22,29 +22,52 @@ from vaekit.tasks.shared.checks import flag, one_of, within
 from vaekit.tasks.shared.context import open_run
 
 
-@denormals.flushed()
 def run(config: DictConfig) -> None:
-    """Load a run and do one task with it.
-
-    The results go into `<run>/tasks/<task>/` when the task has ended, and nowhere else.
+    """Do the task of the command line, and print the files that it made.
 
     Args:
-        config: The composed configuration.
+        config: Composed of conf/apply.yaml.
 
     Raises:
-        Refusal: If the run cannot be loaded or its folder written to, and where the task refuses.
+        Refusal: As `perform`.
+    """
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    flag("spreadsheet", plain["spreadsheet"])
+    settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust", "spreadsheet")}
+    task = instantiate(plain["task"], _partial_=True)
+    _, files = perform(task, plain["run"], plain["seed"], plain["precision"], **settings)
+    for file in files:
+        here = file.is_relative_to(Path.cwd())
+        Console().print(file.relative_to(Path.cwd()) if here else file, soft_wrap=True, highlight=False)
+
+
+@denormals.flushed()
+def perform(
+    task: partial, folder: str | Path, seed: int = 1, precision: str = "32-true", **settings: Any
+) -> tuple[Any, list[Path]]:
+    """Load a run and do one task; its files go into `<run>/tasks/<task>/` when it is done, and nowhere else.
+
+    Args:
+        task: A function of a `Context`, with its own settings.
+        folder: Of a finished run.
+        seed: Of everything that the task draws.
+        precision: 32-true, or bf16-mixed for faster networks.
+        settings: See `open_run`.
+
+    Returns:
+        What the task returns, and its files.
+
+    Raises:
+        Refusal: If the run cannot be loaded or written to, or the task refuses.
     """
     memory.keep_freed()
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    within("seed", plain["seed"], 0)
-    one_of("precision", plain["precision"], ("32-true", "bf16-mixed"))
-    flag("spreadsheet", plain["spreadsheet"])
-    task = instantiate(plain["task"], _partial_=True)
+    within("seed", seed, 0)
+    one_of("precision", precision, ("32-true", "bf16-mixed"))
     name = task.func.__name__
     known = list(signature(task.func).parameters)[1:]  # less the context
     if unknown := task.keywords.keys() - known:
         raise Refusal(f"task={name} has no setting {unknown.pop()}; use task.{', task.'.join(known)}.")
-    folder = runs.find(plain["run"]).resolve()  # outputs/latest may move on while the task works
+    folder = runs.find(folder).resolve()  # outputs/latest may move on while the task works
     out = folder / "tasks" / name
     check_own(folder, "tasks", f"tasks/{name}")
     try:
@@ -54,19 +77,20 @@ def run(config: DictConfig) -> None:
         raise Refusal(f"Cannot write to {out.parent} ({error.strerror}); copy the run, and give run=COPY.") from error
     full = within_limits("Try a smaller batch_size=8.", "Then repeat the command.")
     with full, unfinished:  # a task that fails leaves the files of an earlier call as they were
-        settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust", "spreadsheet")}
         context = open_run(folder, unfinished.name, **settings)
         if (label := task.keywords.get("label")) is not None:
             task = partial(task, label=context.class_number(label))
-        torch.manual_seed(plain["seed"])
-        halved = plain["precision"] == "bf16-mixed"
+        torch.manual_seed(seed)
+        halved = precision == "bf16-mixed"
         # without the cache, which would keep the weights that a task starts from while it fits them
         with torch.autocast(context.vae.device.type, torch.bfloat16, enabled=halved, cache_enabled=False):
-            task(context)
-        for file in sorted(Path(unfinished.name).iterdir()):
-            out.mkdir(exist_ok=True)
-            if (out / file.name).is_dir():
-                shutil.rmtree(out / file.name)
-            done = file.replace(out / file.name)
-            here = done.is_relative_to(Path.cwd())
-            Console().print(done.relative_to(Path.cwd()) if here else done, soft_wrap=True, highlight=False)
+            returned = task(context)
+        return returned, [_put(file, out) for file in sorted(Path(unfinished.name).iterdir())]
+
+
+def _put(file: Path, folder: Path) -> Path:
+    """Move a file, or folder, into `folder`, in the place of an older one."""
+    folder.mkdir(exist_ok=True)
+    if (folder / file.name).is_dir():
+        shutil.rmtree(folder / file.name)
+    return file.replace(folder / file.name)

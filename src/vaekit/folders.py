@@ -85,8 +85,15 @@ def job_folder(sweep: str, number: int, overrides: Sequence[str]) -> str:
     return done.name if done else f"{number}_{name}".rstrip("_")
 
 
+def wandb_run(ckpt_path: str | None, folder: str) -> str | None:
+    """The name of the W&B run that the run in `folder` left, if it is resumed."""
+    left = sorted(Path(folder).glob("wandb/*run-*/run-*.wandb"), key=os.path.getmtime) if ckpt_path else []
+    return left[-1].stem.removeprefix("run-") if left else None
+
+
 # cached, as Hydra's own `now`: one configuration, and all jobs of a sweep, have one stamp
 OmegaConf.register_new_resolver("stamp", stamp, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("wandb_run", wandb_run, replace=True)
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
 OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
 # a resumed run keeps the .hydra/ of its start: those are the overrides that compose its model

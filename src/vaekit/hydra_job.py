@@ -1,0 +1,135 @@
+"""One job of Hydra, as a command or a call in Python runs it: its words are checked, and a refusal comes out alone."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra import initialize_config_dir, version
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
+from omegaconf import DictConfig
+
+from vaekit.configs import CONF
+from vaekit.refusal import Refusal, refusal_in
+
+NONE = {group: f"{group}=[]" for group in ("penalty", "callbacks", "logger")}  # how no choice of a group is typed
+NONE |= {group: f"'~{group}'" for group in ("condition", "experiment", "sweep")}
+
+
+def refuse_numbers(words: Sequence[str]) -> None:
+    """Refuse a number or null as the choice of a group, for which Hydra has a traceback.
+
+    Args:
+        words: Overrides as they are typed.
+
+    Raises:
+        Refusal: With the choices of the group.
+
+    Example:
+        >>> refuse_numbers(["model=beta_vae", "seed=3"])
+    """
+    for word in words:
+        key, _, choice = word.partition("=")
+        group = key.lstrip("+").partition("@")[0]
+        if group and (CONF / group).is_dir() and re.fullmatch(r"null|[-+]?[\d.]+", choice):
+            names = sorted(file.stem for file in (CONF / group).glob("[!_]*.yaml"))
+            none = f", or {NONE[group]} for none" if group in NONE else ""
+            raise Refusal(f"Got {word}, expected one of {', '.join(names)}; use {key}={names[0]}{none}.")
+
+
+def checked(call: Callable[[DictConfig], Any], config: DictConfig, unchecked: str | None = None) -> Any:
+    """Call a job, unless nothing reads one of its words.
+
+    Args:
+        call: The job.
+        config: What Hydra composed; `HydraConfig` is set.
+        unchecked: How words begin that `call` checks itself.
+
+    Raises:
+        Refusal: Unwrapped, whatever exception holds it.
+    """
+    from vaekit.processors import limit_threads  # imported here: tab completion should not wait for torch
+    from vaekit.words import check_read
+
+    limit_threads()
+    job = HydraConfig.get()
+    words = [word for word in job.overrides.task if not (unchecked and word.startswith(unchecked))]
+    try:
+        check_read(config, str(job.job.config_name), words)
+        return call(config)
+    except Exception as error:
+        if (refusal := refusal_in(error)) is None:
+            raise
+        if config.get("debug"):
+            traceback.print_exc()
+        raise refusal from None
+
+
+@contextmanager
+def refusals_alone() -> Iterator[None]:
+    """Within, Hydra prints no line before the refusal that a job ends in."""
+    outcome = vars(JobReturn)["return_value"]
+
+    def return_value(job: JobReturn) -> Any:
+        if isinstance(job._return_value, Refusal):
+            raise job._return_value
+        return outcome.fget(job)
+
+    JobReturn.return_value = property(return_value, outcome.fset)  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        JobReturn.return_value = outcome  # type: ignore[method-assign]
+
+
+def run_here(name: str, call: Callable[[DictConfig], Any], words: Sequence[str]) -> Any:
+    """Run a job in this process. Hydra's state, and the handler of Ctrl-C, are as before when it has ended.
+
+    Args:
+        name: The primary configuration, `train` or `apply`.
+        call: The job.
+        words: Overrides as they are typed, without a shell's quotes.
+
+    Returns:
+        What `call` returns.
+
+    Raises:
+        Refusal: If the words compose nothing, nothing reads one of them, or the job refuses.
+    """
+    from vaekit.words import explain
+
+    refuse_numbers(words)
+    state, base = (GlobalHydra.instance().hydra, HydraConfig.instance().cfg), version.getbase()
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if main else None
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), job_name=name, version_base="1.3"), refusals_alone():
+            hydra: Any = GlobalHydra.instance().hydra
+
+            def job(config: DictConfig) -> Any:
+                return checked(call, config)
+
+            try:
+                return hydra.run(name, job, list(words), with_log_configuration=False).return_value
+            except SystemExit as end:  # of a resolver or a callback, which can raise nothing else
+                if isinstance(end.code, str):
+                    raise Refusal(end.code) from None
+                raise
+            except Exception as error:
+                if sentence := refusal_in(error) or explain(error, name, words):
+                    raise Refusal(str(sentence)) from None
+                raise
+    finally:
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = state
+        if base is not None:
+            version.setbase(str(base))
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
