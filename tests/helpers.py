@@ -17,10 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 from torch.nn.functional import one_hot
 
-from vaekit import (
-    commands,
-    runs,
-)
+from vaekit import commands, run_files
 from vaekit.batch import Batch
 from vaekit.configs import CONF
 from vaekit.data.text import learn
@@ -82,9 +79,9 @@ def write_run(folder: Path, space: Space, *overrides: str) -> Path:
     plain = {group: OmegaConf.to_container(composed[group], resolve=True) for group in chosen}
     torch.manual_seed(0)
     vae, *_ = Plan.read(plain, space).build()
-    runs.write_config(folder, plain, vae.space)
-    runs.write_metrics(folder, {"test/nll": 200.0})
-    runs.write_weights(folder, vae.state_dict())
+    run_files.write_config(folder, plain, vae.space)
+    run_files.write_metrics(folder, {"test/nll": 200.0})
+    run_files.write_weights(folder, vae.state_dict())
     return folder
 
 

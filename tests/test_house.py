@@ -27,7 +27,7 @@ LEVELS = [
     ["distributions", "networks", "schedules", "data"],
     ["conditions", "posteriors", "priors", "writers", "likelihoods"],
     ["latents"],
-    ["terms"],
+    ["terms", "run_files"],
     ["vae"],
     ["objectives", "penalties", "metrics", "coding"],
     ["media"],
@@ -37,9 +37,9 @@ LEVELS = [
     ["training"],
     ["tasks", "sweep_summary"],
     ["folders"],
-    ["apply"],
-    ["sweep_jobs"],
-    ["commands"],
+    ["apply", "hydra_job"],
+    ["sweep_jobs", "in_memory"],
+    ["api", "commands"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them

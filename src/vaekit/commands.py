@@ -59,7 +59,7 @@ def _sentences(name: str) -> Iterator[None]:
 
         return report(explained)
 
-    utils.run_and_report = run_and_report
+    utils.run_and_report = run_and_report  # type: ignore[assignment]
     try:
         with refusals_alone():
             yield

@@ -86,7 +86,15 @@ def job_folder(sweep: str, number: int, overrides: Sequence[str]) -> str:
 
 
 def wandb_run(ckpt_path: str | None, folder: str) -> str | None:
-    """The name of the W&B run that the run in `folder` left, if it is resumed."""
+    """The W&B run to continue, if a run is resumed.
+
+    Args:
+        ckpt_path: The setting `ckpt_path`; None for a new run.
+        folder: Folder of the run.
+
+    Returns:
+        Name of the W&B run; None for a new one.
+    """
     left = sorted(Path(folder).glob("wandb/*run-*/run-*.wandb"), key=os.path.getmtime) if ckpt_path else []
     return left[-1].stem.removeprefix("run-") if left else None
 

@@ -8,14 +8,18 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from hydra import initialize_config_dir, version
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
+from hydra.types import RunMode
+from hydra.version import VersionBase
 from omegaconf import DictConfig
 
+from vaekit import folders  # noqa: F401  (which registers the resolvers of conf/train.yaml)
 from vaekit.configs import CONF
 from vaekit.refusal import Refusal, refusal_in
 
@@ -103,22 +107,34 @@ def run_here(name: str, call: Callable[[DictConfig], Any], words: Sequence[str])
     Raises:
         Refusal: If the words compose nothing, nothing reads one of them, or the job refuses.
     """
+    with _hydra(name, words) as hydra:
+        return hydra.run(name, partial(checked, call), list(words), with_log_configuration=False).return_value
+
+
+def compose(name: str, words: Sequence[str]) -> DictConfig:
+    """The configuration of these words, as `run_here` hands it to a job.
+
+    Raises:
+        Refusal: If the words compose nothing.
+    """
+    with _hydra(name, words) as hydra:
+        return hydra.compose_config(name, list(words), run_mode=RunMode.RUN, with_log_configuration=False)
+
+
+@contextmanager
+def _hydra(name: str, words: Sequence[str]) -> Iterator[Any]:
+    """Hydra, which is within as it is when a command runs."""
     from vaekit.words import explain
 
     refuse_numbers(words)
-    state, base = (GlobalHydra.instance().hydra, HydraConfig.instance().cfg), version.getbase()
+    state, base = (GlobalHydra.instance().hydra, HydraConfig.instance().cfg), VersionBase.instance().version_base
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if main else None
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF), job_name=name, version_base="1.3"), refusals_alone():
-            hydra: Any = GlobalHydra.instance().hydra
-
-            def job(config: DictConfig) -> Any:
-                return checked(call, config)
-
             try:
-                return hydra.run(name, job, list(words), with_log_configuration=False).return_value
+                yield GlobalHydra.instance().hydra
             except SystemExit as end:  # of a resolver or a callback, which can raise nothing else
                 if isinstance(end.code, str):
                     raise Refusal(end.code) from None
@@ -129,7 +145,6 @@ def run_here(name: str, call: Callable[[DictConfig], Any], words: Sequence[str])
                 raise
     finally:
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = state
-        if base is not None:
-            version.setbase(str(base))
+        VersionBase.instance().version_base = base
         if handler is not None:
             signal.signal(signal.SIGINT, handler)

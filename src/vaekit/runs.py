@@ -18,7 +18,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -27,15 +27,15 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 import torch
 import yaml
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn, optim
 
-from vaekit import spaces
+from vaekit import run_files, spaces
 from vaekit.limits import allocating
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.settings import check_types
-from vaekit.whole_file import read_json, whole_file, write_whole
+from vaekit.whole_file import read_json
 
 log = logging.getLogger(__name__)
 OUTPUTS = Path("outputs")
@@ -91,50 +91,6 @@ RENAMED = {
     "aggregate.rows": "num_train",
 }
 """Names of weights in vaekit 0.1, with N for any number, and the last part of each now. Applied from top to bottom."""
-
-
-def describe(config: dict[str, Any], space: spaces.Space) -> str:
-    """The text of config.yaml.
-
-    Args:
-        config: The resolved configuration.
-        space: Space of x, which depends on the data.
-    """
-    described = {"_target_": f"vaekit.spaces.{type(space).__name__}", **asdict(space), "shape": list(space.shape)}
-    return yaml.dump({**config, "space": described}, Dumper=DUMPER, sort_keys=False)
-
-
-def write_config(folder: Path, config: dict[str, Any], space: spaces.Space) -> None:
-    """Write config.yaml. A finished run counts as unfinished until its metrics.json is written again.
-
-    Args:
-        folder: Folder of the run.
-        config: The resolved configuration.
-        space: Space of x.
-    """
-    (folder / "metrics.json").unlink(missing_ok=True)
-    write_whole(folder / "config.yaml", describe(config, space))
-
-
-def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write model.safetensors.
-
-    Args:
-        folder: Folder of the run.
-        weights: Weights by name.
-    """
-    with whole_file(folder / "model.safetensors") as part:
-        save_file(dict(weights), part)
-
-
-def write_metrics(folder: Path, metrics: dict[str, float]) -> None:
-    """Write metrics.json, the last file of a run.
-
-    Args:
-        folder: Folder of the run.
-        metrics: Final metrics by name.
-    """
-    write_whole(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
 
 
 def read_metrics(folder: Path) -> dict[str, float]:
@@ -320,7 +276,7 @@ def check_resumption(
     if not (folder / "config.yaml").is_file():
         return
     try:
-        before, now = parse_config(folder / "config.yaml"), yaml.load(describe(config, space), _Loader)
+        before, now = parse_config(folder / "config.yaml"), yaml.load(run_files.describe(config, space), _Loader)
     except Refusal as refusal:
         raise Refusal(
             f"{folder}/config.yaml is damaged; delete it, and nothing is compared before the run goes on."
@@ -425,10 +381,20 @@ def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
     trust = [trust] if isinstance(trust, str) else trust
     config = read_whole_config(run)
     config = {key: value for key, value in config.items() if key not in HOW_NOT_WHAT}
+    if "data" in config:
+        config["data"] = _moved(config["data"], str(config.get("run_dir")), str(Path(run).resolve()))
     for target in _targets(config):
         if target not in trust:
             check_target(target)
     return config
+
+
+def _moved(node: Any, before: str, now: str) -> Any:
+    """Settings whose paths lead into a run's folder, where that is `now`."""
+    if isinstance(node, dict):
+        return {key: _moved(value, before, now) for key, value in node.items()}
+    inside = isinstance(node, str) and node.startswith(f"{before}/")
+    return now + node[len(before) :] if inside else node
 
 
 @contextmanager

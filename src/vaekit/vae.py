@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
+from vaekit import run_files
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability
 from vaekit.conditions.condition import Condition
@@ -39,6 +41,8 @@ class VAE(nn.Module):
     def __init__(self, encoder: nn.Module, latents: Tower, likelihood: Likelihood, condition: Condition | None = None):
         super().__init__()
         self.encoder, self.latents, self.likelihood, self.condition = encoder, latents, likelihood, condition
+        self.objective: Callable[[Terms, float | None], Tensor] | None = None  # of `loss`; the ELBO where it is None
+        self.config: Mapping[str, Any] | None = None  # which `save` writes
 
     @property
     def space(self) -> Space:
@@ -158,6 +162,34 @@ class VAE(nn.Module):
         batch = batch if isinstance(batch, Batch) else Batch(self._checked(batch, scored=True))
         return self.terms(batch, self.encoder(batch.x), num_samples)
 
+    def loss(self, x: Batch | Tensor) -> Tensor:
+        """The mean loss of a batch, with its gradient: that of `objective`, else the negative ELBO, in nats.
+
+        Args:
+            x: `[B, *space.shape]`, or a `Batch` with labels, a mask or a condition.
+
+        Returns:
+            A scalar.
+        """
+        if self.objective is None:
+            return -self(x).elbo.mean()
+        return self.objective(self(x, getattr(self.objective, "num_samples", 1)), None).mean()
+
+    def save(self, folder: str | Path) -> None:
+        """Write config.yaml and model.safetensors, from which `vaekit.load` makes this VAE again.
+
+        Raises:
+            Refusal: If the folder holds a run already, or the VAE was not made by `vaekit.build` or `vaekit.load`.
+        """
+        folder = Path(folder)
+        if self.config is None:
+            raise Refusal("This VAE has no configuration to save. Make it by vaekit.build or vaekit.load.")
+        if (folder / "config.yaml").exists() or (folder / "model.safetensors").exists():
+            raise Refusal(f"{folder} holds a run already; name a new folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        run_files.write_config(folder, dict(self.config), self.space)
+        run_files.write_weights(folder, self.state_dict())
+
     def terms(
         self,
         batch: Batch,
@@ -234,14 +266,18 @@ class VAE(nn.Module):
         px = self.likelihood(self.generate(n, temperature, self.read(condition, n)).state)
         return px.sample() if draw else px.mean
 
-    def encode(self, x: Tensor, levels: int | None = None, condition: Any = None) -> list[Tensor]:
+    def encode(self, x: Tensor, levels: int | None = None, condition: Any = None, grad: bool = True) -> list[Tensor]:
         """The posterior's means, one `[B, ...]` per latent level, top first, for x `[B, *space.shape]`.
 
         levels: of that many from the top alone; the others are at their prior's mean, given those above. A distribution
         that knows no mean gives a draw. Where a class is inferred and a label given, its level is left out.
-        x may be means of p(x | z), e.g. gray values between the levels; uint8 images are 0 to 255.
+        x may be means of p(x | z), e.g. gray values between the levels; uint8 images are 0 to 255. grad: keep what
+        gradients need; False saves memory.
         Raises `Refusal` if x does not lie in the data space, for unknown levels, and for a condition that is missing.
         """
+        if not grad:
+            with torch.no_grad():
+                return self.encode(x, levels, condition)
         features = self.encoder(self._checked(x))
         walked, start = self.initial_state(self.read(condition, len(features)))
         height = len(walked)
@@ -323,7 +359,8 @@ class VAE(nn.Module):
         x = self.space.from_user(torch.as_tensor(x)).to(self.likelihood.bias)
         if x.dim() != len(self.space.shape) + 1:
             expected = ", ".join(map(str, self.space.shape))
-            raise Refusal(f"Got an array of shape {list(x.shape)}, expected [B, {expected}].")
+            one = " Give one example as x[None]." if tuple(x.shape) == self.space.shape else ""
+            raise Refusal(f"Got an array of shape {list(x.shape)}, expected [B, {expected}].{one}")
         (self.space.check if scored else self.space.check_readable)(x)
         return x
 

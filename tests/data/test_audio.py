@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from vaekit import runs
+from vaekit import run_files, runs
 from vaekit.data import audio as audio_file
 from vaekit.data.audio import Audio
 from vaekit.data.module import DataModule
@@ -199,7 +199,7 @@ def test_a_folder_without_sounds_is_refused(tmp_path):
 
 def test_a_run_keeps_the_space_exactly():
     for space in (Space((1, 64, 50), hop=80), Space((1, 1, 800), 256, rate=16_000)):
-        assert runs.read_space(yaml.load(runs.describe({}, space), runs._Loader)) == space
+        assert runs.read_space(yaml.load(run_files.describe({}, space), runs._Loader)) == space
 
 
 @pytest.mark.skipif("VAEKIT_DATA" not in os.environ, reason="VAEKIT_DATA does not say where real data are")

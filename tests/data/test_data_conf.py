@@ -30,6 +30,7 @@ VALUES = {
     "series": "continuous",
     "audio": "unit",
 } | {"paired": "pairs"}
+ARRAYS = {"arrays_uint8": "discretized_logistic", "arrays_bool": "bernoulli"}
 NAMES = {name: likelihood for likelihood, names in LIKELIHOODS.items() for name in names}
 
 
@@ -52,7 +53,7 @@ def composed(tmp_path, monkeypatch):
 
 
 def test_every_data_set_is_here():
-    assert {file.stem for file in (CONF / "data").glob("[!_]*.yaml")} == set(NAMES)
+    assert {file.stem for file in (CONF / "data").glob("[!_]*.yaml")} == set(NAMES) | set(ARRAYS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,6 +75,14 @@ def test_a_data_set_picks_its_likelihood_and_builds(composed, name, tmp_path):
     if NAMES[name] == "bernoulli" and name != "sprites":
         assert data.space.shape == (1, 28, 28) and data.transform.binarize == "dynamic"
         assert data.validation == (0.1 if name == "omniglot" else 5000)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_of_images_pick_the_likelihood_of_their_dtype(composed, tmp_path, name):
+    np.save(tmp_path / "x.npy", np.zeros((20, 4, 4), name.removeprefix("arrays_")))
+    config = composed(f"data={name}", f"data.path={tmp_path}/x.npy")
+    assert (config.data.name, config.likelihood.name) == ("arrays", ARRAYS[name])
+    assert instantiate(config.data.module).space.values == VALUES.get(ARRAYS[name], "discrete")
 
 
 def test_the_command_line_reaches_everything(composed, tmp_path):

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from helpers import LEVELS
-from vaekit import runs
+from vaekit import run_files, runs
 from vaekit.data.levels import Levels
 from vaekit.data.module import DataModule
 from vaekit.refusal import Refusal
@@ -64,7 +64,7 @@ def test_tiles_are_counted_for_a_condition(tmp_path):
 
 
 def test_a_run_keeps_the_space_exactly():
-    assert runs.read_space(yaml.load(runs.describe({}, LEVELS), runs._Loader)) == LEVELS
+    assert runs.read_space(yaml.load(run_files.describe({}, LEVELS), runs._Loader)) == LEVELS
 
 
 def test_a_mirrored_level_is_a_level(tmp_path):

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from helpers import build
-from vaekit import runs
+from vaekit import run_files, runs
 from vaekit.data.module import DataModule
 from vaekit.data.series import Series
 from vaekit.refusal import Refusal
@@ -98,7 +98,7 @@ def test_missing_prices_are_the_mask_of_both_returns(tmp_path):
 
 def test_a_run_keeps_the_space_exactly(tmp_path):
     space = Series(save(tmp_path), window=10).space
-    assert runs.read_space(yaml.load(runs.describe({}, space), runs._Loader)) == space
+    assert runs.read_space(yaml.load(run_files.describe({}, space), runs._Loader)) == space
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from helpers import TABLE, examples
-from vaekit import runs
+from vaekit import run_files, runs
 from vaekit.data.cells import Cells, read
 from vaekit.data.module import DataModule
 from vaekit.data.table import Table, encode, infer, write
@@ -104,7 +104,7 @@ def test_missing_cells_are_the_mask(tmp_path):
 
 def test_a_run_keeps_the_space_exactly(tmp_path):
     for space in (TABLE, Table(save(tmp_path)).space):
-        text = runs.describe({}, space)
+        text = run_files.describe({}, space)
         assert runs.read_space(yaml.load(text, runs._Loader)) == space
 
 
@@ -123,7 +123,7 @@ def test_a_run_keeps_the_space_exactly(tmp_path):
     ],
 )
 def test_a_run_with_no_such_column_is_refused(change):
-    config = yaml.safe_load(runs.describe({}, TABLE))
+    config = yaml.safe_load(run_files.describe({}, TABLE))
     config["space"]["columns"][0].update(change)
     with pytest.raises(Refusal, match=r"expected one of vaekit\.spaces"):
         runs.read_space(config)
@@ -181,7 +181,7 @@ def test_empty_cells_are_missing_labels_and_keep_the_row(tmp_path):
 
 def test_a_run_keeps_its_label_and_refuses_one_without_classes(tmp_path):
     space = labelled(tmp_path).space
-    config = yaml.load(runs.describe({}, space), runs._Loader)
+    config = yaml.load(run_files.describe({}, space), runs._Loader)
     assert runs.read_space(config) == space
     config["space"]["label"]["kind"] = "count"
     with pytest.raises(Refusal, match=r"expected one of vaekit\.spaces"):
@@ -303,7 +303,7 @@ def test_a_table_with_identifiers(tmp_path, caplog):
     write(tmp_path / "again.csv", torch.from_numpy(rows.x), space)
     assert read(tmp_path / "again.csv") == {"id": [str(i) for i in range(N + 1, 2 * N + 1)], **PEOPLE}
     assert np.array_equal(encode(read(tmp_path / "other.csv"), space).x, rows.x)
-    config = yaml.load(runs.describe({}, space), runs._Loader)
+    config = yaml.load(run_files.describe({}, space), runs._Loader)
     assert runs.read_space(config) == space
     with pytest.raises(Refusal, match="all columns identify rows"):
         Table(save(tmp_path, {"id": people["id"]}, "ids.csv")).space  # noqa: B018
@@ -573,7 +573,7 @@ def test_a_file_without_names_is_read_again_by_those_of_the_run(tmp_path):
     medium(space).write(tmp_path / "again", batches(slice(None)).x, 1)
     assert list(names) == list(range(7)) and read(tmp_path / "again.csv")["kind"] == [*"abcabca"]
     assert len(medium(space).find(tmp_path / "again.csv")[0]) == 7, "with names as well"
-    config = yaml.load(runs.describe({}, space), runs._Loader)
+    config = yaml.load(run_files.describe({}, space), runs._Loader)
     assert runs.read_space(config) == space
 
 

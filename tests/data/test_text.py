@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaekit import runs
+from vaekit import run_files, runs
 from vaekit.data.module import DataModule
 from vaekit.data.text import Text, learn, read
 from vaekit.refusal import Refusal
@@ -41,7 +41,7 @@ def test_sentences_come_back_whole(tmp_path, unit):
 @pytest.mark.parametrize("unit", ["word", "bpe", "char"])
 def test_the_space_comes_back_from_the_run_s_configuration(tmp_path, unit):
     space = Text(save(tmp_path), unit=unit, min_count=1).space
-    (tmp_path / "config.yaml").write_text(runs.describe({}, space))
+    (tmp_path / "config.yaml").write_text(run_files.describe({}, space))
     (tmp_path / "model.safetensors").touch()
     assert "${" not in (tmp_path / "config.yaml").read_text()
     assert runs.read_space(runs.read_config(tmp_path)) == space

@@ -122,7 +122,7 @@ def test_armed_targets_are_refused(lair, target):
         "vaekit.plan.plan.read_choice",
         "vaekit.load",
         "vaekit.runs.load",
-        "vaekit.runs.write_metrics",
+        "vaekit.run_files.write_metrics",
         "vaekit.runs.Path",
         "vaekit.runs.Path.touch",
         "vaekit.runs.yaml.unsafe_load",

@@ -28,7 +28,7 @@ def quick(monkeypatch):
 
 def test_arrays_are_read_as_data(digits, tmp_path):
     digits.batch_size = 100
-    found = synthesize(digits, n=250)
+    found = synthesize(digits, n=250).figures
     assert {path.name for path in digits.out.iterdir()} == {"synthetic.npz", "synthesize.json"}
     source = Arrays(tmp_path / "synthetic.npz", cache=tmp_path / "cache")
     assert source.space == Image((1, 8, 8), levels=256)
@@ -90,7 +90,7 @@ def test_folders_have_the_names_of_the_original_s_classes(untrained, tmp_path):
 
 
 def test_rows_without_labels(vectors):
-    found = synthesize(vectors, n=64)
+    found = synthesize(vectors, n=64).figures
     held = np.load(vectors.out / "synthetic.npz")
     assert held.files == ["x"] and held["x"].shape == (64, 5) and held["x"].dtype == np.float32
     assert set(found) == {"distance", "distance_real", "copied", "copied_real"}
@@ -102,7 +102,7 @@ def test_what_is_copied_is_found_out(digits, monkeypatch):
     monkeypatch.setattr(
         digits.vae.likelihood, "forward", lambda state: Memory(real[torch.randint(1294, (len(state),))])
     )
-    found = synthesize(digits, n=300)
+    found = synthesize(digits, n=300).figures
     assert found["distance"] < 0.02 < found["distance_real"]
     assert found["copied"] > 0.95 > found["copied_real"]
 
@@ -115,7 +115,7 @@ class Memory:
 def test_what_is_real_and_unseen_is_no_copy(digits, monkeypatch):
     real = digits.data.sample("val", 144).x
     monkeypatch.setattr(digits.vae.likelihood, "forward", lambda state: Memory(real[torch.randint(144, (len(state),))]))
-    found = synthesize(digits, n=300)
+    found = synthesize(digits, n=300).figures
     assert found["copied"] == pytest.approx(found["copied_real"], abs=0.1)
     assert found["distance"] == pytest.approx(found["distance_real"], rel=0.2)
 
@@ -129,7 +129,7 @@ def test_labels_that_fit_the_rows_teach_as_much_as_real_ones(digits, monkeypatch
         lambda context, label: lambda n, rows=iter(given): (part := next(rows), real.label[part]),
     )
     monkeypatch.setattr(digits.vae.likelihood, "forward", lambda rows: Memory(real.x[rows]))
-    found = synthesize(digits, source="prior")
+    found = synthesize(digits, source="prior").figures
     assert found["accuracy"] == pytest.approx(found["accuracy_real"], abs=0.03)
     assert found["accuracy_real"] > 0.9
 
@@ -179,7 +179,7 @@ def test_draws_of_binarised_images_are_black_and_white(untrained, tmp_path):
     ],
 )
 def test_other_latent_spaces(untrained, tmp_path, overrides, source):
-    found = synthesize(open_run(untrained(*overrides), tmp_path, device="cpu"), n=50, source=source)
+    found = synthesize(open_run(untrained(*overrides), tmp_path, device="cpu"), n=50, source=source).figures
     assert ("accuracy" in found) == (source is not None)
     assert len(np.load(tmp_path / "synthetic.npz")["x"]) == 50
 

@@ -12,7 +12,7 @@ PAUSE = 5.0  # seconds between two lines where there is no bar
 
 
 class Progress(TQDMProgressBar):
-    """A bar on a terminal; in a file or pipe, a line after an epoch, at most every `PAUSE` seconds.
+    """A bar on a terminal and in a notebook; elsewhere a line after an epoch, at most every `PAUSE` seconds.
 
     Metrics are computed only when displayed, so they add no cost to a training step. The speed is that of training
     alone, from the start of an epoch to its last batch.
@@ -23,7 +23,7 @@ class Progress(TQDMProgressBar):
 
     def __init__(self, refresh_rate: int = 10):
         super().__init__(refresh_rate=refresh_rate)
-        self.lines = refresh_rate > 0 and not sys.stdout.isatty()
+        self.lines = refresh_rate > 0 and not (sys.stdout.isatty() or "ipykernel" in sys.modules)
         self.started = self.shown = self.printed = 0.0
         self.rows = 0
         if self.lines:

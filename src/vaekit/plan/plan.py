@@ -29,6 +29,7 @@ from vaekit.settings import check_types
 from vaekit.spaces import Space
 from vaekit.vae import VAE
 
+GROUPS = ("network", "posterior", "prior", "latents", "likelihood", "condition", "objective")
 HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_")  # keys that `hydra.utils.instantiate` reads
 
 
@@ -145,6 +146,10 @@ def _plain(choice: Choice) -> str:
         if isinstance(value, str | int | float | bool | list | None)
     }
     return " ".join(f"{name}={spelled(value)}" for name, value in plain.items())
+
+
+def _plain_config(config: Any) -> Any:
+    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
 
 
 class Plan:
@@ -295,6 +300,7 @@ class Plan:
         """The VAE, the objective and the penalties."""
         assert self.objective is not None
         vae = self.build_vae()
+        vae.config = {group: _plain_config(self.config[group]) for group in GROUPS if self.config.get(group)}
         with building("objective"):
             objective = self.objective()
         penalties = nn.ModuleDict()

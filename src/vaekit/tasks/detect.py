@@ -17,7 +17,7 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
-from vaekit import runs
+from vaekit import run_files
 from vaekit.batch import Batch
 from vaekit.configs import options
 from vaekit.data.batches import Batches
@@ -259,6 +259,6 @@ def _report(context: Context, truth: np.ndarray, scores: Figures, p: Figures, ot
         metrics |= {f"auroc/{name}": float(auroc), f"aupr/{name}": float(aupr)}
         alarms = f"{(p[name][~truth] <= ALPHA).mean():.3f}" if name in p else ""
         table.add_row(name, f"{auroc:.4f}", f"{aupr:.4f}", alarms)
-    runs.write_metrics(context.out, metrics)
+    run_files.write_metrics(context.out, metrics)
     Console().print(f"{truth.sum():,} anomalies among {len(truth):,} rows", highlight=False)
     Console().print(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+from vaekit.batch import Batch
 from vaekit.data.module import Part
 from vaekit.latents.map import Map
 from vaekit.media.figures import save_latent_map
@@ -23,7 +24,7 @@ from vaekit.spaces import Real
 from vaekit.tasks.shared.checks import needed, one_of, within
 from vaekit.tasks.shared.classifier import class_of
 from vaekit.tasks.shared.context import Context
-from vaekit.tasks.shared.tiles import of_files
+from vaekit.tasks.shared.tiles import by_tiles, of_files
 from vaekit.track import track
 
 MAPPED = 10_000  # codes in the map, at most: more only hide each other
@@ -46,8 +47,9 @@ def embed(
     is divided by its standard deviation (Rombach et al. 2022, https://arxiv.org/abs/2112.10752, appendix G), one number
     a level, whose inverse is scaling_factor (scaling_factor_0, ...) in the file's metadata: z = latents /
     scaling_factor is what the model decodes. Of one latent map of images there is config.json beside it (`described`).
-    input: in place of the split an image file or a folder of images, at their own size, as `reconstruct` reads them: of
-        each the map, `[dim, h, w]`, by its name in codes.npz or codes.safetensors, and no more.
+    input: in place of the split the examples of a file or folder, without map and figures. A model with maps reads
+        image files at their own size, as `reconstruct` does: codes.npz, or codes.safetensors, holds the map of each,
+        `[dim, h, w]`, by its name.
     latent_map.png: the codes, 10,000 of them at most, in two dimensions by `projection` (pca, umap), coloured by label.
 
     Data with labels also give embed.json, from `rows` training and test rows at most: how well a linear probe and the
@@ -59,20 +61,19 @@ def embed(
     one_of("task.format", format, ("npz", "csv", "parquet", "safetensors"))
     one_of("task.projection", projection, ("pca", "umap"))
     within("task.rows", rows, 10)
-    if input is not None:
+    if input is not None and by_tiles(context, input):
         return list(of_images(context, input, overlap, format).values())
     pyarrow = needed("pyarrow", "embed") if format == "parquet" else None
     umap = needed("umap", "embed") if projection == "umap" else None
 
-    part = context.data.in_order(split)
-    codes = [torch.empty(len(part.indices), *level.space.shape) for level in context.vae.latents.levels]
+    rows_of, label, batches = _input(context, input) if input is not None else _split(context, split)
+    codes = [torch.empty(len(rows_of), *level.space.shape) for level in context.vae.latents.levels]
     row = 0
-    for batch in track(part, "encoding"):
-        for all_rows, found in zip(codes, context.encode(context.ready(batch)), strict=True):
+    for batch in track(batches, "encoding"):
+        for all_rows, found in zip(codes, context.encode(batch), strict=True):
             all_rows[row : row + len(batch)] = found
         row += len(batch)
-    label = None if part.label is None else part.label[part.indices]
-    arrays = {"row": part.indices.numpy()} | ({} if label is None else {"label": label.numpy()})
+    arrays = {"row": rows_of.numpy()} | ({} if label is None else {"label": label.numpy()})
     arrays |= {"z" if len(codes) == 1 else f"z_{level}": z.numpy() for level, z in enumerate(codes)}
     if format == "npz":
         np.savez(context.out / "codes.npz", **arrays)  # type: ignore[arg-type]
@@ -86,6 +87,8 @@ def embed(
         table = pyarrow.table(columns(arrays))
         needed("pyarrow.parquet", "embed").write_table(table, context.out / "codes.parquet")
 
+    if input is not None:
+        return codes
     shown = torch.randperm(row)[:MAPPED]
     flat = torch.cat([z[shown].flatten(1) for z in codes], 1)
     colours = None if label is None else label[shown]
@@ -99,6 +102,19 @@ def embed(
     if all(each is not None and len(class_of(each).unique()) > 1 for each in known):
         judge(context, rows)
     return codes
+
+
+def _split(context: Context, split: Part) -> tuple[Tensor, Tensor | None, Iterable[Batch]]:
+    """The row numbers `[N]` of a split, their labels, and its batches, in the data space."""
+    part = context.data.in_order(split)
+    label = None if part.label is None else part.label[part.indices]
+    return part.indices, label, map(context.ready, part)
+
+
+def _input(context: Context, path: str | Path) -> tuple[Tensor, None, Iterable[Batch]]:
+    """The same of the examples of a file or folder."""
+    names, batches = context.read(path)
+    return torch.arange(len(names)), None, batches
 
 
 def save_scaled(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric
 from torchmetrics.image import PeakSignalNoiseRatio
 
-from vaekit import runs
+from vaekit import run_files
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability
 from vaekit.media.figures import save_panels
@@ -49,7 +49,7 @@ def evaluate(context: Context, num_samples: int | None = None, rows: int = 1000)
     within("task.num_samples", num_samples, 1)
     within("task.rows", rows, 2)
     metrics = measure(context, num_samples)
-    runs.write_metrics(context.out, metrics)
+    run_files.write_metrics(context.out, metrics)
     details = look_closer(context, num_samples, rows)
     context.write_json("evaluation.json", {**metrics, **details})
     draw(context.out / "evaluation.png", details)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from vaekit import runs
+from vaekit import run_files, runs
 from vaekit.capabilities import Capability
 from vaekit.data.module import Part
 from vaekit.media.album import draw_run
@@ -74,9 +74,9 @@ def fit_prior(
     )
     metrics = after | {name.replace("test/", "before/"): value for name, value in before.items()}
     origin = {"run": str(context.run), "epochs": epochs, "lr": lr}
-    runs.write_config(folder, {**whole, "prior": prior, "fit_prior": origin}, vae.space)
-    runs.write_weights(folder, vae.state_dict())
-    runs.write_metrics(folder, metrics)
+    run_files.write_config(folder, {**whole, "prior": prior, "fit_prior": origin}, vae.space)
+    run_files.write_weights(folder, vae.state_dict())
+    run_files.write_metrics(folder, metrics)
     draw_run(folder, vae, new.data.sample("test", 1000), new.data.source.classes())
     runs.mark_latest(folder)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from vaekit import runs
+from vaekit import run_files
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability
 from vaekit.data.module import Part
@@ -196,7 +196,7 @@ def _save(context: Context, rows: IncompleteRows, imputed: Imputation, source: s
 def _report(context: Context, figures: dict[str, tuple[float, float]], rows: IncompleteRows) -> None:
     kinds = ("rmse", "nll")
     named = {f"{kind}/{name}": pair[i] for name, pair in figures.items() for i, kind in enumerate(kinds)}
-    runs.write_metrics(context.out, named)
+    run_files.write_metrics(context.out, named)
     title = f"{int(context.vae.space.per_cell(rows.hidden).sum()):,} hidden values of {len(rows)} rows"
     if context.vae.space.size > imputers.SMALL:
         fitted = min(imputers.TRAINING_ROWS, context.data.num_train)

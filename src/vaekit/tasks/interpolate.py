@@ -14,7 +14,7 @@ from vaekit.media.medium import SHOWN
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.tasks.shared.checks import within
-from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.context import Context, Examples
 
 
 def interpolate(
@@ -24,7 +24,7 @@ def interpolate(
     n: int = 8,
     steps: int = 10,
     label: int | Sequence[int] | None = None,
-) -> Tensor:
+) -> Examples:
     """`steps` decoded points of the latent space's own path from each a to its b: x `[n, steps, *space.shape]`.
 
     a, b: a file each (an image, or one row in .npy or .npz); else n test examples and n others.
@@ -57,4 +57,4 @@ def interpolate(
     context.show("interpolations", rows.flatten(0, 1), columns=steps + 2)
     if isinstance(context.vae.space, Image):
         save_walk(context.out / "walk.gif", x, context.vae.space)
-    return arrays["x"]
+    return Examples(arrays["x"])

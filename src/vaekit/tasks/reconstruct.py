@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,8 +12,8 @@ from torch import Tensor
 from vaekit.media.image import write_png
 from vaekit.media.medium import SHOWN
 from vaekit.tasks.shared.checks import within
-from vaekit.tasks.shared.context import Context
-from vaekit.tasks.shared.tiles import of_files
+from vaekit.tasks.shared.context import Context, Examples
+from vaekit.tasks.shared.tiles import by_tiles, of_files
 from vaekit.track import track
 
 
@@ -21,31 +23,38 @@ def reconstruct(
     levels: int | None = None,
     input: str | Path | None = None,
     overlap: float = 0.25,
-) -> Tensor | list[Tensor]:
+) -> Examples | list[Tensor]:
     """n test examples x and their reconstructions `[n, *space.shape]`, the means of p(x | z) at mean z.
 
     levels: how many latent levels, from the top, look at x; the others are at their prior's mean. None for all.
-    input: in place of them an image file or a folder of images, at their own size `[C, H, W]`, by tiles of that of the
-        training images (`vaekit.tasks.shared.tiles`), of a model with maps; `overlap` is the fraction of its side that
-        a tile shares with the next, where they are blended.
+    input: in place of them the examples of a file or folder. A model with maps reads image files at their own size
+        `[C, H, W]`, by tiles of that of the training images (`vaekit.tasks.shared.tiles`); `overlap` is the fraction of
+        its side that a tile shares with the next, where they are blended.
 
     Writes reconstructions.png, each original left of its reconstruction, and reconstructions.npz: x, reconstruction,
-    and `example`, the numbers of the test examples; of an input reconstructions/NAME.png.
+    and `example`, the numbers of the test examples, or of those of the input; of image files at their own size
+    reconstructions/NAME.png.
     Raises `Refusal` unless n is from 1 to the number of test rows, and levels to that of latent levels, and for an
     input that does not fit.
     """
-    if input is not None:
+    if input is not None and by_tiles(context, input):
         size = context.vae.space.shape[1:]
         return [write(context, *each) for each in of_files(context, input, context.vae.reconstruct, size, overlap)]
-    within("task.n", n, 1, len(context.test.indices))
-    numbers = context.sample(n)
-    parts = track(numbers.split(context.batch_size), "reconstructing")
-    examples = ((context.examples(part), context.condition(part)) for part in parts)
+    examples: Iterable[tuple[Tensor, Any]]
+    if input is None:
+        within("task.n", n, 1, len(context.test.indices))
+        numbers = context.sample(n)
+        parts = track(numbers.split(context.batch_size), "reconstructing")
+        examples = ((context.examples(part), context.condition(part)) for part in parts)
+    else:
+        names, read = context.read(input)
+        n, numbers = len(names), torch.arange(len(names))
+        examples = ((batch.x, context.vae.condition_of(batch)) for batch in track(read, "reconstructing"))
     batches = ({"x": x, "reconstruction": context.vae.reconstruct(x, levels, c)} for x, c in examples)
     arrays = context.stream("reconstructions", n, batches, example=numbers)
     pairs = torch.stack([array[:SHOWN] for array in arrays.values()], 1)
     context.show("reconstructions", pairs.flatten(0, 1), columns=8)
-    return arrays["reconstruction"]
+    return Examples(arrays["reconstruction"])
 
 
 def write(context: Context, name: str, x: Tensor) -> Tensor:

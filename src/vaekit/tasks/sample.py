@@ -14,7 +14,7 @@ from vaekit.distributions.temperature import tempered
 from vaekit.distributions.tokens import Tokens
 from vaekit.refusal import Refusal
 from vaekit.tasks.shared.checks import flag, positive, within
-from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.context import Context, Examples
 from vaekit.tasks.shared.given import draw as draw_given
 from vaekit.tasks.shared.quality import judge
 from vaekit.tasks.synthesize import prior
@@ -32,7 +32,7 @@ def sample(
     x_temperature: float = 1.0,
     top_p: float = 1.0,
     beam: int = 1,
-) -> Tensor:
+) -> Examples:
     """n new examples x `[n, *space.shape]`: samples.png, of a table samples.csv, and samples.npz, with the
     label of each where the model has labels.
 
@@ -61,7 +61,7 @@ def sample(
         rows = draw_given(context, given, n, label)
         labels = {} if rows.label is None else {"label": rows.label}
         context.save("samples", rows.x, 1, x=rows.x, **labels)
-        return rows.x
+        return Examples(rows.x)
     draw_z = prior(context, label, temperature)
 
     @torch.no_grad()
@@ -75,7 +75,7 @@ def sample(
     context.show("samples", x, min(16, math.ceil(math.sqrt(n))), arrays.get("label"))
     if quality:
         judge(context, temperature)
-    return x
+    return Examples(x)
 
 
 def _pick(px: Any, draw: bool, temperature: float, top_p: float, beam: int) -> Tensor:

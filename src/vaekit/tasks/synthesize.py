@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,14 @@ FULL = 256  # latent dimensions up to which a mixture has full covariances
 Draw = Callable[[int], tuple[Tensor, Tensor | None]]  # n -> the state that the likelihood reads, and labels `[n]`
 
 
+class Synthesized(NamedTuple):
+    """New rows `[n, *space.shape]` as a file of raw rows holds them, their labels `[n]`, if any, and the figures."""
+
+    x: np.ndarray
+    label: Tensor | None
+    figures: dict[str, float]
+
+
 def synthesize(
     context: Context,
     n: int | None = None,
@@ -42,7 +50,7 @@ def synthesize(
     draw: bool = False,
     format: str | None = None,
     label: int | Sequence[int] | None = None,
-) -> dict[str, float]:
+) -> Synthesized:
     """Write n new rows, and their labels where `source` knows them; the figures below are synthesize.json.
 
     source: of z. prior: p(z), with labels where the model has them (all of them `label`, if it is given). mixture: of
@@ -98,7 +106,7 @@ def synthesize(
         if name in found:
             table.add_row(name, f"{found[name]:.4g}", f"{found[f'{name}_real']:.4g}")
     Console().print(table)
-    return found
+    return Synthesized(x, labels, found)
 
 
 # Where z comes from --------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from vaekit.distributions.kl import closed_form_kl
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 from vaekit.tasks.shared.checks import positive, within
-from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.context import Context, Examples
 from vaekit.track import track
 from vaekit.vae import posterior_mean
 
@@ -33,7 +33,7 @@ def traverse(
     deviations: float = 3.0,
     level: int = 0,
     label: int | Sequence[int] | None = None,
-) -> Tensor:
+) -> Examples:
     """Walks along the n most informative latent variables: x `[n, steps, *space.shape]`, the means of p(x | z).
 
     Each variable goes from `deviations` below to as far above its mean, in standard deviations, both over the codes of
@@ -79,7 +79,7 @@ def traverse(
     for variable in best.tolist():
         table.add_row(str(variable), f"{information[variable]:.3f}")
     Console().print(table)
-    return x
+    return Examples(x)
 
 
 @torch.no_grad()

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from vaekit.media.medium import SHOWN
 from vaekit.tasks.shared.checks import positive, within
-from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.context import Context, Examples
 
 
 def vary(
@@ -21,7 +20,7 @@ def vary(
     n: int = 15,
     temperature: float = 1.0,
     label: int | Sequence[int] | None = None,
-) -> Tensor:
+) -> Examples:
     """n variants of one example: x `[n, *space.shape]`, the means of p(x | z) at draws z from the posterior.
 
     input: a file (an image, or one row in .npy or .npz); else test example number `index`.
@@ -41,4 +40,4 @@ def vary(
     batches = ({"x": context.vae.vary(original, chunk, temperature, label)[0]} for chunk in context.chunks(n))
     x = context.stream("variants", n, batches, original=original)["x"]
     context.show("variants", torch.cat([original.cpu(), x[:SHOWN]]), columns=min(16, math.ceil(math.sqrt(n + 1))))
-    return x
+    return Examples(x)

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
-from vaekit import denormals, memory, runs, shards
+from vaekit import denormals, memory, run_files, runs, shards
 from vaekit.callbacks.stop import Stop
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.limits import within_limits
@@ -143,7 +143,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
                 console.print(composition(vae, objective, penalties, hydra.runtime.choices["data"]))
                 if weights:
                     console.print(started, soft_wrap=True, highlight=False)
-                runs.write_config(folder, plain, space)
+                run_files.write_config(folder, plain, space)
             for logger in loggers:
                 logger.log_hyperparams(plain)
             trainer.fit(training, datamodule, ckpt_path=checkpoint)
@@ -207,13 +207,13 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
     if best:
         training.load_best(Path(best))
     if trainer.is_global_zero:
-        runs.write_weights(folder, training.vae.state_dict())
+        run_files.write_weights(folder, training.vae.state_dict())
     trainer.test(training, datamodule, verbose=False)
     tested = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics = training.validation | tested  # both of the best weights
     shards.gather(trainer, training)
     if trainer.is_global_zero:
-        runs.write_metrics(folder, metrics)  # after the weights: a run that has both is finished
+        run_files.write_metrics(folder, metrics)  # after the weights: a run that has both is finished
         training.eval()
         draw_run(folder, training.vae, datamodule.sample("test", 1000), datamodule.source.classes())
         runs.mark_latest(folder)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NewType
 from zipfile import ZipFile
 
 import numpy as np
@@ -30,6 +30,9 @@ from vaekit.spaces import Table
 from vaekit.summary import describe_space
 from vaekit.tasks.shared.checks import within
 from vaekit.vae import VAE
+
+Examples = NewType("Examples", Tensor)
+"""What a task returns where it is examples in the data space, `[..., *space.shape]`."""
 
 
 @dataclass

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from vaekit.data.npz import holds_arrays
 from vaekit.latents.map import Map
 from vaekit.media.image import Image as Images
 from vaekit.refusal import Refusal
@@ -61,16 +62,18 @@ def tiled(
     return result[:, : size[0], : size[1]]
 
 
+def by_tiles(context: Context, path: str | Path) -> bool:
+    """Whether the examples in a file or folder are images that the model reads at their own size."""
+    files = type(context.vae.space) is Image and not holds_arrays(Path(path))
+    return files and isinstance(context.vae.latents, Map)
+
+
 def of_files(
     context: Context, path: str | Path, call: Callable[[Tensor], Tensor], out: Sequence[int], overlap: float
 ) -> Iterator[tuple[str, Tensor]]:
-    """`tiled` images of a file or folder, by name. Raises `Refusal` for other models, and for what cannot be read."""
+    """`tiled` images of a file or folder, by name. Raises `Refusal` for what cannot be read."""
     space, device = context.vae.space, context.vae.device
-    if not isinstance(context.vae.latents, Map) or not isinstance(space, Image):
-        raise Refusal(
-            "task.input is read at its own size, by tiles, and this model's latents are no map of an image; leave it "
-            "out, or train with latents=map network=resnet_map."
-        )
+    assert isinstance(space, Image)
     if not isinstance(overlap, int | float) or not 0 <= overlap <= 0.5:
         raise Refusal(f"Got task.overlap={overlap}, expected a part of a tile's side, 0 to 0.5; use task.overlap=0.25.")
     tile = space.shape[1:]

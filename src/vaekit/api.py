@@ -1,0 +1,355 @@
+"""vaekit in Python: what train.py and apply.py do, on the same configurations and the same run folders."""
+
+from __future__ import annotations
+
+import base64
+import html
+import inspect
+import io
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from functools import cache, cached_property, partial
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, get_type_hints
+
+import numpy as np
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.utilities.seed import isolate_rng
+from omegaconf import DictConfig
+from torch import Tensor
+
+from vaekit import folders, in_memory, runs
+from vaekit.apply import perform
+from vaekit.catalogue import choices
+from vaekit.hydra_job import compose, run_here
+from vaekit.in_memory import Like
+from vaekit.overrides import nearest, spelled
+from vaekit.plan.plan import Plan
+from vaekit.refusal import Refusal
+from vaekit.runs import OUTPUTS, load
+from vaekit.spaces import Space, Table
+from vaekit.tasks.shared.imputation import Imputation
+from vaekit.tasks.synthesize import Synthesized
+from vaekit.training.run import run as train_run
+from vaekit.vae import VAE
+
+FILE = "str | Path | None"  # the type of a task's setting that names examples, which Python may give in memory
+__all__ = ["Run", "build", "fit", "load", "open", "train"]
+
+
+def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
+    """Train a VAE, as `python train.py` does with the same words, in a new run folder.
+
+    Args:
+        overrides: Words of the command line, `"model=conv_vae"`, or settings by name, `{"trainer.max_epochs": 5}`.
+        settings: More of these, whose names have no dot: `seed=2`, `data="mnist"`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        Refusal: In a sentence with what to give instead, as the command prints it.
+        KeyboardInterrupt: On Ctrl-C, or when a notebook interrupts its kernel; with how to go on.
+
+    Example:
+        >>> import vaekit
+        >>> run = vaekit.train("model=mlp_vae", {"trainer.max_epochs": 1}, data="digits")  # doctest: +SKIP
+        >>> run.sample(16).shape  # doctest: +SKIP
+        (16, 1, 8, 8)
+    """
+    words = spell(*overrides, settings)
+
+    def job(config: DictConfig) -> Path:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        started.append(folder)
+        train_run(config)
+        return folder
+
+    started: list[Path] = []
+    with _apart():
+        try:
+            folder = run_here("train", job, words)
+        except SystemExit:  # by which Lightning ends where it is interrupted
+            last = started[0] / "checkpoints" / "last.ckpt" if started else None
+            if last is None or not last.is_file():
+                raise KeyboardInterrupt("No epoch was finished.") from None
+            given = ", ".join(map(repr, words))
+            raise KeyboardInterrupt(f"Go on with vaekit.train({given}, ckpt_path={str(last)!r}).") from None
+    return open(folder)
+
+
+def fit(
+    x: Any,
+    *overrides: str | Mapping[str, Any],
+    labels: Any = None,
+    store_data: bool = True,
+    **settings: Any,
+) -> Run:
+    """Train a VAE on rows in memory, in a new run folder.
+
+    Args:
+        x: An array or tensor `[N, D]`, `[N, H, W]`, or with 1 or 3 channels `[N, C, H, W]` or `[N, H, W, C]`: images
+            are uint8, bool, or floats from 0 to 1; NaN is missing. A DataFrame of pandas or polars, or a table of
+            pyarrow. A list of sentences. A list of image or sound files. A path of such a file, or of a folder.
+        overrides: As of `train`; without `model=` one that reads such rows.
+        labels: The class of each row, integers `[N]`, -1 where it is missing; of a table the name of its column.
+        store_data: Keep a copy of the rows in the folder, for tasks that read the training data. Else the run has their
+            checksum alone.
+        settings: As of `train`.
+
+    Returns:
+        The finished run. What its methods return is held as `x` is: DataFrame, numpy or torch.
+
+    Raises:
+        Refusal: As `train`, and for rows that are none of these.
+
+    Example:
+        >>> import torch, vaekit
+        >>> x = torch.randn(200, 5)
+        >>> run = vaekit.fit(x, {"trainer.max_epochs": 1})  # doctest: +SKIP
+        >>> run.sample(3).shape  # doctest: +SKIP
+        torch.Size([3, 5])
+    """
+    words = spell(*overrides, settings)
+    given = {word.lstrip("+").partition("=")[0] for word in words}
+    if taken := given & {"ckpt_path", "hydra.run.dir"}:
+        raise Refusal(f"Got {taken.pop()}, but vaekit.fit starts a run in a new folder. Use vaekit.train for others.")
+    folder = (OUTPUTS / folders.stamp()).resolve()
+    with TemporaryDirectory() as scratch:
+        try:
+            data = in_memory.write(x, folder / "data" if store_data else Path(scratch, "data"), labels)
+            chosen = {name: value for name, value in data.items() if name not in given}
+            run = train({"hydra.run.dir": folder, **chosen}, *words)
+        except Refusal:  # before anything was trained
+            if not (folder / "checkpoints").is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+    run.like = Like.of(x, run.vae.space)
+    return run
+
+
+def open(
+    run: str | Path = OUTPUTS / "latest",
+    device: str = "auto",
+    batch_size: int | None = None,
+    data: Mapping[str, Any] | None = None,
+    trust: Collection[str] = (),
+) -> Run:
+    """A finished run.
+
+    Args:
+        run: Its folder.
+        device: Of its tasks: auto, cpu, cuda or mps.
+        batch_size: Rows at once on the device; None for the run's own in evaluation.
+        data: Settings of its data that differ now, e.g. `{"root": "/data"}`.
+        trust: Classes of your own that its configuration may name, e.g. `["my_package.MyPrior"]`.
+
+    Raises:
+        Refusal: If the folder holds no finished run.
+
+    Example:
+        >>> import vaekit
+        >>> run = vaekit.open("outputs/latest")  # doctest: +SKIP
+        >>> run.metrics["test/nll"], run.evaluate(num_samples=5000)["nll"]  # doctest: +SKIP
+    """
+    return Run(run, device=device, batch_size=batch_size, data=dict(data or {}), trust=trust)
+
+
+def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) -> VAE:
+    """A VAE that is not trained, for a training loop of your own.
+
+    Args:
+        space: Where x lives, one of `vaekit.spaces`.
+        overrides: As of `train`; those of data, trainer and logger change nothing.
+        settings: As of `train`.
+
+    Returns:
+        The VAE, in training mode. `vae.loss(x)` is that of the objective that was chosen.
+
+    Raises:
+        Refusal: For a combination of parts that does not fit.
+
+    Example:
+        >>> import torch, vaekit
+        >>> from vaekit.spaces import Space, Table
+        >>> vae = vaekit.build(Real((5,)), "model=mlp_vae", "likelihood=gaussian", "latents.dim=2")
+        >>> vae.loss(torch.randn(8, 5)).shape
+        torch.Size([])
+    """
+    vae, objective, _ = Plan.read(compose("train", spell(*overrides, settings)), space).build()
+    vae.objective = objective
+    return vae
+
+
+def spell(*overrides: str | Mapping[str, Any]) -> list[str]:
+    """Words of the command line, of words and of settings by name.
+
+    Example:
+        >>> spell("model=mlp_vae", {"data.path": "my files/a.npz", "seed": 2})
+        ['model=mlp_vae', 'data.path=my files/a.npz', 'seed=2']
+    """
+    words: list[str] = []
+    for each in overrides:
+        if isinstance(each, Mapping):
+            words += [f"{name}={spelled(value)}" for name, value in each.items()]
+        elif isinstance(each, str):
+            words.append(each)
+        else:
+            raise Refusal(f"Got {each!r}, expected words such as 'model=mlp_vae', or a dict. Rows go to vaekit.fit.")
+    return words
+
+
+class Run:
+    """A finished run: its VAE, its figures, and a method for each task of apply.py.
+
+    Args:
+        folder: Of the run.
+        like: How the rows are held that its methods return; None for numpy, and DataFrames of tables.
+        settings: See `open`.
+
+    Attributes:
+        folder: Its folder.
+    """
+
+    def __init__(self, folder: str | Path, like: Like | None = None, **settings: Any):
+        self.folder, self.settings = runs.find(folder).resolve(), settings
+        if like is not None:
+            self.like = like
+
+    @cached_property
+    def vae(self) -> VAE:
+        """The trained VAE, in evaluation mode, on the CPU."""
+        return load(self.folder, self.settings.get("trust", ()))
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration, as it was resolved."""
+        return runs.read_whole_config(self.folder)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The final metrics by name, as in metrics.json: `test/nll`, ..."""
+        return runs.read_metrics(self.folder)
+
+    @property
+    def history(self) -> Any:
+        """What metrics.csv holds, a row a logged step: a DataFrame; without pandas and polars a dict of lists."""
+        return in_memory.read_csv(self.folder / "metrics.csv")
+
+    @property
+    def figures(self) -> dict[str, Path]:
+        """The pictures that training left, by name."""
+        return {path.stem: path for path in sorted((self.folder / "figures").glob("*.png"))}
+
+    @cached_property
+    def like(self) -> Like:
+        """How the rows are held that methods return."""
+        return Like(template=in_memory.template(self.folder / "data" / "rows.parquet"))
+
+    def __getattr__(self, name: str) -> Any:
+        tasks = _tasks()
+        if name.startswith("_") or name not in tasks:
+            near = "".join(f" Did you mean {each}?" for each in nearest(name, tasks)[:1])
+            raise AttributeError(f"A run has no task or attribute {name!r}.{near} Tasks: {', '.join(tasks)}.")
+        return _method(self, getattr(import_module(f"vaekit.tasks.{name}"), name))
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_tasks()})
+
+    def __repr__(self) -> str:
+        return f"vaekit.open({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """Folder, metrics and samples, for notebooks."""
+        rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:.4g}</td></tr>" for k, v in self.metrics.items())
+        picture = self.figures.get("samples")
+        shown = ""
+        if picture:
+            data = base64.b64encode(picture.read_bytes()).decode()
+            shown = f'<img style="max-width:24em" src="data:image/png;base64,{data}">'
+        config = runs.read_config(self.folder, self.settings.get("trust", ()))
+        plan = html.escape(Plan.read(config, self.vae.space).describe())
+        return f"<b>{html.escape(str(self.folder))}</b><table>{rows}</table>{shown}<details><pre>{plan}</pre></details>"
+
+    def do(self, task: Callable[..., Any], seed: int = 1, **keywords: Any) -> Any:
+        """Do a task, whose files go into `<run>/tasks/<task>/`.
+
+        Args:
+            task: A function of a `Context`; one of your own may be given.
+            seed: Of what it draws.
+            keywords: Its settings; examples may be paths, or in memory.
+
+        Returns:
+            What the task returns, held as the rows that it was given, or that the run was trained on.
+        """
+        parameters = inspect.signature(task).parameters
+        space, like = self.vae.space, None
+        with TemporaryDirectory() as scratch, isolate_rng(), redirect_stdout(io.StringIO()):
+            for name, value in keywords.items():
+                if name in parameters and parameters[name].annotation == FILE:
+                    if not isinstance(value, str | Path | None):
+                        like = like or Like.of(value, space)
+                    keywords[name] = in_memory.as_file(value, Path(scratch, name), space)
+            returned, _ = perform(partial(task, **keywords), self.folder, seed, **self.settings)
+        return _held(returned, like or self.like.rows(None), space, get_type_hints(task).get("return"))
+
+
+def _held(x: Any, like: Like, space: Space, hint: Any = None) -> Any:
+    """What a task returns, as a user holds rows; `hint` is its type."""
+    if isinstance(x, Imputation):
+        return like.examples(x.mean, space, plain=x.plain)
+    if isinstance(x, Synthesized):
+        rows = like.examples(space.from_user(torch.from_numpy(np.array(x.x))), space, x.label)
+        return rows if x.label is None or isinstance(space, Table) else (rows, like.numbers(x.label))
+    if isinstance(x, list) and x and all(isinstance(each, Tensor) for each in x):
+        each_held = [_held(each, like, space, hint) for each in x]
+        return each_held[0] if len(x) == 1 else each_held
+    if isinstance(x, Tensor):
+        return like.examples(x, space) if "Examples" in str(hint) else like.numbers(x)
+    if isinstance(x, dict) and x and all(hasattr(each, "shape") for each in x.values()):
+        return like.table({name: like.numbers(each) for name, each in x.items()})
+    return x
+
+
+@cache
+def _tasks() -> list[str]:
+    """The names of all tasks."""
+    return [choice.name for choice in choices("task")]
+
+
+def _method(run: Run, task: Any) -> Any:
+    """A task as a method: examples come first, then its other settings, and `seed`."""
+    parameters = list(inspect.signature(task).parameters.values())[1:]  # less the context
+    ordered = sorted(parameters, key=lambda each: each.name != "input")
+    seed = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=1, annotation="int")
+    signature = inspect.Signature(
+        [*(each.replace(annotation=Any) if each.annotation == FILE else each for each in ordered), seed]
+    )
+
+    def method(*args: Any, **keywords: Any) -> Any:
+        given = signature.bind(*args, **keywords).arguments
+        return run.do(task, **given)
+
+    method.__name__ = method.__qualname__ = task.__name__
+    method.__doc__, method.__signature__ = task.__doc__, signature  # type: ignore[attr-defined]
+    return method
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Within, what training sets for a whole process is set for one run: seeds, environment, warnings, its folder."""
+    environment, deterministic = dict(os.environ), torch.are_deterministic_algorithms_enabled()
+    try:
+        with isolate_rng(), warnings.catch_warnings(), folders.CLAIMED:
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)

@@ -1,0 +1,377 @@
+"""What people hold in memory: written as files that data sources and tasks read, and returned as it was given."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Space, Table, Text
+from vaekit.written import Number
+
+FRAMES = ("pandas", "polars")
+SOUNDS = (".wav", ".flac")
+PRESETS = {"table": "table_vae", "text": "text_vae", "audio": "audio_vae"}  # by data=NAME; others take the default one
+
+
+def library(x: Any) -> str:
+    """The library that a value is of: `numpy`, `torch`, `pandas`, `polars`, `datasets`, `builtins`, ..."""
+    return type(x).__module__.partition(".")[0]
+
+
+def write(x: Any, folder: Path, labels: Any = None) -> dict[str, Any]:
+    """Write rows into files of a folder, from which training reads them.
+
+    Args:
+        x: An array or tensor `[N, ...]`; a DataFrame of pandas or polars, or a table of pyarrow; a list of sentences;
+            a list of image or sound files; a path of a file or folder, which is not copied.
+        folder: Of the files; it is made if something is written.
+        labels: The class of each row `[N]`, integers, -1 where it is missing; of a table the name of its column.
+
+    Returns:
+        Settings by name, as train.py takes them: `data`, `data.path`, and a `model` that reads such data.
+
+    Raises:
+        Refusal: If x is none of these, or the labels are not one a row.
+    """
+    if isinstance(x, str | Path):
+        settings = _of_path(Path(x).expanduser())
+    elif library(x) in (*FRAMES, "pyarrow"):
+        settings = {"data": "table", "data.path": write_frame(x, _made(folder) / "rows.parquet")}
+        if labels is not None:
+            return settings | {"model": PRESETS["table"], "data.label": labels}
+    elif _is_list_of(x, str, Path) and all(Path(each).is_file() for each in x):
+        settings = _of_path(_copied(list(map(Path, x)), _made(folder) / "files")) | {"data.cache": folder / "cache"}
+    elif _is_list_of(x, str):
+        path = _made(folder) / "sentences.txt"
+        path.write_text("".join(f"{' '.join(each.split())}\n" for each in x), encoding="utf-8")
+        settings = {"data": "text", "data.path": path}
+    else:
+        return _write_arrays(x, _made(folder), labels)
+    if labels is not None:
+        raise Refusal("labels= belong to arrays and tables. Leave it out; class folders and file names hold classes.")
+    preset = PRESETS.get(settings["data"])
+    return settings | ({"model": preset} if preset else {})
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _is_list_of(x: Any, *kinds: type) -> bool:
+    return isinstance(x, Sequence) and len(x) > 0 and all(isinstance(each, kinds) for each in x)
+
+
+def _of_path(path: Path) -> dict[str, Any]:
+    """The data that a file or folder holds, going by suffixes."""
+    if path.is_dir():
+        sounds = any(each.suffix.lower() in SOUNDS for each in path.rglob("*"))
+        return {"data": "audio", "data.path": path} if sounds else {"data": "image_folder", "data.root": path}
+    if not path.is_file():
+        raise Refusal(f"There is no file or folder {path.absolute()}; name one that is there, or give the rows.")
+    suffix = path.suffix.lower()
+    names = {
+        "arrays": (".npy", ".npz", ".pt", ".pth"),
+        "table": (".csv", ".tsv", ".data", ".parquet"),
+        "text": (".txt",),
+    }
+    for name, suffixes in names.items():
+        if suffix in suffixes:
+            return {"data": name, "data.path": path}
+    known = ", ".join(each for suffixes in names.values() for each in suffixes)
+    raise Refusal(f"{path} is none of {known}; use vaekit.train('data=NAME', 'data.path=...') for other files.")
+
+
+def _copied(files: Sequence[Path], folder: Path) -> Path:
+    """A folder with copies of the files, numbered where two have one name."""
+    folder.mkdir()
+    for number, file in enumerate(files):
+        taken = (folder / file.name).exists()
+        shutil.copyfile(file, folder / (f"{number}_{file.name}" if taken else file.name))
+    return folder
+
+
+def _write_arrays(x: Any, folder: Path, labels: Any) -> dict[str, Any]:
+    rows = as_array(x)
+    kind = f"arrays_{rows.dtype}" if rows.ndim > 2 and rows.dtype in (np.uint8, np.bool_) else "arrays"
+    settings = {"data": kind, "data.cache": folder / "cache"} | ({"model": "mlp_vae"} if rows.ndim == 2 else {})
+    if labels is None:
+        np.save(folder / "rows.npy", rows)
+        return settings | {"data.path": folder / "rows.npy"}
+    label = as_array(labels)
+    if label.shape[:1] != rows.shape[:1]:
+        raise Refusal(f"Got {len(label)} labels of {len(rows)} rows, expected one a row; give labels=y[:{len(rows)}].")
+    np.savez(folder / "rows.npz", x=rows, y=label)
+    return settings | {"data.path": folder / "rows.npz"}
+
+
+def as_array(x: Any) -> np.ndarray:
+    """An array of what numpy, torch or a list holds; pictures of Pillow among them.
+
+    Args:
+        x: `[N, ...]`, numbers.
+
+    Returns:
+        The same numbers; whole ones from 0 to 255 of images as bytes.
+
+    Raises:
+        Refusal: If they are not numbers of one shape.
+    """
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        x = x.float() if x.dtype == torch.bfloat16 else x
+    try:
+        rows = np.asarray(x) if not isinstance(x, Sequence) else np.stack([np.asarray(each) for each in x])
+    except (ValueError, TypeError) as error:
+        raise Refusal(
+            f"Got {type(x).__name__}, of which no array can be made ({error}); give numbers [N, ...]."
+        ) from error
+    if rows.dtype.kind not in "buif" or rows.ndim == 0:
+        raise Refusal(
+            f"Got {type(x).__name__} of {rows.dtype}, expected an array or tensor of numbers, a DataFrame, sentences, "
+            "or files. Give such."
+        )
+    whole = rows.dtype.kind in "iu" and rows.ndim > 2 and rows.size and rows.min() >= 0 and rows.max() <= 255
+    return rows.astype(np.uint8) if whole else rows
+
+
+def write_frame(x: Any, path: Path) -> Path:
+    """Write a DataFrame as Parquet, without its index.
+
+    Raises:
+        Refusal: If a column has a type that Parquet does not have.
+    """
+    columns = [str(name) for name in (x.columns if library(x) in FRAMES else x.column_names)]
+    if len(set(columns)) < len(columns):
+        raise Refusal(f"The columns {columns} do not all have a name of their own; rename them.")
+    if library(x) == "pandas":
+        x = x.rename(columns=str)
+    with duckdb.connect() as database:
+        try:
+            database.register("rows", x.to_arrow() if library(x) == "polars" else x)
+            database.execute(f"COPY rows TO '{str(path).replace(chr(39), 2 * chr(39))}' (FORMAT parquet)")
+        except Exception as error:  # of a column of lists, objects, ...
+            reason = " ".join(str(error).split())[:200]
+            raise Refusal(f"The table cannot be written ({reason}); convert its columns to numbers or text.") from error
+    return path
+
+
+def as_file(x: Any, folder: Path, space: Space) -> Any:
+    """What a task takes as a file, written into `folder` where it is in memory.
+
+    Args:
+        x: Examples, as `write` takes them, or one of them; a path, or None, which come back as they are.
+        folder: Of the file.
+        space: Of the model.
+
+    Returns:
+        A path.
+
+    Raises:
+        Refusal: If x does not lie in the space.
+    """
+    if x is None or isinstance(x, Path) or (isinstance(x, str) and not isinstance(space, Text)):
+        return x
+    if isinstance(space, Text):
+        if isinstance(x, str):
+            return x if Path(x).is_file() else write([x], folder)["data.path"]
+        return write(list(x), folder)["data.path"]
+    if library(x) in (*FRAMES, "pyarrow"):
+        return write_frame(x, _made(folder) / "rows.parquet")
+    if _is_list_of(x, str, Path):
+        return _copied(list(map(Path, x)), _made(folder) / "files")
+    rows = as_array(x)
+    if isinstance(space, Image):
+        rows = _channels_first(rows, space)
+    np.save(_made(folder) / "rows.npy", rows)
+    return folder / "rows.npy"
+
+
+def _channels_first(rows: np.ndarray, space: Image) -> np.ndarray:
+    channels, height, width = space.shape
+    if rows.shape[-3:] == (height, width, channels) and rows.shape[-3:] != space.shape:
+        rows = np.moveaxis(rows, -1, -3)
+    if channels == 1 and rows.shape[-2:] == (height, width) and rows.shape[-3:] != space.shape:
+        rows = rows[..., None, :, :]
+    return rows[None] if rows.shape == space.shape else rows
+
+
+@dataclass(frozen=True)
+class Like:
+    """How a user holds rows.
+
+    Attributes:
+        kind: `numpy`, `torch`, `pandas`, `polars` or `builtins`.
+        device: Of tensors.
+        template: A table without rows, whose columns have the types that are wanted.
+        index: The names of the rows, of pandas.
+        bytes: Whether images are uint8.
+        gray: Whether images `[N, H, W]` have no axis of channels.
+        channels_last: Whether they are `[N, H, W, C]`.
+    """
+
+    kind: str = "numpy"
+    device: Any = None
+    template: Any = None
+    index: Any = None
+    bytes: bool = False
+    gray: bool = False
+    channels_last: bool = False
+
+    @classmethod
+    def of(cls, x: Any, space: Space) -> Like:
+        """How `x` is held."""
+        kind = library(x)
+        if kind in FRAMES:
+            return cls(kind, template=x[:0], index=getattr(x, "index", None))
+        if kind not in ("numpy", "torch"):
+            return cls("numpy" if isinstance(x, Sequence) and not _is_list_of(x, str, Path) else "builtins")
+        found = cls(kind, x.device if kind == "torch" else None, bytes=str(x.dtype).endswith("uint8"))
+        if not isinstance(space, Image):
+            return found
+        channels, height, width = space.shape
+        return replace(
+            found,
+            gray=channels == 1
+            and x.ndim in (2, 3)
+            and tuple(x.shape[-2:]) == (height, width)
+            and x.shape[-3:] != space.shape,
+            channels_last=tuple(x.shape[-3:]) == (height, width, channels) and tuple(x.shape[-3:]) != space.shape,
+        )
+
+    def rows(self, index: Any) -> Like:
+        """The same for rows of these names; None for new ones."""
+        return replace(self, index=index)
+
+    def table(self, columns: Mapping[str, Any]) -> Any:
+        """Figures `[N]` by name: a DataFrame where rows are, else as they are."""
+        if self.kind == "polars":
+            return import_module("polars").DataFrame(dict(columns))
+        if self.kind == "pandas":
+            return import_module("pandas").DataFrame(dict(columns), index=self.index)
+        return dict(columns)
+
+    def numbers(self, x: Any) -> Any:
+        """An array of figures or latent variables."""
+        if self.kind == "torch":
+            return torch.as_tensor(x).to(self.device)
+        return x.detach().cpu().numpy() if isinstance(x, Tensor) else x
+
+    def examples(self, x: Tensor, space: Space, label: Tensor | None = None, plain: Tensor | None = None) -> Any:
+        """Examples.
+
+        Args:
+            x: `[..., *space.shape]`, in the data space.
+            space: Of the model.
+            label: Of a table, the classes of its rows `[N]`.
+            plain: Of a table, its means in the units of the file, see `Table.plain`.
+
+        Returns:
+            Arrays or tensors of this kind; of a table a DataFrame, of text a list of sentences; of those with more
+            than one leading dimension a list of such.
+        """
+        batched = x.dim() == len(space.shape) + 1
+        if isinstance(space, Table | Text) and not batched:
+            return [self.examples(each, space) for each in x]
+        if isinstance(space, Table):
+            cells = space.decode(x.cpu(), label) if plain is None else space.write(plain)
+            return self._frame(dict(zip(space.names, cells, strict=True)), space)
+        if isinstance(space, Text):
+            return space.decode(x.cpu())
+        if isinstance(space, Image):
+            x = (x * 255).round().clamp(0, 255).byte() if self.bytes else x
+            x = x.squeeze(-3) if self.gray else x.movedim(-3, -1) if self.channels_last else x
+        return self.numbers(x)
+
+    def _frame(self, cells: Mapping[str, Sequence[str]], space: Table) -> Any:
+        columns = {name: [cell if cell != "" else None for cell in each] for name, each in cells.items()}
+        kind = self.kind if self.kind in FRAMES else _frames()
+        if not kind:
+            return columns
+        types = _types(space)
+        if kind == "polars":
+            polars = import_module("polars")
+            named = {int: polars.Int64, float: polars.Float64, str: polars.String}
+            schema = {name: named[each] for name, each in types.items()}
+            if self.template is not None:
+                schema = {name: self.template.schema[name] for name in columns}
+            text = polars.DataFrame(columns, schema=dict.fromkeys(columns, polars.String))
+            return text.select(_cast(polars.col(name), dtype) for name, dtype in schema.items())
+        pandas = import_module("pandas")
+        text = pandas.DataFrame(columns, dtype="string", index=self.index)
+        if self.template is not None:
+            return _typed(text, self.template[list(columns)])
+        named = {int: "Int64", float: "float64", str: "str"}
+        return text.astype({name: named[each] for name, each in types.items()})
+
+
+def template(path: Path) -> Any:
+    """A DataFrame without rows, with the columns of a Parquet file; None without the file, or pandas and polars."""
+    return _query("SELECT * FROM read_parquet(?) LIMIT 0", path) if path.is_file() and _frames() else None
+
+
+def read_csv(path: Path) -> Any:
+    """A CSV file as a DataFrame, without pandas and polars as a dict of lists, None where a cell is empty."""
+    return _query("SELECT * FROM read_csv(?, header=true)", path)
+
+
+def _frames() -> str:
+    """The library of DataFrames that is there, "" for none."""
+    return next((each for each in FRAMES if find_spec(each)), "")
+
+
+def _query(query: str, path: Path) -> Any:
+    with duckdb.connect() as database:
+        rows = database.execute(query, [str(path)])
+        if _frames() == "pandas":
+            return rows.df()
+        columns = {name: column.tolist() for name, column in rows.fetchnumpy().items()}
+    return import_module("polars").DataFrame(columns) if _frames() else columns
+
+
+def _types(space: Table) -> dict[str, type]:
+    """int, float or str, of each column."""
+    found: dict[str, type] = dict.fromkeys(space.names, str)
+    for column in space.columns:
+        if column.kind in ("real", "positive", "count"):
+            form = column.form
+            found[column.name] = int if isinstance(form, Number) and not form.places else float
+    return found
+
+
+def _cast(text: Any, dtype: Any) -> Any:
+    """A polars expression of text, as values of a type."""
+    if dtype.is_temporal():
+        return text.str.to_datetime(strict=False).cast(dtype)
+    return text == "true" if str(dtype) == "Boolean" else text.cast(dtype)
+
+
+def _typed(text: Any, template: Any) -> Any:
+    """A pandas table of text, with the types of the columns of another one."""
+    pandas = import_module("pandas")
+
+    def cast(cells: Any, dtype: Any) -> Any:
+        if isinstance(dtype, pandas.CategoricalDtype):
+            known = {str(each): each for each in dtype.categories}
+            return pandas.Categorical(cells.map(known), dtype=dtype)
+        if pandas.api.types.is_bool_dtype(dtype):
+            return cells.str.lower().map({"true": True, "false": False}).astype(dtype)
+        if pandas.api.types.is_numeric_dtype(dtype):
+            values = pandas.to_numeric(cells)
+            return values.astype("Int64" if values.isna().any() and dtype.kind in "iu" else dtype)
+        if pandas.api.types.is_datetime64_any_dtype(dtype):
+            return pandas.to_datetime(cells, format="mixed").astype(dtype)
+        return cells.astype(dtype)
+
+    return pandas.DataFrame({name: cast(text[name], template[name].dtype) for name in text}, index=text.index)

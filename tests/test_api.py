@@ -1,0 +1,278 @@
+"""vaekit in Python: rows in memory, and what comes back."""
+
+import inspect
+import os
+import random
+import shutil
+import signal
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from sklearn.datasets import load_digits
+
+import vaekit
+from helpers import rows as logged
+from vaekit import api
+from vaekit.configs import CONF, options
+from vaekit.spaces import Image, Real
+
+pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+ONE = {"trainer.max_epochs": 1, "evaluation.num_samples": 2}
+DIGITS = (load_digits().images[:300] / 16).astype(np.float32)
+
+
+def table(n=300):
+    generator = np.random.default_rng(0)
+    day = pandas.to_timedelta(generator.integers(0, 900, n), unit="D")
+    frame = pandas.DataFrame(
+        {
+            "age": generator.integers(18, 90, n),
+            "income": generator.lognormal(3, 1, n).round(2),
+            "town": pandas.Categorical(generator.choice(["Ulm", "Bonn", "Kiel"], n)),
+            "smokes": generator.random(n) < 0.3,
+            "since": pandas.Timestamp("2020-01-01") + day,
+            "code": generator.choice(["01", "02", "13"], n),
+        },
+        index=[f"row {i}" for i in range(n)],
+    )
+    frame.loc[frame.index[::7], "income"] = np.nan
+    return frame
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    with chdir(tmp_path_factory.mktemp("python")):
+        yield Path.cwd()
+
+
+@pytest.fixture(scope="module")
+def digits(folder):
+    return vaekit.fit(DIGITS, "model=mlp_vae", ONE, labels=load_digits().target[:300])
+
+
+@pytest.fixture(scope="module")
+def people(folder):
+    return vaekit.fit(table(), ONE)
+
+
+def test_a_run_in_python_is_a_run_folder(digits):
+    assert (digits.folder / "model.safetensors").is_file()
+    assert digits.folder.is_relative_to(Path("outputs").resolve())
+    assert Path("outputs/latest").resolve() == digits.folder
+    assert digits.metrics["test/nll"] == pytest.approx(digits.evaluate(num_samples=2)["test/nll"], rel=0.1)
+    assert list(digits.history["step"]) == [float(row["step"]) for row in logged(digits.folder)]
+    assert digits.figures["samples"].is_file()
+    assert digits.config["data"]["name"] == "arrays"
+    assert "data:image/png" in digits._repr_html_()
+
+
+def test_images_come_back_as_they_were_given(digits):
+    assert digits.sample(3).shape == (3, 8, 8)
+    assert digits.reconstruct(DIGITS[:2]).shape == (2, 8, 8)
+    assert digits.embed(DIGITS[:2]).shape == (2, 32)
+    assert digits.vary(DIGITS[0], n=4).shape == (4, 8, 8)
+    assert digits.interpolate(DIGITS[0], DIGITS[1], steps=3).shape == (1, 3, 8, 8)
+    holes = DIGITS[:2].copy()
+    holes[:, :4] = np.nan
+    filled = digits.impute(holes, updates=0, num_samples=5, draws=1)
+    assert np.array_equal(filled[:, 4:], holes[:, 4:])
+    assert np.isfinite(filled).all()
+    tensors = digits.score(torch.from_numpy(DIGITS[:2]), num_samples=2)
+    assert isinstance(tensors, torch.Tensor)
+    values = digits.score(DIGITS[:2], num_samples=2)
+    assert np.allclose(values, tensors.numpy())
+
+
+@pytest.mark.long
+def test_synthetic_images_come_with_labels(digits):
+    x, y = digits.synthesize(5)
+    assert x.shape == (5, 8, 8)
+    assert set(y) <= set(range(10))
+
+
+def test_bytes_with_channels_last_come_back_so(folder):
+    x = np.random.default_rng(0).integers(0, 256, (60, 6, 6, 3), dtype=np.uint8)
+    run = vaekit.fit(x, "model=mlp_vae", ONE)
+    assert run.config["likelihood"]["_target_"].endswith("DiscretizedLogistic")
+    made = run.reconstruct(x[:2])
+    assert (made.shape, made.dtype) == ((2, 6, 6, 3), np.uint8)
+    bits = vaekit.fit(x[..., 0] > 127, "model=mlp_vae", ONE)
+    assert bits.config["likelihood"]["_target_"].endswith("Bernoulli")
+
+
+def test_tables_keep_names_types_categories_and_index(people):
+    given = table()
+    made = people.synthesize(40)
+    assert list(made.dtypes) == list(given.dtypes)
+    assert set(made["town"].cat.categories) == {"Ulm", "Bonn", "Kiel"}
+    assert set(made["code"]) <= {"01", "02", "13"}
+    assert made["since"].between("2020-01-01", "2022-07-01").all()
+    holes = given.iloc[:4].copy()
+    holes["town"] = None
+    filled = people.impute(holes, updates=0, num_samples=5)
+    assert list(filled.index) == list(given.index[:4])
+    assert filled["town"].notna().all()
+    assert (filled["age"] == holes["age"]).all()
+    found = people.detect(given.iloc[:5])
+    assert list(found.index) == list(given.index[:5])
+    assert found["p/path"].between(0, 1).all()
+    assert people.embed(given.iloc[:3]).shape == (3, 32)
+
+
+def test_an_opened_run_makes_tables_of_the_types_that_were_stored(people):
+    opened = vaekit.open(people.folder)
+    kinds = opened.sample(3).dtypes
+    assert kinds["age"] == np.int64
+    assert kinds["smokes"] == np.bool_
+
+
+def test_a_moved_run_has_its_rows(people, tmp_path):
+    moved = shutil.copytree(people.folder, tmp_path / "moved")
+    before = vaekit.open(people.folder).evaluate(num_samples=2)
+    shutil.move(people.folder, tmp_path / "away")
+    try:
+        assert vaekit.open(moved).evaluate(num_samples=2) == before
+    finally:
+        shutil.move(tmp_path / "away", people.folder)
+
+
+def test_polars_in_polars_out_and_rows_that_are_not_stored(folder):
+    given = polars.from_pandas(table().reset_index(drop=True))
+    run = vaekit.fit(given, ONE, store_data=False)
+    assert dict(run.sample(3).schema) == dict(given.schema)
+    assert not (run.folder / "data").exists()
+    with pytest.raises(vaekit.Refusal, match="There is no file"):
+        run.evaluate()
+
+
+def test_sentences(folder):
+    run = vaekit.fit(["A man walks.", "A dog runs home.", "The man has a dog."] * 30, ONE, {"data.min_count": 1})
+    assert all(isinstance(each, str) for each in run.sample(3))
+    assert run.score(["A man has a dog."], num_samples=2).shape == (1,)
+
+
+def test_files_and_folders_of_images(folder):
+    import PIL.Image
+
+    for i in range(30):
+        PIL.Image.fromarray((DIGITS[i] * 255).astype(np.uint8)).save(f"{i}.png")
+    files = [f"{i}.png" for i in range(30)]
+    words = ONE | {"data.image_size": 8, "data.channels": 1, "model": "mlp_vae"}
+    run = vaekit.fit(files, words)
+    assert run.reconstruct(files[:2]).shape == (2, 1, 8, 8)
+    assert len(list((run.folder / "data" / "files").iterdir())) == 30
+
+
+def test_words_of_the_command_line_train_in_new_folders_each_time(folder):
+    environment, hydra = dict(os.environ), GlobalHydra.instance().hydra
+    handler, state = signal.getsignal(signal.SIGINT), random.getstate()
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    first, second = (vaekit.train("model=mlp_vae", "data=digits", ONE, seed=3) for _ in range(2))
+    assert torch.equal(torch.rand(3), expected), "training draws from the caller's generator"
+    assert first.folder != second.folder
+    assert first.metrics == second.metrics
+    assert dict(os.environ) == environment
+    assert GlobalHydra.instance().hydra is hydra
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert random.getstate() == state
+    longer = vaekit.train(
+        "model=mlp_vae",
+        "data=digits",
+        ONE | {"trainer.max_epochs": 2},
+        seed=3,
+        ckpt_path=first.folder / "checkpoints" / "last.ckpt",
+    )
+    assert longer.folder == first.folder
+
+
+def test_a_program_of_hydra_keeps_its_own(folder):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        vae = vaekit.build(Real((4,)), "model=mlp_vae", "likelihood=gaussian")
+        assert compose("train", ["seed=5"])["seed"] == 5
+    assert vae.space == Real((4,))
+
+
+def test_refusals_are_exceptions_and_leave_no_folder(folder):
+    before = set(Path("outputs").rglob("*"))
+    for call in (
+        lambda: vaekit.train("modle=mlp_vae"),
+        lambda: vaekit.fit(DIGITS, "model=mlp_vea"),
+        lambda: vaekit.fit(DIGITS, "optimizer.lr=-1"),
+        lambda: vaekit.fit(DIGITS * 40),
+        lambda: vaekit.fit(DIGITS, labels=[0, 1]),
+        lambda: vaekit.fit("nowhere.csv"),
+        lambda: vaekit.fit(object()),
+        lambda: vaekit.fit([object()]),
+        lambda: vaekit.fit(DIGITS, ckpt_path="last"),
+        lambda: vaekit.train(DIGITS),
+        lambda: vaekit.open("nowhere"),
+        lambda: vaekit.train("model=3"),
+    ):
+        with pytest.raises(vaekit.Refusal):
+            call()
+    assert {path for path in Path("outputs").rglob("*") if path.is_file()} <= before
+
+
+def test_an_interrupted_run_says_how_to_go_on(folder, monkeypatch):
+    def stop(config):
+        folder = Path(api.HydraConfig.get().runtime.output_dir)
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "last.ckpt").touch()
+        raise SystemExit(1)
+
+    monkeypatch.setattr(api, "train_run", stop)
+    with pytest.raises(KeyboardInterrupt, match=r"Go on with vaekit.train\('data=digits', ckpt_path='.*last.ckpt'\)"):
+        vaekit.train("data=digits")
+
+
+def test_every_task_is_a_method_with_its_signature(digits):
+    for name in options("task"):
+        assert name in dir(digits)
+        method = getattr(digits, name)
+        assert method.__doc__
+        assert "context" not in inspect.signature(method).parameters
+    assert next(iter(inspect.signature(digits.impute).parameters)) == "input"
+    with pytest.raises(AttributeError, match="Did you mean sample"):
+        digits.sampel  # noqa: B018
+    with pytest.raises(TypeError, match="unexpected"):
+        digits.sample(number=3)
+
+
+def test_an_untrained_vae_learns_in_a_loop_of_its_own_and_is_saved(tmp_path):
+    vae = vaekit.build(Image((1, 8, 8), levels=None), "model=mlp_vae", "likelihood=gaussian", "objective=iwae", seed=1)
+    x = torch.from_numpy(DIGITS[:64, None])
+    optimizer = torch.optim.Adam(vae.parameters(), 1e-3)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = vae.loss(x)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert vae.encode(x, grad=True)[0].requires_grad
+    assert not vae.encode(x, grad=False)[0].requires_grad
+    vae.save(tmp_path / "saved")
+    again = vaekit.load(tmp_path / "saved")
+    assert torch.equal(again.encode(x)[0], vae.eval().encode(x)[0])
+    with pytest.raises(vaekit.Refusal, match="holds a run already"):
+        again.save(tmp_path / "saved")
+    with pytest.raises(vaekit.Refusal, match=r"x\[None\]"):
+        vae.encode(x[0])
+
+
+def test_words_and_settings_are_spelled_for_hydra():
+    assert api.spell("a=1", {"b": None, "c": [1, "x y"], "d": True, "e": Path("/my files/a.csv")}) == [
+        "a=1",
+        "b=null",
+        "c=[1,x y]",
+        "d=true",
+        "e=/my files/a.csv",
+    ]
