@@ -177,7 +177,7 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
 
     Example:
         >>> import torch, vaekit
-        >>> from vaekit.spaces import Space, Table
+        >>> from vaekit.spaces import Real
         >>> vae = vaekit.build(Real((5,)), "model=mlp_vae", "likelihood=gaussian", "latents.dim=2")
         >>> vae.loss(torch.randn(8, 5)).shape
         torch.Size([])
