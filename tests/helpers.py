@@ -97,7 +97,7 @@ def build_all(space: Space, *overrides: str, seed: int = 0, start: float = 0):
     VAE that has not been trained vary little.
     """
     torch.manual_seed(seed)
-    with patch("vaekit.networks.glorot.START", start):
+    with patch("vaekit.networks.glorot.INITIAL_RATE", start):
         return Plan.read(config(*overrides), space).build()
 
 
@@ -157,7 +157,7 @@ def assert_completes(p, every, x, known):
     """Weighted draws given the known values of x are of p(what is missing | what is known); every: all there can be."""
     fits = ((every - x) * known == 0).flatten(1).all(1)
     mass = p.log_prob(every).exp() * fits
-    drawn, log_w = p.expand((40_000,)).given(x, known)
+    drawn, log_w = p.expand((40_000,)).sample_given(x, known)
     assert ((drawn - x) * known == 0).all()
     weight = log_w.exp()
     torch.testing.assert_close(weight.mean(), mass.sum(), atol=0.01, rtol=0)

@@ -8,13 +8,13 @@ from torch.distributions import Categorical
 
 from helpers import assert_completes, assert_draws_follow_masses
 from vaekit.distributions.bits import Bits
-from vaekit.networks.made import MADE, before
+from vaekit.networks.made import MADE, causal_mask
 
 
 def bits(shape=(2, 3), batch=(2,), layers=2):
     """With weights large enough that bits depend on each other."""
     torch.manual_seed(0)
-    network, size = MADE(before(shape), layers).double(), torch.Size((*batch, *shape))
+    network, size = MADE(causal_mask(shape), layers).double(), torch.Size((*batch, *shape))
     with torch.no_grad():
         for p in network.parameters():
             p.add_(torch.randn_like(p))
@@ -36,7 +36,7 @@ def test_masses_sum_to_one_and_draws_follow_them(layers):
 def test_a_value_sees_those_before_it_and_no_others(layers):
     """By the gradient of its logit; what is told of a value and of those before it is seen as well."""
     p = bits(shape=(7,), batch=(1,), layers=layers)
-    told = [each.requires_grad_() for each in p.told]
+    told = [each.requires_grad_() for each in p.context]
     x = p.sample().requires_grad_()
     logits = p.logits(x)[0]
     for i in range(7):
@@ -57,12 +57,12 @@ def test_the_walk_computes_what_one_pass_does(layers):
         log_p.add_(Categorical(logits=logits).log_prob(number))
         return number
 
-    assert torch.equal(p.walk(2, pick), x.long())
+    assert torch.equal(p.sample_sequentially(2, pick), x.long())
     torch.testing.assert_close(log_p, p.log_prob(x))
 
 
 def test_of_maps_a_value_sees_those_near_it():
-    seen = before((2, 5, 6), reach=1).unflatten(0, (2, 5, 6)).unflatten(3, (2, 5, 6))
+    seen = causal_mask((2, 5, 6), receptive_field=1).unflatten(0, (2, 5, 6)).unflatten(3, (2, 5, 6))
     assert torch.equal(seen[0, 2, 3].nonzero(), torch.tensor([[0, 1, 2], [0, 1, 3], [0, 1, 4], [0, 2, 2]]))
     assert len(seen[1, 2, 3].nonzero()) == 9 + 4, "all of the channel before, and above and left in its own"
     assert seen[0, 0, 0].sum() == 0
@@ -96,5 +96,5 @@ def test_leading_dimensions():
     one = p.log_prob(x[0, 0])
     assert one.shape == (5, 2)
     for k in range(5):
-        alone = Bits(p.network, [each[k] for each in p.told], torch.Size([2]), p.event_shape)
+        alone = Bits(p.network, [each[k] for each in p.context], torch.Size([2]), p.event_shape)
         torch.testing.assert_close(alone.log_prob(x[0, 0]), one[k])

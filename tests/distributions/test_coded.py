@@ -26,7 +26,7 @@ def logits(*shape, seed=0):
 
 def every(q):
     """All z of SPACE, `[9, 1, 4]`."""
-    return q.at(torch.tensor(list(itertools.product(range(3), repeat=2)))).unsqueeze(1)
+    return q.from_index(torch.tensor(list(itertools.product(range(3), repeat=2)))).unsqueeze(1)
 
 
 def test_the_nearest_atom_is_the_same_where_networks_run_in_bf16():
@@ -38,7 +38,7 @@ def test_the_nearest_atom_is_the_same_where_networks_run_in_bf16():
 def test_points_lie_at_their_positions_in_vectors_and_in_maps():
     q = Choice(logits(5, 2, 2, 3), MAP)
     index = torch.randint(3, (5, 2, 2, 3))
-    z = q.at(index)
+    z = q.from_index(index)
     assert z.shape == (5, 4, 2, 3)
     assert torch.equal(z[1, 2:, 1, 2], ATOMS[index[1, 1, 1, 2]])
     assert torch.equal(q.index(z), index)
@@ -60,7 +60,7 @@ def test_draws_are_atoms_that_follow_log_prob(relaxed):
     scores = logits(5, 2)
     q = Relaxed(scores, SPACE, torch.tensor(0.5), hard=True) if relaxed else Choice(scores, SPACE)
     z = q.rsample(torch.Size([20_000]))
-    assert torch.equal(q.at(q.index(z)), z)
+    assert torch.equal(q.from_index(q.index(z)), z)
     drawn = (z.unsqueeze(0) == every(q).unsqueeze(1)).all(-1).double().mean(1)
     assert (drawn - q.log_prob(every(q)).exp()).abs().max() < 0.02
 
@@ -84,7 +84,7 @@ def test_a_relaxed_draw_comes_near_an_atom_as_the_temperature_falls():
     torch.manual_seed(0)
     for temperature, distance in ((0.01, 0.01), (5.0, 0.6)):
         z = Relaxed(logits(1000, 2), SPACE, torch.tensor(temperature), False).rsample()
-        away = (z - Choice(logits(1000, 2), SPACE).at(nearest(SPACE.points(z), ATOMS))).norm(dim=-1).mean()
+        away = (z - Choice(logits(1000, 2), SPACE).from_index(nearest(SPACE.points(z), ATOMS))).norm(dim=-1).mean()
         assert away < 0.05 if distance == 0.01 else away > distance
 
 
@@ -118,7 +118,7 @@ def test_distributions_keep_the_atoms_that_they_were_made_with():
     q = Coded(Choice(logits(5, 2), SPACE).indices, space)
     z, before = q.sample(), q.log_prob(q.mode)
     held[0] = ATOMS.flip(0) + 1
-    assert torch.equal(q.at(q.index(z)), z)
+    assert torch.equal(q.from_index(q.index(z)), z)
     assert torch.equal(q.log_prob(q.mode), before)
 
 

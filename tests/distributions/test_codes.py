@@ -15,9 +15,9 @@ from torch.distributions import (
     OneHotCategorical,
 )
 
+from vaekit.distributions.categorical_bins import CategoricalBins
 from vaekit.distributions.codes import WIDTH, alphabet_of, code
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
-from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
 from vaekit.entropy_coder import new_coder
 from vaekit.refusal import Refusal
@@ -43,7 +43,7 @@ DISCRETE = {
     "bernoulli": (Bernoulli(logits=normal(N, 20, spread=3.0)), 2),
     "one sure pixel": (Bernoulli(logits=torch.full((N, 20), -40.0, dtype=torch.float64)), 2),
     "categorical": (Categorical(logits=normal(N, 20, 7)), 7),
-    "levels": (Levels(normal(N, 20, 256, spread=2.0)), 256),
+    "levels": (CategoricalBins(normal(N, 20, 256, spread=2.0)), 256),
     "logistic 2": (logistic(2, N, 1, 5, 5), 2),
     "logistic 17": (logistic(17, N, 1, 5, 5), 17),
     "logistic 256": (logistic(256, N, 3, 5, 5), 256),

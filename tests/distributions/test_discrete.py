@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vaekit.distributions.bernoulli import Bernoulli
+from vaekit.distributions.categorical_bins import CategoricalBins
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
-from vaekit.distributions.levels import Levels
 
 
 def logistic(levels):
@@ -16,7 +16,7 @@ def logistic(levels):
 
 def softmax(levels):
     torch.manual_seed(0)
-    return Levels(2 * torch.randn(21, levels, dtype=torch.float64))
+    return CategoricalBins(2 * torch.randn(21, levels, dtype=torch.float64))
 
 
 def binary(levels):

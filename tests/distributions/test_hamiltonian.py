@@ -29,10 +29,12 @@ def test_log_determinant_is_autograds(steps):
     q = walker(ring, steps)
 
     def walk(both):
-        return torch.cat(q.walk(*both.split(2)))
+        return torch.cat(q.leapfrog(*both.split(2)))
 
     jacobian = torch.autograd.functional.jacobian(walk, torch.randn(4).double())
-    torch.testing.assert_close(jacobian.slogdet().logabsdet, q.cold.log())  # cold^(D/2) of D = 2
+    torch.testing.assert_close(
+        jacobian.slogdet().logabsdet, q.inverse_temperature.log()
+    )  # inverse_temperature^(D/2) of D = 2
 
 
 def test_weights_estimate_the_normaliser_without_bias():
@@ -51,15 +53,15 @@ def test_the_walk_comes_nearer_to_its_target():
         return -0.5 * (z - 2).square().sum(-1)
 
     q = walker(away)
-    start = q.start.sample((20_000,))
+    start = q.initial.sample((20_000,))
     z = q.sample((20_000,))
-    assert (away(z) - q.log_prob(z)).mean() > (away(start) - q.start.log_prob(start)).mean() + 0.5
+    assert (away(z) - q.log_prob(z)).mean() > (away(start) - q.initial.log_prob(start)).mean() + 0.5
 
 
 def test_gradients_are_those_of_finite_differences():
     def bound(step_size, cold):
         torch.manual_seed(0)
-        q = Hamiltonian(walker(ring, batch=4).start, ring, step_size, cold, 3)
+        q = Hamiltonian(walker(ring, batch=4).initial, ring, step_size, cold, 3)
         z = q.rsample((5,))
         return (ring(z) - q.log_prob(z)).mean()
 

@@ -19,9 +19,9 @@ def raster(symbols=BITS, size=(2, 2), batch=(2,), layers=2):
     torch.manual_seed(0)
     each = dict(maps=3, width=4, layers=layers)
     if isinstance(symbols, OneHot):
-        network = PixelCNN(1, symbols.channels, **each, inputs=2 * symbols.channels).double()
+        network = PixelCNN(1, symbols.channels, **each, in_channels=2 * symbols.channels).double()
     else:
-        network = PixelCNN(symbols.channels, symbols.levels, **each).double()
+        network = PixelCNN(symbols.channels, symbols.bins, **each).double()
     with torch.no_grad():
         for p in network.parameters():
             p.mul_(2).add_(0.3 * torch.randn_like(p))
@@ -38,7 +38,7 @@ SMALL = [
 
 
 def every_image(symbols, size):
-    each, count = (1, symbols.channels) if isinstance(symbols, OneHot) else (symbols.channels, symbols.levels)
+    each, count = (1, symbols.channels) if isinstance(symbols, OneHot) else (symbols.channels, symbols.bins)
     numbers = torch.tensor([*itertools.product(range(count), repeat=each * math.prod(size))])
     return symbols.values(numbers.reshape(-1, each, *size)).double()
 
@@ -74,7 +74,7 @@ def test_a_value_sees_those_before_it_and_no_others(symbols):
 def test_a_symbol_that_stands_before_is_seen_from_anywhere():
     """Whether it does, not where."""
     p = raster(OneHot(3), size=(12, 12), batch=(1,), layers=1)
-    assert p.network.reach < 12 - 2
+    assert p.network.receptive_field < 12 - 2
     numbers = torch.zeros(3, 1, 12, 12, dtype=torch.long)
     numbers[1, 0, 0, 0] = numbers[2, 0, 0, 1] = 2
     none, first, second = p._logits(p.symbols.values(numbers).double(), p.maps.expand(3, -1, -1, -1))[..., -1, -1]
@@ -85,7 +85,7 @@ def test_a_symbol_that_stands_before_is_seen_from_anywhere():
 def test_the_walk_computes_what_one_pass_does(symbols):
     """Although it only looks at what lies within reach of a pixel."""
     p = raster(symbols, size=(11, 13), layers=1)
-    assert p.network.reach < 11 - 1
+    assert p.network.receptive_field < 11 - 1
     x, found = p.sample(), []
     numbers = symbols.numbers(x)
 
@@ -93,7 +93,7 @@ def test_the_walk_computes_what_one_pass_does(symbols):
         found.append((place, logits))
         return numbers.flatten(1)[:, place]
 
-    assert torch.equal(p.walk(2, pick), numbers)
+    assert torch.equal(p.sample_sequentially(2, pick), numbers)
     whole = p._logits(x, p.maps).flatten(2)
     assert sorted(place for place, _ in found) == [*range(whole.shape[2])]
     for place, logits in found:

@@ -24,7 +24,7 @@ def tokens(request):
 
     def make(batch=(2,), length=T, **options):
         torch.manual_seed(0)
-        network = WRITERS[request.param](Text((length,), learn(["a"])), told=3, embedding=6).double()
+        network = WRITERS[request.param](Text((length,), learn(["a"])), context_size=3, embedding=6).double()
         with torch.no_grad():
             for p in network.parameters():
                 p.mul_(2).add_(0.3 * torch.randn_like(p))
@@ -60,7 +60,7 @@ def test_padding_costs_nothing(tokens):
     p = tokens(length=T + 4)
     short = every_sentence()[:7]  # which end within T
     padded = torch.cat([short, torch.full((7, 4), float(PAD), dtype=torch.float64)], 1)
-    of_short = Tokens(p.network, p.told[:, :T]).log_prob(short.unsqueeze(1))
+    of_short = Tokens(p.network, p.context[:, :T]).log_prob(short.unsqueeze(1))
     torch.testing.assert_close(p.log_prob(padded.unsqueeze(1)), of_short)
 
 
@@ -74,7 +74,7 @@ def test_the_walk_computes_what_one_pass_does(tokens):
         total.add_(Categorical(logits=logits).log_prob(chosen) * sentence_mask(x)[:, place])
         return chosen
 
-    assert torch.equal(p.walk(pick), x)
+    assert torch.equal(p.sample_sequentially(pick), x)
     torch.testing.assert_close(total, p.log_prob(x))
 
 
@@ -114,7 +114,7 @@ def test_leading_dimensions(tokens):
     x = p.sample((7,))
     assert x.shape == (7, 5, 2, T)
     assert p.log_prob(x).shape == (7, 5, 2)
-    torch.testing.assert_close(p.log_prob(x[0, 0])[3], Tokens(p.network, p.told[3]).log_prob(x[0, 0]))
+    torch.testing.assert_close(p.log_prob(x[0, 0])[3], Tokens(p.network, p.context[3]).log_prob(x[0, 0]))
 
 
 def test_temperature_sharpens(tokens):

@@ -53,7 +53,7 @@ def test_a_walk_finds_the_logits_of_one_pass(layers):
         found.append(logits)
         return fixed[:, place]
 
-    assert torch.equal(p.walked(pick), x)
+    assert torch.equal(p.sample_values(pick), x)
     torch.testing.assert_close(torch.stack(found, -1), p._logits(x, p.maps)[:, :, 0, 0])
     each = Categorical(logits=torch.stack(found, 1)).log_prob(fixed).sum(1)
     torch.testing.assert_close(each, p.log_prob(x))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helpers import BINARY, VECTORS, build, examples, step
-from vaekit.latents.deep import parse
+from vaekit.latents.deep import parse_blocks
 from vaekit.networks.pyramid import Bottleneck
 from vaekit.refusal import Refusal, located
 from vaekit.spaces import Image
@@ -104,7 +104,7 @@ def test_each_level_reads_the_map_of_its_own_size():
     features = vae.encoder(x)
     assert [each.shape[-1] for each in maps] == [4, 2, 1]
     for level in vae.latents.levels:
-        own = features[:, level.own].unflatten(1, level.shape)
+        own = features[:, level.feature_slice].unflatten(1, level.shape)
         assert torch.equal(own, maps[coarse_to_fine[level.space.shape[-1]]])
 
 
@@ -142,7 +142,7 @@ def test_each_level_has_a_temperature_of_its_own(vae):
 @pytest.mark.parametrize("blocks", ["14", "4x0", "0x4", "4x1,4x2", "4*2", "", "9x1", "-4x1"])
 def test_blocks_that_cannot_be_are_refused(blocks):
     with located("latents"), pytest.raises(Refusal, match=r"latents.blocks=\[4x4,2x4,1x2\]"):
-        parse(blocks.split(","), 8)
+        parse_blocks(blocks.split(","), 8)
 
 
 REFUSED = {

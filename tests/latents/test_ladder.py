@@ -115,7 +115,7 @@ def linear_ladder():
     top.state_mlp = torch.nn.Identity()  # the state is z_2 itself,
     vae.encoder.steps[0] = torch.nn.Identity()  # the features x, for both,
     low.posterior_mlp = torch.nn.Identity()  # and the lower posterior reads (x, z_2)
-    top.own, top.posterior, low.posterior = slice(6, 12), Gaussian((6,), top.space), Gaussian((8,), low.space)
+    top.feature_slice, top.posterior, low.posterior = slice(6, 12), Gaussian((6,), top.space), Gaussian((8,), low.space)
     vae, eye = vae.double(), torch.eye(6, dtype=torch.float64)
     with torch.no_grad():
         weight, bias = vae.likelihood.network.body[1].weight.mul_(0.7), vae.likelihood.bias.normal_().flatten()

@@ -9,7 +9,7 @@ from torch import nn
 
 from helpers import build
 from vaekit.batch import Batch
-from vaekit.networks.glorot import START, glorot, start_scale
+from vaekit.networks.glorot import INITIAL_RATE, glorot, initial_log_scale
 from vaekit.spaces import Image
 
 
@@ -34,7 +34,7 @@ def test_a_layer_of_as_many_inputs_as_outputs_keeps_the_variance(layer):
 
 @pytest.mark.parametrize(("size", "least", "most"), [(2, 1.1, 1.2), (32, 18, 19), (1024, 25, 32), (100_000, 30, 33)])
 def test_a_posterior_starts_with_a_rate_of_about_thirty_nats_at_most(size, least, most):
-    s = torch.tensor(start_scale(size), dtype=torch.float64)
+    s = torch.tensor(initial_log_scale(size), dtype=torch.float64)
     assert least < size * (((2 * s).exp() - 1) / 2 - s) < most
 
 
@@ -56,7 +56,7 @@ def test_a_preset_uses_z_within_150_steps(preset, seed):
     """Where the posterior starts as wide as the prior, conv_vae's rate is 0.00 after 400 steps."""
     x = strokes(5000)
     vae, objective = build(
-        Image((1, 28, 28), levels=2), f"model={preset}", "likelihood=bernoulli", seed=seed, start=START
+        Image((1, 28, 28), levels=2), f"model={preset}", "likelihood=bernoulli", seed=seed, start=INITIAL_RATE
     )
     with torch.no_grad():
         vae.likelihood.bias.copy_(vae.likelihood.bias_at(x.mean(0)))

@@ -80,11 +80,11 @@ def test_codes_follow_the_mean_of_what_is_quantised_to_them():
     for _ in range(2):
         index = torch.arange(40) % 5  # the sixth is never used
         before = vq.atoms
-        vq.follow(points, index)
+        vq.update_codes(points, index)
     expected = torch.stack([points[index == code].mean(0) for code in range(5)])
     torch.testing.assert_close(vq.atoms[:5], expected)
     assert torch.equal(vq.atoms[5], before[5])
-    vq.follow(points + 1, index)  # half of the weight so far, and half of what comes
+    vq.update_codes(points + 1, index)  # half of the weight so far, and half of what comes
     weight = 0.5 / (1 - 0.5**3)
     torch.testing.assert_close(vq.atoms[:5], expected + weight)
 
@@ -144,7 +144,7 @@ def _follow(rank, folder, points, index):
     torch.manual_seed(rank)
     _, vq = posterior()
     for half in (slice(0, 20), slice(20, 40)):  # half of each to each process
-        vq.follow(points[half][rank::2], index[half][rank::2])
+        vq.update_codes(points[half][rank::2], index[half][rank::2])
     torch.save((vq.atoms, vq.cluster_size), folder / str(rank))
     torch.distributed.destroy_process_group()
 
@@ -156,7 +156,7 @@ def test_processes_move_codes_together(tmp_path: Path):
     assert torch.equal(first, second)
     _, vq = posterior()
     for half in (slice(0, 20), slice(20, 40)):
-        vq.follow(points[half], index[half])
+        vq.update_codes(points[half], index[half])
     torch.testing.assert_close(first[:5], vq.atoms[:5])
     torch.testing.assert_close(uses, vq.cluster_size)
 

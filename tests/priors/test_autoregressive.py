@@ -49,7 +49,7 @@ def test_walking_meets_the_logits_of_one_pass():
         seen.append(logits.log_softmax(-1).gather(1, numbers.flatten(1)[:, i : i + 1]).squeeze(1))
         return numbers.flatten(1)[:, i]
 
-    assert torch.equal(p.walk(5, pick), numbers)
+    assert torch.equal(p.sample_sequentially(5, pick), numbers)
     torch.testing.assert_close(torch.stack(seen).sum(0), p.log_prob(numbers).detach())
 
 
@@ -81,7 +81,7 @@ def test_a_low_temperature_takes_the_likeliest():
 def test_temperature_0_takes_the_likeliest_of_each_given_those_before():
     p = sequence()
     cold = tempered(p, 0)
-    greedy = p.walk(50, lambda i, logits: logits.argmax(1))
+    greedy = p.sample_sequentially(50, lambda i, logits: logits.argmax(1))
     assert torch.equal(cold.sample((50,)), greedy)
     assert (cold.log_prob(greedy) == 0).all()
 

@@ -1,4 +1,4 @@
-"""Values that are drawn one after another, each given those before it."""
+"""The base class of distributions whose values are drawn one after another."""
 
 from __future__ import annotations
 
@@ -14,41 +14,51 @@ from vaekit.entropy_coder import Code
 
 
 class Autoregressive(Distribution):
-    """p(x) = prod_i p(n_i | n_1 ... n_i-1) over the whole numbers n that the values x are made of.
+    """p(x) = prod_i p(n_i | n_1 ... n_i-1) over the integers n that represent the values x.
 
-    A subclass has `log_prob`, `mean`, and what is said below of `numbers`, `values` and `walk`.
+    A subclass has `log_prob`, `mean`, `numbers`, `values` and `sample_sequentially`.
     """
 
     arg_constraints = {}
 
     def numbers(self, x: Tensor) -> Tensor:
-        """x `[N, *event_shape]` -> whole numbers `[N, S, ...]`, each of which stands for event_shape[0] / S values."""
+        """x `[N, *event_shape]` as integers `[N, S, ...]`, each of which represents event_shape[0] / S values."""
         raise NotImplementedError
 
     def values(self, numbers: Tensor) -> Tensor:
-        """`numbers` undone."""
+        """The inverse of `numbers`."""
         raise NotImplementedError
 
-    def walk(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Whole numbers `[n, S, ...]`, one after another: `pick(i, logits [n, L])` chooses that at place i of an
-        example as it lies in memory, `[n]`. n: of the batch, which has no other.
+    def sample_sequentially(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """Integers `[n, S, ...]`, chosen one after another.
+
+        Args:
+            n: Size of the batch, which has one dimension.
+            pick: `pick(i, logits [n, L])` chooses the i-th integer of each example, in the order of memory, `[n]`.
         """
         raise NotImplementedError
 
-    def walked(self, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Values `[..., *event_shape]` of the whole batch."""
-        return self.values(self.walk(self.batch_shape.numel(), pick)).reshape(self._extended_shape())
+    def sample_values(self, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """Values `[..., *event_shape]` of the whole batch, chosen by `pick`."""
+        return self.values(self.sample_sequentially(self.batch_shape.numel(), pick)).reshape(self._extended_shape())
 
     @torch.no_grad()
     def sample(self, sample_shape=torch.Size()) -> Tensor:
         drawn = self.expand(torch.Size(sample_shape) + self.batch_shape)
-        return drawn.walked(lambda i, logits: Categorical(logits=logits, validate_args=False).sample())
+        return drawn.sample_values(lambda i, logits: Categorical(logits=logits, validate_args=False).sample())
 
-    def given(self, value: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """Draws `[..., *event_shape]` that have the `value` of numbers that are `known`, and log p of these, `[...]`.
+    def sample_given(self, value: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Draws that keep the known values, and their log-probability.
 
-        A number is drawn given those before it alone; the log-probability of each that is known given all before it is
-        what the weight of such a draw lacks. Weighted with it, draws are of p(x | what is known).
+        An unknown integer is drawn given only those before it. Weighted by the returned probability of the known ones,
+        each given all before it, the draws follow p(x | known values).
+
+        Args:
+            value: `[..., *event_shape]`.
+            known: True where `value` is to be kept, in the same shape.
+
+        Returns:
+            Draws `[..., *event_shape]` and log-probabilities `[...]`, in nats.
         """
         n = self.batch_shape.numel()
         x, there = (each.expand(self._extended_shape()).reshape(n, *self.event_shape) for each in (value, known))
@@ -62,12 +72,12 @@ class Autoregressive(Distribution):
             log_p.add_(each.log_prob(chosen) * there[:, i])
             return chosen
 
-        return self.walked(pick), log_p.reshape(self.batch_shape)
+        return self.sample_values(pick), log_p.reshape(self.batch_shape)
 
     @property
     def mode(self) -> Tensor:
-        """The likeliest of each number given those chosen before it; the likeliest x may be another."""
-        return self.walked(lambda i, logits: logits.argmax(1))
+        """The most probable integer given those chosen before it, one after another; not always the most probable x."""
+        return self.sample_values(lambda i, logits: logits.argmax(1))
 
     def code(self, alphabet: Any) -> Code:
         return Ordered(self)

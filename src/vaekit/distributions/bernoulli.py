@@ -1,4 +1,4 @@
-"""The Bernoulli distribution, with a mode everywhere."""
+"""The Bernoulli distribution, with a mode for every probability."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,14 @@ from torch.nn import functional as F
 
 
 class Bernoulli(torch.distributions.Bernoulli):
-    """torch's, but the mode at probability 1/2 is 0 rather than NaN, so that pictures of modes have no holes."""
+    """torch's, but its mode at probability 1/2 is 0 instead of NaN, so that images of modes are complete.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.bernoulli import Bernoulli
+        >>> Bernoulli(logits=torch.tensor([-1.0, 0.0, 1.0])).mode
+        tensor([0., 0., 1.])
+    """
 
     def log_prob(self, value: Tensor) -> Tensor:
         """For values 0 and 1, as torch's, in half as many passes over memory."""

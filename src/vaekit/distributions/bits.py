@@ -1,4 +1,4 @@
-"""Binary values of any shape that are drawn one after another, each given those before it."""
+"""Binary values of any shape that are drawn one after another."""
 
 from __future__ import annotations
 
@@ -15,61 +15,77 @@ from vaekit.distributions.precision import full_precision
 
 
 class Network(Protocol):
-    """Logits `[..., D]` of values x, each given those before it and what is told, tensors `[..., D]`.
+    """A module that gives logits `[..., D]` of x, each conditioned on the values before it and a context.
 
-    `at` gives those of place i alone, after those of all places before: `units` is its memory, `[layers, N, D]`.
+    The context is a list of tensors `[..., D]`. `step` gives the logit `[N]` of value i alone, given all values before
+    it; `hidden_units` `[layers, N, D]` is its cache.
     """
 
     layers: int
 
-    def __call__(self, x: Tensor, told: list[Tensor]) -> Tensor: ...
+    def __call__(self, x: Tensor, context: list[Tensor]) -> Tensor: ...
 
-    def at(self, i: int, x: Tensor, told: list[Tensor], units: Tensor) -> Tensor: ...
+    def step(self, i: int, x: Tensor, context: list[Tensor], hidden_units: Tensor) -> Tensor: ...
 
 
 class Bits(Autoregressive):
     """p(x) = prod_i Bernoulli(x_i | x_1 ... x_i-1), in the order in which the values lie in memory.
 
-    told: what is known of each, tensors `[..., *event_shape]`. log_prob takes one pass of the network.
+    `log_prob` takes one pass of the network, a draw one step a value.
+
+    Args:
+        network: Gives the logits.
+        context: What x is conditioned on: tensors `[..., *event_shape]`.
+        batch_shape: The leading dimensions.
+        event_shape: Shape of an example.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.bits import Bits
+        >>> from vaekit.networks.made import MADE, causal_mask
+        >>> p = Bits(MADE(causal_mask((4,)), layers=1), 2 * [torch.zeros(5, 4)], torch.Size([5]), torch.Size([4]))
+        >>> p.log_prob(p.sample()).shape
+        torch.Size([5])
     """
 
     support = constraints.boolean
 
-    def __init__(self, network: Network, told: list[Tensor], batch_shape: torch.Size, event_shape: torch.Size):
-        self.network, self.told = network, told
+    def __init__(self, network: Network, context: list[Tensor], batch_shape: torch.Size, event_shape: torch.Size):
+        self.network, self.context = network, context
         super().__init__(batch_shape, event_shape, validate_args=False)
 
     def expand(self, batch_shape, _instance=None):
-        told = [each.expand(*batch_shape, *self.event_shape) for each in self.told]
-        return Bits(self.network, told, torch.Size(batch_shape), self.event_shape)
+        context = [each.expand(*batch_shape, *self.event_shape) for each in self.context]
+        return Bits(self.network, context, torch.Size(batch_shape), self.event_shape)
 
     def numbers(self, x: Tensor) -> Tensor:
         return x.long()
 
     def values(self, numbers: Tensor) -> Tensor:
-        return numbers.to(self.told[0])
+        return numbers.to(self.context[0])
 
     def logits(self, x: Tensor) -> Tensor:
-        """Of x `[..., *event_shape]`, which may stand for many examples of the batch: theirs."""
+        """The logits of x `[..., *event_shape]`, which may have further leading dimensions than the batch."""
         flat = -len(self.event_shape)
-        logits = self.network(x.flatten(flat), [each.flatten(flat) for each in self.told])
+        logits = self.network(x.flatten(flat), [each.flatten(flat) for each in self.context])
         return full_precision(logits).unflatten(-1, self.event_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return functional.logsigmoid((2 * value - 1) * self.logits(value)).flatten(-len(self.event_shape)).sum(-1)
 
     @torch.no_grad()
-    def walk(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
-        told = [each.reshape(n, -1) for each in self.told]
-        x, units = torch.zeros_like(told[0]), told[0].new_zeros(self.network.layers, *told[0].shape)
+    def sample_sequentially(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
+        context = [each.reshape(n, -1) for each in self.context]
+        x, hidden_units = torch.zeros_like(context[0]), context[0].new_zeros(self.network.layers, *context[0].shape)
         for i in range(x.shape[1]):
-            logit = full_precision(self.network.at(i, x, told, units))
+            logit = full_precision(self.network.step(i, x, context, hidden_units))
             x[:, i] = pick(i, torch.stack([torch.zeros_like(logit), logit], -1)).to(x)
         return self.numbers(x).unflatten(1, self.event_shape)
 
     @property
     def mean(self) -> Tensor:
-        """Of each value given a draw of those before it: it is random, and on average the mean, which has no formula.
+        """The mean of each value given a draw of those before it: an unbiased estimate of the mean, which has no
+        formula.
 
         Its gradient is that of the last step alone, at a fixed draw.
         """

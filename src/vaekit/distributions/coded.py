@@ -1,4 +1,4 @@
-"""Distributions over codes: at each position one of K points."""
+"""Distributions over codes: one of K atoms at each position."""
 
 from __future__ import annotations
 
@@ -17,10 +17,22 @@ from vaekit.spaces import Codes
 
 
 class Coded(Distribution):
-    """z `[..., *space.shape]` that holds an atom at each position, given a distribution over the atoms' numbers.
+    """z `[..., *space.shape]` that holds an atom at each position, by a distribution over the atoms' numbers.
 
-    indices: batch shape `[...]`, event shape `space.positions`. The atoms are those that the codebook holds now. What
-    lies between them is scored as the nearest.
+    A value between atoms is scored as the nearest one. The atoms are read from the codebook once, here.
+
+    Args:
+        indices: Over integers, with event shape `space.positions`.
+        space: The space of z.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Categorical, Independent
+        >>> from vaekit.distributions.coded import Coded
+        >>> from vaekit.spaces import Codes
+        >>> p = Coded(Independent(Categorical(logits=torch.zeros(3, 2)), 1), Codes((3,)))
+        >>> p.log_prob(torch.tensor([0.0, 1.0, 0.9])).exp().item()
+        0.125
     """
 
     arg_constraints = {}
@@ -38,23 +50,23 @@ class Coded(Distribution):
         """The number of the atom at each position, `[..., *positions]`."""
         return nearest(self.space.points(z), self.atoms)
 
-    def at(self, index: Tensor) -> Tensor:
-        """The z of numbers `[..., *positions]`."""
+    def from_index(self, index: Tensor) -> Tensor:
+        """The z of atoms with these numbers `[..., *positions]`."""
         return self.space.array(embedding(index, self.atoms))
 
     def sample(self, sample_shape=torch.Size()) -> Tensor:
         with torch.no_grad():
-            return self.at(self.indices.sample(sample_shape))
+            return self.from_index(self.indices.sample(sample_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
         return self.indices.log_prob(self.index(value))
 
     @property
     def mode(self) -> Tensor:
-        return self.at(self.indices.mode)
+        return self.from_index(self.indices.mode)
 
     def tempered(self, temperature: float) -> Distribution:
-        """By that of the numbers: logits are divided."""
+        """The numbers at a temperature, which divides the logits."""
         return Coded(tempered(self.indices, temperature), self.space)
 
     def code(self, alphabet: Any) -> Code:
@@ -66,25 +78,54 @@ class Coded(Distribution):
 
 @dataclass(frozen=True)
 class Points:
-    """The points that the numbers of codes stand for."""
+    """The values that the numbers of atoms represent.
+
+    Args:
+        coded: A distribution over codes.
+    """
 
     coded: Coded
 
     def values(self, symbols: Tensor) -> Tensor:
-        return self.coded.at(symbols)
+        return self.coded.from_index(symbols)
 
 
 def nearest(points: Tensor, atoms: Tensor) -> Tensor:
-    """The number of the atom of `[K, D]` that is nearest to each point `[..., D]`: `[...]`."""
+    """The number of the atom nearest to each point.
+
+    Args:
+        points: `[..., D]`.
+        atoms: `[K, D]`.
+
+    Returns:
+        Integers `[...]`.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.coded import nearest
+        >>> nearest(torch.tensor([[0.1], [0.8]]), torch.tensor([[0.0], [1.0]]))
+        tensor([0, 1])
+    """
     with torch.autocast(points.device.type, enabled=False):  # differences of large numbers
         return (points @ atoms.T - atoms.square().sum(1) / 2).argmax(-1)
 
 
 class Choice(Coded):
-    """A choice at each position by itself: logits `[..., *space.positions, K]`.
+    """An independent categorical distribution over the atoms at each position, with a straight-through gradient.
 
-    Draws are atoms, and carry the gradient of the mean (straight through: Bengio et al. 2013,
-    https://arxiv.org/abs/1308.3432).
+    Draws are atoms and carry the gradient of the mean (Bengio et al. 2013, https://arxiv.org/abs/1308.3432).
+
+    Args:
+        logits: `[..., *space.positions, K]`.
+        space: The space of z.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.coded import Choice
+        >>> from vaekit.spaces import Codes
+        >>> p = Choice(torch.zeros(3, 2), Codes((3,)))
+        >>> p.mean, p.sample((4,)).shape
+        (tensor([0.5, 0.5, 0.5]), torch.Size([4, 3]))
     """
 
     has_rsample = True
@@ -99,7 +140,7 @@ class Choice(Coded):
 
     @property
     def mean(self) -> Tensor:
-        """Between the atoms."""
+        """The mean of the atoms, which lies between them."""
         return self.space.array(self.logits.exp() @ self.atoms)
 
     def rsample(self, sample_shape=torch.Size()) -> Tensor:
@@ -107,10 +148,22 @@ class Choice(Coded):
 
 
 class Relaxed(Choice):
-    """A choice whose draws carry the gradient of a Gumbel softmax (Jang et al. 2017, Maddison et al. 2017).
+    """A `Choice` with the gradient of a Gumbel softmax (Jang et al. 2017, Maddison et al. 2017).
 
-    temperature: `[]`, of the softmax. hard: draws are atoms; otherwise they are the softmax's mixtures of atoms, whose
-    density nobody here knows: KL and log_prob are those of the choice itself.
+    Args:
+        logits: `[..., *space.positions, K]`.
+        space: The space of z.
+        temperature: Of the softmax, `[]`.
+        hard: True: draws are atoms. False: draws are the softmax's mixtures of atoms; their density has no closed form,
+            so `log_prob` and KL are those of the choice.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.coded import Relaxed
+        >>> from vaekit.spaces import Codes
+        >>> p = Relaxed(torch.zeros(3, 2), Codes((3,)), torch.tensor(0.5), hard=True)
+        >>> bool(((p.rsample() == 0) | (p.rsample() == 1)).any())
+        True
     """
 
     def __init__(self, logits: Tensor, space: Codes, temperature: Tensor, hard: bool):
@@ -122,7 +175,7 @@ class Relaxed(Choice):
         gumbel = -torch.empty(shape, dtype=self.logits.dtype, device=self.logits.device).exponential_().log()
         noisy = self.logits + gumbel
         soft = self.space.array((noisy / self.temperature).softmax(-1) @ self.atoms)
-        return self.at(noisy.argmax(-1)) + (soft - soft.detach()) if self.hard else soft
+        return self.from_index(noisy.argmax(-1)) + (soft - soft.detach()) if self.hard else soft
 
 
 @register_kl(Coded, Coded)

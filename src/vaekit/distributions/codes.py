@@ -1,6 +1,6 @@
-"""From distributions to what the entropy coder takes: whole numbers, and how likely each is.
+"""Codes of distributions for the entropy coder: integers, and the probability of each.
 
-A distribution of this package says so itself, in its methods `code` and `alphabet`; torch's own are handled here.
+A distribution of this package has methods `code` and `alphabet`; torch's own are handled here.
 """
 
 from __future__ import annotations
@@ -31,35 +31,56 @@ BINS = 2**12  # over 16 standard deviations to either side
 
 
 class Alphabet(Protocol):
-    """What the whole numbers that are coded stand for."""
+    """The values that the coded integers represent."""
 
     def values(self, symbols: Tensor) -> Tensor: ...
 
 
 @runtime_checkable
 class HasCode(Protocol):
-    """A distribution that says how it is coded."""
+    """A distribution with a code of its own."""
 
     def code(self, alphabet: Any) -> Code: ...
 
 
 @runtime_checkable
 class HasAlphabet(Protocol):
-    """A distribution that says which values its code is of."""
+    """A distribution with an alphabet of its own."""
 
     def alphabet(self) -> Alphabet: ...
 
 
 def code(d: Distribution, alphabet: Any) -> Code:
-    """The code of `d`, batch shape `[B]`: of the bins of a `Grid` where it is continuous, else of its own values.
+    """The code of a distribution of batch shape `[B]`: of the bins of a `Grid` if it is continuous, else of its own
+    values.
 
-    Raises NotImplementedError where its dimensions are not coded one by one.
+    Args:
+        d: The distribution.
+        alphabet: The values that the integers represent.
+
+    Raises:
+        NotImplementedError: If its dimensions are not coded one by one.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Bernoulli, Independent
+        >>> from vaekit.distributions.codes import alphabet_of, code
+        >>> p = Independent(Bernoulli(logits=torch.zeros(5, 3)), 1)
+        >>> type(code(p, alphabet_of(p))).__module__
+        'vaekit.entropy_coder'
     """
     return d.code(alphabet) if isinstance(d, HasCode) else _code(d, alphabet)
 
 
 def alphabet_of(p: Distribution) -> Alphabet:
-    """The values that are coded of a z with prior `p`. Raises NotImplementedError where it has no mean."""
+    """The values that are coded of a z with this prior.
+
+    Args:
+        p: The prior.
+
+    Raises:
+        NotImplementedError: If it has no mean.
+    """
     return p.alphabet() if isinstance(p, HasAlphabet) else _alphabet(p)
 
 
@@ -130,10 +151,14 @@ def _(p: OneHotCategorical) -> Alphabet:
 
 @dataclass(frozen=True)
 class Grid:
-    """Points of the line for each dimension of z: loc + (k - BINS / 2) * width, both `[B, *shape]` or `[*shape]`.
+    """Points loc + (k - BINS / 2) width on the line for each dimension of z.
 
-    They are the prior's, which is known to both sides by the time that z is coded, so that no range holds for all
+    They depend on the prior, which coder and decoder know when z is coded, so that no fixed range has to suit all
     models.
+
+    Args:
+        loc: `[B, *shape]` or `[*shape]`.
+        width: The distance between points, of the same shape.
     """
 
     loc: Tensor
@@ -145,7 +170,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class Atoms:
-    """The values of a discrete z, as torch draws them: the number itself, or one-hot of `classes`."""
+    """The values of a discrete z, as torch draws them.
+
+    Args:
+        like: A tensor of the type and device of z.
+        classes: The length of one-hot values; 0 if the value is the integer itself.
+    """
 
     like: Tensor
     classes: int = 0
@@ -158,9 +188,14 @@ class Atoms:
 
 
 class Component:
-    """Bins of z under a mixture, at the price of the mixture's own probability, by bits-back over its component.
+    """The code of bins of z under a mixture, by bits-back coding of the component.
 
-    The component is drawn from its posterior given z by popping bits, which decoding gives back.
+    The component is drawn from its posterior given z by popping bits, which decoding gives back; so z costs its
+    negative log-probability under the whole mixture.
+
+    Args:
+        mixture: Of diagonal Gaussians.
+        grid: The bins.
     """
 
     def __init__(self, mixture: MixtureSameFamily, grid: Grid):
@@ -193,16 +228,22 @@ class Component:
 
 
 class Sequential(Protocol):
-    """A distribution of numbers that are chosen one after another."""
+    """A distribution of integers that are chosen one after another."""
 
     @property
     def batch_shape(self) -> torch.Size: ...
 
-    def walk(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor: ...
+    def sample_sequentially(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor: ...
 
 
 class Ordered:
-    """A number after the other, each by those before it. Both ways walk, so that both compute the same logits."""
+    """A code of integers one after another, each given those before it.
+
+    Coding and decoding both choose sequentially, so that both compute the same logits.
+
+    Args:
+        d: The distribution.
+    """
 
     def __init__(self, d: Sequential):
         self.d, self.count = d, d.batch_shape.numel()
@@ -214,12 +255,14 @@ class Ordered:
             walked.append((self._choice(logits), each[i]))
             return each[i].to(logits.device)
 
-        self.d.walk(self.count, pick)
+        self.d.sample_sequentially(self.count, pick)
         for one, part in reversed(walked):
             one.push(coder, part)
 
     def pop(self, coder: Any) -> Tensor:
-        return self.d.walk(self.count, lambda i, logits: self._choice(logits).pop(coder).to(logits.device)).cpu()
+        return self.d.sample_sequentially(
+            self.count, lambda i, logits: self._choice(logits).pop(coder).to(logits.device)
+        ).cpu()
 
     def _choice(self, logits: Tensor) -> Code:
         return code(Categorical(logits=logits, validate_args=False), None)

@@ -1,4 +1,4 @@
-"""All mass at one point."""
+"""A point mass."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,18 @@ from torch.distributions import Distribution, constraints
 
 
 class Delta(Distribution):
-    """A point `[..., *event]`: the last `event_dim` dimensions are one. It has no density, so `log_prob` raises."""
+    """All mass at one point. It has no density, so `log_prob` raises `NotImplementedError`.
+
+    Args:
+        point: `[..., *event_shape]`.
+        event_dim: Number of dimensions of an event.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.delta import Delta
+        >>> Delta(torch.tensor([1.0, 2.0])).rsample((3,)).shape
+        torch.Size([3, 2])
+    """
 
     arg_constraints = {}
     support = constraints.real

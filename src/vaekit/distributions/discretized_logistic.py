@@ -1,4 +1,4 @@
-"""A logistic distribution on the grey levels 0, 1/(L-1), ..., 1."""
+"""A logistic distribution over the gray values 0, 1/(L-1), ..., 1."""
 
 from typing import Any
 
@@ -11,25 +11,37 @@ from vaekit.entropy_coder import STEP, Code, located, settled
 
 
 class DiscretizedLogistic(Distribution):
-    """Mass of a logistic distribution in the bin around each grey level; the edge bins reach to infinity.
+    """The mass of a logistic distribution in the bin around each gray value; the outer bins extend to infinity.
 
     Salimans et al. 2017 (PixelCNN++, https://arxiv.org/abs/1701.05517), section 2.1, one component.
-    loc, scale: `[...]`, in units of the [0, 1] image. levels: L >= 2.
+
+    Args:
+        loc: `[...]`, on the scale of images in [0, 1].
+        scale: `[...]`, on the same scale.
+        bins: Number L of gray values, at least 2.
+        validate_args: As of torch's distributions.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.discretized_logistic import DiscretizedLogistic
+        >>> p = DiscretizedLogistic(torch.tensor(0.5), torch.tensor(0.1), bins=256)
+        >>> p.log_prob(torch.linspace(0, 1, 256)).exp().sum().item()
+        1.000
     """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.unit_interval
 
-    def __init__(self, loc: Tensor, scale: Tensor, levels: int, validate_args: bool | None = False):
+    def __init__(self, loc: Tensor, scale: Tensor, bins: int, validate_args: bool | None = False):
         self.loc, self.scale = torch.broadcast_tensors(loc, scale)
-        self.levels = levels
+        self.bins = bins
         super().__init__(self.loc.shape, validate_args=validate_args)
 
     def expand(self, batch_shape, _instance=None):
-        return DiscretizedLogistic(self.loc.expand(batch_shape), self.scale.expand(batch_shape), self.levels)
+        return DiscretizedLogistic(self.loc.expand(batch_shape), self.scale.expand(batch_shape), self.bins)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        half = 0.5 / (self.levels - 1)
+        half = 0.5 / (self.bins - 1)
         upper = (value + half - self.loc) / self.scale
         lower = (value - half - self.loc) / self.scale
         # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which never cancels
@@ -45,26 +57,32 @@ class DiscretizedLogistic(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The sum over the L - 1 bin edges of the probability to lie above the edge, divided by L - 1."""
+        """The sum over the L - 1 bin edges of the probability above the edge, divided by L - 1."""
         total = torch.zeros_like(self.loc)
-        for k in range(self.levels - 1):
-            total += torch.sigmoid((self.loc - (k + 0.5) / (self.levels - 1)) / self.scale)
-        return total / (self.levels - 1)
+        for k in range(self.bins - 1):
+            total += torch.sigmoid((self.loc - (k + 0.5) / (self.bins - 1)) / self.scale)
+        return total / (self.bins - 1)
 
     @property
     def mode(self) -> Tensor:
-        """The level nearest to loc, unless the tail gathered in an edge bin weighs more."""
+        """The gray value nearest to loc, unless the mass of an outer bin is larger."""
         candidates = torch.stack([self._to_grid(self.loc), torch.zeros_like(self.loc), torch.ones_like(self.loc)])
         best = torch.stack([self.log_prob(c) for c in candidates]).argmax(0, keepdim=True)
         return candidates.gather(0, best).squeeze(0)
 
     def _to_grid(self, x: Tensor) -> Tensor:
-        return (x.clamp(0, 1) * (self.levels - 1)).round() / (self.levels - 1)
+        return (x.clamp(0, 1) * (self.bins - 1)).round() / (self.bins - 1)
 
     def code(self, alphabet: Any) -> Code:
-        return located(torch.sigmoid, self.levels, *in_levels(self.loc, self.scale, self.levels))
+        return located(torch.sigmoid, self.bins, *in_bins(self.loc, self.scale, self.bins))
 
 
-def in_levels(loc: Tensor, scale: Tensor, levels: int) -> tuple[Tensor, Tensor]:
-    """Location and scale of a logistic distribution, settled, from units of the [0, 1] image to those of a level."""
-    return settled(loc, 2.0**-14) * (levels - 1), settled(scale.log(), STEP).exp() * (levels - 1)
+def in_bins(loc: Tensor, scale: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """Location and scale of a logistic distribution, rounded for coding, in units of a bin instead of the [0, 1] image.
+
+    Args:
+        loc: On the scale of images in [0, 1].
+        scale: On the same scale.
+        bins: Number L of gray values.
+    """
+    return settled(loc, 2.0**-14) * (bins - 1), settled(scale.log(), STEP).exp() * (bins - 1)

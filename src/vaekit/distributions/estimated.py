@@ -1,4 +1,4 @@
-"""What can be drawn exactly, but has its density only by an estimate."""
+"""A distribution with exact draws and an estimated density."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,18 @@ from torch.distributions import Distribution, constraints
 
 
 class Estimated(Distribution):
-    """Draws of `draw(n)` `[n, *event_shape]`, and the log of an unbiased estimate of their density, made afresh at
-    each call: `log_estimate(z)` `[N]` for z `[N, *event_shape]`, in nats.
+    """Exact draws, and the log of an unbiased estimate of their density, which is computed anew at each call.
+
+    Args:
+        draw: `draw(n)` gives n draws, `[n, *event_shape]`.
+        log_estimate: Maps z `[N, *event_shape]` to the log of the estimate, `[N]`, in nats.
+        event_shape: Shape of a draw.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.estimated import Estimated
+        >>> Estimated(lambda n: torch.zeros(n, 2), lambda z: -z.sum(1), (2,)).sample((3, 4)).shape
+        torch.Size([3, 4, 2])
     """
 
     arg_constraints = {}

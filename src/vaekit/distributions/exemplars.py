@@ -6,7 +6,20 @@ from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
 
 class Exemplars(MixtureSameFamily):
-    """Equal weights of components, batch shape `[M]`. row: the number of the training row of each, `[M]`."""
+    """A mixture with equal weights, one component a training row.
+
+    Args:
+        components: Batch shape `[M]`.
+        row: The number of the training row of each component, `[M]`.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Normal
+        >>> from vaekit.distributions.exemplars import Exemplars, leave_out
+        >>> p = Exemplars(Normal(torch.tensor([0.0, 5.0]), 1.0), torch.tensor([7, 8]))
+        >>> leave_out(p, torch.tensor([7])).mean  # the prior of training row 7
+        tensor([5.])
+    """
 
     def __init__(self, components: Distribution, row: Tensor):
         self.row = row
@@ -14,12 +27,12 @@ class Exemplars(MixtureSameFamily):
         super().__init__(Categorical(logits=even, validate_args=False), components, validate_args=False)
 
     def expand(self, batch_shape, _instance=None):
-        """A mixture that does not know which rows its components are of."""
+        """A mixture of the given batch shape, which forgets the rows of its components."""
         plain = MixtureSameFamily(self.mixture_distribution, self.component_distribution, validate_args=False)
         return plain.expand(batch_shape)
 
     def without(self, row: Tensor) -> MixtureSameFamily:
-        """For each of B training rows, `row` `[B]`, the mixture without its component of that row."""
+        """The mixture for each of B training rows, `row` `[B]`, without the component of that row."""
         own = self.row == row.unsqueeze(1)
         own = own & ~own.all(1, keepdim=True)  # of one row alone there is no other
         others = torch.zeros(own.shape, device=row.device).masked_fill(own, -torch.inf)
@@ -28,5 +41,10 @@ class Exemplars(MixtureSameFamily):
 
 
 def leave_out(p: Distribution, row: Tensor) -> Distribution:
-    """The prior of each of B training rows, `row` `[B]`, without its component of that row; most priors have none."""
+    """The prior of each of B training rows without the component of that row; most priors have no such component.
+
+    Args:
+        p: A prior.
+        row: The number of each training row, `[B]`.
+    """
     return p.without(row) if isinstance(p, Exemplars) else p

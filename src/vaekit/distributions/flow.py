@@ -14,10 +14,20 @@ Distribution.set_default_validate_args(_validated)
 
 
 class Flow(Distribution):
-    """A zuko flow that remembers its last draw and that draw's density.
+    """A zuko flow that caches its last draw and the density of that draw.
 
-    An inverse autoregressive flow draws fast and scores slowly; scoring its own draw needs no second pass. Its networks
-    are part of a density, and run in full precision where others need not.
+    An inverse autoregressive flow draws fast and scores slowly; scoring its own draw then needs no second pass. Its
+    networks run in full precision, because they are part of a density.
+
+    Args:
+        flow: A flow with a base distribution.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.flow import Flow, zuko
+        >>> p = Flow(zuko.flows.NSF(3, transforms=1, hidden_features=[8])())
+        >>> p.log_prob(p.rsample((5,))).shape
+        torch.Size([5])
     """
 
     arg_constraints = {}
@@ -48,5 +58,5 @@ class Flow(Distribution):
             return self.flow.log_prob(full_precision(value))
 
     def tempered(self, temperature: float) -> "Flow":
-        """The base, as is the custom for flows (Kingma and Dhariwal 2018, section 6)."""
+        """The base at the temperature, as is usual for flows (Kingma and Dhariwal 2018, section 6)."""
         return Flow(zuko.distributions.NormalizingFlow(self.flow.transform, tempered(self.flow.base, temperature)))

@@ -1,4 +1,4 @@
-"""Draws that have walked towards a target by tempered leapfrog steps."""
+"""A distribution whose draws move by tempered leapfrog steps towards a target density."""
 
 from collections.abc import Callable
 
@@ -8,15 +8,29 @@ from torch.distributions import Distribution, constraints
 
 
 class Hamiltonian(Distribution):
-    """z_0 ~ `start` with a momentum, moved together by tempered leapfrog steps that climb `log_density`.
+    """z_0 ~ `initial` with a random momentum, moved by tempered leapfrog steps along the gradient of `log_density`.
 
     Caterini et al. 2018, https://arxiv.org/abs/1805.11328, algorithm 1 with fixed (quadratic) tempering. A leapfrog
-    step keeps volumes, and tempering scales the momentum by known numbers, so that the pair's density is exact.
-    `log_prob` scores the last draw alone, as log q(z_K, rho_K) - log N(rho_K; 0, I): with it, p(x, z) / q is an
-    unbiased estimate of p(x), although the density of z_K by itself is not known.
+    step preserves volume and tempering scales the momentum by known numbers, so the joint density of z_K and its
+    momentum rho_K is exact. `log_prob` scores the last draw alone, as log q(z_K, rho_K) - log N(rho_K; 0, I): with it,
+    p(x, z) / q is an unbiased estimate of p(x), although the density of z_K alone is unknown.
 
-    start: batch shape `[B]`, event shape `[D]`. log_density: z `[..., B, D]` -> `[..., B]`, in nats. step_size `[D]`.
-    cold: the inverse temperature beta_0 in (0, 1] at which the walk begins; it ends at 1.
+    Args:
+        initial: Batch shape `[B]`, event shape `[D]`.
+        log_density: Maps z `[..., B, D]` to `[..., B]`, in nats.
+        step_size: Of each dimension, `[D]`.
+        inverse_temperature: beta_0 of the first step, `[]`, in (0, 1]; it rises to 1.
+        steps: Number of leapfrog steps.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Independent, Normal
+        >>> from vaekit.distributions.hamiltonian import Hamiltonian
+        >>> initial = Independent(Normal(torch.zeros(5, 2), 1.0), 1)
+        >>> q = Hamiltonian(initial, lambda z: -(z - 1).square().sum(-1), torch.full((2,), 0.1), torch.tensor(0.5), 3)
+        >>> z = q.rsample()
+        >>> q.log_prob(z).shape
+        torch.Size([5])
     """
 
     arg_constraints = {}
@@ -25,26 +39,32 @@ class Hamiltonian(Distribution):
 
     def __init__(
         self,
-        start: Distribution,
+        initial: Distribution,
         log_density: Callable[[Tensor], Tensor],
         step_size: Tensor,
-        cold: Tensor,
+        inverse_temperature: Tensor,
         steps: int,
     ):
-        self.start, self.log_density, self.step_size, self.cold, self.steps = start, log_density, step_size, cold, steps
+        self.initial, self.log_density, self.step_size, self.inverse_temperature, self.steps = (
+            initial,
+            log_density,
+            step_size,
+            inverse_temperature,
+            steps,
+        )
         self._last: tuple[Tensor, Tensor] | None = None
-        super().__init__(start.batch_shape, start.event_shape, validate_args=False)
+        super().__init__(initial.batch_shape, initial.event_shape, validate_args=False)
 
     def rsample(self, sample_shape=torch.Size()) -> Tensor:
-        z = self.start.rsample(sample_shape)
+        z = self.initial.rsample(sample_shape)
         momentum = torch.randn_like(z)
-        log_q = self.start.log_prob(z) + standard_log_prob(momentum)
-        z, momentum = self.walk(z, momentum / self.cold.sqrt())
+        log_q = self.initial.log_prob(z) + standard_log_prob(momentum)
+        z, momentum = self.leapfrog(z, momentum / self.inverse_temperature.sqrt())
         self._last = z, log_q - standard_log_prob(momentum)  # tempering undoes the first division's determinant
         return z
 
-    def walk(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
-        """z and momentum after the leapfrog steps; |det| of the map is cold^(D / 2)."""
+    def leapfrog(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
+        """z and momentum after all steps; the log-determinant of the map is D / 2 log `inverse_temperature`."""
         slope = self._slope(z)
         for k in range(1, self.steps + 1):
             momentum = momentum + self.step_size / 2 * slope
@@ -56,7 +76,7 @@ class Hamiltonian(Distribution):
 
     def _heat(self, k: int) -> Tensor:
         """beta_k^(-1/2), which falls with k^2 to 1."""
-        first = self.cold.rsqrt()
+        first = self.inverse_temperature.rsqrt()
         return first + (1 - first) * (k / self.steps) ** 2
 
     def _slope(self, z: Tensor) -> Tensor:
@@ -74,5 +94,9 @@ class Hamiltonian(Distribution):
 
 
 def standard_log_prob(x: Tensor) -> Tensor:
-    """log N(x; 0, I) of vectors `[..., D]`."""
+    """log N(x; 0, I), in nats.
+
+    Args:
+        x: Vectors `[..., D]`.
+    """
     return torch.distributions.Normal(0.0, 1.0, validate_args=False).log_prob(x).sum(-1)

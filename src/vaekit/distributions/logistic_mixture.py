@@ -1,4 +1,4 @@
-"""A mixture of discretised logistics over the channels of a pixel."""
+"""A mixture of discretized logistic distributions over the channels of a pixel."""
 
 from typing import Any
 
@@ -6,24 +6,38 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from vaekit.distributions.discretized_logistic import DiscretizedLogistic, in_levels
+from vaekit.distributions.discretized_logistic import DiscretizedLogistic, in_bins
 from vaekit.entropy_coder import STEP, Code, Digits, settled
 
 
 class LogisticMixture(Distribution):
-    """Each pixel picks one of M components; within it, a channel's location is shifted by the channels before it.
+    """Each pixel has one of M components, in which a channel's location depends linearly on the channels before it.
 
-    Salimans et al. 2017 (PixelCNN++, https://arxiv.org/abs/1701.05517), sections 2.1 and 2.2.
-    logits `[..., M, H, W]`; loc, scale `[..., M, C, H, W]`; coefficients `[..., M, C(C-1)/2, H, W]`, row by row of the
-    lower triangle. Values `[..., C, H, W]` on the grey levels 0, 1/(L-1), ..., 1.
+    Salimans et al. 2017 (PixelCNN++, https://arxiv.org/abs/1701.05517), sections 2.1 and 2.2. Values `[..., C, H, W]`
+    are the gray values 0, 1/(L-1), ..., 1.
+
+    Args:
+        logits: Of the components, `[..., M, H, W]`.
+        loc: `[..., M, C, H, W]`, on the scale of images in [0, 1].
+        scale: `[..., M, C, H, W]`.
+        coefficients: Of the channels before, `[..., M, C(C-1)/2, H, W]`, the rows of the lower triangle.
+        bins: Number L of gray values.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.logistic_mixture import LogisticMixture
+        >>> loc = torch.rand(2, 5, 3, 4, 4)
+        >>> p = LogisticMixture(torch.zeros(2, 5, 4, 4), loc, 0.1 + 0 * loc, torch.zeros(2, 5, 3, 4, 4), bins=256)
+        >>> p.sample().shape, p.log_prob(p.sample()).shape
+        (torch.Size([2, 3, 4, 4]), torch.Size([2]))
     """
 
     arg_constraints = {}
     support = constraints.unit_interval
 
-    def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor, coefficients: Tensor, levels: int):
+    def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor, coefficients: Tensor, bins: int):
         self.logits, self.loc, self.scale = logits.log_softmax(-3), loc, scale
-        self.coefficients, self.levels = coefficients, levels
+        self.coefficients, self.bins = coefficients, bins
         super().__init__(loc.shape[:-4], loc.shape[-3:], validate_args=False)
 
     def expand(self, batch_shape, _instance=None):
@@ -31,7 +45,7 @@ class LogisticMixture(Distribution):
             t.expand(*batch_shape, *t.shape[len(self.batch_shape) :])
             for t in (self.logits, self.loc, self.scale, self.coefficients)
         )
-        return LogisticMixture(logits, loc, scale, coefficients, self.levels)
+        return LogisticMixture(logits, loc, scale, coefficients, self.bins)
 
     def _shifted(self, channel: int, loc: Tensor, coefficients: Tensor, before: Tensor) -> Tensor:
         """The location of a channel given those before it. before `[..., channel, H, W]`."""
@@ -46,7 +60,7 @@ class LogisticMixture(Distribution):
         score = self.logits
         for channel in range(self.event_shape[0]):
             loc = self._shifted(channel, self.loc, self.coefficients, x[..., :channel, :, :])
-            logistic = DiscretizedLogistic(loc, self.scale[..., channel, :, :], self.levels)
+            logistic = DiscretizedLogistic(loc, self.scale[..., channel, :, :], self.bins)
             score = score + logistic.log_prob(x[..., channel, :, :])
         return score.logsumexp(-3).sum((-2, -1))
 
@@ -62,7 +76,7 @@ class LogisticMixture(Distribution):
         image = loc[..., :0, :, :]
         for channel in range(self.event_shape[0]):
             shifted = self._shifted(channel, loc, coefficients, image)
-            logistic = DiscretizedLogistic(shifted, scale[..., channel, :, :], self.levels)
+            logistic = DiscretizedLogistic(shifted, scale[..., channel, :, :], self.bins)
             drawn = logistic.sample() if follow == "sample" else getattr(logistic, follow)
             image = torch.cat([image, drawn.unsqueeze(-3)], -3)
         return image
@@ -85,7 +99,7 @@ class LogisticMixture(Distribution):
 
     @property
     def mode(self) -> Tensor:
-        """The mode of each pixel's weightiest component, channel by channel."""
+        """The mode of the component with the largest weight of each pixel, channel by channel."""
         return self._with_component(self.logits.argmax(-3), "mode")
 
     def code(self, alphabet: Any) -> Code:
@@ -93,7 +107,12 @@ class LogisticMixture(Distribution):
 
 
 class Channels:
-    """Pixels of a mixture of logistics: a channel after the other, each a mixture weighted by those before it."""
+    """The code of the pixels of a mixture of logistics: one channel after another, each a mixture given those before
+    it.
+
+    Args:
+        d: The distribution.
+    """
 
     def __init__(self, d: LogisticMixture):
         self.d = d
@@ -110,15 +129,15 @@ class Channels:
         return symbols
 
     def _given(self, before: Tensor) -> Digits:
-        """The channel that comes after those in `before` `[B, channel, H, W]`."""
+        """The code of the channel after those in `before` `[B, channel, H, W]`."""
         d, logits = self.d, self.d.logits
-        x = (before.to(d.loc) / (d.levels - 1)).unsqueeze(1)
+        x = (before.to(d.loc) / (d.bins - 1)).unsqueeze(1)
         for channel in range(before.shape[1]):
-            logistic = DiscretizedLogistic(self._loc(channel, x), d.scale[:, :, channel], d.levels)
+            logistic = DiscretizedLogistic(self._loc(channel, x), d.scale[:, :, channel], d.bins)
             logits = logits + logistic.log_prob(x[:, :, channel])
         channel = before.shape[1]
-        params = settled(logits, STEP), *in_levels(self._loc(channel, x), d.scale[:, :, channel], d.levels)
-        return Digits(torch.sigmoid, d.levels, *(each.transpose(0, 1) for each in params))
+        params = settled(logits, STEP), *in_bins(self._loc(channel, x), d.scale[:, :, channel], d.bins)
+        return Digits(torch.sigmoid, d.bins, *(each.transpose(0, 1) for each in params))
 
     def _loc(self, channel: int, x: Tensor) -> Tensor:
         return self.d._shifted(channel, self.d.loc, self.d.coefficients, x[:, :, :channel])

@@ -1,4 +1,4 @@
-"""Even mixtures of Gaussians, whose draws carry a gradient to every component."""
+"""Even mixtures of Gaussians with reparameterized draws."""
 
 import torch
 from torch import Tensor
@@ -6,32 +6,44 @@ from torch.distributions import Distribution, constraints
 
 
 class EvenMixture(Distribution):
-    """1/C sum_c N(loc_c, diag(scale_c^2)) over those C of the components that are `there`, at least one.
+    """1/C sum_c N(loc_c, diag(scale_c^2)) over the C components that are observed, at least one.
 
-    loc, scale: `[B, components, D]`; there: `[B, components]`, true or false. Draws `[K, B, D]` are stratified (Shi et
-    al. 2019, section 3.1): they take the components in turn, from one at random on, so that each draw is one of the
-    mixture, and C times as many draws have all components equally often: draws c, c + C, c + 2 C, ... the same.
+    Draws `[K, B, D]` are stratified (Shi et al. 2019, section 3.1): they take the components in turn, starting from a
+    random one. So each draw follows the mixture, and if K is a multiple of C, every component is drawn from equally
+    often, by draws c, c + C, c + 2 C, ... .
+
+    Args:
+        loc: `[B, components, D]`.
+        scale: `[B, components, D]`.
+        observed: Which components take part, `[B, components]`, boolean.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.mixture import EvenMixture
+        >>> loc = torch.tensor([[[0.0], [4.0], [100.0]]])
+        >>> EvenMixture(loc, torch.ones_like(loc), torch.tensor([[True, True, False]])).mean
+        tensor([[2.]])
     """
 
     arg_constraints = {}
     support = constraints.real_vector
     has_rsample = True
 
-    def __init__(self, loc: Tensor, scale: Tensor, there: Tensor):
-        self.loc, self.scale, self.there = loc, scale, there
-        self.count = there.sum(-1)
+    def __init__(self, loc: Tensor, scale: Tensor, observed: Tensor):
+        self.loc, self.scale, self.observed = loc, scale, observed
+        self.count = observed.sum(-1)
         super().__init__(loc.shape[:-2], loc.shape[-1:], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         normals = torch.distributions.Normal(self.loc, self.scale, validate_args=False)
         each = normals.log_prob(value.unsqueeze(-2)).sum(-1)
-        return each.masked_fill(~self.there, -torch.inf).logsumexp(-1) - self.count.log()
+        return each.masked_fill(~self.observed, -torch.inf).logsumexp(-1) - self.count.log()
 
     def rsample(self, sample_shape=torch.Size()) -> Tensor:
         shape = torch.Size(sample_shape)
         first = (torch.rand_like(self.loc[..., 0, 0]) * self.count).long().clamp(max=self.count - 1)
         turns = torch.arange(shape.numel(), device=self.loc.device).reshape(-1, *[1] * len(self.batch_shape))
-        order = self.there.int().sort(dim=-1, descending=True, stable=True).indices  # those that are there first
+        order = self.observed.int().sort(dim=-1, descending=True, stable=True).indices  # those that are observed first
         chosen = torch.take_along_dim(order.unsqueeze(0), ((first + turns) % self.count).unsqueeze(-1), -1).unsqueeze(
             -1
         )
@@ -46,8 +58,8 @@ class EvenMixture(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        return (self.loc * self.there.unsqueeze(-1)).sum(-2) / self.count.unsqueeze(-1)
+        return (self.loc * self.observed.unsqueeze(-1)).sum(-2) / self.count.unsqueeze(-1)
 
     def tempered(self, temperature: float) -> "EvenMixture":
         """Each component about its own mean."""
-        return EvenMixture(self.loc, self.scale * temperature, self.there)
+        return EvenMixture(self.loc, self.scale * temperature, self.observed)

@@ -1,4 +1,4 @@
-"""torch's Gaussians with a covariance, whose products of matrices autocast would run in a half precision."""
+"""torch's Gaussians with a covariance matrix, in full precision under autocast."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import distributions as of_torch
 
 
 class InFullPrecision:
-    """Drawn from and scored in full precision, where networks run in a lower one."""
+    """A mixin that draws and scores in full precision, where networks run in a lower one."""
 
     loc: Tensor
 
@@ -20,8 +20,23 @@ class InFullPrecision:
 
 
 class MultivariateNormal(InFullPrecision, of_torch.MultivariateNormal):
-    """N(loc, scale_tril scale_tril^T)."""
+    """N(loc, scale_tril scale_tril^T).
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.multivariate_normal import MultivariateNormal
+        >>> MultivariateNormal(torch.zeros(2), scale_tril=torch.eye(2)).log_prob(torch.zeros(2)).item()
+        -1.8379
+    """
 
 
 class LowRankMultivariateNormal(InFullPrecision, of_torch.LowRankMultivariateNormal):
-    """N(loc, cov_factor cov_factor^T + diag(cov_diag)). It multiplies matrices where it is made, too."""
+    """N(loc, cov_factor cov_factor^T + diag(cov_diag)). Its constructor multiplies matrices, too.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.multivariate_normal import LowRankMultivariateNormal
+        >>> LowRankMultivariateNormal(torch.zeros(2), torch.ones(2, 1), torch.ones(2)).covariance_matrix
+        tensor([[2., 1.],
+                [1., 2.]])
+    """

@@ -1,4 +1,4 @@
-"""Student's t over several series at once, step after step."""
+"""Student's t over several series at once, independent across steps."""
 
 from __future__ import annotations
 
@@ -11,23 +11,35 @@ from torch.distributions import Distribution, constraints
 
 
 class MultivariateStudent(Distribution):
-    """x `[..., series, T]`: at each step loc + scale * (L n) / sqrt(g), with normal n and g ~ chi2(freedom) / freedom.
+    """x `[..., series, T]`: at each step loc + scale * (L n) / sqrt(g), with normal n and g ~ chi2(df) / df.
 
-    loc, scale: `[..., series, T]`. factor: L `[series, series]`, lower triangular, diagonal above 0. freedom: `[]`,
-    above 2. What makes a step extreme, g, is shared by all series: they crash together. Kotz and Nadarajah 2004.
+    g is shared by all series, so that extremes occur together. Kotz and Nadarajah 2004.
+
+    Args:
+        loc: `[..., series, T]`.
+        scale: `[..., series, T]`, above 0.
+        factor: L `[series, series]`, lower triangular with a positive diagonal.
+        df: Degrees of freedom, `[]`, above 2 so that the variance is finite.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.multivariate_student import MultivariateStudent
+        >>> p = MultivariateStudent(torch.zeros(2, 5), torch.ones(2, 5), torch.eye(2), torch.tensor(4.0))
+        >>> p.variance[0, 0].item(), p.sample((3,)).shape
+        (2.0, torch.Size([3, 2, 5]))
     """
 
     arg_constraints: dict[str, Any] = {}
     support = constraints.independent(constraints.real, 2)
     has_rsample = False
 
-    def __init__(self, loc: Tensor, scale: Tensor, factor: Tensor, freedom: Tensor):
-        self.loc, self.scale, self.factor, self.freedom = loc, scale, factor, freedom
+    def __init__(self, loc: Tensor, scale: Tensor, factor: Tensor, df: Tensor):
+        self.loc, self.scale, self.factor, self.df = loc, scale, factor, df
         super().__init__(loc.shape[:-2], loc.shape[-2:], validate_args=False)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> MultivariateStudent:
         shape = torch.Size(batch_shape) + self.event_shape
-        return MultivariateStudent(self.loc.expand(shape), self.scale.expand(shape), self.factor, self.freedom)
+        return MultivariateStudent(self.loc.expand(shape), self.scale.expand(shape), self.factor, self.df)
 
     @property
     def mean(self) -> Tensor:
@@ -40,10 +52,10 @@ class MultivariateStudent(Distribution):
     @property
     def variance(self) -> Tensor:
         each = self.factor.square().sum(1, keepdim=True)
-        return self.scale.square() * each * (self.freedom / (self.freedom - 2))
+        return self.scale.square() * each * (self.df / (self.df - 2))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        series, nu = self.event_shape[0], self.freedom
+        series, nu = self.event_shape[0], self.df
         u = (x - self.loc) / self.scale
         with torch.autocast(u.device.type, enabled=False):
             # L is small: its inverse costs less than a solve for each step
@@ -58,6 +70,6 @@ class MultivariateStudent(Distribution):
         shape = self._extended_shape(torch.Size(sample_shape))
         with torch.autocast(self.loc.device.type, enabled=False):
             n = self.factor @ self.loc.new_empty(shape).normal_()
-        half = (self.freedom / 2).expand(*shape[:-2], 1, shape[-1])
+        half = (self.df / 2).expand(*shape[:-2], 1, shape[-1])
         g = torch._standard_gamma(half.contiguous()) / half
         return self.loc + self.scale * n * g.rsqrt()

@@ -1,4 +1,4 @@
-"""A choice among few codes, all of which may be tried."""
+"""A categorical distribution over codes whose values can be enumerated."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,15 @@ from vaekit.distributions.coded import Choice
 
 
 class OneOf(Choice):
-    """A choice whose draws carry no gradient; of a single position, its values can be enumerated."""
+    """A `Choice` whose draws carry no gradient; the values of a single position can be enumerated.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.one_of import OneOf
+        >>> from vaekit.spaces import Codes
+        >>> OneOf(torch.zeros(5, 1, 2), Codes((1,))).enumerate_support().shape
+        torch.Size([2, 5, 1])
+    """
 
     has_rsample = False
     has_enumerate_support = True
@@ -15,4 +23,4 @@ class OneOf(Choice):
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Each atom once, `[K, *batch_shape, *space.shape]`."""
         index = torch.arange(len(self.atoms), device=self.atoms.device).reshape(-1, *[1] * len(self.batch_shape), 1)
-        return self.at(index.expand(-1, *self.batch_shape, 1) if expand else index)
+        return self.from_index(index.expand(-1, *self.batch_shape, 1) if expand else index)

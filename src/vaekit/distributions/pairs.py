@@ -1,4 +1,4 @@
-"""Images and their labels, each number by itself, so that either can be left out."""
+"""Images and labels, each number separately, so that either modality may be missing."""
 
 import torch
 from torch import Tensor
@@ -9,10 +9,21 @@ from vaekit.distributions.bernoulli import Bernoulli
 
 
 class Pairs(Distribution):
-    """The numbers of `vaekit.spaces.Pairs`, batch shape `[..., numbers]`: p(image) p(label), whatever may be missing.
+    """p(image) p(label) over the numbers of `vaekit.spaces.Pairs`, batch shape `[..., numbers]`.
 
-    logits: of each pixel, Bernoulli, and of all classes together. What a value says is missing, and the numbers that
-    say so, cost nothing: their log_prob is 0. All classes have one probability: log_prob of those that are 0 is 0.
+    Missing modalities, and the two numbers that mark what is observed, have log-probability 0. All classes share one
+    probability: the log_prob of the class that is 1 is that of the label, those of the others are 0.
+
+    Args:
+        image: Bernoulli logits of the pixels, `[..., pixels]`.
+        label: Logits of the classes, `[..., classes]`.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.pairs import Pairs
+        >>> p = Pairs(torch.zeros(4), torch.zeros(10))
+        >>> p.sample((3,)).shape
+        torch.Size([3, 16])
     """
 
     arg_constraints = {}
@@ -24,9 +35,9 @@ class Pairs(Distribution):
         super().__init__(torch.Size([*image.shape[:-1], sum(self.sizes)]), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        image, label, there = value.split(self.sizes, -1)
-        of_image, of_label = self.image.log_prob(image) * there[..., :1], label * self.label
-        return torch.cat([of_image, of_label, torch.zeros_like(there).expand(*of_image.shape[:-1], -1)], -1)
+        image, label, observed = value.split(self.sizes, -1)
+        of_image, of_label = self.image.log_prob(image) * observed[..., :1], label * self.label
+        return torch.cat([of_image, of_label, torch.zeros_like(observed).expand(*of_image.shape[:-1], -1)], -1)
 
     def sample(self, sample_shape=torch.Size()) -> Tensor:
         with torch.no_grad():
@@ -38,7 +49,7 @@ class Pairs(Distribution):
     @property
     def mean(self) -> Tensor:
         """The probability of each pixel and class."""
-        return torch.cat([self.image.mean, self.label.exp(), self._there(self.label)], -1)
+        return torch.cat([self.image.mean, self.label.exp(), self._observed(self.label)], -1)
 
     @property
     def mode(self) -> Tensor:
@@ -46,8 +57,8 @@ class Pairs(Distribution):
 
     def _whole(self, image: Tensor, number: Tensor) -> Tensor:
         label = one_hot(number, self.sizes[1]).to(image)
-        return torch.cat([image, label, self._there(label)], -1)
+        return torch.cat([image, label, self._observed(label)], -1)
 
     @staticmethod
-    def _there(label: Tensor) -> Tensor:
+    def _observed(label: Tensor) -> Tensor:
         return label.new_ones(*label.shape[:-1], 2)

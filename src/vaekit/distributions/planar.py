@@ -11,10 +11,22 @@ UNIT = math.log(math.e - 1)  # softplus(UNIT) = 1, so that u = 0 is the identity
 
 
 class Planar(Transform):
-    """y = x + u tanh(w . x + b): space stretched along u, where w . x says.
+    """y = x + u tanh(w . x + b), an invertible transformation of R^d.
 
-    Rezende and Mohamed 2015, https://arxiv.org/abs/1505.05770, equation 10, with u corrected as in their appendix
-    so that it is invertible; the inverse is found by bisection of one number. u, w `[..., d]`, b `[...]`.
+    Rezende and Mohamed 2015, https://arxiv.org/abs/1505.05770, equation 10, with u corrected as in their appendix so
+    that it is invertible. The inverse is found by bisection of one number.
+
+    Args:
+        u: `[..., d]`; 0 gives the identity.
+        w: `[..., d]`.
+        b: `[...]`.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.planar import Planar
+        >>> t, x = Planar(torch.ones(3), torch.ones(3), torch.tensor(0.0)), torch.tensor([0.1, 0.2, 0.3])
+        >>> torch.allclose(t.inv(t(x)), x, atol=1e-5)
+        True
     """
 
     domain = codomain = constraints.real_vector

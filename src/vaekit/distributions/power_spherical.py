@@ -7,14 +7,26 @@ from torch import Tensor
 from torch.distributions import Beta, Distribution, constraints
 from torch.distributions.kl import register_kl
 
-from vaekit.distributions.sphere import COLDEST, SphereUniform, around, log_area
+from vaekit.distributions.sphere import MIN_TEMPERATURE, SphereUniform, around, log_area
 
 
 class PowerSpherical(Distribution):
     """p(x) proportional to (1 + loc . x)^concentration on the unit sphere in R^d.
 
-    De Cao and Aziz 2020, https://arxiv.org/abs/2006.04437: like von Mises-Fisher in shape, but everything about it,
-    a reparameterised draw included, is exact and cheap. loc `[..., d]` of norm 1, concentration `[...]`.
+    De Cao and Aziz 2020, https://arxiv.org/abs/2006.04437: similar in shape to von Mises-Fisher, but density, entropy
+    and reparameterized draws are exact and cheap.
+
+    Args:
+        loc: The mean direction, `[..., d]` of norm 1.
+        concentration: `[...]`, above 0.
+        validate_args: As of torch's distributions.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.power_spherical import PowerSpherical
+        >>> p = PowerSpherical(torch.tensor([1.0, 0.0, 0.0]), torch.tensor(2.0))
+        >>> p.mean
+        tensor([0.5000, 0.0000, 0.0000])
     """
 
     arg_constraints = {"loc": constraints.real_vector, "concentration": constraints.positive}
@@ -52,8 +64,8 @@ class PowerSpherical(Distribution):
         return self.loc * ((self.alpha - self.beta) / (self.alpha + self.beta)).unsqueeze(-1)
 
     def tempered(self, temperature: float) -> "PowerSpherical":
-        """The density to the power 1 / temperature^2, as that of a normal distribution is; a point in the limit."""
-        return PowerSpherical(self.loc, self.concentration / max(temperature, COLDEST) ** 2)
+        """The density to the power 1 / temperature^2, as for a normal distribution; a point in the limit of 0."""
+        return PowerSpherical(self.loc, self.concentration / max(temperature, MIN_TEMPERATURE) ** 2)
 
 
 @register_kl(PowerSpherical, SphereUniform)

@@ -1,4 +1,4 @@
-"""Codes that x settles: all mass at one number for each position."""
+"""Distributions over codes that are a deterministic function of x."""
 
 from __future__ import annotations
 
@@ -15,7 +15,18 @@ from vaekit.spaces import Codes
 
 
 class Deterministic(Distribution):
-    """The whole numbers `index` `[..., *event]`, the last `event_dim` dimensions of which are one event."""
+    """Probability 1 for given integers.
+
+    Args:
+        index: `[..., *event_shape]`.
+        event_dim: Number of dimensions of an event.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.quantized import Deterministic
+        >>> Deterministic(torch.tensor([3, 1]), 1).log_prob(torch.tensor([[3, 1], [3, 2]]))
+        tensor([0., -inf])
+    """
 
     arg_constraints = {}
     support = constraints.nonnegative_integer
@@ -45,7 +56,11 @@ class Deterministic(Distribution):
 
 @dataclass(frozen=True)
 class Known:
-    """Numbers that who decodes knows by then: they take no bits, and give none."""
+    """The code of integers that the decoder already knows: they take no bits.
+
+    Args:
+        symbols: The integers.
+    """
 
     symbols: Tensor
 
@@ -57,29 +72,45 @@ class Known:
 
 
 class Quantized(Coded):
-    """What x was quantised to: numbers `index` `[..., *space.positions]`, of probability 1.
+    """The codes that x was quantized to, with probability 1.
 
-    The draw is their points. It hands its gradient on to atoms that are learned by gradient, and a `share` of it to
-    `source` `[..., *space.shape]`, what was quantised (straight through).
+    The draw is their atoms. Its gradient goes to atoms that are learned by gradient, and a `fraction` of it straight
+    through to `source`.
+
+    Args:
+        index: The number of the atom at each position, `[..., *space.positions]`.
+        space: The space of z.
+        source: What was quantized, `[..., *space.shape]`.
+        fraction: Of the gradient; 1 / depth in residual quantization, whose depths share one source.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.quantized import Quantized
+        >>> from vaekit.spaces import Codes
+        >>> source = torch.tensor([0.2, 0.9], requires_grad=True)
+        >>> z = Quantized(torch.tensor([0, 1]), Codes((2,)), source).rsample()
+        >>> z.sum().backward()
+        >>> z.tolist(), source.grad
+        ([0.0, 1.0], tensor([1., 1.]))
     """
 
     has_rsample = True
 
-    def __init__(self, index: Tensor, space: Codes, source: Tensor, share: float = 1.0):
+    def __init__(self, index: Tensor, space: Codes, source: Tensor, fraction: float = 1.0):
         super().__init__(Deterministic(index, len(space.positions)), space)
-        self.source, self.share = source, share
-        self.point = self.at(index)
+        self.source, self.fraction = source, fraction
+        self.point = self.from_index(index)
 
     def expand(self, batch_shape, _instance=None):
         source = self.source.expand(*batch_shape, *self.event_shape)
-        return Quantized(self.indices.expand(batch_shape).index, self.space, source, self.share)
+        return Quantized(self.indices.expand(batch_shape).index, self.space, source, self.fraction)
 
     def rsample(self, sample_shape=torch.Size()) -> Tensor:
-        through = self.share * (self.source - self.source.detach())
+        through = self.fraction * (self.source - self.source.detach())
         return (self.point + through).expand(self._extended_shape(sample_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """0 of the very point, -inf of any other; of points that two numbers share, too."""
+        """0 for the point itself and -inf for any other, also where two numbers have the same atom."""
         same = (value == self.point).flatten(-len(self.event_shape)).all(-1)
         return torch.where(same, torch.zeros((), dtype=self.point.dtype, device=same.device), -torch.inf)
 

@@ -1,4 +1,4 @@
-"""Whole numbers one after another, each given those before it."""
+"""Sequences of integers that are drawn one after another."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CHUNK = 2**24  # logits at once
 
 
 class Network(Protocol):
-    """A module: the logits `[N, T, K]` of the next T numbers of N sequences, given the number before each, `[N, T]`.
+    """A module that gives the logits `[N, T, K]` of the next T integers, given the integer before each, `[N, T]`.
 
-    past: what the last call returned beside the logits; None at the start, where the first of `before` is not read.
+    past: What the last call returned with the logits; None at the start, where the first integer before is ignored.
     """
 
     atoms: int
@@ -30,9 +30,20 @@ class Network(Protocol):
 
 
 class Sequence(Distribution):
-    """p(n_1) p(n_2 | n_1) ... over the numbers `[*positions]`, in the order in which they lie in memory.
+    """p(n_1) p(n_2 | n_1) ... over integers `[*positions]`, in the order in which they lie in memory.
 
-    temperature: by which logits are divided; at 0 each number is the likeliest, given those before it.
+    Args:
+        network: Gives the logits.
+        positions: Shape of an event.
+        batch_shape: Shape of the batch, all with the same distribution.
+        temperature: Divides the logits; at 0 each integer is the most probable one given those before it.
+
+    Example:
+        >>> from vaekit.distributions.sequence import Sequence
+        >>> from vaekit.priors.autoregressive import Transformer
+        >>> p = Sequence(Transformer(atoms=4, length=6, width=8, blocks=1, heads=2), (2, 3))
+        >>> p.log_prob(p.sample((5,))).shape
+        torch.Size([5])
     """
 
     arg_constraints = {}
@@ -58,8 +69,8 @@ class Sequence(Distribution):
         return log_p.gather(-1, numbers.unsqueeze(-1)).squeeze(-1).sum(1)
 
     @torch.no_grad()
-    def walk(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """n sequences `[n, *positions]`, number after number: `pick(i, logits [n, K])` chooses the i-th, `[n]`."""
+    def sample_sequentially(self, n: int, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """n sequences `[n, *positions]`: `pick(i, logits [n, K])` chooses the i-th integer, `[n]`."""
         device = next(self.network.parameters()).device
         past, numbers = None, [torch.zeros(n, dtype=torch.long, device=device)]
         for i in range(self.event_shape.numel()):
@@ -74,7 +85,7 @@ class Sequence(Distribution):
         def pick(i: int, logits: Tensor) -> Tensor:
             return Categorical(logits=logits, validate_args=False).sample()
 
-        return self.walk(n, pick).reshape(shape)
+        return self.sample_sequentially(n, pick).reshape(shape)
 
     def tempered(self, temperature: float) -> Sequence:
         return Sequence(self.network, self.event_shape, self.batch_shape, self.temperature * temperature)

@@ -1,4 +1,4 @@
-"""The unit sphere in R^d: its area, its uniform distribution, and distributions that are symmetric about a pole."""
+"""The unit sphere in R^d: its area, its uniform distribution, and draws around a pole."""
 
 import math
 
@@ -7,19 +7,43 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import normalize
 
-COLDEST = 1e-3  # temperature, below which a concentration is not raised any further
+MIN_TEMPERATURE = 1e-3  # temperature, below which a concentration is not raised any further
 
 
 def log_area(d: int) -> float:
-    """The log of the surface area of the unit sphere in R^d."""
+    """The log of the surface area of the unit sphere in R^d.
+
+    Args:
+        d: Dimensions of the space.
+
+    Example:
+        >>> import math
+        >>> from vaekit.distributions.sphere import log_area
+        >>> math.exp(log_area(3)) / math.pi
+        4.0
+    """
     return math.log(2) + d / 2 * math.log(math.pi) - math.lgamma(d / 2)
 
 
 def around(pole: Tensor, w: Tensor) -> Tensor:
-    """Points `[..., d]` at cosine `w` `[...]` to `pole` `[..., d]`, in a direction drawn uniformly at right angles.
+    """Points at cosine `w` to a pole, in a direction drawn uniformly at right angles to it.
 
     Differentiable in both (Davidson et al. 2018, https://arxiv.org/abs/1804.00891, algorithm 1: the Householder
-    reflection that takes the first axis to the pole).
+    reflection that maps the first axis to the pole).
+
+    Args:
+        pole: Unit vectors `[..., d]`.
+        w: Cosines `[...]`.
+
+    Returns:
+        `[..., d]`.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.sphere import around
+        >>> pole = torch.tensor([0.0, 0.0, 1.0])
+        >>> around(pole, torch.tensor([0.5, -0.25])) @ pole
+        tensor([ 0.500, -0.250])
     """
     pole = pole.expand(*w.shape, pole.shape[-1])
     tangent = normalize(torch.randn_like(pole[..., 1:]), dim=-1)
@@ -32,7 +56,19 @@ def around(pole: Tensor, w: Tensor) -> Tensor:
 
 
 class SphereUniform(Distribution):
-    """The uniform distribution on the unit sphere in R^d; densities are with respect to its surface."""
+    """The uniform distribution on the unit sphere in R^d; densities are with respect to its surface.
+
+    Args:
+        like: A tensor `[d]` of the dimension, type and device of draws.
+        batch_shape: Shape of the batch.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.sphere import SphereUniform
+        >>> p = SphereUniform(torch.zeros(3))
+        >>> p.log_prob(p.sample()).item()
+        -2.531
+    """
 
     arg_constraints = {}
     support = constraints.real_vector
@@ -58,5 +94,5 @@ class SphereUniform(Distribution):
         return torch.zeros_like(self.like).expand(*self.batch_shape, -1)
 
     def tempered(self, temperature: float) -> "SphereUniform":
-        """Itself, which any power of its density is."""
+        """Itself: every power of its density is uniform."""
         return self

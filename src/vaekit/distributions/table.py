@@ -1,4 +1,4 @@
-"""Each number of a table's rows, by the kind of its column."""
+"""The numbers of a table's rows, each by the kind of its column."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,19 @@ HALF = 0.5  # the number of a binary cell that is neither of the two
 
 
 class Counts(Distribution):
-    """Negative binomial of n = 0 .. largest, normalised over these, batch shape `[..., C]`.
+    """The negative binomial distribution of n = 0 ... largest, normalized over these, batch shape `[..., C]`.
 
-    total: of failures, `[C]`, with n successes of these logits `[..., C]`. largest: `[C]`.
+    Args:
+        total: Number of failures, `[C]`.
+        logits: Of a success, `[..., C]`.
+        largest: The largest count, `[C]`.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.table import Counts
+        >>> p = Counts(torch.tensor([2.0]), torch.zeros(3, 1), torch.tensor([9]))
+        >>> p.sample().shape
+        torch.Size([3, 1])
     """
 
     arg_constraints = {}
@@ -28,7 +38,7 @@ class Counts(Distribution):
         self.largest = largest
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """value: whole numbers `[..., C]`. Beyond 0 .. largest those of its end."""
+        """Of integers `[..., C]`; a count outside 0 ... largest gets the probability of the nearer end."""
         n = value.clamp(min=0).minimum(self.largest).long()
         shape = torch.broadcast_shapes(n.shape, self.batch_shape)
         return self.log_mass.expand(*shape, -1).gather(-1, n.expand(shape).unsqueeze(-1)).squeeze(-1)
@@ -49,11 +59,18 @@ class Counts(Distribution):
 class Cells(Distribution):
     """The numbers of a row of `vaekit.spaces.Table`, batch shape `[..., numbers]`.
 
-    normal: of the numeric columns. counts: of n, where x is log(1 + n). binary: of 0 and 1. blocks: logits of each
-    one-hot block, whose numbers together have one probability: log_prob of those that are 0 is 0.
-    missing: that a cell is missing, 1, or not. order: the places of all these numbers in the row.
-    unseen: the probability of a cell that is none of the categories, or a count beyond the largest, for each count,
-    binary column and block. A block holds nothing but 0 then, a binary number is .5. Draws are of the others.
+    The numbers of a one-hot block share one probability: the log_prob of those that are 0 is 0. A cell with an unseen
+    value, a block of zeros or a binary number of .5, has the probability `unseen`; draws are never unseen.
+
+    Args:
+        normal: Of the numeric columns.
+        counts: Of n, where x is log(1 + n).
+        binary: Of 0 and 1.
+        blocks: Logits of each one-hot block.
+        missing: Whether a cell is missing, 1 or 0.
+        order: The positions of all these numbers in the row.
+        unseen: The probability of a category that is not in the file, or of a count beyond the largest: of each count,
+            binary column and block.
     """
 
     arg_constraints = {}

@@ -1,4 +1,4 @@
-"""Sharper or broader versions of a distribution to draw from."""
+"""Distributions with their spread scaled by a temperature."""
 
 import math
 from contextlib import suppress
@@ -15,17 +15,29 @@ from vaekit.refusal import Refusal
 
 @runtime_checkable
 class Tempered(Protocol):
-    """A distribution that says what a temperature does to it."""
+    """A distribution with a rule of its own for a temperature."""
 
     def tempered(self, temperature: float) -> Distribution: ...
 
 
 def tempered(d: Distribution, temperature: float) -> Distribution:
-    """`d` with its standard deviation multiplied by `temperature`.
+    """`d` with its standard deviation multiplied by a temperature.
 
-    What that is, a distribution of this package says in its method `tempered`, and this file of torch's own. Draws of
-    any other are moved away from its mean, or towards it. Raises `Refusal` unless they are real and can be
-    reparameterised, and the mean is known.
+    A distribution of this package has its own rule in a method `tempered`; torch's own have theirs here. Draws of any
+    other are moved towards the mean or away from it.
+
+    Args:
+        d: Any distribution.
+        temperature: The factor, at least 0; below 1 draws are less diverse.
+
+    Raises:
+        Refusal: If there is no rule, and draws are not real, not reparameterized, or have no known mean.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> from vaekit.distributions.temperature import tempered
+        >>> tempered(Normal(0.0, 2.0), 0.5).stddev.item()
+        1.0
     """
     return d.tempered(temperature) if isinstance(d, Tempered) else _tempered(d, temperature)
 
@@ -36,7 +48,7 @@ def _tempered(d: Distribution, temperature: float) -> Distribution:
         if d.has_rsample and _is_real(d.support):
             return Spread(d, d.mean, temperature)
     raise Refusal(
-        f"temperature={temperature} spreads draws about their mean, which {type(d).__name__} does not have in closed "
+        f"temperature={temperature} spreads draws center their mean, which {type(d).__name__} does not have in closed "
         "form for real values. Try temperature=1."
     )
 
@@ -48,37 +60,62 @@ def _is_real(support: Any) -> bool:
 
 
 class Spread(Distribution):
-    """mean + temperature (z - mean), z from `d`, whose mean is `mean`."""
+    """mean + temperature (z - mean), with z from `d`.
+
+    Args:
+        d: A distribution with reparameterized draws.
+        mean: Its mean.
+        temperature: The factor.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Laplace
+        >>> from vaekit.distributions.temperature import Spread
+        >>> p = Spread(Laplace(torch.zeros(3), 1.0), torch.zeros(3), 0.5)
+        >>> p.stddev / Laplace(0.0, 1.0).stddev
+        tensor([0.5000, 0.5000, 0.5000])
+    """
 
     arg_constraints = {}
     has_rsample = True
 
     def __init__(self, d: Distribution, mean: Tensor, temperature: float):
-        self.d, self.about, self.temperature = d, mean, temperature
+        self.d, self.center, self.temperature = d, mean, temperature
         super().__init__(d.batch_shape, d.event_shape, validate_args=False)
 
     def expand(self, batch_shape, _instance=None):
         d = self.d.expand(batch_shape)
-        return Spread(d, self.about.expand(d.batch_shape + d.event_shape), self.temperature)
+        return Spread(d, self.center.expand(d.batch_shape + d.event_shape), self.temperature)
 
     @property
     def mean(self) -> Tensor:
-        return self.about
+        return self.center
 
     @property
     def stddev(self) -> Tensor:
         return self.temperature * self.d.stddev
 
     def rsample(self, sample_shape=torch.Size()) -> Tensor:
-        return self.about + self.temperature * (self.d.rsample(sample_shape) - self.about)
+        return self.center + self.temperature * (self.d.rsample(sample_shape) - self.center)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        z = self.about + (value - self.about) / self.temperature
+        z = self.center + (value - self.center) / self.temperature
         return self.d.log_prob(z) - self.event_shape.numel() * math.log(self.temperature)
 
 
 def divided(logits: Tensor, temperature: float) -> Tensor:
-    """Logits `[..., K]` at a temperature by which they are divided; at 0 only the likeliest is left."""
+    """Logits at a temperature; at 0 only the most probable value is left.
+
+    Args:
+        logits: `[..., K]`.
+        temperature: Divides the logits, at least 0.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.temperature import divided
+        >>> divided(torch.tensor([1.0, 2.0]), 0)
+        tensor([-inf, 0.])
+    """
     if temperature == 0:
         return one_hot(logits.argmax(-1), logits.shape[-1]).to(logits).log()
     return logits / temperature
@@ -101,6 +138,6 @@ def _(d: Categorical, temperature: float) -> Distribution:
 
 @_tempered.register
 def _(d: MixtureSameFamily, temperature: float) -> Distribution:
-    """Each component about its own mean."""
+    """Each component center its own mean."""
     components = tempered(d.component_distribution, temperature)
     return MixtureSameFamily(d.mixture_distribution, components, validate_args=False)

@@ -1,4 +1,4 @@
-"""One of several tiles in each cell of a level."""
+"""A tile in each cell of a game level."""
 
 import torch
 from torch import Tensor
@@ -7,9 +7,19 @@ from torch.nn.functional import one_hot
 
 
 class Tiles(Distribution):
-    """One-hot maps `[..., tiles, H, W]`, a categorical distribution in each cell. logits: of the same shape.
+    """One-hot maps `[..., tiles, H, W]`, with a categorical distribution in each cell.
 
-    The numbers of a cell together have one probability: log_prob of those that are 0 is 0.
+    The numbers of a cell share one probability: the log_prob of those that are 0 is 0.
+
+    Args:
+        logits: `[..., tiles, H, W]`.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.tiles import Tiles
+        >>> Tiles(torch.zeros(4, 2, 2)).sample().sum(0)
+        tensor([[1., 1.],
+                [1., 1.]])
     """
 
     arg_constraints = {"logits": constraints.real}

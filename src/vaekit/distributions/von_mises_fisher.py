@@ -10,7 +10,7 @@ from torch.distributions import Beta, Distribution, constraints
 from torch.distributions.kl import register_kl
 from torch.distributions.utils import lazy_property
 
-from vaekit.distributions.sphere import COLDEST, SphereUniform, around, log_area
+from vaekit.distributions.sphere import MIN_TEMPERATURE, SphereUniform, around, log_area
 
 NODES = 96
 
@@ -23,11 +23,22 @@ def _gauss_legendre() -> tuple[np.ndarray, np.ndarray]:
 class VonMisesFisher(Distribution):
     """p(x) proportional to exp(concentration * loc . x) on the unit sphere in R^d, d >= 2.
 
-    Davidson et al. 2018, https://arxiv.org/abs/1804.00891. Draws are Wood's (1994) exact ones; their gradient is the
-    implicit one (Figurnov et al. 2018, https://arxiv.org/abs/1805.08498), so that it reaches the concentration
-    without the rejection's bias. The one integral that is needed, of exp(k cos t) sin(t)^(d-2), is taken numerically
-    where it has its mass, which is exact to rounding and needs no Bessel functions, whose orders overflow.
-    loc `[..., d]` of norm 1, concentration `[...]`.
+    Davidson et al. 2018, https://arxiv.org/abs/1804.00891. Draws are exact (Wood 1994); their gradient is implicit
+    (Figurnov et al. 2018, https://arxiv.org/abs/1805.08498), so that it reaches the concentration without the bias of
+    rejection. The integral of exp(k cos t) sin(t)^(d-2) is computed by quadrature over the interval that holds its
+    mass, which is exact to rounding and avoids Bessel functions, whose orders overflow.
+
+    Args:
+        loc: The mean direction, `[..., d]` of norm 1.
+        concentration: `[...]`, above 0.
+        validate_args: As of torch's distributions.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.von_mises_fisher import VonMisesFisher
+        >>> p = VonMisesFisher(torch.tensor([1.0, 0.0, 0.0]), torch.tensor(2.0))
+        >>> p.mean  # coth(2) - 1/2
+        tensor([0.5373, 0.0000, 0.0000])
     """
 
     arg_constraints = {"loc": constraints.real_vector, "concentration": constraints.positive}
@@ -127,8 +138,8 @@ class VonMisesFisher(Distribution):
         return (-change / density.clamp_min(1e-300)).to(self.loc)
 
     def tempered(self, temperature: float) -> "VonMisesFisher":
-        """The density to the power 1 / temperature^2, as that of a normal distribution is; a point in the limit."""
-        return VonMisesFisher(self.loc, self.concentration / max(temperature, COLDEST) ** 2)
+        """The density to the power 1 / temperature^2, as for a normal distribution; a point in the limit of 0."""
+        return VonMisesFisher(self.loc, self.concentration / max(temperature, MIN_TEMPERATURE) ** 2)
 
 
 @register_kl(VonMisesFisher, SphereUniform)

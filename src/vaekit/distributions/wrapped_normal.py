@@ -1,4 +1,4 @@
-"""A normal distribution wrapped onto the Poincare ball."""
+"""A normal distribution wrapped onto the Poincaré ball."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,19 @@ class WrappedNormal(Distribution):
     """exp_loc(v / lambda(loc)) with v ~ N(0, diag(scale^2)): a normal distribution wrapped onto the ball.
 
     Mathieu et al. 2019, https://arxiv.org/abs/1901.06033, appendix B.3. Densities are with respect to the Lebesgue
-    measure of the ball as a subset of R^d. loc `[..., d]` inside the ball, scale `[..., d]`.
+    measure of the ball as a subset of R^d.
+
+    Args:
+        loc: `[..., d]`, inside the ball.
+        scale: `[..., d]`, above 0.
+        validate_args: As of torch's distributions.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.wrapped_normal import WrappedNormal
+        >>> p = WrappedNormal(torch.zeros(2), torch.ones(2))
+        >>> bool(p.rsample((100,)).norm(dim=1).max() < 1)
+        True
     """
 
     arg_constraints = {"loc": constraints.real_vector, "scale": constraints.positive}
@@ -43,7 +55,7 @@ class WrappedNormal(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The Frechet mean, about which the distribution is symmetric."""
+        """The Fréchet mean, about which the distribution is symmetric."""
         return self.loc
 
     def tempered(self, temperature: float) -> "WrappedNormal":

@@ -1,4 +1,4 @@
-"""A class above a tower, inferred where nobody gives it."""
+"""A class above other latent levels, inferred where no label is given."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,9 +11,13 @@ from vaekit.latents.tower import Level, Tower
 from vaekit.spaces import Codes
 
 
-class Class(nn.Module):
-    """The top level: y, one-hot, whose posterior q(y | x) is a classifier of all features; initial_state(y) is
-    what it leaves to the levels below.
+class ClassLevel(nn.Module):
+    """The top level: y, one-hot, whose posterior q(y | x) is a classifier of all features.
+
+    Args:
+        posterior: q(y | x).
+        prior: p(y).
+        initial_state: Gives the levels below y and the state above them.
     """
 
     def __init__(self, posterior: Any, prior: nn.Module, initial_state: Callable[[Tensor], tuple[Any, Tensor]]):
@@ -32,17 +36,38 @@ class Class(nn.Module):
 
 
 class Labelled(Tower):
-    """A class y on top of another tower `given` y: its label where there is one, else a draw of q(y | x).
+    """A class y above another tower, which is conditioned on y: its label if known, else a draw from q(y | x).
 
-    Over `single` it is M2 (Kingma et al. 2014), p(y) p(z) p(x | y, z) with q(y | x) q(z | x, y). Where a label is
-    given, the walk begins below y, as in a conditional model.
+    Over `latents=single` it is M2 (Kingma et al. 2014): p(y) p(z) p(x | y, z) with q(y | x) q(z | x, y). If a label is
+    given, the top-down pass starts below y, as in a conditional model.
 
-    classifier(context_shape, space) and classes(space) build q(y | x) and p(y).
-    features, posterior, prior, latent, condition: see `vaekit.latents.tower.Tower`.
+    Args:
+        features: Shape of the network's output for a row.
+        posterior: `posterior(context_shape, space)` builds the posteriors of the levels below.
+        prior: `prior(space)` builds the prior of the level below.
+        latent: `latent(shape)` builds the space of z.
+        given: Builds the tower below, from the same arguments.
+        classifier: `classifier(context_shape, space)` builds q(y | x).
+        classes: `classes(space)` builds p(y).
+        condition: Number of classes.
 
     References:
         Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
             https://arxiv.org/abs/1406.5298
+
+    Example:
+        >>> from functools import partial
+        >>> from vaekit.latents.labelled import Labelled
+        >>> from vaekit.latents.single import Single
+        >>> from vaekit.posteriors.categorical import Categorical
+        >>> from vaekit.posteriors.gaussian import Gaussian
+        >>> from vaekit.priors.code_uniform import CodeUniform
+        >>> from vaekit.priors.standard_normal import StandardNormal
+        >>> from vaekit.spaces import Real
+        >>> below, classifier = partial(Single, dim=32), partial(Categorical, codes=10)
+        >>> tower = Labelled((256,), Gaussian, StandardNormal, Real, below, classifier, CodeUniform, condition=10)
+        >>> [level.space.shape for level in tower.levels]
+        [(10,), (32,)]
     """
 
     requires = frozenset({Capability.DENSITY})
@@ -61,9 +86,9 @@ class Labelled(Tower):
     ):
         super().__init__()
         self.below = given(features=features, posterior=posterior, prior=prior, latent=latent, condition=condition)
-        self.numbers, self.out_shape = self.below.numbers, self.below.out_shape
-        q: Any = classifier((self.numbers,), Codes((condition,)))
-        self.top = Class(q, classes(q.space), self.below.initial_state)
+        self.num_features, self.out_shape = self.below.num_features, self.below.out_shape
+        q: Any = classifier((self.num_features,), Codes((condition,)))
+        self.top = ClassLevel(q, classes(q.space), self.below.initial_state)
 
     @classmethod
     def arrows(cls, settings: Mapping[str, Any], posterior: Any, prior: Any) -> list[tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""A tower of vectors, which features climb and draws descend."""
+"""A hierarchy of latent vectors."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
-from vaekit.latents.tower import Tower, given
+from vaekit.latents.tower import Tower, top_prior
 from vaekit.networks.bottom_up import BottomUp
 from vaekit.networks.glorot import glorot
 from vaekit.posteriors.posterior import Posterior
@@ -19,69 +19,118 @@ from vaekit.refusal import at_least_one
 
 
 class LevelBlock(nn.Module):
-    """One level: a posterior of its own features beside the state above, and a prior of that state.
+    """One level: a posterior of its features and the state above, and a prior of that state.
 
-    own: which of the features these are; `posterior_mlp` is what both go through, `state_mlp` what z and the state do.
-    Without them it is the only level. At the top, the state above is a condition, or None. alone: only the prior reads
-    that state, and the likelihood sees z alone.
+    At the top, the state above is a condition, or None.
+
+    Args:
+        posterior: Over the level's z.
+        prior: Over the same space.
+        feature_slice: Which of all features are those of this level.
+        posterior_mlp: Maps features and state, concatenated, to the posterior's context; None for the identity.
+        state_mlp: Maps z and state, concatenated, to the state below; None for the identity.
+        prior_only: Only the prior reads the state above; the posterior reads the features alone, the likelihood z
+            alone.
     """
 
     def __init__(
         self,
         posterior: Posterior,
         prior: Prior,
-        own: slice = slice(None),
+        feature_slice: slice = slice(None),
         posterior_mlp: nn.Module | None = None,
         state_mlp: nn.Module | None = None,
-        alone: bool = False,
+        prior_only: bool = False,
     ):
         super().__init__()
-        self.posterior, self.prior, self.own, self.alone = posterior, prior, own, alone
+        self.posterior, self.prior, self.feature_slice, self.prior_only = posterior, prior, feature_slice, prior_only
         self.posterior_mlp, self.state_mlp = posterior_mlp or nn.Identity(), state_mlp or nn.Identity()
         self.space, self.gives = posterior.space, posterior.gives
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
-        own = features.flatten(1)[:, self.own]
-        return self.posterior(own if self.alone else self.posterior_mlp(beside(own, state)))
+        own = features.flatten(1)[:, self.feature_slice]
+        return self.posterior(own if self.prior_only else self.posterior_mlp(concatenate(own, state)))
 
     def generate(self, state: Tensor | None) -> Distribution:
         return self.prior(state)
 
     def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
         z = self.posterior.embed(z)
-        return z if self.alone else self.state_mlp(beside(z, state))
+        return z if self.prior_only else self.state_mlp(concatenate(z, state))
 
 
-def beside(x: Tensor, state: Tensor | None) -> Tensor:
-    """x `[..., F]` and, behind it, the state `[..., S]`; of either there may be several for each of the other."""
+def concatenate(x: Tensor, state: Tensor | None) -> Tensor:
+    """x followed by the state, with their leading dimensions broadcast.
+
+    Args:
+        x: `[..., F]`.
+        state: `[..., S]`, or None for x alone.
+
+    Returns:
+        `[..., F + S]`.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.latents.ladder import concatenate
+        >>> concatenate(torch.zeros(5, 2), torch.zeros(3, 1, 4)).shape
+        torch.Size([3, 5, 6])
+    """
     if state is None:
         return x
     lead = torch.broadcast_shapes(x.shape[:-1], state.shape[:-1])
     return torch.cat([x.expand(*lead, -1), state.expand(*lead, -1)], -1)
 
 
-def block(into: int, out: int) -> nn.Sequential:
-    """Two layers, normalised per example: `[..., into]` -> `[..., out]`."""
+def mlp(into: int, out: int) -> nn.Sequential:
+    """Two linear layers, each with layer normalization and an activation: `[..., into]` -> `[..., out]`.
+
+    Args:
+        into: Number of inputs.
+        out: Number of outputs.
+    """
     layers = [(nn.Linear(a, out), nn.LayerNorm(out), nn.SiLU()) for a in (into, out)]
     return glorot(nn.Sequential(*sum(layers, ())))
 
 
 class Ladder(Tower):
-    """`levels` latent variables: features climb from the encoder's, z descends (Sønderby et al. 2016, figure 1b).
+    """`levels` latent vectors: features are computed bottom-up, z top-down (Sønderby et al. 2016, figure 1b).
 
-    The posterior of each level reads the features of its height beside the state above (concatenated, as Maaløe et al.
-    2019 do, which any posterior can read, rather than weighted by precision, which asks for Gaussians), its prior that
-    state alone. The state is a function of all z above, and the likelihood sees it beside the lowest z.
+    The posterior of each level reads its features and the state above, its prior that state alone. They are
+    concatenated (Maaløe et al. 2019), which suits any posterior, instead of weighted by precision, which requires
+    Gaussians. The state is a function of all z above; the likelihood reads it with the lowest z. With levels=1 it is
+    `Single`.
 
-    dim: dimensions of the lowest z; one above has `ratio` times fewer, but one at least. width: of the features and of
-    the state. below: the prior of every level but the top. stacked: the lowest z is a representation of x by itself,
-    q(z | x) and p(x | z), and all other levels model it, as in M1+M2 (Kingma et al. 2014).
-    features, posterior, prior, latent, condition: see `vaekit.latents.tower.Tower`. With levels=1 it is `Single`.
+    Args:
+        features: Shape of the network's output for a row.
+        posterior: `posterior(context_shape, space)` builds the posterior of each level.
+        prior: `prior(space)` builds the prior of the top level.
+        latent: `latent(shape)` builds the space of each z.
+        below: `below(space, context_shape)` builds the prior of every other level.
+        dim: Dimensions of the lowest z.
+        levels: Number of levels.
+        ratio: Each z has this many times fewer dimensions than the one below it, but at least one.
+        width: Number of features of each higher level, and of the state.
+        stacked: True: the lowest z is a representation of x alone, with q(z | x) and p(x | z), and the other levels
+            model it, as in M1+M2 (Kingma et al. 2014).
+        condition: Number of features of the condition, 0 without one.
+
+    Raises:
+        Refusal: If `dim`, `levels`, `ratio` or `width` is below 1.
 
     References:
         Casper Kaae Sønderby et al. Ladder Variational Autoencoders. In NeurIPS 2016. https://arxiv.org/abs/1602.02282
         Lars Maaløe et al. BIVA: A Very Deep Hierarchy of Latent Variables for Generative Modeling. In NeurIPS 2019.
             https://arxiv.org/abs/1902.02102
+
+    Example:
+        >>> from vaekit.latents.ladder import Ladder
+        >>> from vaekit.posteriors.gaussian import Gaussian as Posterior
+        >>> from vaekit.priors.gaussian import Gaussian
+        >>> from vaekit.priors.standard_normal import StandardNormal
+        >>> from vaekit.spaces import Real
+        >>> tower = Ladder((256,), Posterior, StandardNormal, Real, below=Gaussian, dim=32, levels=3)
+        >>> [level.space.shape for level in tower.levels]
+        [(8,), (16,), (32,)]
     """
 
     requires = frozenset({Capability.DENSITY})
@@ -104,27 +153,27 @@ class Ladder(Tower):
         at_least_one(dim=(dim, 32), levels=(levels, 3), ratio=(ratio, 2), width=(width, 256))
         self.sizes = [math.prod(features), *[width] * (levels - 1)]  # of the features of each level, lowest first
         ends = [0, *accumulate(self.sizes)]
-        self.numbers = ends[-1]
-        rungs = []
-        for height, (start, end) in reversed([*enumerate(pairwise(ends))]):
-            space = latent((max(1, dim // ratio**height),))
-            top, lowest = height == levels - 1, height == 0
+        self.num_features = ends[-1]
+        blocks = []
+        for level, (start, end) in reversed([*enumerate(pairwise(ends))]):
+            space = latent((max(1, dim // ratio**level),))
+            top, lowest = level == levels - 1, level == 0
             state = condition if top else width
-            alone = stacked and lowest and not top
-            context = end - start if alone or not state else width
+            prior_only = stacked and lowest and not top
+            context = end - start if prior_only or not state else width
             q: Any = posterior((context,), space)  # which, of codes, knows what space they make up
-            rungs.append(
+            blocks.append(
                 LevelBlock(
                     q,
-                    given(prior, (condition,), condition)(q.space) if top else below(space, context_shape=(width,)),
+                    top_prior(prior, (condition,), condition)(q.space) if top else below(space, context_shape=(width,)),
                     slice(start, end),
-                    block(end - start + state, context) if state and not alone else None,
-                    None if lowest else block(space.size + state, width),
-                    alone,
+                    mlp(end - start + state, context) if state and not prior_only else None,
+                    None if lowest else mlp(space.size + state, width),
+                    prior_only,
                 )
             )
-        self.levels = nn.ModuleList(rungs)
-        self.out_shape = (dim if alone else dim + state,)
+        self.levels = nn.ModuleList(blocks)
+        self.out_shape = (dim if prior_only else dim + state,)
 
     @classmethod
     def arrows(cls, settings: Mapping[str, Any], posterior: Any, prior: Any) -> list[tuple[Any, Any]]:
@@ -134,5 +183,5 @@ class Ladder(Tower):
     def encoder(self, network: Any) -> Any:
         if len(self.sizes) == 1:
             return network
-        steps = [nn.Sequential(nn.Flatten(), block(a, b)) for a, b in pairwise(self.sizes)]
-        return BottomUp(network, steps, self.numbers)
+        steps = [nn.Sequential(nn.Flatten(), mlp(a, b)) for a, b in pairwise(self.sizes)]
+        return BottomUp(network, steps, self.num_features)

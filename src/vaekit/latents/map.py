@@ -14,19 +14,36 @@ from vaekit.refusal import Refusal, at_least_one, choice
 
 
 class MapLevel(LevelBlock):
-    """The only level: a posterior that reads the features as the map they are."""
+    """A level whose posterior reads the features as a map instead of flat."""
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
         return self.posterior(features)
 
 
 class Map(Tower):
-    """One latent variable: `dim` numbers at each place of the map that the network makes of x.
+    """One latent map: `dim` numbers at each position of the network's map of features.
 
-    features, posterior, prior, latent: see `vaekit.latents.tower.Tower`.
+    Args:
+        features: Shape of the network's map, (C, h, w).
+        posterior: `posterior(context_shape, space)` builds q(z | x).
+        prior: `prior(space)` builds p(z).
+        latent: `latent(shape)` builds the space of z.
+        dim: Channels of z.
+        condition: Must be 0: a map of latents takes no condition.
+
+    Raises:
+        Refusal: If there is a condition, or `dim` is below 1.
 
     References:
         none
+
+    Example:
+        >>> from vaekit.latents.map import Map
+        >>> from vaekit.posteriors.gaussian import Gaussian
+        >>> from vaekit.priors.standard_normal import StandardNormal
+        >>> from vaekit.spaces import Real
+        >>> Map((64, 7, 7), Gaussian, StandardNormal, Real, dim=4).out_shape
+        (4, 7, 7)
     """
 
     requires = frozenset({Capability.MAPS})
@@ -47,4 +64,4 @@ class Map(Tower):
         shape = (dim, *features[1:])
         q: Any = posterior(features, latent(shape))
         self.levels = nn.ModuleList([MapLevel(q, prior(q.space))])
-        self.out_shape, self.numbers = shape, features[0] * features[1] * features[2]
+        self.out_shape, self.num_features = shape, features[0] * features[1] * features[2]

@@ -1,4 +1,4 @@
-"""The tower of height one: the flat VAE."""
+"""One latent vector: the flat VAE."""
 
 import math
 from collections.abc import Callable
@@ -6,18 +6,35 @@ from typing import Any
 
 from torch import nn
 
-from vaekit.latents.ladder import LevelBlock, block
-from vaekit.latents.tower import Tower, given
+from vaekit.latents.ladder import LevelBlock, mlp
+from vaekit.latents.tower import Tower, top_prior
 from vaekit.refusal import at_least_one
 
 
 class Single(Tower):
-    """One latent variable of `dim` dimensions.
+    """One latent vector of `dim` dimensions.
 
-    features, posterior, prior, latent, condition: see `vaekit.latents.tower.Tower`.
+    Args:
+        features: Shape of the network's output for a row.
+        posterior: `posterior(context_shape, space)` builds q(z | x).
+        prior: `prior(space)` builds p(z).
+        latent: `latent(shape)` builds the space of z.
+        dim: Dimensions of z.
+        condition: Number of features of the condition, 0 without one.
+
+    Raises:
+        Refusal: If `dim` is below 1.
 
     References:
         none
+
+    Example:
+        >>> from vaekit.latents.single import Single
+        >>> from vaekit.posteriors.gaussian import Gaussian
+        >>> from vaekit.priors.standard_normal import StandardNormal
+        >>> from vaekit.spaces import Real
+        >>> Single((256,), Gaussian, StandardNormal, Real, dim=32).levels[0].space.shape
+        (32,)
     """
 
     def __init__(
@@ -31,9 +48,9 @@ class Single(Tower):
     ):
         super().__init__()
         at_least_one(dim=(dim, 32))
-        space, self.numbers = latent((dim,)), math.prod(features)
-        posterior_mlp = block(self.numbers + condition, self.numbers) if condition else None
-        q: Any = posterior((self.numbers,), space)
-        p = given(prior, (condition,), condition)(q.space)  # of codes, the posterior knows which there are
+        space, self.num_features = latent((dim,)), math.prod(features)
+        posterior_mlp = mlp(self.num_features + condition, self.num_features) if condition else None
+        q: Any = posterior((self.num_features,), space)
+        p = top_prior(prior, (condition,), condition)(q.space)  # of codes, the posterior knows which there are
         self.levels = nn.ModuleList([LevelBlock(q, p, posterior_mlp=posterior_mlp)])
         self.out_shape = (dim + condition,)

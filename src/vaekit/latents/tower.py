@@ -1,4 +1,4 @@
-"""The one top-down walk through the latent levels."""
+"""The top-down pass through the latent levels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from vaekit.spaces import Space
 
 @dataclass(frozen=True)
 class Step:
-    """One level of a draw: z, the posterior it was drawn from (None if it was not), and the prior at that level."""
+    """One level of a draw.
+
+    Args:
+        z: The latent of the level.
+        q: The posterior that z was drawn from; None if it was not.
+        p: The prior at that level.
+    """
 
     z: Tensor
     q: Distribution | None
@@ -24,38 +30,38 @@ class Step:
 
 
 class Level(Protocol):
-    """What the walk asks of a level. `state` is None above the top level, where there is no condition.
+    """What a tower needs of a level. `state` is None above the top level of a model without a condition.
 
-    space: where z_l lives. gives: what its posterior declares.
+    space: the space of z_l. gives: the capabilities of its posterior.
     """
 
     space: Space
     gives: frozenset[Capability]
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
-        """q(z_l | x, z above)"""
+        """q(z_l | x, z above)."""
 
     def generate(self, state: Tensor | None) -> Distribution:
-        """p(z_l | z above)"""
+        """p(z_l | z above)."""
 
     def merge(self, state: Tensor | None, z: Tensor) -> Tensor:
         """The state that the next level, or the likelihood, reads."""
 
 
 class Tower(nn.Module):
-    """Levels, top first, and the shape of the state that they leave to the likelihood.
+    """Latent levels, top first, and the shape of the state that they pass on to the likelihood.
 
-    It is built of features, the shape of what the network makes of x; posterior(context_shape, space) and prior(space),
-    which build the two arrows; latent(shape), the kind of space they are over; and condition, how many numbers the
-    vector has that stands above the top, 0 without. requires: what the posterior has to give, if there are several
-    levels, and the network: `maps`.
+    Its constructor takes `features`, the shape of the network's output for a row; `posterior(context_shape, space)` and
+    `prior(space)`, which build the two arrows; `latent(shape)`, which builds the space of z; and `condition`, the
+    number of features of the condition above the top level, 0 without one. A subclass states `requires`, the
+    capabilities that posterior and network need, `levels`, `out_shape` and `num_features`.
     """
 
     requires = frozenset[Capability]()
     infers = False  # whether a condition may be missing, and is inferred
     levels: Any  # an nn.ModuleList, each entry a Level
     out_shape: tuple[int, ...]
-    numbers: int  # of all features, flat
+    num_features: int  # of all features, flat
 
     @classmethod
     def arrows(cls, settings: Mapping[str, Any], posterior: Any, prior: Any) -> list[tuple[Any, Any]]:
@@ -63,22 +69,36 @@ class Tower(nn.Module):
         return [(posterior, prior)]
 
     def encoder(self, network: Any) -> Any:
-        """`network`, and what makes features of its features, for levels that stand higher: `[N, ...]`."""
+        """`network` followed by the bottom-up path, if higher levels have features of their own: x -> `[N, ...]`."""
         return network
 
     def initial_state(self, condition: Tensor | None) -> tuple[Sequence[Level], Tensor | None]:
-        """The levels to walk down, and the state above them, of a condition's vectors `[..., condition]`."""
+        """The levels to descend and the state above them, from the features of a condition `[..., condition]`."""
         return self.levels, condition
 
 
-def given(prior: Any, context_shape: tuple[int, ...], condition: int) -> Any:
-    """The top's prior(space): of a context where there is a condition and it can read one, else p(z) as without."""
+def top_prior(prior: Any, context_shape: tuple[int, ...], condition: int) -> Any:
+    """The prior of the top level: conditioned on the context if there is a condition and the prior can read one.
+
+    Args:
+        prior: `prior(space)` builds it.
+        context_shape: Shape of the context.
+        condition: Number of features of the condition, 0 without one.
+
+    Returns:
+        A function that builds the prior from its space.
+    """
     kind: Any = prior.func if isinstance(prior, partial) else prior
     return partial(prior, context_shape=context_shape) if condition and kind.conditional else prior
 
 
 class Draw(NamedTuple):
-    """A step per level, top first, and the state that the likelihood reads."""
+    """A draw of all latents.
+
+    Args:
+        steps: One for each level, top first.
+        state: What the likelihood reads.
+    """
 
     steps: list[Step]
     state: Tensor
@@ -87,9 +107,12 @@ class Draw(NamedTuple):
 def descend(
     levels: Iterable[Level], pick: Callable[[Level, Tensor | None, Distribution], Step], state: Tensor | None = None
 ) -> Draw:
-    """Walk from the top level down; `pick(level, state, p)` says who chooses z: posterior, prior or caller.
+    """Draw one z a level, from the top level down.
 
-    state: what stands above the top, a condition.
+    Args:
+        levels: Top first.
+        pick: `pick(level, state, p)` chooses z, e.g. from the posterior or from the prior p.
+        state: The state above the top level: that of a condition, or None.
     """
     steps: list[Step] = []
     for level in levels:

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaekit.capabilities import Capability
 from vaekit.distributions.bits import Bits
 from vaekit.likelihoods.likelihood import Likelihood
-from vaekit.networks.made import MADE, before
+from vaekit.networks.made import MADE, causal_mask
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Maps, Space
 
@@ -53,7 +53,7 @@ class BernoulliAutoregressive(Likelihood):
     def __init__(self, space: Space, network: Callable, layers: int = 1, reach: int = 4):
         at_least_one(layers=(layers, 1), reach=(reach, 4))
         super().__init__(space, network, params=layers + 1)
-        self.made = MADE(before(space.shape, reach if isinstance(space, Maps) else None), layers)
+        self.made = MADE(causal_mask(space.shape, reach if isinstance(space, Maps) else None), layers)
 
     def distribution(self, *params: Tensor) -> Distribution:
         lead = params[0].shape[: params[0].dim() - len(self.space.shape)]

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
-from vaekit.distributions.levels import Levels
+from vaekit.distributions.categorical_bins import CategoricalBins
 from vaekit.likelihoods.likelihood import Likelihood
 from vaekit.spaces import Space
 
@@ -44,7 +44,7 @@ class Categorical(Likelihood):
         super().__init__(space, network, params=space.levels)
 
     def distribution(self, *params: Tensor) -> Distribution:
-        return Levels(torch.stack(params, dim=-1))
+        return CategoricalBins(torch.stack(params, dim=-1))
 
     def bias_at(self, mean: Tensor) -> Tensor:
         """Zero, for equal probabilities: a mean does not determine them."""

@@ -62,7 +62,7 @@ class PixelAutoregressive(Likelihood):
 
     def distribution(self, *params: Tensor) -> Distribution:
         maps = torch.stack(params, -4).flatten(-4, -3)
-        return Raster(self.pixelcnn, maps, GrayLevels(self.pixelcnn.channels, self.pixelcnn.levels))
+        return Raster(self.pixelcnn, maps, GrayLevels(self.pixelcnn.channels, self.pixelcnn.bins))
 
     def bias_at(self, mean: Tensor) -> Tensor:
         """Zero: before training the maps have no relation to the mean."""

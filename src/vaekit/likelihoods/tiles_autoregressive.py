@@ -55,10 +55,10 @@ class TilesAutoregressive(Likelihood):
         at_least_one(maps=(maps, 4), width=(width, 32), layers=(layers, 4))
         super().__init__(space, network, params=maps)
         tiles = space.shape[0]
-        self.pixelcnn = PixelCNN(1, tiles, maps * tiles, width, layers, inputs=2 * tiles)
+        self.pixelcnn = PixelCNN(1, tiles, maps * tiles, width, layers, in_channels=2 * tiles)
 
     def distribution(self, *params: Tensor) -> Distribution:
-        return Raster(self.pixelcnn, torch.stack(params, -4).flatten(-4, -3), OneHot(self.pixelcnn.levels))
+        return Raster(self.pixelcnn, torch.stack(params, -4).flatten(-4, -3), OneHot(self.pixelcnn.bins))
 
     def bias_at(self, mean: Tensor) -> Tensor:
         """Zero: before training the maps have no relation to the mean."""

@@ -1,4 +1,4 @@
-"""A network's input beside its features."""
+"""Features with the network's input appended."""
 
 from typing import Any
 
@@ -9,7 +9,20 @@ from vaekit.spaces import Space
 
 
 class ConcatInput(nn.Module):
-    """x `[N, *space.shape]` -> what `network` makes of it, flat, and x itself behind: `[N, features + space.size]`."""
+    """x `[N, *space.shape]` -> the flat features of `network` followed by x, `[N, features + space.size]`.
+
+    Args:
+        network: An encoder's network with an `out_shape`.
+        space: The space of x.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.concat_input import ConcatInput
+        >>> from vaekit.networks.mlp import Encoder
+        >>> from vaekit.spaces import Real
+        >>> ConcatInput(Encoder(Real((5,)), hidden=[4]), Real((5,))).out_shape
+        (9,)
+    """
 
     def __init__(self, network: Any, space: Space):
         super().__init__()

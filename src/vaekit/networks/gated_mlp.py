@@ -1,4 +1,4 @@
-"""Fully connected residual networks with gates, whose branches are normalised per example, for data of any shape.
+"""Fully connected residual networks with gates and layer normalization, for data of any shape.
 
 References:
     Yann Dauphin et al. Language Modeling with Gated Convolutional Networks. In ICML 2017.
@@ -16,7 +16,12 @@ from vaekit.spaces import Space
 
 
 class Block(nn.Module):
-    """`[N, width]` -> the same shape: x + dropout(glu(linear(norm(x))))."""
+    """`[N, width]` -> the same shape: x + dropout(glu(linear(norm(x)))).
+
+    Args:
+        width: Number of units.
+        dropout: Probability with which a unit of the branch is dropped in training.
+    """
 
     def __init__(self, width: int, dropout: float):
         super().__init__()
@@ -27,14 +32,41 @@ class Block(nn.Module):
 
 
 def body(into: int, width: int, blocks: int, dropout: float) -> list[nn.Module]:
-    """Layers from `into` numbers to `width`."""
+    """The layers from `into` to `width` units: a linear layer, residual blocks and an activation.
+
+    Args:
+        into: Number of inputs.
+        width: Number of outputs.
+        blocks: Number of residual blocks.
+        dropout: Of every block.
+
+    Raises:
+        Refusal: If `width` is below 1 or `dropout` is outside [0, 1).
+    """
     at_least_one(width=(width, 512))
     below_one(dropout=(dropout, 0))
     return [nn.Flatten(), nn.Linear(into, width), *[Block(width, dropout) for _ in range(blocks)], nn.SiLU()]
 
 
 class Encoder(Features):
-    """x `[N, *space.shape]` -> features `[N, width]`."""
+    """x `[N, *space.shape]` -> features `[N, width]`.
+
+    Args:
+        space: The space of x.
+        width: Number of units of every layer.
+        blocks: Number of residual blocks.
+        dropout: Probability with which a unit of a branch is dropped in training.
+
+    Raises:
+        Refusal: If `width` is below 1 or `dropout` is outside [0, 1).
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.gated_mlp import Encoder
+        >>> from vaekit.spaces import Real
+        >>> Encoder(Real((5,)), width=8)(torch.zeros(2, 5)).shape
+        torch.Size([2, 8])
+    """
 
     reads = Space
 
@@ -49,7 +81,23 @@ class Encoder(Features):
 
 
 class Decoder(nn.Module):
-    """Latent state `[N, *in_shape]` -> `params` numbers per value, `[N, params, *space.shape]`."""
+    """Latent state `[N, *in_shape]` -> `params` numbers a value, `[N, params, *space.shape]`.
+
+    Args:
+        in_shape: Shape of the latent state of a row.
+        space: The space of x.
+        params: Numbers a value that the likelihood needs.
+        width: Number of units of every layer.
+        blocks: Number of residual blocks.
+        dropout: Probability with which a unit of a branch is dropped in training.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.gated_mlp import Decoder
+        >>> from vaekit.spaces import Real
+        >>> Decoder((3,), Real((5,)), params=2, width=8)(torch.zeros(4, 3)).shape
+        torch.Size([4, 2, 5])
+    """
 
     def __init__(
         self,

@@ -19,16 +19,42 @@ from vaekit.spaces import Space, Text, sentence_mask
 
 
 def token_numbers(x: Tensor) -> Tensor:
-    """x `[N, T]` as whole numbers. Raises `Refusal` for half precision, which does not hold them."""
+    """Tokens `[N, T]`, stored as floating-point numbers, as integers.
+
+    Args:
+        x: Token ids.
+
+    Raises:
+        Refusal: If x is in half precision, which does not represent all token ids.
+    """
     if x.dtype in (torch.float16, torch.bfloat16):
         raise Refusal(f"Half precision, {x.dtype}, does not hold token numbers; use trainer.precision=bf16-mixed.")
     return x.long()
 
 
 class Encoder(Features):
-    """Tokens `[N, T]` -> the largest states of a GRU in each direction over the sentence, `[N, 2 * width]`.
+    """Tokens `[N, T]` -> the maximum over time of a bidirectional GRU's states, `[N, 2 * width]`.
 
-    They are taken over all places because those of the last one differ too little between sentences (Long et al. 2019).
+    The maximum, because the last states differ too little between sentences (Long et al. 2019).
+
+    Args:
+        space: The space of x.
+        width: Units in each direction.
+        embedding: Dimensions of a token's embedding.
+        dropout: Probability with which a unit of the embeddings is dropped in training.
+
+    Raises:
+        Refusal: If `width` or `embedding` is below 1.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.data.text import learn
+        >>> from vaekit.networks.gru import Encoder
+        >>> from vaekit.spaces import Text
+        >>> space = Text((6,), learn(["a man", "two men"]))
+        >>> x = torch.from_numpy(space.pad([[4, 5], [6]]))
+        >>> Encoder(space, width=8, embedding=4)(x).shape
+        torch.Size([2, 16])
     """
 
     reads = Text
@@ -51,10 +77,22 @@ class Encoder(Features):
 
 
 class Decoder(nn.Module):
-    """Latent state `[N, *in_shape]` -> `params` numbers, the same at every place: `[N, params, *space.shape]`.
+    """Latent state `[N, *in_shape]` -> `params` numbers, the same at every position: `[N, params, *space.shape]`.
+
+    Args:
+        in_shape: Shape of the latent state of a row.
+        space: The space of x.
+        params: Numbers a token that the likelihood needs.
 
     References:
         none
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.gru import Decoder
+        >>> from vaekit.spaces import Real
+        >>> Decoder((3,), Real((6,)), params=4)(torch.zeros(2, 3)).shape
+        torch.Size([2, 4, 6])
     """
 
     def __init__(self, in_shape: tuple[int, ...], space: Space, params: int):

@@ -19,12 +19,38 @@ from vaekit.spaces import Space
 
 
 def layers(sizes: Sequence[int], activation: str) -> list[nn.Module]:
-    """Linear layers between consecutive `sizes`, each followed by the activation."""
+    """Linear layers between consecutive sizes, each followed by the activation.
+
+    Args:
+        sizes: Number of units, from the input to the last layer.
+        activation: Name of an activation of torch.nn.
+
+    Example:
+        >>> from vaekit.networks.mlp import layers
+        >>> len(layers([784, 512, 256], "ReLU"))
+        4
+    """
     return [module for a, b in pairwise(sizes) for module in (Linear(a, b), activation_by_name(activation))]
 
 
 class Encoder(Features):
-    """x `[N, *space.shape]` -> features `[N, hidden[-1]]`."""
+    """x `[N, *space.shape]` -> features `[N, hidden[-1]]`.
+
+    Args:
+        space: The space of x.
+        hidden: Width of each layer; [] gives x itself, flat.
+        activation: Name of an activation of torch.nn.
+
+    Raises:
+        Refusal: If a width is below 1, or the activation is unknown.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.mlp import Encoder
+        >>> from vaekit.spaces import Real
+        >>> Encoder(Real((5,)), hidden=[8, 4])(torch.zeros(2, 5)).shape
+        torch.Size([2, 4])
+    """
 
     reads = Space
 
@@ -40,9 +66,21 @@ class Encoder(Features):
 
 
 class Decoder(nn.Module):
-    """Latent state `[N, *in_shape]` -> `params` numbers per value, `[N, params, *space.shape]`.
+    """Latent state `[N, *in_shape]` -> `params` numbers a value, `[N, params, *space.shape]`.
 
-    `hidden` is the encoder's, read backwards.
+    Args:
+        in_shape: Shape of the latent state of a row.
+        space: The space of x.
+        params: Numbers a value that the likelihood needs.
+        hidden: The encoder's widths, used in reverse.
+        activation: Name of an activation of torch.nn.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.mlp import Decoder
+        >>> from vaekit.spaces import Real
+        >>> Decoder((3,), Real((5,)), params=2, hidden=[8, 4])(torch.zeros(4, 3)).shape
+        torch.Size([4, 2, 5])
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the encoders of all networks share."""
+"""The base class of encoders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from vaekit.spaces import Space
 
 
 class Features(nn.Module):
-    """x `[N, *space.shape]` -> features `[N, *out_shape]`. reads: the kind of space that x may be in."""
+    """x `[N, *space.shape]` -> features `[N, *out_shape]`.
+
+    A subclass states `reads`, the kind of space x may be in, `gives`, its capabilities, and `out_shape`.
+    """
 
     reads: ClassVar[type[Space]]
     gives = frozenset[Capability]()

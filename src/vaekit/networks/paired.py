@@ -1,4 +1,4 @@
-"""Images by any network of vectors, beside their labels by a layer.
+"""An encoder and a decoder of images by any network of vectors, with a layer for their labels.
 
 References:
     Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
@@ -20,8 +20,26 @@ from vaekit.spaces import Image, Pairs
 
 
 class Encoder(Features):
-    """x `[N, *space.shape]` -> the features of image and label, and 1 or 0 behind each: whether it is there, as
-    `[N, 2, features + 1]`. image(space) builds the encoder of images.
+    """x `[N, *space.shape]` -> the features of image and label, each followed by 1 if it is observed, else 0.
+
+    Args:
+        space: The space of x.
+        image: `image(space)` builds the encoder of images.
+
+    Returns:
+        `[N, 2, features + 1]`.
+
+    Raises:
+        Refusal: If the encoder of images gives maps instead of a vector.
+
+    Example:
+        >>> import torch
+        >>> from functools import partial
+        >>> from vaekit.networks import mlp, paired
+        >>> from vaekit.spaces import Image, Pairs
+        >>> space = Pairs.of(Image((1, 8, 8), levels=2), 10)
+        >>> paired.Encoder(space, partial(mlp.Encoder, hidden=[4])).out_shape
+        (2, 5)
     """
 
     reads = Pairs
@@ -45,7 +63,24 @@ class Encoder(Features):
 class Decoder(nn.Module):
     """Latent state `[N, *in_shape]` -> `params` numbers for each of x, `[N, params, *space.shape]`.
 
-    image(in_shape, space, params) builds the decoder of images. label: units in between, for labels.
+    Args:
+        in_shape: Shape of the latent state of a row.
+        space: The space of x.
+        params: Numbers a value that the likelihood needs.
+        image: `image(in_shape, space, params)` builds the decoder of images.
+        label: Units of the hidden layer between z and the label.
+
+    Raises:
+        Refusal: If `label` is below 1.
+
+    Example:
+        >>> import torch
+        >>> from functools import partial
+        >>> from vaekit.networks import mlp, paired
+        >>> from vaekit.spaces import Image, Pairs
+        >>> space = Pairs.of(Image((1, 8, 8), levels=2), 10)
+        >>> paired.Decoder((3,), space, 1, partial(mlp.Decoder, hidden=[4]))(torch.zeros(2, 3)).shape
+        torch.Size([2, 1, 76])
     """
 
     def __init__(

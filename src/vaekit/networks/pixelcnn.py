@@ -1,7 +1,7 @@
-"""Gated masked convolutions: what a pixel is told by those before it, row by row from the top left.
+"""Gated masked convolutions: each pixel is conditioned on those before it, row by row from the top left.
 
-Two stacks, one of the rows above and one of the pixels to the left, so that nothing before a pixel stays unseen. What
-is not to be seen is left out of the kernels rather than multiplied by 0.
+There are two stacks, a vertical one for the rows above and a horizontal one for the pixels to the left, so that no
+pixel before is left out. Masked positions are left out of the kernels instead of being multiplied by 0.
 
 References:
     Aäron van den Oord et al. Conditional Image Generation with PixelCNN Decoders. In NeurIPS 2016.
@@ -20,12 +20,22 @@ FIRST = 3  # pixels that the first layer sees in each direction
 
 
 def gate(x: Tensor) -> Tensor:
+    """tanh(a) sigmoid(b) of the two halves a and b of the channels: `[N, 2 C, ...]` -> `[N, C, ...]`.
+
+    Args:
+        x: The output of a convolution.
+    """
     a, b = x.chunk(2, 1)
     return a.tanh() * b.sigmoid()
 
 
 class Layer(nn.Module):
-    """`down` of the rows above and `right` of the pixels to the left, `[N, width, H, W]` each, one pixel further."""
+    """One layer of the vertical and the horizontal stack, `[N, width, H, W]` each.
+
+    Args:
+        width: Channels of each stack.
+        maps: Channels of the context.
+    """
 
     def __init__(self, width: int, maps: int):
         super().__init__()
@@ -35,37 +45,53 @@ class Layer(nn.Module):
         self.horizontal = nn.Conv2d(width, 2 * width, (1, 2), bias=False)
         self.out = nn.Conv2d(width, width, 1)
 
-    def above(self, down: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """The stack of the rows above, further down, and what the other one reads of it."""
-        whole = self.vertical(functional.pad(down, (1, 1, 1, 0))) + self.context_proj(maps)
+    def vertical_stack(self, vertical: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """The vertical stack's next features, and what the horizontal one reads of them."""
+        whole = self.vertical(functional.pad(vertical, (1, 1, 1, 0))) + self.context_proj(maps)
         return gate(whole), self.vertical_to_horizontal(whole)
 
-    def beside(self, right: Tensor, across: Tensor) -> Tensor:
-        return right + self.out(gate(self.horizontal(functional.pad(right, (1, 0))) + across))
+    def horizontal_stack(self, horizontal: Tensor, from_vertical: Tensor) -> Tensor:
+        """The horizontal stack's next features."""
+        return horizontal + self.out(gate(self.horizontal(functional.pad(horizontal, (1, 0))) + from_vertical))
 
 
 class PixelCNN(nn.Module):
-    """Images x `[N, C, H, W]`, values in [0, 1], and maps `[N, maps, H, W]` -> logits `[N, levels, C, H, W]`.
+    """Images x `[N, C, H, W]` in [0, 1] and a context `maps` `[N, maps, H, W]` -> logits `[N, bins, C, H, W]`.
 
-    Those of a pixel read all maps around it, the pixels before it, and, of a channel, the channels before that at the
-    same pixel. reach: how far it sees, to the left, to the right and up. inputs: where x has more numbers a pixel than
-    the one channel that the logits are of.
+    The logits of a pixel depend on the context around it, the pixels before it and, for a channel, on the channels
+    before it at the same pixel. `receptive_field` is how many pixels away it sees, to the left, to the right and
+    upwards.
+
+    Args:
+        channels: Channels C of the logits.
+        bins: Number of values of each channel.
+        maps: Channels of the context.
+        width: Channels of each stack.
+        layers: Number of layers.
+        in_channels: Channels of x, if these are not C.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.pixelcnn import PixelCNN
+        >>> network = PixelCNN(channels=1, bins=4, maps=2, width=8, layers=1)
+        >>> network(torch.zeros(5, 1, 6, 6), torch.zeros(5, 2, 6, 6)).shape
+        torch.Size([5, 4, 1, 6, 6])
     """
 
     before: Tensor
     layers: Any  # of `Layer`
 
-    def __init__(self, channels: int, levels: int, maps: int, width: int, layers: int, inputs: int | None = None):
+    def __init__(self, channels: int, bins: int, maps: int, width: int, layers: int, in_channels: int | None = None):
         super().__init__()
-        self.channels, self.levels, self.reach = channels, levels, FIRST + layers
-        self.vertical = nn.Conv2d(inputs or channels, width, (FIRST, 2 * FIRST + 1))
-        self.horizontal = nn.Conv2d(inputs or channels, width, (1, FIRST))
+        self.channels, self.bins, self.receptive_field = channels, bins, FIRST + layers
+        self.vertical = nn.Conv2d(in_channels or channels, width, (FIRST, 2 * FIRST + 1))
+        self.horizontal = nn.Conv2d(in_channels or channels, width, (1, FIRST))
         self.layers = nn.ModuleList(Layer(width, maps) for _ in range(layers))
         self.head = nn.Sequential(
             nn.SiLU(),
             nn.Conv2d(channels * width, channels * width, 1, groups=channels),
             nn.SiLU(),
-            nn.Conv2d(channels * width, channels * levels, 1, groups=channels),
+            nn.Conv2d(channels * width, channels * bins, 1, groups=channels),
         )
         glorot(self)
         if channels > 1:
@@ -74,23 +100,23 @@ class PixelCNN(nn.Module):
             self.previous_channels = nn.Parameter(torch.randn(channels * width, channels, 1, 1) / channels)
 
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:
-        return self.beside(x, self.above(x, maps))
+        return self.horizontal_stack(x, self.vertical_stack(x, maps))
 
-    def above(self, x: Tensor, maps: Tensor) -> list[Tensor]:
-        """What each layer is told by the rows above every pixel, and by the maps: `[N, 2 * width, H, W]` each."""
-        down, found = self.vertical(functional.pad(2 * x - 1, (FIRST, FIRST, FIRST, 0)))[:, :, :-1], []
+    def vertical_stack(self, x: Tensor, maps: Tensor) -> list[Tensor]:
+        """What each layer reads of the rows above every pixel and of the context: `[N, 2 * width, H, W]` each."""
+        vertical, found = self.vertical(functional.pad(2 * x - 1, (FIRST, FIRST, FIRST, 0)))[:, :, :-1], []
         for layer in self.layers:
-            down, across = layer.above(down, maps)
-            found.append(across)
+            vertical, from_vertical = layer.vertical_stack(vertical, maps)
+            found.append(from_vertical)
         return found
 
-    def beside(self, x: Tensor, above: list[Tensor]) -> Tensor:
-        """The logits, given what the rows above tell."""
-        right = self.horizontal(functional.pad(2 * x - 1, (FIRST, 0)))[..., :-1]
-        for layer, across in zip(self.layers, above, strict=True):
-            right = layer.beside(right, across)
+    def horizontal_stack(self, x: Tensor, vertical: list[Tensor]) -> Tensor:
+        """The logits, given the output of `vertical_stack`."""
+        horizontal = self.horizontal(functional.pad(2 * x - 1, (FIRST, 0)))[..., :-1]
+        for layer, from_vertical in zip(self.layers, vertical, strict=True):
+            horizontal = layer.horizontal_stack(horizontal, from_vertical)
         if self.channels > 1:
-            right = right.repeat(1, self.channels, 1, 1) + functional.conv2d(
+            horizontal = horizontal.repeat(1, self.channels, 1, 1) + functional.conv2d(
                 2 * x - 1, self.previous_channels * self.before
             )
-        return self.head(right).unflatten(1, (self.channels, self.levels)).transpose(1, 2)
+        return self.head(horizontal).unflatten(1, (self.channels, self.bins)).transpose(1, 2)

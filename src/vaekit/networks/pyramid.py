@@ -1,6 +1,6 @@
-"""Residual bottleneck blocks at the image's own size, for the towers of maps that `latents=deep` builds on them.
+"""Residual bottleneck blocks at the image's own size, for the hierarchies of maps of `latents=deep`.
 
-No normalisation: the last layer of each branch starts smaller the more branches there are.
+There is no normalization; instead the last layer of each branch starts smaller the more branches there are.
 
 References:
     Rewon Child. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. In ICLR 2021.
@@ -20,10 +20,18 @@ from vaekit.spaces import Maps, Space
 
 
 class Bottleneck(nn.Module):
-    """Maps `[..., C, H, W]`: x plus convolutions of it through a quarter of the channels (Child 2021, figure 3).
+    """Maps `[..., C, H, W]` -> the same shape: x plus convolutions of it with C / 4 channels (Child 2021, figure 3).
 
-    size: (H, W); maps of at most 2x2 have no neighbours to look at, and get 1x1 convolutions alone. scale: by which the
-    last layer is multiplied at the start.
+    Args:
+        channels: Channels C of the maps.
+        size: Height and width; maps of at most 2x2 get only 1x1 convolutions.
+        scale: Factor on the last layer at initialization.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.pyramid import Bottleneck
+        >>> Bottleneck(8, (4, 4))(torch.zeros(5, 3, 8, 4, 4)).shape
+        torch.Size([5, 3, 8, 4, 4])
     """
 
     def __init__(self, channels: int, size: tuple[int, ...], scale: float = 1.0):
@@ -39,12 +47,34 @@ class Bottleneck(nn.Module):
 
 
 def stack(channels: int, blocks: int, size: tuple[int, ...]) -> list[nn.Module]:
-    """That many blocks, one after the other."""
+    """Residual blocks in sequence.
+
+    Args:
+        channels: Channels of the maps.
+        blocks: Number of blocks.
+        size: Height and width of the maps.
+    """
     return [Bottleneck(channels, size, blocks**-0.5) for _ in range(blocks)]
 
 
 class Encoder(Features):
-    """x `[N, C, H, W]` -> a map `[N, channels, H, W]`."""
+    """x `[N, C, H, W]` -> a map of the same size, `[N, channels, H, W]`.
+
+    Args:
+        space: The space of x.
+        channels: Channels of the map.
+        blocks: Number of residual blocks.
+
+    Raises:
+        Refusal: If `channels` is below 1.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.pyramid import Encoder
+        >>> from vaekit.spaces import Image
+        >>> Encoder(Image((1, 8, 8), levels=2), channels=4)(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 4, 8, 8])
+    """
 
     reads = Maps
     gives = frozenset({Capability.MAPS})
@@ -52,8 +82,8 @@ class Encoder(Features):
     def __init__(self, space: Space, channels: int, blocks: int = 1):
         super().__init__()
         at_least_one(channels=(channels, 32))
-        colours, *size = space.shape
-        stem = glorot(nn.Conv2d(colours, channels, kernel_size=3, padding=1))
+        image_channels, *size = space.shape
+        stem = glorot(nn.Conv2d(image_channels, channels, kernel_size=3, padding=1))
         self.body = nn.Sequential(stem, *stack(channels, blocks, tuple(size)))
         self.out_shape = (channels, *size)
 
@@ -62,21 +92,36 @@ class Encoder(Features):
 
 
 class Decoder(nn.Module):
-    """Latent state `[N, *in_shape]`, a map of any size or a vector -> `[N, params, C, H, W]`."""
+    """Latent state `[N, *in_shape]`, a map of any size or a vector -> `[N, params, C, H, W]`.
+
+    Args:
+        in_shape: Shape of the latent state of a row.
+        space: The space of x.
+        params: Numbers a value that the likelihood needs.
+        channels: Channels of the maps.
+        blocks: Number of residual blocks.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.pyramid import Decoder
+        >>> from vaekit.spaces import Image
+        >>> Decoder((3,), Image((1, 8, 8), levels=2), params=2, channels=4)(torch.zeros(4, 3)).shape
+        torch.Size([4, 2, 1, 8, 8])
+    """
 
     def __init__(self, in_shape: tuple[int, ...], space: Space, params: int, channels: int, blocks: int = 1):
         super().__init__()
         self.in_shape, self.out_shape = in_shape, (params, *space.shape)
-        colours, *size = space.shape
-        seed: list[nn.Module] = []
-        if len(in_shape) != 3:  # a vector is made a map of a quarter of the size
+        image_channels, *size = space.shape
+        to_map: list[nn.Module] = []
+        if len(in_shape) != 3:  # a vector becomes a map of a quarter of the size
             shape = (channels, -(-size[0] // 4), -(-size[1] // 4))
-            seed = [nn.Flatten(), nn.Linear(math.prod(in_shape), math.prod(shape)), nn.Unflatten(1, shape)]
-        stem = nn.Conv2d(in_shape[0] if not seed else channels, channels, kernel_size=3, padding=1)
-        self.stem = glorot(nn.Sequential(*seed, Upsample(tuple(size)), stem))
+            to_map = [nn.Flatten(), nn.Linear(math.prod(in_shape), math.prod(shape)), nn.Unflatten(1, shape)]
+        stem = nn.Conv2d(in_shape[0] if not to_map else channels, channels, kernel_size=3, padding=1)
+        self.stem = glorot(nn.Sequential(*to_map, Upsample(tuple(size)), stem))
         self.body = nn.Sequential(*stack(channels, blocks, tuple(size)))
         self.head = glorot(
-            nn.Sequential(nn.GELU(), nn.Conv2d(channels, params * colours, kernel_size=3, padding=1, bias=False))
+            nn.Sequential(nn.GELU(), nn.Conv2d(channels, params * image_channels, kernel_size=3, padding=1, bias=False))
         )
 
     def forward(self, z: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""Residual convolutional networks (He et al. 2016), whose branches alone are normalised, and that per example.
+"""Residual convolutional networks (He et al. 2016), with group normalization in the branches only.
 
-Group normalisation, not batch normalisation: the loss of an image does not depend on its neighbours in the batch. How
-bright it is stays known on the way beside the branches; a norm at the end of that way too cost 4 nats after 3 epochs of
-MNIST, while without any a PixelCNN behind the network may never learn. The last layer of a branch starts smaller.
+Group normalization instead of batch normalization, so that the loss of an image does not depend on its batch. The
+residual path is not normalized and so preserves brightness: a norm at its end cost 4 nats after 3 epochs of MNIST, and
+without any norm a PixelCNN after the network may never learn. The last layer of a branch starts smaller the more
+branches there are.
 
 References:
     Kaiming He et al. Identity Mappings in Deep Residual Networks. In ECCV 2016. https://arxiv.org/abs/1603.05027
@@ -15,7 +16,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from vaekit.networks.conv import check_channels, halvings
+from vaekit.networks.conv import check_channels, downsampled_sizes
 from vaekit.networks.glorot import glorot, scaled
 from vaekit.networks.network import Features
 from vaekit.networks.upsample import upsample
@@ -24,9 +25,13 @@ from vaekit.spaces import Maps, Space
 
 
 class Block(nn.Module):
-    """`[N, C, H, W]` -> the same shape: x + conv(silu(conv(silu(norm(x))))), the last layer times `scale` at the start.
+    """`[N, C, H, W]` -> the same shape: x + conv(silu(conv(silu(norm(x))))).
 
-    The norm is over groups of 8 channels, or fewer, where 8 does not divide.
+    The norm is over groups of 8 channels, or of fewer where 8 does not divide C.
+
+    Args:
+        channels: Channels C.
+        scale: Factor on the last layer at initialization.
     """
 
     def __init__(self, channels: int, scale: float):
@@ -41,34 +46,55 @@ class Block(nn.Module):
 
 
 def stack(channels: int, blocks: int, stages: int) -> list[Block]:
-    """The blocks of one of the stages."""
+    """The residual blocks of one stage.
+
+    Args:
+        channels: Channels of the stage.
+        blocks: Number of blocks in each stage.
+        stages: Number of stages, by which the branches are scaled at initialization.
+    """
     return [Block(channels, (blocks * stages) ** -0.5) for _ in range(blocks)]
 
 
-def down(colours: int, channels: Sequence[int], blocks: int) -> list[nn.Module]:
-    """`[N, colours, H, W]` -> `[N, channels[-1], h, w]`; each of `channels` is a stage at half the size."""
+def downsampling_stages(image_channels: int, channels: Sequence[int], blocks: int) -> list[nn.Module]:
+    """The layers `[N, image_channels, H, W]` -> `[N, channels[-1], h, w]`, each stage at half the size of the one
+    before.
+
+    Args:
+        image_channels: Channels of the image.
+        channels: Channels of each stage.
+        blocks: Number of residual blocks in each stage.
+    """
     body: list[nn.Module] = []
-    for a, b in zip([colours, *channels[:-1]], channels, strict=True):
-        halve = glorot(nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1))
-        body += [halve, *stack(b, blocks, len(channels))]
+    for a, b in zip([image_channels, *channels[:-1]], channels, strict=True):
+        downsample = glorot(nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1))
+        body += [downsample, *stack(b, blocks, len(channels))]
     return [*body, nn.SiLU()]
 
 
-class Up(nn.Module):
-    """State -> `[N, params, C, H, W]`: `seed` makes a map of it, then come the stages of `down`, backwards."""
+class UpsamplingStages(nn.Module):
+    """Latent state -> `[N, params, C, H, W]`, by the stages of `downsampling_stages` in reverse.
 
-    def __init__(self, seed: nn.Module, space: Space, params: int, channels: Sequence[int], blocks: int):
+    Args:
+        stem: From the latent state to the smallest map.
+        space: The space of x.
+        params: Numbers a value that the likelihood needs.
+        channels: Channels of each of the encoder's stages.
+        blocks: Number of residual blocks in each stage.
+    """
+
+    def __init__(self, stem: nn.Module, space: Space, params: int, channels: Sequence[int], blocks: int):
         super().__init__()
         self.out_shape = (params, *space.shape)
-        colours, *size = space.shape
-        self.sizes = halvings((size[0], size[1]), len(channels))[::-1]
-        self.stem = glorot(seed)
+        image_channels, *size = space.shape
+        self.sizes = downsampled_sizes((size[0], size[1]), len(channels))[::-1]
+        self.stem = glorot(stem)
         widths = [*reversed(channels), channels[0]]
         self.stages = nn.ModuleList(
             nn.Sequential(*stack(a, blocks, len(channels)), glorot(nn.Conv2d(a, b, kernel_size=3, padding=1)))
             for a, b in pairwise(widths)
         )
-        last = nn.Conv2d(channels[0], params * colours, kernel_size=3, padding=1, bias=False)
+        last = nn.Conv2d(channels[0], params * image_channels, kernel_size=3, padding=1, bias=False)
         self.head = glorot(nn.Sequential(nn.SiLU(), last))
 
     def forward(self, z: Tensor) -> Tensor:
@@ -79,7 +105,24 @@ class Up(nn.Module):
 
 
 class Encoder(Features):
-    """x `[N, C, H, W]` -> features `[N, features]`; each of `channels` is a stage of `blocks` at half the size."""
+    """x `[N, C, H, W]` -> features `[N, features]`, by stages of residual blocks and a linear layer.
+
+    Args:
+        space: The space of x.
+        channels: Channels of each stage, each at half the height and width of the one before.
+        blocks: Number of residual blocks in each stage.
+        features: Number of features.
+
+    Raises:
+        Refusal: If a size is below 1.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.resnet import Encoder
+        >>> from vaekit.spaces import Image
+        >>> Encoder(Image((1, 8, 8), levels=2), channels=[4, 8], features=16)(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 16])
+    """
 
     reads = Maps
 
@@ -87,19 +130,37 @@ class Encoder(Features):
         super().__init__()
         check_channels(channels)
         at_least_one(features=(features, 256))
-        colours, *size = space.shape
-        height, width = halvings((size[0], size[1]), len(channels))[-1]
+        image_channels, *size = space.shape
+        height, width = downsampled_sizes((size[0], size[1]), len(channels))[-1]
         flat = channels[-1] * height * width
         linear = glorot(nn.Linear(flat, features))
-        self.body = nn.Sequential(*down(colours, channels, blocks), nn.Flatten(), linear, nn.SiLU())
+        self.body = nn.Sequential(
+            *downsampling_stages(image_channels, channels, blocks), nn.Flatten(), linear, nn.SiLU()
+        )
         self.out_shape = (features,)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x)
 
 
-class Decoder(Up):
-    """Latent state `[N, *in_shape]` -> `[N, params, C, H, W]`: the encoder's stages, backwards."""
+class Decoder(UpsamplingStages):
+    """Latent state `[N, *in_shape]` -> `[N, params, C, H, W]`, by the encoder's stages in reverse.
+
+    Args:
+        in_shape: Shape of the latent state of a row.
+        space: The space of x.
+        params: Numbers a value that the likelihood needs.
+        channels: Channels of each of the encoder's stages.
+        blocks: Number of residual blocks in each stage.
+        features: Width of the first linear layer.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.resnet import Decoder
+        >>> from vaekit.spaces import Image
+        >>> Decoder((3,), Image((1, 8, 8), levels=2), params=2, channels=[4, 8])(torch.zeros(5, 3)).shape
+        torch.Size([5, 2, 1, 8, 8])
+    """
 
     def __init__(
         self,
@@ -111,13 +172,13 @@ class Decoder(Up):
         features: int = 256,
     ):
         _, height, width = space.shape
-        shape = (channels[-1], *halvings((height, width), len(channels))[-1])
-        seed = nn.Sequential(
+        shape = (channels[-1], *downsampled_sizes((height, width), len(channels))[-1])
+        stem = nn.Sequential(
             nn.Flatten(),
             nn.Linear(math.prod(in_shape), features),
             nn.SiLU(),
             nn.Linear(features, math.prod(shape)),
             nn.Unflatten(1, shape),
         )
-        super().__init__(seed, space, params, channels, blocks)
+        super().__init__(stem, space, params, channels, blocks)
         self.in_shape = in_shape

@@ -1,4 +1,4 @@
-"""Dilated causal convolutions with gates, for windows of series: a step reads itself and the steps before it.
+"""Gated dilated causal convolutions, for windows of time series.
 
 References:
     Aäron van den Oord et al. WaveNet: A Generative Model for Raw Audio. arXiv 2016. https://arxiv.org/abs/1609.03499
@@ -17,7 +17,18 @@ from vaekit.spaces import Series, Space
 
 
 class Block(nn.Module):
-    """`[N, width, T]` -> the same shape: of each step, and of those `dilation` and twice that before it."""
+    """`[N, width, T]` -> the same shape, from each step and the steps `dilation` and 2 `dilation` before it.
+
+    Args:
+        width: Number of channels.
+        dilation: Steps between the taps of the kernel.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.sequence import Block
+        >>> Block(4, dilation=2)(torch.zeros(3, 4, 10)).shape
+        torch.Size([3, 4, 10])
+    """
 
     def __init__(self, width: int, dilation: int):
         super().__init__()
@@ -31,13 +42,34 @@ class Block(nn.Module):
 
 
 def blocks(width: int, steps: int) -> list[Block]:
-    """Dilations 1, 2, 4, ..., until the last of `steps` reads the first."""
+    """Blocks of dilation 1, 2, 4, ..., until the last of `steps` depends on the first.
+
+    Args:
+        width: Number of channels.
+        steps: Length T of the window.
+    """
     count = max(1, math.ceil(math.log2((steps - 1) / 2 + 1)))
     return [Block(width, 2**i) for i in range(count)]
 
 
 class Encoder(Features):
-    """x `[N, series, T]` -> features `[N, features]`. It reads |x| beside x: what volatility is seen from."""
+    """x `[N, series, T]` -> features `[N, features]`; it reads x and |x|, which shows volatility.
+
+    Args:
+        space: The space of x.
+        width: Channels of the convolutions.
+        features: Number of features.
+
+    Raises:
+        Refusal: If `width` or `features` is below 1.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.sequence import Encoder
+        >>> from vaekit.spaces import Real
+        >>> Encoder(Real((2, 10)), width=4, features=8)(torch.zeros(3, 2, 10)).shape
+        torch.Size([3, 8])
+    """
 
     reads = Series
 
@@ -61,7 +93,22 @@ class Encoder(Features):
 
 
 class Decoder(nn.Module):
-    """Latent state `[N, *in_shape]` -> `[N, params, series, T]`."""
+    """Latent state `[N, *in_shape]` -> `[N, params, series, T]`.
+
+    Args:
+        in_shape: Shape of the latent state of a row.
+        space: The space of x.
+        params: Numbers a value that the likelihood needs.
+        width: Channels of the convolutions.
+        features: Width of the first linear layer.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.sequence import Decoder
+        >>> from vaekit.spaces import Real
+        >>> Decoder((3,), Real((2, 10)), params=2, width=4)(torch.zeros(5, 3)).shape
+        torch.Size([5, 2, 2, 10])
+    """
 
     def __init__(self, in_shape: tuple[int, ...], space: Space, params: int, width: int, features: int = 256):
         super().__init__()

@@ -1,6 +1,6 @@
-"""Convolutions in time alone, for sound: the bands of a spectrogram, or the one of a wave, are channels.
+"""Convolutions in time, for sound: the frequency bands of a spectrogram are channels; a waveform has one.
 
-Each stage is normalised over its channels and steps: unnormalised, so many strides let z fade before it is ever used.
+Each stage is normalized over its channels and steps: without it, the signal of z fades over so many strides.
 
 References:
     Aäron van den Oord et al. Parallel WaveNet: Fast High-Fidelity Speech Synthesis. In ICML 2018.
@@ -24,18 +24,55 @@ STRIDE = 4
 
 
 def lengths(steps: int, times: int) -> list[int]:
-    """`steps` and what is left of them after each stride, rounded up."""
+    """The number of steps before and after each stride, rounded up.
+
+    Args:
+        steps: Number of steps of the sound.
+        times: Number of strides.
+
+    Example:
+        >>> from vaekit.networks.wave import lengths
+        >>> lengths(100, 2)
+        [100, 25, 7]
+    """
     return [-(-steps // STRIDE**i) for i in range(times + 1)]
 
 
 def dilated(width: int, blocks: int) -> list[nn.Module]:
+    """Residual blocks of dilation 1, 2, 4, ... .
+
+    Args:
+        width: Number of channels.
+        blocks: Number of blocks.
+
+    Raises:
+        Refusal: If `blocks` is below 0.
+    """
     if blocks < 0:
         raise Refusal(f"{setting('blocks')}={blocks} must be at least 0; use {setting('blocks')}=4.")
     return [Block(width, 2**i) for i in range(blocks)]
 
 
 class Encoder(Features):
-    """x `[N, 1, bands, T]` -> features `[N, features]`; each entry of `channels` leaves a fourth of the steps."""
+    """x `[N, 1, bands, T]` -> features `[N, features]`, by convolutions of stride 4.
+
+    Args:
+        space: The space of x.
+        channels: The width of each convolution, each of which leaves a fourth of the steps.
+        blocks: Number of dilated convolutions after the last stage.
+        features: Number of features.
+
+    Raises:
+        Refusal: If a size is below 1, or `blocks` is below 0.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.wave import Encoder
+        >>> from vaekit.spaces import Audio
+        >>> encoder = Encoder(Audio((1, 1, 64), levels=256), channels=[4, 8], blocks=1, features=16)
+        >>> encoder(torch.zeros(2, 1, 1, 64)).shape
+        torch.Size([2, 16])
+    """
 
     reads = Audio
 
@@ -59,8 +96,24 @@ class Encoder(Features):
 
 
 class Decoder(nn.Module):
-    """Latent state `[N, *in_shape]` -> `[N, params, 1, bands, T]`, all steps at once: the encoder's stages, backwards,
-    each followed by dilated convolutions.
+    """Latent state `[N, *in_shape]` -> `[N, params, 1, bands, T]`, by the encoder's stages in reverse, all steps at
+    once.
+
+    Args:
+        in_shape: Shape of the latent state of a row.
+        space: The space of x.
+        params: Numbers a value that the likelihood needs.
+        channels: The encoder's widths.
+        blocks: Number of dilated convolutions in each stage.
+        features: Width of the first linear layer.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.networks.wave import Decoder
+        >>> from vaekit.spaces import Audio
+        >>> decoder = Decoder((3,), Audio((1, 1, 64), levels=256), params=2, channels=[4, 8], blocks=1)
+        >>> decoder(torch.zeros(5, 3)).shape
+        torch.Size([5, 2, 1, 1, 64])
     """
 
     def __init__(
@@ -103,5 +156,5 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         h = self.stem(z)
         for stage, length in zip(self.stages, self.lengths[1:], strict=True):
-            h = stage(h)[..., :length]  # a stage makes four steps of one; odd lengths were rounded up on the way down
+            h = stage(h)[..., :length]  # a stage makes four steps of one; lengths were rounded up by the encoder
         return self.head(h)

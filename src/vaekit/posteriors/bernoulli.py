@@ -1,4 +1,4 @@
-"""Bits."""
+"""The Bernoulli posterior over binary codes."""
 
 from dataclasses import replace
 
@@ -15,14 +15,25 @@ from vaekit.spaces import Codes, binary_atoms
 
 
 class Bernoulli(Posterior):
-    """q(z | x): each number of z is 1 with probability sigmoid(linear), else 0. Draws are bits; objective=elbo takes
-    their gradient straight through, objective=vimco needs none.
+    """q(z | x): each number of z is 1 with probability sigmoid(linear), else 0.
 
-    context `[..., *context_shape]` -> batch shape `[...]` over `space`, vectors or maps.
+    Draws are 0 or 1. objective=elbo uses the straight-through gradient, objective=vimco needs no gradient of z.
+
+    Args:
+        context_shape: Shape of the features of a row, (F,) for vectors z or (C, H, W) for maps z.
+        space: The space of z.
 
     References:
         Yoshua Bengio, Nicholas Léonard, Aaron Courville. Estimating or Propagating Gradients Through Stochastic Neurons
             for Conditional Computation. arXiv 2013. https://arxiv.org/abs/1308.3432
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.bernoulli import Bernoulli
+        >>> from vaekit.spaces import Codes
+        >>> q = Bernoulli((8,), Codes((3,)))(torch.randn(5, 8))
+        >>> q.sample().shape, q.sample().unique()
+        (torch.Size([5, 3]), tensor([0., 1.]))
     """
 
     latent = Codes
@@ -36,7 +47,7 @@ class Bernoulli(Posterior):
         self.head = head(context_shape, space.shape[0])
 
     def codebook(self) -> Tensor:
-        """0 and 1, `[2, 1]`."""
+        """The atoms 0 and 1, `[2, 1]`."""
         return self.atoms
 
     def forward(self, context: Tensor) -> Distribution:

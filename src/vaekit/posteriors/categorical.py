@@ -1,4 +1,4 @@
-"""A choice among K at each position, without a gradient through its draws."""
+"""The categorical posterior over one-hot codes, whose draws carry no gradient."""
 
 from dataclasses import replace
 
@@ -16,15 +16,30 @@ from vaekit.spaces import Codes
 
 
 class Categorical(Posterior):
-    """q(z | x): one of K `codes` at each position, one-hot, so that `latents.dim` is K times the number of positions.
+    """q(z | x): one of K codes at each position, one-hot, so that `latents.dim` is K times the number of positions.
 
-    Of a single position all values can be tried, as objective=semi_supervised does with classes; else it takes an
-    objective that sends no gradient through z.
-    context `[..., *context_shape]` -> batch shape `[...]` over `space`, vectors or maps.
+    The values of a single position can be enumerated, as objective=semi_supervised does with classes; otherwise it
+    needs an objective that sends no gradient through z.
+
+    Args:
+        context_shape: Shape of the features of a row, (F,) for vectors z or (C, H, W) for maps z.
+        space: The space of z.
+        codes: Number K of codes, at least 2.
+
+    Raises:
+        Refusal: If `codes` is below 2, or does not divide `space.shape[0]`.
 
     References:
         Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
             https://arxiv.org/abs/1406.5298
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.categorical import Categorical
+        >>> from vaekit.spaces import Codes
+        >>> q = Categorical((8,), Codes((6,)), codes=3)(torch.randn(5, 8))
+        >>> q.sample().sum(1)  # two positions, one-hot each
+        tensor([2., 2., 2., 2., 2.])
     """
 
     latent = Codes
@@ -47,7 +62,7 @@ class Categorical(Posterior):
         self.head = head(context_shape, space.shape[0])
 
     def codebook(self) -> Tensor:
-        """One-hot, `[K, K]`."""
+        """One-hot vectors, `[K, K]`."""
         return self.atoms
 
     def forward(self, context: Tensor) -> Distribution:

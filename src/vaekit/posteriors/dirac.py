@@ -1,4 +1,4 @@
-"""The posterior without noise: the autoencoder."""
+"""The deterministic posterior of an autoencoder."""
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -14,8 +14,20 @@ from vaekit.spaces import Real
 class Dirac(Posterior):
     """q(z | x) = delta(z - mu(x)): no density, so no rate; for autoencoders, WAE (Tolstikhin et al. 2018) and RAE.
 
+    Args:
+        context_shape: Shape of the features of a row.
+        space: The space of z.
+
     References:
         none
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.dirac import Dirac
+        >>> from vaekit.spaces import Real
+        >>> q = Dirac((8,), Real((3,)))(torch.randn(5, 8))
+        >>> torch.equal(q.sample(), q.mean)
+        True
     """
 
     latent = Real

@@ -1,4 +1,4 @@
-"""What the posteriors on the sphere share."""
+"""The parameters that the posteriors on the sphere share."""
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
@@ -8,7 +8,21 @@ from vaekit.networks.glorot import head
 
 
 class Direction(nn.Module):
-    """context `[B, ...]` -> a unit vector `[B, d]` and a concentration `[B]` above 1, where gradients still carry."""
+    """Context `[B, ...]` -> a unit vector `[B, d]` and a concentration `[B]` above 1.
+
+    At concentrations below 1 a distribution on the sphere is nearly uniform and gradients vanish.
+
+    Args:
+        context_shape: Shape of the features of a row.
+        d: Dimensions of the sphere's space, for S^(d-1) in R^d.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.directional import Direction
+        >>> loc, concentration = Direction((8,), 3)(torch.randn(5, 8))
+        >>> loc.shape, bool((concentration > 1).all())
+        (torch.Size([5, 3]), True)
+    """
 
     def __init__(self, context_shape: tuple[int, ...], d: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the posteriors of several modalities share: a Gaussian expert for each."""
+"""The base classes of posteriors of several modalities, with a Gaussian expert for each."""
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,12 @@ from vaekit.spaces import Real
 
 
 class Experts(Posterior):
-    """A Gaussian N(mu_m, diag(sigma_m^2)) over `space` for each of the modalities of x.
+    """A Gaussian N(mu_m, diag(sigma_m^2)) over `space` for each modality m of x.
 
-    context_shape: of the features of each modality, each with a number behind that is 1 where it is there, else 0.
+    Args:
+        context_shape: (modalities, F + 1): the features of each modality, followed by 1 if it is observed, else 0.
+        space: The space of z.
+        modalities: Number of modalities.
     """
 
     latent = Real
@@ -28,7 +31,9 @@ class Experts(Posterior):
         self.heads = nn.ModuleList(head((width,), space.size, space.size, space.size) for _ in range(modalities))
 
     def experts(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean and precision of each, `[..., modalities, D]`, and which are there, `[..., modalities]`, 1 or 0."""
+        """Means and precisions, `[..., modalities, D]`, and whether each modality is observed, `[..., modalities]`, 1
+        or 0.
+        """
         parts = context.unflatten(-1, (self.modalities, -1))
         outs = [each(part) for each, part in zip(self.heads, parts[..., :-1].unbind(-2), strict=True)]
         loc, log_scale = full_precision(torch.stack(outs, -2)).chunk(2, -1)
@@ -36,9 +41,16 @@ class Experts(Posterior):
 
 
 class Mixture(Experts):
-    """The even mixture of products of experts, one product for each of `subsets` of the modalities that are all there.
+    """The even mixture of products of experts, one product for each subset whose modalities are all observed.
 
-    A product of Gaussians is Gaussian: precisions add up, means are weighed by them. Where nothing is there, N(0, I).
+    A product of Gaussians is Gaussian: its precision is the sum of their precisions, its mean their precision-weighted
+    mean. If nothing is observed, q(z | x) = N(0, I).
+
+    Args:
+        context_shape: (modalities, F + 1): the features of each modality, followed by 1 if it is observed, else 0.
+        space: The space of z.
+        modalities: Number of modalities.
+        subsets: The modalities of each product, as numbers from 0.
     """
 
     gives = frozenset(
@@ -54,12 +66,12 @@ class Mixture(Experts):
         self.register_buffer("empty", (member.sum(1, keepdim=True) == 0).float(), persistent=False)
 
     def forward(self, context: Tensor) -> Distribution:
-        loc, precision, there = self.experts(context)
+        loc, precision, observed = self.experts(context)
 
         def add(each: Tensor) -> Tensor:
             """The sums over the experts of each subset: `[..., modalities, D]` -> `[..., subsets, D]`."""
             return (self.member.unsqueeze(-1) * each.unsqueeze(-3)).sum(-2)
 
         total = add(precision) + self.empty
-        lacking = add(1 - there.unsqueeze(-1)) + self.empty * there.sum(-1)[..., None, None]
+        lacking = add(1 - observed.unsqueeze(-1)) + self.empty * observed.sum(-1)[..., None, None]
         return EvenMixture(add(precision * loc) / total, total.rsqrt(), lacking.squeeze(-1) == 0)

@@ -1,4 +1,4 @@
-"""A normalizing flow, conditioned on x, as posterior."""
+"""A normalizing flow conditioned on x as posterior."""
 
 import math
 from collections.abc import Callable
@@ -17,16 +17,31 @@ from vaekit.spaces import Real
 
 
 class Flow(Posterior):
-    """q(z | x): a diagonal Gaussian, then any zuko flow; Gaussian and flow read x, the flow as `context` features.
+    """q(z | x): a diagonal Gaussian followed by any zuko flow, both conditioned on x.
 
-    flow(features, context) builds it, e.g. `zuko.flows.MAF` or `NSF`. inverse: run its transformations backwards,
-    which makes drawing one pass of an autoregressive flow (IAF, Kingma et al. 2016) rather than one pass per dimension.
+    Args:
+        context_shape: Shape of the features of a row.
+        space: The space of z.
+        flow: `flow(features, context)` builds the flow, e.g. `zuko.flows.MAF` or `zuko.flows.NSF`.
+        context: Number of features of x that each transformation reads.
+        inverse: Run the transformations backwards, so that a draw from an autoregressive flow takes one pass instead of
+            one pass a dimension (IAF); with false, scoring takes one pass (MAF).
 
     References:
         Danilo Jimenez Rezende, Shakir Mohamed. Variational Inference with Normalizing Flows. In ICML 2015.
             https://arxiv.org/abs/1505.05770
         (inverse=true) Diederik Kingma et al. Improving Variational Inference with Inverse Autoregressive Flow. In
             NeurIPS 2016. https://arxiv.org/abs/1606.04934
+
+    Example:
+        >>> import torch
+        >>> from vaekit.distributions.flow import zuko
+        >>> from vaekit.posteriors.flow import Flow
+        >>> from vaekit.spaces import Real
+        >>> q = Flow((8,), Real((3,)), zuko.flows.MAF)(torch.randn(5, 8))
+        >>> z = q.rsample()
+        >>> z.shape, q.log_prob(z).shape
+        (torch.Size([5, 3]), torch.Size([5]))
     """
 
     latent = Real

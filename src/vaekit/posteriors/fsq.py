@@ -1,4 +1,4 @@
-"""Finite scalar quantisation."""
+"""The posterior of finite scalar quantization (FSQ)."""
 
 import math
 from collections.abc import Sequence
@@ -18,15 +18,32 @@ from vaekit.spaces import Codes
 
 
 class FSQ(Posterior):
-    """z = round(f(x)): each number is bounded and rounded to one of few `levels`, and D numbers in a row are a code.
+    """z = round(f(x)): each number is bounded and rounded to one of a few values; D consecutive numbers are a code.
 
     Mentzer et al. 2024, section 3.1. There is no codebook to learn or to collapse: the codes are the grid of
     levels[0] x ... x levels[D - 1] points in [-1, 1]^D, so that `latents.dim` is D times the number of positions.
-    context `[..., *context_shape]` -> batch shape `[...]` over `space`, vectors or maps.
+
+    Args:
+        context_shape: Shape of the features of a row, (F,) for vectors z or (C, H, W) for maps z.
+        space: The space of z.
+        levels: Number of values of each of the D numbers of a code; [8,5,5,5] gives 1,000 codes, as in the paper.
+
+    Raises:
+        Refusal: If an entry of `levels` is below 2, or D does not divide `space.shape[0]`.
 
     References:
         Fabian Mentzer et al. Finite Scalar Quantization: VQ-VAE Made Simple. In ICLR 2024.
             https://arxiv.org/abs/2309.15505
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.fsq import FSQ
+        >>> from vaekit.spaces import Codes
+        >>> posterior = FSQ((8,), Codes((4,)), levels=(5, 3))
+        >>> posterior.codebook().shape
+        torch.Size([15, 2])
+        >>> posterior(torch.randn(6, 8)).sample().shape
+        torch.Size([6, 4])
     """
 
     latent = Codes
@@ -66,7 +83,7 @@ class FSQ(Posterior):
         return Quantized(index, self.space, self.space.array(bounded / middle))
 
     def bound(self, h: Tensor) -> Tensor:
-        """`[..., D]` to where rounding gives as many whole numbers as there are levels, from -(L // 2) on."""
+        """Map `[..., D]` to the interval in which rounding gives the L integers from -(L // 2) on."""
         # a little beyond, so that both ends are reached, and never so far that another begins
         half = torch.minimum((self.levels - 1) * (1 + 1e-3), self.levels - 0.5) / 2
         offset = (self.levels % 2 == 0) * 0.5

@@ -1,4 +1,4 @@
-"""The diagonal Gaussian posterior."""
+"""The Gaussian posterior with a diagonal covariance matrix."""
 
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
@@ -11,14 +11,24 @@ from vaekit.spaces import Real
 
 
 class Gaussian(Posterior):
-    """q(z | x) = N(mu(x), diag(sigma(x)^2)), sigma = exp(linear).
+    """q(z | x) = N(mu(x), diag(sigma(x)^2)), with mu and log sigma linear in the features.
 
-    Kingma and Welling 2014, equation 9.
-    context `[..., *context_shape]` -> a distribution with batch shape `[...]` over `space`: z is a vector where the
-    context is one, and a map `(c, H, W)` where it is a map `(C, H, W)`.
+    Kingma and Welling 2014, equation 9. z is a vector if the features are, and a map `(c, H, W)` if they are a map.
+
+    Args:
+        context_shape: Shape of the features of a row, (F,) or (C, H, W).
+        space: The space of z.
 
     References:
         Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.gaussian import Gaussian
+        >>> from vaekit.spaces import Real
+        >>> q = Gaussian((8,), Real((3,)))(torch.randn(5, 8))
+        >>> q.rsample((2,)).shape, q.log_prob(q.mean).shape
+        (torch.Size([2, 5, 3]), torch.Size([5]))
     """
 
     latent = Real

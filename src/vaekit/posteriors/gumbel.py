@@ -1,4 +1,4 @@
-"""A choice among K at each position, with the gradient of a softmax."""
+"""The categorical posterior over one-hot codes with the gradient of a softmax."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,19 +19,36 @@ from vaekit.spaces import Codes
 
 
 class Gumbel(Posterior):
-    """q(z | x): one of K `codes` at each position, one-hot, so that `latents.dim` is K times the number of positions.
+    """q(z | x): one of K codes at each position, with the gradient of a Gumbel softmax.
 
-    Jang et al. 2017, section 2.2; Maddison et al. 2017. The gradient is that of a softmax at `temperature`, noisy at
-    low ones and biased at high ones. hard: draws are one-hot, straight through. Without, training sees the softmax
-    itself: its distortion is that of a relaxed model, the rate still the exact KL of the choices, so that the training
-    loss bounds nothing (validation and test draw one-hot, and do).
-    context `[..., *context_shape]` -> batch shape `[...]` over `space`, vectors or maps.
+    Jang et al. 2017, section 2.2; Maddison et al. 2017. Codes are one-hot, so that `latents.dim` is K times the number
+    of positions. The gradient is noisy at low temperatures and biased at high ones.
+
+    Args:
+        context_shape: Shape of the features of a row, (F,) for vectors z or (C, H, W) for maps z.
+        space: The space of z.
+        codes: Number K of codes, at least 2.
+        temperature: Of the softmax, above 0: a number, or a schedule over epochs.
+        hard: True: draws are one-hot (straight-through). False: training sees the softmax, so its distortion is that of
+            a relaxed model while the rate is the exact KL of the codes; the training loss is then not a bound.
+            Validation and test always draw one-hot.
+
+    Raises:
+        Refusal: If `codes` is below 2 or does not divide `space.shape[0]`, or `temperature` is ever 0 or less.
 
     References:
         Eric Jang, Shixiang Gu, Ben Poole. Categorical Reparameterization with Gumbel-Softmax. In ICLR 2017.
             https://arxiv.org/abs/1611.01144
         Chris Maddison, Andriy Mnih, Yee Whye Teh. The Concrete Distribution: A Continuous Relaxation of Discrete Random
             Variables. In ICLR 2017. https://arxiv.org/abs/1611.00712
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.gumbel import Gumbel
+        >>> from vaekit.spaces import Codes
+        >>> q = Gumbel((8,), Codes((6,)), codes=3, temperature=0.5)(torch.randn(5, 8))
+        >>> q.rsample().sum(1).tolist()  # two positions, one-hot each
+        [2.0, 2.0, 2.0, 2.0, 2.0]
     """
 
     latent = Codes
@@ -71,11 +88,11 @@ class Gumbel(Posterior):
         return cls.gives - {Capability.DENSITY} if relaxed else cls.gives  # of what training draws
 
     def codebook(self) -> Tensor:
-        """One-hot, `[K, K]`."""
+        """One-hot vectors, `[K, K]`."""
         return self.atoms
 
     def anneal(self, epoch: float | None) -> None:
-        """Set the temperature to its value at a time of training."""
+        """Set the temperature to its value at a time of training, in epochs."""
         self.current_temperature.fill_(at(self.temperature, epoch))
 
     def forward(self, context: Tensor) -> Distribution:

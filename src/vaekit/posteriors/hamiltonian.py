@@ -1,4 +1,4 @@
-"""A posterior that walks towards p(z | x)."""
+"""The Hamiltonian posterior, whose draws follow the gradient of log p(x, z)."""
 
 import math
 from collections.abc import Callable
@@ -19,15 +19,37 @@ LARGEST_STEP = 0.5  # beyond it leapfrog steps run away
 
 
 class Hamiltonian(Posterior):
-    """q(z | x): a diagonal Gaussian, then `steps` tempered leapfrog steps along the gradient of log p(x, z).
+    """q(z | x): a diagonal Gaussian, then tempered leapfrog steps along the gradient of log p(x, z).
 
-    Caterini et al. 2018, algorithm 1. joint(x, z) is log p(x, z), the model's own; data_space is that of x, which the
-    context `[B, features + x]` carries behind the features. The step size of each dimension and the inverse
-    temperature of the first step are learned; they start at `step_size`, below 0.5, and `cold`, below 1.
+    Caterini et al. 2018, algorithm 1. The step size of each dimension and the inverse temperature of the first step are
+    learned. Only the density of its own draws is known, and only of rows without missing values.
+
+    Args:
+        context_shape: Shape of the features of a row followed by its x, (F + data_space.size,).
+        space: The space of z.
+        joint: log p(x, z) of the model in nats, as a function of x and z.
+        data_space: The space of x.
+        steps: Number of leapfrog steps; each takes one gradient of the decoder.
+        step_size: The initial step size of every dimension, between 0 and 0.5.
+        cold: The initial inverse temperature beta_0 of the first step, between 0 and 1.
+
+    Raises:
+        Refusal: If `steps` is below 1, or `step_size` or `cold` is outside its interval.
 
     References:
         Anthony Caterini, Arnaud Doucet, Dino Sejdinovic. Hamiltonian Variational Auto-Encoder. In NeurIPS 2018.
             https://arxiv.org/abs/1805.11328
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.hamiltonian import Hamiltonian
+        >>> from vaekit.spaces import Real
+        >>> def joint(x, z):
+        ...     return -((x - z) ** 2 + z**2).sum(-1) / 2
+        >>> q = Hamiltonian((8 + 2,), Real((2,)), joint, Real((2,)))(torch.randn(5, 10))
+        >>> z = q.rsample()
+        >>> q.log_prob(z).shape
+        torch.Size([5])
     """
 
     latent = Real
@@ -71,4 +93,9 @@ class Hamiltonian(Posterior):
 
 
 def logit(p: float) -> float:
+    """log(p / (1 - p)), the inverse of the sigmoid.
+
+    Args:
+        p: A probability, between 0 and 1.
+    """
     return math.log(p / (1 - p))

@@ -1,4 +1,4 @@
-"""The Gaussian posterior whose covariance is diagonal plus a few directions."""
+"""The Gaussian posterior with a low-rank plus diagonal covariance matrix."""
 
 import math
 
@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaekit.capabilities import Capability
 from vaekit.distributions.multivariate_normal import LowRankMultivariateNormal
 from vaekit.distributions.precision import full_precision
-from vaekit.networks.glorot import glorot, start_scales
+from vaekit.networks.glorot import glorot, set_initial_log_scales
 from vaekit.posteriors.posterior import Posterior
 from vaekit.refusal import Refusal, choice, setting
 from vaekit.spaces import Real
@@ -20,9 +20,24 @@ class LowRankGaussian(Posterior):
 
     Rezende et al. 2014, section 4.3.
 
+    Args:
+        context_shape: Shape of the features of a row.
+        space: The space of z.
+        rank: Number of columns of U, at least 1.
+
+    Raises:
+        Refusal: If `rank` is below 1.
+
     References:
         Danilo Jimenez Rezende, Shakir Mohamed, Daan Wierstra. Stochastic Backpropagation and Approximate Inference in
             Deep Generative Models. In ICML 2014. https://arxiv.org/abs/1401.4082
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.low_rank_gaussian import LowRankGaussian
+        >>> from vaekit.spaces import Real
+        >>> LowRankGaussian((8,), Real((3,)), rank=1)(torch.randn(5, 8)).cov_factor.shape
+        torch.Size([5, 3, 1])
     """
 
     latent = Real
@@ -37,7 +52,7 @@ class LowRankGaussian(Posterior):
             )
         self.space = space
         self.head = glorot(nn.Linear(math.prod(context_shape), (2 + rank) * space.size))
-        start_scales(self.head, slice(space.size, 2 * space.size), space.size)
+        set_initial_log_scales(self.head, slice(space.size, 2 * space.size), space.size)
 
     def forward(self, context: Tensor) -> Distribution:
         out = full_precision(self.head(context)).unflatten(-1, (-1, self.space.size))

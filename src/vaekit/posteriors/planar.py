@@ -1,4 +1,4 @@
-"""A chain of planar transformations, conditioned on x, as posterior."""
+"""A chain of planar transformations conditioned on x as posterior."""
 
 import math
 
@@ -11,20 +11,36 @@ from vaekit.distributions.flow import Flow as FlowDistribution
 from vaekit.distributions.flow import zuko
 from vaekit.distributions.planar import Planar as PlanarTransform
 from vaekit.distributions.precision import full_precision
-from vaekit.networks.glorot import glorot, start_scales
+from vaekit.networks.glorot import glorot, set_initial_log_scales
 from vaekit.posteriors.posterior import Posterior
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Real
 
 
 class Planar(Posterior):
-    """q(z | x): a diagonal Gaussian, then `length` planar transformations, all of them functions of x.
+    """q(z | x): a diagonal Gaussian, then `length` planar transformations, all conditioned on x.
 
     Rezende and Mohamed 2015, section 4.1.
+
+    Args:
+        context_shape: Shape of the features of a row.
+        space: The space of z.
+        length: Number of transformations, at least 1.
+
+    Raises:
+        Refusal: If `length` is below 1.
 
     References:
         Danilo Jimenez Rezende, Shakir Mohamed. Variational Inference with Normalizing Flows. In ICML 2015.
             https://arxiv.org/abs/1505.05770
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.planar import Planar
+        >>> from vaekit.spaces import Real
+        >>> q = Planar((8,), Real((3,)), length=2)(torch.randn(5, 8))
+        >>> q.log_prob(q.rsample()).shape
+        torch.Size([5])
     """
 
     latent = Real
@@ -35,7 +51,7 @@ class Planar(Posterior):
         at_least_one(length=(length, 5))
         self.space, self.length = space, length
         self.head = glorot(nn.Linear(math.prod(context_shape), 2 * space.size + length * (2 * space.size + 1)))
-        start_scales(self.head, slice(space.size, 2 * space.size), space.size)
+        set_initial_log_scales(self.head, slice(space.size, 2 * space.size), space.size)
         for start in range(2 * space.size, len(self.head.weight), 2 * space.size + 1):
             nn.init.zeros_(self.head.weight[start : start + space.size])  # u = 0: the chain starts as the identity
 

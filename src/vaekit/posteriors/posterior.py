@@ -1,4 +1,4 @@
-"""What all posteriors share."""
+"""The base class of posteriors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vaekit.spaces import Space
 
 
 class Posterior(nn.Module):
-    """q(z | x): features of x `[..., *context_shape]` -> a distribution with batch shape `[...]` over `space`.
+    """q(z | x): features of x `[..., *context_shape]` -> a distribution over `space` with batch shape `[...]`.
 
-    The constructor takes `context_shape`, `space`, and an argument for each of `inputs`.
-    latent: the kind of space z is in. gives: what others may require of it.
+    The constructor takes `context_shape`, `space`, and an argument for each member of `inputs`. A subclass states
+    `latent`, the kind of space z is in, `gives`, the capabilities that other parts may require, and `forward`.
     """
 
     latent: ClassVar[type[Space]]
@@ -26,7 +26,7 @@ class Posterior(nn.Module):
 
     @classmethod
     def gives_with(cls, settings: Mapping[str, Any]) -> frozenset[Capability]:
-        """What it gives when it is built with these settings."""
+        """The capabilities of a posterior that is built with these settings."""
         return cls.gives
 
     def forward(self, context: Tensor) -> Distribution:
@@ -37,4 +37,4 @@ class Posterior(nn.Module):
         return z
 
     def anneal(self, epoch: float | None) -> None:
-        """Set what follows a schedule to its value at a time of training."""
+        """Set scheduled settings to their values at a time of training, in epochs; None is the end of it."""

@@ -1,4 +1,4 @@
-"""Vector quantisation."""
+"""The posterior of vector quantization (VQ)."""
 
 from dataclasses import replace
 
@@ -18,17 +18,25 @@ from vaekit.spaces import Codes
 
 
 class VQ(Posterior):
-    """z is the nearest of K learned `codes` to what a linear layer makes of x (van den Oord et al. 2017).
+    """z is the codebook vector nearest to a linear function of the features (van den Oord et al. 2017).
 
-    There is a code of `latents.dim` numbers for each vector, or for each place of a map. depth: codes for each, of
-    which the next quantises what those before left over, all from one codebook; the likelihood reads their sum (Lee et
-    al. 2022, section 3.1). The gradient passes straight through.
+    There is one code of `latents.dim` numbers a vector, or one at each position of a map. Gradients are
+    straight-through.
 
-    ema: codes follow what is quantised to them, as means over about 1 / (1 - decay) steps (the paper's appendix A.1),
-    added up over all processes. Otherwise they descend the loss, to which penalty=commitment adds the paper's term.
-    revive: codes that are used less than that share of the mean use move to where something is quantised now; so do
-    all of them at the first step. 0 for never.
-    context `[..., *context_shape]` -> batch shape `[...]` over `space`.
+    Args:
+        context_shape: Shape of the features of a row, (F,) for vectors z or (C, H, W) for maps z.
+        space: The space of z.
+        codes: Number K of codes in the codebook.
+        depth: Number of codes at each position: each quantizes the residual of those before, all from one codebook, and
+            the likelihood reads their sum (Lee et al. 2022, section 3.1).
+        ema: True: codes are exponential moving averages of the vectors quantized to them (the paper's appendix A.1),
+            over all processes. False: codes are learned by gradient, with the paper's term from penalty=commitment.
+        decay: Of the moving averages, which span about 1 / (1 - decay) steps.
+        revive: A code used less often than this fraction of the mean use moves to a vector of the current batch; at the
+            first step all codes do. 0 switches it off.
+
+    Raises:
+        Refusal: If `codes` or `depth` is below 1, or `decay` or `revive` is outside [0, 1).
 
     References:
         Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.
@@ -37,6 +45,14 @@ class VQ(Posterior):
             https://arxiv.org/abs/2203.01941
         (revive) Prafulla Dhariwal et al. Jukebox: A Generative Model for Music. arXiv 2020.
             https://arxiv.org/abs/2005.00341
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.vq import VQ
+        >>> from vaekit.spaces import Codes
+        >>> q = VQ((8, 4, 4), Codes((3, 4, 4)), codes=16)(torch.randn(5, 8, 4, 4))
+        >>> q.sample().shape, q.indices.index.shape
+        (torch.Size([5, 3, 4, 4]), torch.Size([5, 1, 4, 4]))
     """
 
     latent = Codes
@@ -83,11 +99,11 @@ class VQ(Posterior):
         self.head = head(context_shape, width)
 
     def embed(self, z: Tensor) -> Tensor:
-        """The codes of all stages, added up: z `[..., depth * D, *map]` -> `[..., D, *map]`."""
+        """The sum of the codes of all depths: z `[..., depth * D, *map]` -> `[..., D, *map]`."""
         return z.unflatten(-len(self.space.shape), (-1, self.space.width)).sum(-len(self.space.shape) - 1)
 
     def codebook(self) -> Tensor:
-        """The codes as they are now, `[K, D]`."""
+        """The current codes, `[K, D]`."""
         return self.atoms
 
     def forward(self, context: Tensor) -> Distribution:
@@ -105,14 +121,14 @@ class VQ(Posterior):
         through = source + (h - h.detach()).unsqueeze(stage - 1)
         q = Quantized(index, self.space, self.space.array(through), 1 / self.depth)
         if self.training and torch.is_grad_enabled():
-            self.follow(source, index)
+            self.update_codes(source, index)
         return q
 
     @torch.no_grad()
-    def follow(self, points: Tensor, index: Tensor) -> None:
-        """Move the codes towards the points `[..., D]` that are quantised to them as `index` `[...]`.
+    def update_codes(self, points: Tensor, index: Tensor) -> None:
+        """Move the codes towards the points `[..., D]` that are quantized to them as `index` `[...]`.
 
-        Tensors are replaced, not changed: distributions of this step keep the codes that they were made with.
+        Tensors are replaced, not changed in place: distributions of this step keep the codes they were made with.
         """
         points, index = points.flatten(0, -2), index.flatten()
         uses = torch.zeros_like(self.cluster_size).index_add_(0, index, torch.ones_like(points[:, 0]))

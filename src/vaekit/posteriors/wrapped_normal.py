@@ -1,4 +1,4 @@
-"""The hyperbolic posterior."""
+"""The wrapped normal posterior on the Poincaré ball."""
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -12,11 +12,23 @@ from vaekit.spaces import Ball, poincare
 
 
 class WrappedNormal(Posterior):
-    """q(z | x): a normal wrapped onto the Poincare ball (Mathieu et al. 2019).
+    """q(z | x): a normal distribution wrapped onto the Poincaré ball (Mathieu et al. 2019).
+
+    Args:
+        context_shape: Shape of the features of a row.
+        space: The space of z.
 
     References:
         Emile Mathieu et al. Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders. In NeurIPS
             2019. https://arxiv.org/abs/1901.06033
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.wrapped_normal import WrappedNormal
+        >>> from vaekit.spaces import Ball
+        >>> q = WrappedNormal((8,), Ball((3,)))(torch.randn(5, 8))
+        >>> bool((q.rsample().norm(dim=1) < 1).all())
+        True
     """
 
     latent = Ball

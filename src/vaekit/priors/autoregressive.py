@@ -12,7 +12,7 @@ from vaekit.capabilities import Capability
 from vaekit.distributions.coded import Coded
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.sequence import Sequence
-from vaekit.networks.transformer import Causal, refuse_sizes
+from vaekit.networks.transformer import Causal, check_sizes
 from vaekit.priors.prior import Prior
 from vaekit.refusal import below_one
 from vaekit.spaces import Codes
@@ -80,7 +80,7 @@ class Autoregressive(Prior):
 
     def __init__(self, space: Codes, width: int = 128, blocks: int = 4, heads: int = 4, dropout: float = 0.0):
         super().__init__()
-        refuse_sizes(width, blocks, heads)
+        check_sizes(width, blocks, heads)
         below_one(dropout=(dropout, 0.1))
         self.space = space
         self.network = Transformer(space.atoms, math.prod(space.positions), width, blocks, heads, dropout)

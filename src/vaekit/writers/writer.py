@@ -1,4 +1,4 @@
-"""What all writers share: tokens in, tokens out, and what of them is hidden while it learns."""
+"""The base class of writers, networks that give the probability of the next token."""
 
 import torch
 from torch import Tensor, nn
@@ -9,39 +9,53 @@ from vaekit.spaces import UNKNOWN, Text
 
 
 class Writer(nn.Module):
-    """A `vaekit.distributions.tokens.Network`: which token comes next, given those before and `told` numbers of z.
+    """A `vaekit.distributions.tokens.Network` conditioned on z.
 
-    A writer states `read`: of the embedded tokens before, z's numbers beside them, `[N, T, embedding + told]`, and what
-    its last call returned of the past, None at the start, to states `[N, T, width]` and the past `[L, N, ...]`.
+    A subclass states `hidden_states`. Input and output share their embedding (Press and Wolf 2017).
 
-    Input and output share their embedding (Press and Wolf 2017). dropout: of units of the embeddings and states, in
-    training, the same ones for a whole sentence (Gal and Ghahramani 2016); word_dropout: of tokens before, which are
-    <unk> then (Bowman et al. 2016, section 3.1).
+    Args:
+        space: The space of x.
+        context_size: Number of features of z at each position.
+        width: Units of a state.
+        embedding: Dimensions of a token's embedding.
+        dropout: Probability with which a unit of embeddings and states is dropped in training, at all positions of a
+            sentence alike (Gal and Ghahramani 2016).
+        word_dropout: Probability with which a token before is replaced by <unk> in training (Bowman et al. 2016,
+            section 3.1), so that z has to carry it.
+
+    Raises:
+        Refusal: If `width` or `embedding` is below 1, or a dropout is outside [0, 1).
     """
 
-    def __init__(self, space: Text, told: int, width: int, embedding: int, dropout: float, word_dropout: float):
+    def __init__(self, space: Text, context_size: int, width: int, embedding: int, dropout: float, word_dropout: float):
         at_least_one(width=(width, 256), embedding=(embedding, 128))
         below_one(dropout=(dropout, 0.3), word_dropout=(word_dropout, 0.3))
         super().__init__()
         self.dropout, self.word_dropout = dropout, word_dropout
         self.embed = nn.Embedding(space.vocabulary, embedding)  # the row of <pad> stands for the start
-        self.out = nn.Linear(width + told, embedding)
+        self.out = nn.Linear(width + context_size, embedding)
         self.bias = nn.Parameter(torch.zeros(space.vocabulary - 1))
         nn.init.normal_(self.embed.weight, std=embedding**-0.5)
 
-    def read(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
+        """States `[N, T, width]` and the past `[L, N, ...]`.
+
+        Args:
+            x: The embedded tokens before, each followed by the context, `[N, T, embedding + context_size]`.
+            past: What the last call returned; None at the start.
+        """
         raise NotImplementedError
 
-    def states(self, before: Tensor, told: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def states(self, before: Tensor, context: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if self.training and self.word_dropout:
             dropped = torch.rand(before.shape, device=before.device) < self.word_dropout
             before = before.masked_fill(dropped & (before > UNKNOWN), UNKNOWN)
-        states, past = self.read(torch.cat([self._drop(self.embed(before)), told], -1), past)
-        return torch.cat([self._drop(states), told], -1), past
+        states, past = self.hidden_states(torch.cat([self._drop(self.embed(before)), context], -1), past)
+        return torch.cat([self._drop(states), context], -1), past
 
     def logits(self, states: Tensor) -> Tensor:
         return functional.linear(self.out(states), self.embed.weight[1:], self.bias)
 
     def _drop(self, x: Tensor) -> Tensor:
-        """x `[N, T, D]`, the same units of a sentence dropped at all of its places."""
+        """x `[N, T, D]` with the same units dropped at all positions of a sentence."""
         return x * functional.dropout(torch.ones_like(x[:, :1]), self.dropout, self.training)

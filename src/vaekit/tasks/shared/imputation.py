@@ -171,7 +171,7 @@ def complete(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor, Te
     weights of such draws lack, and the draws are all that is known of the mean.
     """
     if isinstance(px, Independent) and isinstance(px.base_dist, Autoregressive):
-        x, observed = px.base_dist.given(rows.x, rows.observed)
+        x, observed = px.base_dist.sample_given(rows.x, rows.observed)
         return x, x, observed, px.log_prob(rows.x) - observed
     return px.sample(), px.mean, *log_probs(px, rows)
 
