@@ -61,15 +61,15 @@ class Autoregressive(Distribution):
             Draws `[..., *event_shape]` and log-probabilities `[...]`, in nats.
         """
         n = self.batch_shape.numel()
-        x, there = (each.expand(self._extended_shape()).reshape(n, *self.event_shape) for each in (value, known))
+        x, observed = (each.expand(self._extended_shape()).reshape(n, *self.event_shape) for each in (value, known))
         fixed, log_p = self.numbers(x), x.new_zeros(n)
-        there = there.unflatten(1, (fixed.shape[1], -1)).all(2).flatten(1)
+        observed = observed.unflatten(1, (fixed.shape[1], -1)).all(2).flatten(1)
         fixed = fixed.flatten(1)
 
         def pick(i: int, logits: Tensor) -> Tensor:
             each = Categorical(logits=logits, validate_args=False)
-            chosen = torch.where(there[:, i], fixed[:, i], each.sample())
-            log_p.add_(each.log_prob(chosen) * there[:, i])
+            chosen = torch.where(observed[:, i], fixed[:, i], each.sample())
+            log_p.add_(each.log_prob(chosen) * observed[:, i])
             return chosen
 
         return self.sample_values(pick), log_p.reshape(self.batch_shape)

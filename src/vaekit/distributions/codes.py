@@ -146,7 +146,7 @@ def _(p: OneHotCategorical) -> Alphabet:
     return Atoms(p.logits, p.event_shape[-1])
 
 
-# What latent symbols stand for ----------------------------------------------------------------------------------------
+# The values of latent symbols -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Exemplars(MixtureSameFamily):
     def without(self, row: Tensor) -> MixtureSameFamily:
         """The mixture for each of B training rows, `row` `[B]`, without the component of that row."""
         own = self.row == row.unsqueeze(1)
-        own = own & ~own.all(1, keepdim=True)  # of one row alone there is no other
+        own = own & ~own.all(1, keepdim=True)  # unless it is the only one
         others = torch.zeros(own.shape, device=row.device).masked_fill(own, -torch.inf)
         components = self.component_distribution.expand(own.shape)
         return MixtureSameFamily(Categorical(logits=others, validate_args=False), components, validate_args=False)

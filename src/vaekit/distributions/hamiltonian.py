@@ -80,17 +80,17 @@ class Hamiltonian(Distribution):
         return first + (1 - first) * (k / self.steps) ** 2
 
     def _slope(self, z: Tensor) -> Tensor:
-        """The gradient of the log density; itself differentiable where gradients are wanted."""
-        wanted = torch.is_grad_enabled()
+        """The gradient of the log density; differentiable if gradients are enabled."""
+        differentiable = torch.is_grad_enabled()
         with torch.inference_mode(False), torch.enable_grad():  # in evaluation too
             z = z if z.requires_grad else z.clone().requires_grad_()
-            (slope,) = torch.autograd.grad(self.log_density(z).sum(), z, create_graph=wanted)
+            (slope,) = torch.autograd.grad(self.log_density(z).sum(), z, create_graph=differentiable)
         return slope
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._last is not None and value is self._last[0]:
             return self._last[1]
-        return super().log_prob(value)  # not known
+        return super().log_prob(value)  # raises: the density of other points is unknown
 
 
 def standard_log_prob(x: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ class Cells(Distribution):
         return self._row(*numbers, self.missing.log_prob(missing))
 
     def _row(self, *numbers: Tensor) -> Tensor:
-        """Normal, counts, binary ones, blocks and missing ones in the places of the row."""
+        """Normal, counts, binary ones, blocks and missing ones in the order of the row."""
         return torch.cat(numbers, -1)[..., self.back]
 
     def sample(self, sample_shape=torch.Size()) -> Tensor:
@@ -133,6 +133,6 @@ class Cells(Distribution):
 
     @property
     def mode(self) -> Tensor:
-        likeliest = [one_hot(block.argmax(-1), block.shape[-1]).to(block) for block in self.blocks]
+        most_probable = [one_hot(block.argmax(-1), block.shape[-1]).to(block) for block in self.blocks]
         binary, missing = ((each.probs > 0.5).to(each.probs) for each in (self.binary, self.missing))
-        return self._row(self.normal.mean, self.counts.mode.log1p(), binary, *likeliest, missing)
+        return self._row(self.normal.mean, self.counts.mode.log1p(), binary, *most_probable, missing)

@@ -62,7 +62,9 @@ class VonMisesFisher(Distribution):
         m = (self.d - 2) / 2
         cosine = k / (m + (m * m + k * k).sqrt())  # where k cos t + (d - 2) log sin t is highest
         sine = (1 - cosine.square()).clamp_min(0).sqrt()
-        mode = torch.atan2(sine.float(), cosine.float()).double()  # float32 does, and ONNX Runtime knows no other
+        mode = torch.atan2(
+            sine.float(), cosine.float()
+        ).double()  # in float32, the only type that ONNX Runtime supports here
         curvature = k * cosine + (self.d - 2) / (1 - cosine.square()).clamp_min(1e-12)
         width = 12 / curvature.clamp_min(1e-12).sqrt()
         return (mode - width).clamp_min(0), (mode + width).clamp_max(math.pi)

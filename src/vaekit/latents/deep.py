@@ -125,7 +125,7 @@ class Deep(Tower):
         self.sizes = {(h, max(1, round(h * width / height))): counts[h] for h in sorted(counts)}  # coarse to fine
         self.num_features = self.channels * sum(h * w for h, w in self.sizes)
         ends, end = {}, self.num_features
-        for size in self.sizes:  # features lie the other way round: they climb
+        for size in self.sizes:  # features are in bottom-up order, fine to coarse
             ends[size], end = end, end - self.channels * size[0] * size[1]
         heights = [size for size, count in self.sizes.items() for _ in range(count)]
         levels: list[nn.Module] = []

@@ -161,7 +161,7 @@ class Ladder(Tower):
             state = condition if top else width
             prior_only = stacked and lowest and not top
             context = end - start if prior_only or not state else width
-            q: Any = posterior((context,), space)  # which, of codes, knows what space they make up
+            q: Any = posterior((context,), space)  # the posterior of codes states how many there are
             blocks.append(
                 LevelBlock(
                     q,

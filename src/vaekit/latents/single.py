@@ -51,6 +51,6 @@ class Single(Tower):
         space, self.num_features = latent((dim,)), math.prod(features)
         posterior_mlp = mlp(self.num_features + condition, self.num_features) if condition else None
         q: Any = posterior((self.num_features,), space)
-        p = top_prior(prior, (condition,), condition)(q.space)  # of codes, the posterior knows which there are
+        p = top_prior(prior, (condition,), condition)(q.space)  # the posterior of codes states how many there are
         self.levels = nn.ModuleList([LevelBlock(q, p, posterior_mlp=posterior_mlp)])
         self.out_shape = (dim + condition,)

@@ -126,4 +126,4 @@ def initial_log_scale(size: int) -> float:
         >>> initial_log_scale(8), initial_log_scale(128)
         (-1.0, -0.5)
     """
-    return -min(1.0, (INITIAL_RATE / max(size, 1)) ** 0.5)  # latents.dim=0 is refused where it is read
+    return -min(1.0, (INITIAL_RATE / max(size, 1)) ** 0.5)  # latents.dim=0 is refused later

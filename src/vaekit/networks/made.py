@@ -31,8 +31,8 @@ def causal_mask(shape: tuple[int, ...], receptive_field: int | None = None) -> T
     mask = torch.ones(size, size, dtype=torch.bool).tril(-1)
     if receptive_field is None:
         return mask
-    places = torch.cartesian_prod(*(torch.arange(n) for n in shape))[:, 1:]
-    return mask & ((places.unsqueeze(1) - places).abs().amax(-1) <= receptive_field)
+    positions = torch.cartesian_prod(*(torch.arange(n) for n in shape))[:, 1:]
+    return mask & ((positions.unsqueeze(1) - positions).abs().amax(-1) <= receptive_field)
 
 
 class MaskedLinear(nn.Module):

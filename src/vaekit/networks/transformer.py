@@ -35,7 +35,7 @@ def check_sizes(width: int, blocks: int, heads: int) -> None:
     at_least_one(width=(width, 128), blocks=(blocks, 4), heads=(heads, 4))
     if width % heads:
         raise Refusal(
-            f"{setting('width')}={width} is no multiple of {setting('heads')}={heads}; use {setting('heads')}=1."
+            f"{setting('width')}={width} is not a multiple of {setting('heads')}={heads}; use {setting('heads')}=1."
         )
 
 

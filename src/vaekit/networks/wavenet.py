@@ -94,10 +94,10 @@ class WaveNet(nn.Module):
     def step(self, i: int, x: Tensor, maps: Tensor, memory: list[Tensor]) -> Tensor:
         """The logits `[N, bins]` of the i-th sample, given all before it; x, maps: as of `forward`."""
         before = 2 * x[:, 0, :, i - 1] - 1 if i else torch.zeros_like(x[:, 0, :, 0])
-        here = maps[:, :, 0, i].contiguous()
+        context = maps[:, :, 0, i].contiguous()
         h = linear(before, self.first.weight[..., 0], self.first.bias)
-        for layer, kept in zip(self.layers, memory, strict=True):
-            place = i % layer.dilation
-            now, h = h, layer.step(h, kept[place], here)
-            kept[place] = now
+        for layer, cache in zip(self.layers, memory, strict=True):
+            slot = i % layer.dilation
+            now, h = h, layer.step(h, cache[slot], context)
+            cache[slot] = now
         return self.head(h.unsqueeze(2)).squeeze(2)

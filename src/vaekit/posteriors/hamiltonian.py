@@ -54,9 +54,8 @@ class Hamiltonian(Posterior):
 
     latent = Real
     inputs = frozenset({Input.JOINT, Input.DATA_SPACE})
-    gives = frozenset(
-        {Capability.RSAMPLE, Capability.LOG_PROB, Capability.WHOLE}
-    )  # the density of its own draws alone; of rows without holes
+    # only the density of its own draws, and only for rows without missing values
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.WHOLE})
 
     def __init__(
         self,

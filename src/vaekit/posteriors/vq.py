@@ -115,7 +115,7 @@ class VQ(Posterior):
             numbers.append(nearest(left, atoms))
             sources.append(left)
             left = left - embedding(numbers[-1], atoms)
-        # a stage stands where a group of channels does, before the places of a map
+        # the dimension of a depth is that of a group of channels, before those of a map
         stage = -len(self.space.shape)
         index, source = torch.stack(numbers, stage), torch.stack(sources, stage - 1)
         through = source + (h - h.detach()).unsqueeze(stage - 1)
@@ -152,4 +152,4 @@ class VQ(Posterior):
             means = self.cluster_sum / self.cluster_size.clamp_min(1e-12).unsqueeze(1)
             self.atoms = torch.where(self.cluster_size.unsqueeze(1) > 0, means, self.atoms)
         else:
-            self.atoms.copy_(torch.where(revived, fresh, self.atoms))  # none that stands in this step's draws
+            self.atoms.copy_(torch.where(revived, fresh, self.atoms))  # draws of this step do not hold revived codes

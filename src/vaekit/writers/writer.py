@@ -32,7 +32,7 @@ class Writer(nn.Module):
         below_one(dropout=(dropout, 0.3), word_dropout=(word_dropout, 0.3))
         super().__init__()
         self.dropout, self.word_dropout = dropout, word_dropout
-        self.embed = nn.Embedding(space.vocabulary, embedding)  # the row of <pad> stands for the start
+        self.embed = nn.Embedding(space.vocabulary, embedding)  # the row of <pad> embeds the start
         self.out = nn.Linear(width + context_size, embedding)
         self.bias = nn.Parameter(torch.zeros(space.vocabulary - 1))
         nn.init.normal_(self.embed.weight, std=embedding**-0.5)
