@@ -16,8 +16,7 @@ from vaekit.distributions.precision import full_precision
 
 
 class Network(Protocol):
-    """A module that gives logits `[N, L, S, H, W]` of the S symbols of each pixel, given the symbols before and a
-    context.
+    """A module that gives logits `[N, L, S, H, W]` of the S symbols of each pixel, given those before and a context.
 
     `vertical_stack` reads the rows above; a row depends on the `receptive_field` rows before it. `horizontal_stack`
     reads the pixels to the left in the same row, as many for each pixel. Both read x as given by `network_input` of the

@@ -71,6 +71,16 @@ class Cells(Distribution):
         order: The positions of all these numbers in the row.
         unseen: The probability of a category that is not in the file, or of a count beyond the largest: of each count,
             binary column and block.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Bernoulli, Normal
+        >>> from vaekit.distributions.table import Cells, Counts
+        >>> none, no_counts = torch.zeros(0), Counts(torch.zeros(0), torch.zeros(0), torch.zeros(0))
+        >>> binary, missing = Bernoulli(logits=torch.zeros(1)), Bernoulli(logits=none)
+        >>> p = Cells(Normal(torch.zeros(2), 1.0), no_counts, binary, [], missing, torch.arange(3), torch.zeros(1))
+        >>> p.log_prob(torch.tensor([0.0, 0.0, 1.0]))
+        tensor([-0.9189, -0.9189, -0.6931])
     """
 
     arg_constraints = {}

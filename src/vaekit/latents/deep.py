@@ -50,9 +50,8 @@ class MapLevelBlock(nn.Module):
         self.prior_block = None if top else Bottleneck(channels, size)
         self.z_proj = scaled(glorot(Pointwise(posterior.space.shape[0], channels)), scale)
         self.state_block = Bottleneck(channels, size, scale)
-        self.position_embedding = (
-            nn.Parameter(torch.zeros(channels, *next_size)) if next_size else None
-        )  # else all start out alike
+        # without it all positions of an upsampled map would start alike
+        self.position_embedding = nn.Parameter(torch.zeros(channels, *next_size)) if next_size else None
 
     def infer(self, features: Tensor, state: Tensor | None) -> Distribution:
         own = features[:, self.feature_slice].unflatten(1, self.shape)

@@ -113,6 +113,9 @@ def descend(
         levels: Top first.
         pick: `pick(level, state, p)` chooses z, e.g. from the posterior or from the prior p.
         state: The state above the top level: that of a condition, or None.
+
+    Returns:
+        One `Step` a level, top first, and the state that the likelihood reads.
     """
     steps: list[Step] = []
     for level in levels:

@@ -16,7 +16,7 @@ class Experts(Posterior):
     """A Gaussian N(mu_m, diag(sigma_m^2)) over `space` for each modality m of x.
 
     Args:
-        context_shape: (modalities, F + 1): the features of each modality, followed by 1 if it is observed, else 0.
+        context_shape: (modalities * (F + 1),): the features of each modality, followed by 1 if it is observed, else 0.
         space: The space of z.
         modalities: Number of modalities.
     """
@@ -31,9 +31,7 @@ class Experts(Posterior):
         self.heads = nn.ModuleList(head((width,), space.size, space.size, space.size) for _ in range(modalities))
 
     def experts(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Means and precisions, `[..., modalities, D]`, and whether each modality is observed, `[..., modalities]`, 1
-        or 0.
-        """
+        """Means and precisions, `[..., modalities, D]`, and 1 for each observed modality, else 0, `[..., modalities]`."""
         parts = context.unflatten(-1, (self.modalities, -1))
         outs = [each(part) for each, part in zip(self.heads, parts[..., :-1].unbind(-2), strict=True)]
         loc, log_scale = full_precision(torch.stack(outs, -2)).chunk(2, -1)
@@ -47,10 +45,18 @@ class Mixture(Experts):
     mean. If nothing is observed, q(z | x) = N(0, I).
 
     Args:
-        context_shape: (modalities, F + 1): the features of each modality, followed by 1 if it is observed, else 0.
+        context_shape: (modalities * (F + 1),): the features of each modality, followed by 1 if it is observed, else 0.
         space: The space of z.
         modalities: Number of modalities.
         subsets: The modalities of each product, as numbers from 0.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.posteriors.experts import Mixture
+        >>> from vaekit.spaces import Real
+        >>> q = Mixture((2 * 9,), Real((3,)), 2, subsets=[(0,), (0, 1)])(torch.zeros(5, 18))  # nothing is observed
+        >>> q.mean.unique().item()
+        0.0
     """
 
     gives = frozenset(

@@ -11,7 +11,7 @@ class MixtureOfExperts(Mixture):
     each expert is drawn from equally often.
 
     Args:
-        context_shape: (modalities, F + 1): the features of each modality, followed by 1 if it is observed, else 0.
+        context_shape: (modalities * (F + 1),): the features of each modality, followed by 1 if it is observed, else 0.
         space: The space of z.
         modalities: Number of modalities.
 

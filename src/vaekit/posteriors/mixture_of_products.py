@@ -13,7 +13,7 @@ class MixtureOfProducts(Mixture):
     no prior expert, so that of one expert is that expert.
 
     Args:
-        context_shape: (modalities, F + 1): the features of each modality, followed by 1 if it is observed, else 0.
+        context_shape: (modalities * (F + 1),): the features of each modality, followed by 1 if it is observed, else 0.
         space: The space of z.
         modalities: Number of modalities.
 

@@ -15,7 +15,7 @@ class ProductOfExperts(Experts):
     only if trained so, with penalty=sub_sampling.
 
     Args:
-        context_shape: (modalities, F + 1): the features of each modality, followed by 1 if it is observed, else 0.
+        context_shape: (modalities * (F + 1),): the features of each modality, followed by 1 if it is observed, else 0.
         space: The space of z.
         modalities: Number of modalities.
 
