@@ -31,7 +31,7 @@ class Experts(Posterior):
         self.heads = nn.ModuleList(head((width,), space.size, space.size, space.size) for _ in range(modalities))
 
     def experts(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Means and precisions, `[..., modalities, D]`, and 1 for each observed modality, else 0, `[..., modalities]`."""
+        """Means and precisions, `[..., modalities, D]`, and 1 for each observed modality, else 0."""
         parts = context.unflatten(-1, (self.modalities, -1))
         outs = [each(part) for each, part in zip(self.heads, parts[..., :-1].unbind(-2), strict=True)]
         loc, log_scale = full_precision(torch.stack(outs, -2)).chunk(2, -1)
