@@ -23,14 +23,20 @@ ARXIV = re.compile(r"arxiv\.org/abs/(\d{4}\.\d{4,5})")
 
 
 def cite(context: Context) -> str:
-    """The papers of the parts that a run's configuration names, as BibTeX: cite.bib.
+    """Write the references of the parts of a run as BibTeX: cite.bib.
 
-    They are read from the docstring of a part's class, or else of its module, whose section `References` holds `none`
-    or entries such as
+    They are read from the docstring of the class of a part, or else of its module. The section `References` there holds
+    `none` or entries such as
 
         FIRST AUTHOR, SECOND AUTHOR. TITLE. In CONFERENCE YEAR. URL
         (beta) AUTHOR et al. TITLE. JOURNAL YEAR. URL               where beta is not its default
         (gradient=stl) AUTHOR et al. TITLE. arXiv YEAR. URL         where gradient is stl
+
+    Args:
+        context: The run.
+
+    Returns:
+        The BibTeX text.
     """
     config, entries = runs.read_whole_config(context.run), dict[str, str]()
     for settings in named({part: config.get(part) for part in PARTS}):
@@ -47,7 +53,11 @@ def cite(context: Context) -> str:
 
 
 def named(config: Any) -> Iterator[Mapping[str, Any]]:
-    """Every section of a configuration that names a class."""
+    """The sections of a configuration that name a class.
+
+    Args:
+        config: A configuration, or a value in it.
+    """
     if isinstance(config, dict):
         if "_target_" in config:
             yield config
@@ -56,7 +66,15 @@ def named(config: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def papers(part: type, settings: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Authors, title, venue, year and url of each paper of a part that is built with `settings`."""
+    """The references of a part with some settings.
+
+    Args:
+        part: Class of the part.
+        settings: Settings with which it is built.
+
+    Returns:
+        Authors, title, venue, year and URL of each.
+    """
     if part.__module__.startswith("zuko."):  # which has a form of its own
         yield from ({"venue": "", **match.groupdict()} for match in ZUKO.finditer(inspect.getdoc(part) or ""))
         return
@@ -71,14 +89,29 @@ def papers(part: type, settings: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def citations(part: type) -> list[tuple[str, str, str]]:
-    """The setting, its value and the text of each paper of a part."""
+    """The references in the docstring of a part.
+
+    Args:
+        part: Class of the part.
+
+    Returns:
+        For each the setting, its value and the text.
+    """
     docs = [inspect.getdoc(part) or "", sys.modules[part.__module__].__doc__ or ""]
     found = next((found for doc in docs if (found := references(doc))), [])
     return [each for each in found if each[2] != "none"]
 
 
 def bibtex(authors: str, title: str, venue: str, year: str, url: str) -> str:
-    """The entry: @inproceedings where the venue begins with "In", @article in a journal, else @misc."""
+    """A BibTeX entry: @inproceedings for a venue that begins with "In", @article for a journal, @misc otherwise.
+
+    Args:
+        authors: Separated by commas.
+        title: Title.
+        venue: Conference or journal.
+        year: Year.
+        url: Address.
+    """
     names = re.sub(r" e[tl] al$", ", others", authors).split(", ")
     words = names[0].split()[-1] + year + re.split(r"[\s:]", title)[0]
     ascii_only = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()

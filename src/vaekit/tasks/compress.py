@@ -1,4 +1,4 @@
-"""Lossless compression of images by a trained VAE."""
+"""Lossless compression of images with a trained VAE."""
 
 from __future__ import annotations
 
@@ -42,20 +42,28 @@ def compress(
     num_samples: int | None = None,
     label: int | Sequence[int] | None = None,
 ) -> dict[str, float]:
-    """Examples into one file, from which `decompress` gets them back bit for bit: compressed.vaekit.
+    """Compress examples into one file, from which `decompress` restores them bit for bit: compressed.vaekit.
 
-    Bits-back coding (`vaekit.coding.bits_back`) for latents that are Gaussian, or a mixture of Gaussians in the prior,
-    or discrete, each dimension by itself, in any number of levels; and for a likelihood of discrete values.
+    Uses bits-back coding (`vaekit.coding.bits_back`). Requires images with discrete gray values, a matching likelihood,
+    and latents coded one dimension at a time, in any number of levels. Writes compression.json.
 
-    input: a folder of images or one image (their pixels are kept, as PNG; not their metadata), or rows in .npy or .npz.
-        None for the test examples, as whole numbers of grey levels.
-    output: the file to write, in place of the task's own folder. overwrite: it may be there already.
-    num_samples: importance samples of the nll; None for as many as after training.
-    label: of all examples, or one for each, where the model has labels; None for the test examples' own. What a model
-        needs to know of each example stands in the file.
-    Writes compression.json, and returns it: bits per dimension of the file with all that is in it, of the model's
-    bounds elbo and nll for these examples, and of other compressors (of the first 10,000; PNG, WebP: a file an image).
-    Raises `Refusal` for examples that do not fit or would not come back exactly, and a model that cannot code them.
+    Args:
+        context: The run.
+        input: A folder of images or one image (pixels are kept, as PNG; metadata are not), or rows in .npy or .npz.
+            None for the test examples.
+        output: The file to write; None for one in the folder of the task.
+        overwrite: Whether an existing file may be replaced.
+        num_samples: Importance samples of the nll; None for as many as after training.
+        label: Of all examples, or one for each, for a model with labels; None for those of the test examples.
+            Conditions are stored in the file.
+
+    Returns:
+        Bits per dimension: of the complete file, of the bounds elbo and nll of the model for these examples, and of
+            other
+        compressors for the first 10,000 (PNG and WebP: one file for each image).
+
+    Raises:
+        Refusal: For examples that do not fit or could not be restored exactly, and a model that cannot code them.
     """
     if num_samples is None:
         num_samples = context.config["evaluation"]["num_samples"]
@@ -112,7 +120,16 @@ def compress(
 
 
 def destination(path: str | Path, overwrite: bool, input: str | Path | None) -> Path:
-    """The file or folder to write. Raises `Refusal` if it is there and must not be replaced, or is the input."""
+    """The file or folder to write.
+
+    Args:
+        path: The setting `task.output`.
+        overwrite: Whether an existing one may be replaced.
+        input: The setting `task.input`, which is never replaced.
+
+    Raises:
+        Refusal: If it may not be written.
+    """
     flag("task.overwrite", overwrite)
     path = Path(path).expanduser()
     if input is not None and path.exists() and path.resolve().is_relative_to(Path(input).expanduser().resolve()):
@@ -125,7 +142,15 @@ def destination(path: str | Path, overwrite: bool, input: str | Path | None) -> 
 
 
 def write(file: Path, data: bytes) -> None:
-    """Write a file in one step: nobody finds half of it. Raises `Refusal` where that cannot be."""
+    """Write a file in one step, so that nobody reads half of it.
+
+    Args:
+        file: The file.
+        data: Its contents.
+
+    Raises:
+        Refusal: If it cannot be written.
+    """
     unfinished = file.with_name(f".{file.name}-{os.getpid()}")
     try:
         unfinished.write_bytes(data)

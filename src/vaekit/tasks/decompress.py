@@ -1,4 +1,4 @@
-"""What `compress` made small, as it was."""
+"""Restores the examples that `compress` compressed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,23 @@ from vaekit.tasks.shared.context import Context
 def decompress(
     context: Context, input: str | Path | None = None, output: str | Path | None = None, overwrite: bool = False
 ) -> np.ndarray:
-    """The examples `[N, *space.shape]` of a compressed file, values and type bit for bit as they were: restored.npy,
-    or, of a folder of images, PNG files under their names in restored/.
+    """Restore the examples of a compressed file, bit for bit: restored.npy, or PNG files in restored/.
 
-    The model must be the very one that compressed; the machine may be another, as networks run in float64 and what they
-    give is rounded. Should it still compute otherwise somewhere, the checksum of the values says so: nothing is written
-    unless every value came back.
+    The model must be the one that compressed; the machine may differ, as networks run in float64 and their outputs are
+    rounded. If a machine computes differently all the same, the checksum of the values detects it: nothing is written
+    unless every value was restored.
 
-    input: the file; None for what `compress` left in the run's folder.
-    output: a .npy file, or a folder for images, in place of the task's own folder. overwrite: files that are there
-        already may be replaced.
-    Raises `Refusal` for a file that is none of compress's, is damaged, or is of another version, model or machine.
+    Args:
+        context: The run.
+        input: The file; None for the last one that `compress` wrote for this run.
+        output: A .npy file, or a folder for images; None for the folder of the task.
+        overwrite: Whether existing files may be replaced.
+
+    Returns:
+        `[N, *space.shape]`.
+
+    Raises:
+        Refusal: For a file that `compress` did not write, a damaged one, and one of another version, model or machine.
     """
     file = context.run / "tasks" / "compress" / NAME if input is None else Path(input).expanduser()
     archive = read(file)

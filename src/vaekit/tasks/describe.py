@@ -1,4 +1,4 @@
-"""What a run is composed of."""
+"""The parts of a run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from vaekit.tasks.shared.context import Context
 
 
 def describe(context: Context) -> dict[str, Any]:
-    """The parts of a run, its two spaces and its parameter counts, by name: describe.json.
+    """Write the parts of a run, its spaces of x and z, and the number of its weights: describe.json.
 
-    Penalties are of the training and not of the model, and are left out.
+    Penalties belong to the training rather than the model, and are left out.
+
+    Args:
+        context: The run.
+
+    Returns:
+        The contents of describe.json.
     """
     vae, data = context.vae, context.config["data"]["name"]
     _, objective, _ = Plan.read(context.config, vae.space).build()

@@ -1,4 +1,4 @@
-"""Whether each latent variable stands for one factor of the data."""
+"""Whether each latent variable encodes one factor of the data."""
 
 from __future__ import annotations
 
@@ -17,12 +17,21 @@ from vaekit.track import track
 
 @torch.no_grad()
 def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
-    """Figures of merit by name, from 0 to 1, of the posterior's means of the first n test examples, held against the
-    factors that they are labelled with: disentanglement.json. `vaekit.metrics.disentanglement` says what they are.
+    """Write disentanglement metrics of the posterior means of test examples: disentanglement.json.
 
-    Also writes disentanglement.png: the mutual information of each latent variable and factor, as a fraction of the
-    factor's entropy, and the importance of the one for the other. Factors that do not vary are left out.
-    Raises `Refusal` for data without two factors that vary, and unless n is from 100 to the number of test rows.
+    `vaekit.metrics.disentanglement` defines the metrics; all are from 0 to 1. Also writes disentanglement.png: the
+    mutual information of each latent variable and factor, as a fraction of the entropy of the factor, and the
+    importance of each variable for each factor. Constant factors are left out.
+
+    Args:
+        context: The run.
+        n: Number of test examples, the first ones.
+
+    Returns:
+        Metrics by name.
+
+    Raises:
+        Refusal: For data without two factors that vary, and unless n is from 100 to the number of test rows.
     """
     label, rows, source = context.test.label, context.test.indices, context.data.source
     refusal = Refusal(

@@ -39,23 +39,36 @@ def embed(
     input: str | Path | None = None,
     overlap: float = 0.25,
 ) -> list[Tensor]:
-    """The posterior's means of a split, one `[N, *shape]` per latent level, top first: codes.npz, .csv, .parquet or
-    .safetensors.
+    """Write the posterior means of a part of the data: codes.npz, .csv, .parquet or .safetensors.
 
-    The file holds row (the number in the data's own order), label where there is one, and z (z_0, z_1, ... in a taller
-    tower); .csv and .parquet have a column for each number. In .safetensors, for a diffusion model to be trained on, z
-    is divided by its standard deviation (Rombach et al. 2022, https://arxiv.org/abs/2112.10752, appendix G), one number
-    a level, whose inverse is scaling_factor (scaling_factor_0, ...) in the file's metadata: z = latents /
-    scaling_factor is what the model decodes. Of one latent map of images there is config.json beside it (`described`).
-    input: in place of the split the examples of a file or folder, without map and figures. A model with maps reads
-        image files at their own size, as `reconstruct` does: codes.npz, or codes.safetensors, holds the map of each,
-        `[dim, h, w]`, by its name.
-    latent_map.png: the codes, 10,000 of them at most, in two dimensions by `projection` (pca, umap), coloured by label.
+    The file holds `row` (number of the row in the data, from 0), `label` if there is one, and `z` (z_0, z_1, ... for
+    several levels); .csv and .parquet have a column for each number. In .safetensors, for the training of a diffusion
+    model, z is divided by its standard deviation (Rombach et al. 2022, https://arxiv.org/abs/2112.10752, appendix G),
+    one number for each level; its inverse is scaling_factor (scaling_factor_0, ...) in the metadata of the file: the
+    model decodes z = latents / scaling_factor. For a single latent map of images there is config.json too
+    (`described`).
 
-    Data with labels also give embed.json, from `rows` training and test rows at most: how well a linear probe and the
-    nearest neighbours tell the label from the codes, from as many principal components of x, and from x itself, and how
-    far k-means clusters of each agree with it (`vaekit.metrics.representation`).
-    Raises `Refusal` for another choice than these, and where a package for it is not installed.
+    latent_map.png shows at most 10,000 codes in two dimensions, coloured by label. For data with labels, embed.json
+    says how well a linear probe and the nearest neighbours predict the label from the codes, from as many principal
+    components of x, and from x itself, and how well k-means clusters of each agree with it
+    (`vaekit.metrics.representation`).
+
+    Args:
+        context: The run.
+        split: Part of the data: train, val, calibration or test.
+        format: npz, csv, parquet or safetensors.
+        projection: Of the map: pca or umap.
+        rows: Largest number of training and of test rows for embed.json.
+        input: In place of the part, the examples of a file or folder; then there are no map and no metrics. A model with
+            latent maps reads image files at their own size, as `reconstruct` does: codes.npz or codes.safetensors holds
+            the map `[dim, h, w]` of each, by its name.
+        overlap: Fraction of the side of a patch of an input that it has in common with the next.
+
+    Returns:
+        `[N, *shape]` for each latent level, top first.
+
+    Raises:
+        Refusal: For other values of these settings, and if a package for them is not installed.
     """
     one_of("task.split", split, ("train", "val", "test"))
     one_of("task.format", format, ("npz", "csv", "parquet", "safetensors"))
@@ -118,7 +131,15 @@ def _input(context: Context, path: str | Path) -> tuple[Tensor, None, Iterable[B
 
 
 def save_scaled(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, float]:
-    """Arrays as safetensors, those of z times the scaling factor that the metadata hold, which are returned."""
+    """Write arrays as safetensors, those of z multiplied by a scaling factor, which the metadata hold.
+
+    Args:
+        path: The file.
+        arrays: Arrays by name.
+
+    Returns:
+        The scaling factors by name.
+    """
     tensors, factors = {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
     for name in [name for name in tensors if name.startswith("z")]:
         factor = 1 / float(tensors[name].std())
@@ -130,7 +151,17 @@ def save_scaled(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, float]:
 
 @torch.no_grad()
 def of_images(context: Context, path: str | Path, overlap: float, format: str) -> dict[str, Tensor]:
-    """The maps of images at their own size, by name, written; see `embed`."""
+    """Write the latent maps of images at their own size; see `embed`.
+
+    Args:
+        context: The run.
+        path: An image file, or a folder.
+        overlap: Fraction of the side of a patch that it has in common with the next.
+        format: npz or safetensors.
+
+    Returns:
+        Maps by the name of the image.
+    """
     one_of("task.format", format, ("npz", "safetensors"))
     space = context.vae.latents.levels[0].space
     if not isinstance(space, Real):
@@ -147,10 +178,14 @@ def of_images(context: Context, path: str | Path, overlap: float, format: str) -
 
 
 def described(context: Context, factor: float) -> dict[str, Any]:
-    """What a trainer of latent diffusion asks of an autoencoder, by the names in diffusers' AutoencoderKL, whose blocks
-    and weights are others.
+    """The configuration that trainers of latent diffusion read, by the names of AutoencoderKL in diffusers.
 
-    block_out_channels begin at full resolution there, so that an image is 2 ** (their number - 1) times its map.
+    Blocks and weights differ from that class. There block_out_channels begin at full resolution, so an image is
+    2 ** (their number - 1) times as wide as its map.
+
+    Args:
+        context: The run.
+        factor: The scaling factor.
     """
     colours, height, width = context.vae.space.shape
     network = context.config["network"]
@@ -163,7 +198,12 @@ def described(context: Context, factor: float) -> dict[str, Any]:
 
 
 def judge(context: Context, rows: int) -> dict[str, dict[str, float]]:
-    """The figures of `representation` for the codes, as many principal components, and x itself: embed.json."""
+    """Write the metrics of `representation` for the codes, as many principal components, and x itself: embed.json.
+
+    Args:
+        context: The run.
+        rows: Largest number of training and of test rows.
+    """
     (codes, x, label), (test_codes, test_x, test_label) = (_drawn(context, part, rows) for part in ("train", "test"))
     pca = PCA(min(codes.shape[1], *x.shape), random_state=seed()).fit(x)
     pairs = {
@@ -201,7 +241,14 @@ def _drawn(context: Context, part: Part, most: int) -> tuple[np.ndarray, np.ndar
 
 
 def columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays `[N]` and `[N, ...]` as columns: name, or name_0, name_1, ..."""
+    """Arrays as columns of a table.
+
+    Args:
+        arrays: `[N]` or `[N, ...]` each, by name.
+
+    Returns:
+        `[N]` each: name, or name_0, name_1, ...
+    """
     return {
         name if array.ndim == 1 else f"{name}_{i}": column
         for name, array in arrays.items()

@@ -1,4 +1,4 @@
-"""A run in formats that other programs read."""
+"""Exports a run in formats that other programs read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ FIGURES = ("samples.png", "reconstructions.png", "interpolations.png")
 
 
 class Encoder(nn.Module):
-    """x `[B, *space.shape]` -> the posterior's means, one `[B, ...]` per latent level, top first."""
+    """The posterior means of a VAE as a module: x `[B, *space.shape]` to `[B, ...]` for each latent level, top first.
+
+    Args:
+        vae: The model.
+    """
 
     def __init__(self, vae: VAE):
         super().__init__()
@@ -45,7 +49,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """One z `[B, ...]` per latent level, top first -> the mean of p(x | z), `[B, *space.shape]`."""
+    """The decoder of a VAE as a module: one z `[B, ...]` for each latent level, top first, to the mean of p(x | z).
+
+    Args:
+        vae: The model.
+    """
 
     def __init__(self, vae: VAE):
         super().__init__()
@@ -58,16 +66,25 @@ class Decoder(nn.Module):
 
 
 def export(context: Context, push: str | None = None) -> dict[str, float]:
-    """The largest absolute difference of each exported file from the module, on test examples and draws from the prior.
+    """Export encoder and decoder as .onnx and .pt2, with weights, configuration, figures and a model card.
 
-    encoder: x to the posterior's means, z (z_0, z_1, ... in a taller tower, top first). decoder: z to the mean of
-    p(x | z). Both as .onnx and as .pt2, which torch.export.load reads, for batches of any size; float32, on the CPU.
-    Beside them model.safetensors and config.yaml, which `vaekit.load` reads, figures, and README.md, a model card: the
-    layout of a Hugging Face repository. What cannot be exported is left out, with a sentence on the screen: the encoder
-    of a posterior that knows no mean (a flow), what torch cannot trace, or ONNX has no operator for.
+    encoder: x to the posterior means z (z_0, z_1, ... for several levels, top first). decoder: z to the mean of p(x |
+    z). torch.export.load reads the .pt2 files. Both are for batches of any size, in float32, on the CPU. `vaekit.load`
+    reads model.safetensors and config.yaml. The files have the layout of a Hugging Face repository. What cannot be
+    exported is left out, and the terminal says why: the encoder of a posterior without a mean (a flow), and whatever
+    torch cannot trace or ONNX has no operator for.
 
-    push: upload it all to this Hugging Face repository, by the account that this machine is logged in to.
-    Raises `Refusal` where a package is missing, nothing can be exported, or a difference is above 1e-4.
+    Args:
+        context: The run.
+        push: Hugging Face repository to which the files are uploaded, with the account of this machine; None for no
+            upload.
+
+    Returns:
+        The largest absolute difference between each exported file and the module, for test examples and draws from the
+            prior.
+
+    Raises:
+        Refusal: If a package is missing, nothing can be exported, or a difference is above 1e-4.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         needed(package, "export")
@@ -121,9 +138,18 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
 def write(
     path: Path, module: nn.Module, inputs: tuple[Tensor, ...], given: list[str], made: list[str]
 ) -> dict[str, float]:
-    """Write PATH.pt2 and PATH.onnx, read them back, and return their differences from the module on `inputs`.
+    """Write PATH.pt2 and PATH.onnx, and read them back.
 
-    What torch cannot trace, or ONNX has no operator for, is left out, with a sentence on the screen.
+    Args:
+        path: Path without suffix.
+        module: What is exported.
+        inputs: Example inputs.
+        given: Names of the inputs.
+        made: Names of the outputs.
+
+    Returns:
+        Differences from the module for these inputs, by file. A format that fails is left out, and the terminal says
+            why.
     """
     expected, few = module(*inputs), tuple(each[:3] for each in inputs)
     batch = {0: torch.export.Dim("batch")}
@@ -178,7 +204,13 @@ def quiet() -> Iterator[None]:
 
 
 def upload(hub: Any, repository: str, folder: Path) -> None:
-    """Make the repository if it is not there yet, and put what is in the folder into it."""
+    """Upload a folder to a Hugging Face repository, which is created if it does not exist.
+
+    Args:
+        hub: The package `huggingface_hub`.
+        repository: Name of the repository.
+        folder: The folder.
+    """
     try:
         hub.create_repo(repository, exist_ok=True)
         hub.upload_folder(repo_id=repository, folder_path=folder)

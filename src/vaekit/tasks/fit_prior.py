@@ -1,4 +1,4 @@
-"""Another prior for a trained run: an autoencoder's sampler, or a better one of a VAE."""
+"""Fits another prior to a trained run: a sampler for an autoencoder, or a better prior for a VAE."""
 
 from __future__ import annotations
 
@@ -32,17 +32,28 @@ PATIENCE = 10  # epochs in which the held-out density has not grown, after which
 def fit_prior(
     context: Context, prior: Mapping[str, Any], folder: str | Path, epochs: int = 200, lr: float = 3e-3
 ) -> dict[str, float]:
-    """Fit a prior to the codes of a trained run, and save both as a new run (Dai and Wipf 2019,
-    https://arxiv.org/abs/1903.05789, section 4, for any prior).
+    """Fit a prior to the codes of a trained run, and write both as a new run.
 
-    Encoder, posterior and likelihood stay as they are; the prior climbs the mean of log p(z) over draws z from q(z | x)
-    of the training rows, by Adam, its learning rate falling to 0 along a cosine, and the epoch that is best on the
-    validation rows is kept. Networks run in bfloat16 where those of the run did.
+    Dai and Wipf 2019, https://arxiv.org/abs/1903.05789, section 4, for any prior. Encoder, posterior and likelihood do
+    not change. The prior maximises the mean of log p(z) over draws z from q(z | x) of the training rows, by Adam, with
+    a learning rate that falls to 0 along a cosine; the epoch that is best on the validation rows is kept. Networks run
+    in bfloat16 if those of the run did.
 
-    prior: its configuration, as in conf/prior. folder: of the new run, which must not be there yet. It gets
-        config.yaml, model.safetensors, metrics.json and figures/, as any run's.
-    Returns metrics.json: the figures of `evaluate`, and test/log_pz, the mean of log p(z) in nats; under before/ those
-    of the run's own prior. Raises `Refusal` where the parts do not fit, and for a folder that cannot be made.
+    Args:
+        context: The run.
+        prior: Configuration of the prior, as in conf/prior.
+        folder: Folder of the new run, which must not exist. It gets config.yaml, model.safetensors, metrics.json and
+            figures/.
+        epochs: Number of epochs.
+        lr: Learning rate at the start.
+
+    Returns:
+        The contents of metrics.json: the metrics of `evaluate`, and test/log_pz, the mean of log p(z) in nats; with the
+            prefix
+        before/ those of the old prior.
+
+    Raises:
+        Refusal: If the parts do not fit, or the folder cannot be created.
     """
     within("task.epochs", epochs, 1)
     positive("task.lr", lr)
@@ -89,7 +100,14 @@ def fit_prior(
 
 
 def fit(context: Context, epochs: int, lr: float, bf16: bool = False) -> None:
-    """Let the prior climb; everything else stands still."""
+    """Train the prior of a VAE; all other weights are frozen.
+
+    Args:
+        context: The run.
+        epochs: Number of epochs.
+        lr: Learning rate at the start.
+        bf16: Whether networks run in bfloat16.
+    """
     vae, prior = context.vae, context.vae.latents.levels[0].prior
     (rows, condition), held_out = encode(context, "train"), draws(vae, *encode(context, "val"), 10)
     vae.requires_grad_(False)
@@ -124,15 +142,25 @@ def fit(context: Context, epochs: int, lr: float, bf16: bool = False) -> None:
 
 @torch.no_grad()
 def encode(context: Context, part: Part) -> tuple[Tensor, Tensor | None]:
-    """What z is drawn from, for each row of a part: features `[N, ...]`, or where x settles z the numbers of its codes,
-    `[N, *positions]`, which are a thousandth of that. And the condition of each, `[N, ...]`, if the model has one.
+    """What z is drawn from, for each row of a part of the data.
+
+    Args:
+        context: The run.
+        part: Which rows.
+
+    Returns:
+        Features `[N, ...]`; for a deterministic posterior over codes the numbers of the codes, `[N, *positions]`, which
+            take
+        a thousandth of the memory. And the condition of each row, `[N, ...]`, or None.
     """
     data, vae = context.data, context.vae
     kept, conditions = [], []
     for batch in track(data.in_order(part), f"encoding {part}"):
         batch = context.ready(batch)
         features, condition = vae.encoder(batch.x), vae.condition_of(batch)
-        q: Any = vae.latents.levels[0].infer(features, vae.initial_state(condition)[1]) if certain(vae) else None
+        q: Any = (
+            vae.latents.levels[0].infer(features, vae.initial_state(condition)[1]) if is_deterministic(vae) else None
+        )
         kept.append(features if q is None else q.indices.mode)
         conditions += [] if condition is None else [condition]
     return torch.cat(kept), torch.cat(conditions) if conditions else None
@@ -140,10 +168,18 @@ def encode(context: Context, part: Part) -> tuple[Tensor, Tensor | None]:
 
 @torch.no_grad()
 def draws(vae: VAE, rows: Tensor, condition: Tensor | None, num_samples: int = 1) -> tuple[Tensor, Tensor | None]:
-    """What the prior scores, of what `encode` gives: draws `[num_samples * N, ...]`, or where z is settled the same.
-    And the condition of each.
+    """Draws of z, from the result of `encode`.
+
+    Args:
+        vae: The model.
+        rows: Features or codes of N rows.
+        condition: Condition of each row, or None.
+        num_samples: Draws for each row; one for a deterministic posterior.
+
+    Returns:
+        `[num_samples * N, ...]`, and the condition of each draw.
     """
-    if certain(vae):
+    if is_deterministic(vae):
         return rows, condition
     (step,) = vae.infer(rows, num_samples, condition=condition).steps
     if condition is not None:
@@ -152,19 +188,38 @@ def draws(vae: VAE, rows: Tensor, condition: Tensor | None, num_samples: int = 1
 
 
 def log_prob(vae: VAE, z: Tensor, condition: Tensor | None) -> Tensor:
-    """log p(z) of `draws` `[N, ...]`, `[N]`, in nats."""
+    """log p(z) of draws.
+
+    Args:
+        vae: The model.
+        z: `[N, ...]`, from `draws`.
+        condition: Condition of each, or None.
+
+    Returns:
+        `[N]`, nats.
+    """
     p = vae.latents.levels[0].generate(vae.initial_state(condition)[1])
-    return (p.indices if certain(vae) else p).log_prob(z)
+    return (p.indices if is_deterministic(vae) else p).log_prob(z)
 
 
-def certain(vae: VAE) -> bool:
-    """Whether x settles z, so that there is nothing to draw."""
+def is_deterministic(vae: VAE) -> bool:
+    """Whether the posterior is deterministic over codes, so that z needs no draw.
+
+    Args:
+        vae: The model.
+    """
     return Capability.DETERMINISTIC in vae.latents.levels[0].gives
 
 
 @torch.no_grad()
 def mean_log_prob(vae: VAE, z: Tensor, condition: Tensor | None) -> float:
-    """The mean of `log_prob`."""
+    """The mean of `log_prob`.
+
+    Args:
+        vae: The model.
+        z: `[N, ...]`, from `draws`.
+        condition: Condition of each, or None.
+    """
     parts = z.split(1024)
     given = [None] * len(parts) if condition is None else condition.split(1024)
     return float(torch.cat([log_prob(vae, *pair) for pair in zip(parts, given, strict=True)]).mean())

@@ -1,4 +1,4 @@
-"""Missing values, filled."""
+"""Imputation of missing values."""
 
 from __future__ import annotations
 
@@ -42,26 +42,38 @@ def impute(
     steps: int = 100,
     updates: int = 1000,
 ) -> Imputation:
-    """Means and multiple imputations of missing values, given the observed ones.
+    """Write means and multiple imputations of missing values, given the observed ones.
 
-    method: `miwae`, by num_samples importance-weighted draws of z, or `gibbs`, by `steps` of pseudo-Gibbs sampling; see
-        `vaekit.tasks.shared.imputation`.
-    hole: hides values of whole rows, to be scored: `half` (the lower half of an image, the last half of a vector),
-        `box` (a rectangle somewhere in an image), `random` (each value by itself); box and random hide this `fraction`.
-        `none` fills what is missing already. None: none for an input, random for test rows.
-    input: rows in .npy or .npz, NaN where missing, an image, or a folder of images; a .csv or .parquet file of a table.
-    n: where there is no input, as many of the test rows; None: 256, or all where there are fewer.
-    mask: an image or an array of one row, 0 (black) where the values of every row of the input are missing.
-    draws: multiple imputations a row. updates: in which the encoder learns to read such holes from training rows
-        (`vaekit.tasks.shared.imputation.learn_holes`); 0 keeps it as it is.
-    In holes the encoder reads the training mean, or 0 where the training rows have missing values themselves, as there.
+    The encoder reads the training mean in place of missing values, or 0 if the training rows have missing values.
+    Writes imputed.npy (rows with means), imputed.npz (mean, draws, observed) and imputed.png; for a table imputed.csv
+    (means in the units of the file) and draw_1.csv, ... instead, in which cells of the input stay as they are. If
+    values were hidden, also metrics.json: their RMSE and nll in nats for each value, or cell of a table, in the numbers
+    of the model, and those of the imputers of scikit-learn.
 
-    Writes imputed.npy (the rows, filled with means), imputed.npz (mean, draws, observed) and imputed.png; of a table
-    imputed.csv (means of the file's own units) and draw_1.csv, ... in place of the picture, where cells of the input
-    stay as they are. Where values were hidden, also metrics.json: their RMSE and their nll in nats a value, or a cell
-    of a table, in the model's numbers, beside those of scikit-learn's imputers.
-    Raises `Refusal` for settings and files that do not fit, where nothing is missing, and for likelihoods that score
-    several values together.
+    Args:
+        context: The run.
+        method: `miwae`, by num_samples importance-weighted draws of z, or `gibbs`, by `steps` of pseudo-Gibbs sampling;
+            see `vaekit.tasks.shared.imputation`.
+        hole: Values that are hidden, to be scored: `half` (the lower half of an image, the last half of a vector),
+            `box` (a rectangle in an image), `random` (each value separately), `none` (only values that are missing
+            already). None: none for an input, random for test rows.
+        fraction: Of the values that box and random hide.
+        input: Rows in .npy or .npz with NaN for missing values, an image, a folder of images, or a .csv or .parquet
+            file of a table. None for test rows.
+        mask: An image or an array of one row, 0 (black) where every row of the input is missing.
+        n: Number of test rows; None for 256, or all if there are fewer.
+        num_samples: Draws of z for miwae.
+        draws: Number of multiple imputations.
+        steps: Steps for gibbs.
+        updates: Steps in which the encoder is trained for such missing values
+            (`vaekit.tasks.shared.imputation.learn_holes`); 0 to leave it unchanged.
+
+    Returns:
+        The imputed rows.
+
+    Raises:
+        Refusal: For settings and files that do not fit, if nothing is missing, and for likelihoods that score several
+            values together.
     """
     vae, space = context.vae, context.vae.space
     hole = hole or ("none" if input is not None else "random")
@@ -120,9 +132,22 @@ def impute(
 
 
 def draw_observed(hole: str, fraction: float, space: Space, n: int) -> Tensor:
-    """Which values of n rows a `hole` of half, box or random leaves: `[n, *space.shape]`, true or false.
+    """Which values are observed when some are hidden. The values of a cell (`Space.cell_shape`) are hidden together.
 
-    The values of a place (`Space.cell_shape`) are hidden together.
+    Args:
+        hole: half, box or random.
+        fraction: Of the values that box and random hide.
+        space: Space of x.
+        n: Number of rows.
+
+    Returns:
+        `[n, *space.shape]`, true or false.
+
+    Example:
+        >>> from vaekit.spaces import Real
+        >>> from vaekit.tasks.impute import draw_observed
+        >>> draw_observed("half", 0.5, Real((4,)), 1)
+        tensor([[ True,  True, False, False]])
     """
     size = space.cell_shape
     observed = torch.rand(n, *size) >= fraction if hole == "random" else torch.ones(n, *size, dtype=torch.bool)

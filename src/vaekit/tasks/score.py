@@ -1,4 +1,4 @@
-"""How likely the model finds each example."""
+"""The likelihood of each example."""
 
 from __future__ import annotations
 
@@ -19,14 +19,23 @@ from vaekit.track import track
 
 
 def score(context: Context, split: Part = "test", input: str | Path | None = None, num_samples: int = 100) -> Tensor:
-    """log p(x) of each example `[N]`, in nats: the importance-sampled bound of `num_samples` draws of z.
+    """Write log p(x) of each example: the importance-sampled bound of Burda et al. 2016.
 
-    split: train, val or test of the run's data. input: in its place an image file, a folder of images, or rows in .npy
-        or .npz.
-    Writes scores.csv: row (its number in the data's own order) or file, log_px, bits_per_dim where it is defined, and
-    of text token_perplexity, exp(-log_px per token), <eos> among them.
-    Where values are missing, log_px is of those observed.
-    Raises `Refusal` for an unknown split, num_samples < 1, and inputs that cannot be read or do not fit.
+    Writes scores.csv: `row` (number in the data, from 0) or `file`, log_px in nats, bits_per_dim where it is defined,
+    and for text token_perplexity, exp(-log_px per token), <eos> included. With missing values, log_px is that of the
+    observed ones.
+
+    Args:
+        context: The run.
+        split: Part of the data: train, val or test.
+        input: In place of the part, an image file, a folder of images, or rows in .npy or .npz.
+        num_samples: Draws of z for each example.
+
+    Returns:
+        `[N]`, nats.
+
+    Raises:
+        Refusal: For an unknown split, num_samples < 1, and inputs that cannot be read or do not fit.
     """
     within("task.num_samples", num_samples, 1)
     one_of("task.split", split, ("test", "train", "val"))

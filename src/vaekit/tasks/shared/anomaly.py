@@ -1,4 +1,4 @@
-"""How unusual an example is, by what a VAE makes of it, and by what scikit-learn and pyod do."""
+"""Anomaly scores of a VAE, and of scikit-learn and pyod to compare with."""
 
 from __future__ import annotations
 
@@ -35,8 +35,13 @@ Figures = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Measured:
-    """N rows x, `[N, *space.shape]`, and what a VAE makes of them: E[x | z] at the posterior's means z, like x, those
-    means at the top level, `[N, D]`, and N numbers by name.
+    """N rows, and statistics of a VAE about them.
+
+    Args:
+        x: `[N, *space.shape]`.
+        mean: E[x | z] at the posterior mean of z, like x.
+        codes: `[N, D]`, posterior means at the top level.
+        statistics: `[N]` each, by name.
     """
 
     x: np.ndarray
@@ -54,18 +59,27 @@ class Measured:
 
 
 def join(parts: list[Measured]) -> Measured:
-    """The rows of all parts, one after the other."""
+    """The rows of several parts, one part after the other.
+
+    Args:
+        parts: The parts.
+    """
     x, mean, codes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "mean", "codes"))
     names = parts[0].statistics
     return Measured(x, mean, codes, {name: np.concatenate([part.statistics[name] for part in parts]) for name in names})
 
 
 def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: int = 0) -> Measured:
-    """nll by num_samples draws of z, distortion by ten at most, rate, and elbo (negative, too), in nats, and
-    `reconstruction`, the squared error of E[x | z] at the posterior's mean z; of what is observed. An autoencoder has
-    no nll, rate and elbo.
+    """The statistics of rows under a VAE: nll, distortion, rate and elbo in nats, and the squared reconstruction error.
 
-    regret_steps: above 0 also `regret`.
+    The nll uses `num_samples` draws of z, the distortion at most ten. `reconstruction` is the squared error of E[x | z]
+    at the posterior mean of z. Missing values do not count. An autoencoder has neither nll, rate nor elbo.
+
+    Args:
+        vae: The model.
+        batches: The rows.
+        num_samples: Draws of z for each row.
+        regret_steps: Steps of `regret`; 0 to leave it out.
     """
     parts = []
     for batch in batches:
@@ -99,10 +113,23 @@ def _reconstruct(vae: VAE, features: Tensor, condition: Tensor | None) -> tuple[
 
 
 def regret(vae: VAE, batch: Batch, features: Tensor, steps: int, draws: int = 16) -> Tensor:
-    """Likelihood regret in nats, `[B]`: what the ELBO of each example gains where q is fitted to it alone, by Adam from
-    the encoder's (Xiao et al. 2020, https://arxiv.org/abs/2003.02977, section 4).
+    """Likelihood regret of each row: the gain in ELBO when q is fitted to the row alone.
 
-    Raises `Refusal` unless q is a diagonal Gaussian on one level, and for missing values.
+    q starts at the output of the encoder and is fitted by Adam (Xiao et al. 2020, https://arxiv.org/abs/2003.02977,
+    section 4).
+
+    Args:
+        vae: The model.
+        batch: B rows.
+        features: Output of the encoder for them.
+        steps: Steps of Adam.
+        draws: Draws of z for each estimate of the ELBO.
+
+    Returns:
+        `[B]`, nats.
+
+    Raises:
+        Refusal: Unless q is a diagonal Gaussian on one level, and for missing values.
     """
     condition = vae.condition_of(batch)
     with torch.no_grad():
@@ -131,12 +158,17 @@ def regret(vae: VAE, batch: Batch, features: Tensor, steps: int, draws: int = 16
 
 
 class Detector:
-    """Scores that are high where an example is unusual, fitted to normal rows.
+    """Anomaly scores, fitted to normal rows. High scores are unusual.
 
-    `path` is -log of a kernel density of distortion, rate and reconstruction, which tell the path from x to z and back
-    (Huang et al. 2024, https://arxiv.org/abs/2401.04933). `typicality` is the distance of the nll from its mean
-    (Nalisnick et al. 2019, https://arxiv.org/abs/1906.02994, for one example). Both are fitted to the held-out rows.
-    `latent` is the Mahalanobis distance from the training codes. All else is `measure`'s.
+    `path` is -log of a kernel density of distortion, rate and reconstruction error, which describe the way from x to z
+    and back (Huang et al. 2024, https://arxiv.org/abs/2401.04933). `typicality` is the distance of the nll from its
+    mean (Nalisnick et al. 2019, https://arxiv.org/abs/1906.02994, for one row). Both are fitted to the held-out rows.
+    `latent` is the Mahalanobis distance from the training codes. All other scores are statistics of `measure`.
+
+    Args:
+        train: Training rows.
+        held_out: Held-out rows.
+        names: Scores to compute.
     """
 
     def __init__(self, train: Measured, held_out: Measured, names: Iterable[str]):
@@ -161,12 +193,16 @@ class Detector:
 
 
 def p_values(scores: Figures, calibration: Figures, within: np.ndarray) -> Figures:
-    """Conformal p-values of scores `[N]`, by name: how often a normal row has such a score, or a higher one.
+    """Conformal p-values: how often a normal row has this score, or a higher one.
 
-    For a normal row that is exchangeable with the n rows that calibrate, p <= alpha has at most the probability alpha
-    (Bates et al. 2023, https://arxiv.org/abs/2104.08279, equation 2). The smallest is 1 / (n + 1); twice that for the
-    rate, which is unusual on either side. within: which of the N rows are among the n, `[N]`; each is compared with
-    the others.
+    For a normal row that is exchangeable with the n calibration rows, p <= alpha has at most the probability alpha
+    (Bates et al. 2023, https://arxiv.org/abs/2104.08279, equation 2). The smallest value is 1 / (n + 1), and twice that
+    for the rate, which is unusual on both sides.
+
+    Args:
+        scores: `[N]` each, by name.
+        calibration: `[n]` each, scores of normal rows.
+        within: `[N]`, which of the rows are calibration rows; each is compared with the others.
     """
     p = {}
     for name, each in scores.items():
@@ -180,10 +216,18 @@ def p_values(scores: Figures, calibration: Figures, within: np.ndarray) -> Figur
 
 
 def baselines(train: np.ndarray, rows: np.ndarray, components: int, seed: int) -> Figures:
-    """Scores of the same rows `[N, D]` by scikit-learn: an isolation forest, and the squared error of a principal
-    component analysis with so many components, or as few as explain `EXPLAINED` of the variance. Up to `WIDEST` columns
-    also the Mahalanobis distance, which weighs all principal components by their variance (Shyu et al. 2003, "A novel
-    anomaly detection scheme based on principal component classifier"); where pyod is installed, its ECOD.
+    """Scores of other methods for the same rows.
+
+    By scikit-learn: an isolation forest, and the squared error of a principal component analysis with `components`
+    components, or as few as explain `EXPLAINED` of the variance. Up to `WIDEST` columns also the Mahalanobis distance,
+    which weighs all principal components by their variance (Shyu et al. 2003, "A novel anomaly detection scheme based
+    on principal component classifier"). ECOD if pyod is installed.
+
+    Args:
+        train: `[n, D]`, rows to fit to.
+        rows: `[N, D]`, rows to score.
+        components: Number of principal components.
+        seed: Of the isolation forest.
     """
     pca = PCA(min(components, *train.shape), random_state=seed).fit(train)
     kept = pca.components_[: 1 + np.searchsorted(pca.explained_variance_ratio_.cumsum(), EXPLAINED)]

@@ -1,4 +1,4 @@
-"""What a task is given, and what it needs."""
+"""Checks of the settings of tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ from vaekit.refusal import Refusal
 
 
 def within(name: str, value: Any, least: int, most: int | None = None) -> None:
-    """Raise `Refusal` unless `value` is a whole number from `least` to `most`, both included."""
+    """Check that a setting is a whole number in a range.
+
+    Args:
+        name: The setting as it is typed.
+        value: Its value.
+        least: Smallest value allowed.
+        most: Largest value allowed; None for no limit.
+
+    Raises:
+        Refusal: If it is not.
+
+    Example:
+        >>> from vaekit.tasks.shared.checks import within
+        >>> within("task.n", 64, 1)
+    """
     whole = isinstance(value, int) and not isinstance(value, bool)
     if whole and least <= value and (most is None or value <= most):
         return
@@ -20,26 +34,59 @@ def within(name: str, value: Any, least: int, most: int | None = None) -> None:
 
 
 def positive(name: str, value: Any) -> None:
-    """Raise `Refusal` unless `value` is a finite number above 0."""
+    """Check that a setting is a finite number above 0.
+
+    Args:
+        name: The setting as it is typed.
+        value: Its value.
+
+    Raises:
+        Refusal: If it is not.
+    """
     if not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise Refusal(f"Got {name}={value}, expected a number above 0; use {name}=1.")
 
 
 def one_of(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Raise `Refusal` unless `value` is one of `choices`."""
+    """Check that a setting has one of its possible values.
+
+    Args:
+        name: The setting as it is typed.
+        value: Its value.
+        choices: The possible values.
+
+    Raises:
+        Refusal: If it has not.
+    """
     if value not in choices:
         expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
         raise Refusal(f"Got {name}={value}, expected {expected}; use {name}={choices[0]}.")
 
 
 def flag(name: str, value: Any) -> None:
-    """Raise `Refusal` unless `value` is true or false."""
+    """Check that a setting is true or false.
+
+    Args:
+        name: The setting as it is typed.
+        value: Its value.
+
+    Raises:
+        Refusal: If it is not.
+    """
     if not isinstance(value, bool):
         raise Refusal(f"Got {name}={value}, expected true or false; use {name}=true.")
 
 
 def needed(package: str, extra: str) -> Any:
-    """A package that vaekit comes without, imported. Raises `Refusal` where it is not installed."""
+    """Import an optional package.
+
+    Args:
+        package: Its name.
+        extra: The extra of vaekit that installs it.
+
+    Raises:
+        Refusal: If it is not installed.
+    """
     try:
         return import_module(package)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""A small classifier, trained here: it judges made examples by what they tell of the classes of real ones."""
+"""A small classifier of the data of a run, in whose features generated examples are compared with real ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ COMPARED = 1000  # rows that tell one data set from another
 
 @dataclass
 class Examples:
-    """`count` rows. read: row numbers `[B]` -> x `[B, *space.shape]`. label: `[count]`, or None."""
+    """Rows that are read on access.
+
+    Args:
+        count: Number of rows.
+        read: Row numbers `[B]` to x `[B, *space.shape]`.
+        label: `[count]`; None without labels.
+    """
 
     count: int
     read: Callable[[Tensor], Tensor]
@@ -39,7 +45,11 @@ class Examples:
 
 
 class Images(nn.Module):
-    """Of pairs the images, `[B, C, H, W]`."""
+    """The images of pairs: `[B, *space.shape]` to `[B, C, H, W]`.
+
+    Args:
+        space: Space of the pairs.
+    """
 
     def __init__(self, space: Pairs):
         super().__init__()
@@ -50,7 +60,11 @@ class Images(nn.Module):
 
 
 class Spectrograms(nn.Module):
-    """Of waves `[B, 1, 1, samples]` what they sound like, `[B, 1, mels, frames]`."""
+    """The spectrograms of waves: `[B, 1, 1, samples]` to `[B, 1, mels, frames]`.
+
+    Args:
+        space: Space of the waves.
+    """
 
     def __init__(self, space: Audio):
         super().__init__()
@@ -61,9 +75,14 @@ class Spectrograms(nn.Module):
 
 
 class Classifier(nn.Module):
-    """x `[B, *space.shape]` -> a logit for each of `classes` `[K]`. features: what the last layer reads, `[B, 128]`.
+    """A convolutional network for maps, an MLP for other data: x `[B, *space.shape]` to logits `[B, K]`.
 
-    Of an image and its label it sees the image alone, of a wave its spectrogram.
+    Of an image with its label it reads the image alone, of a wave its spectrogram. The attribute `features` computes
+    the input of the last layer, `[B, 128]`.
+
+    Args:
+        space: Space of x.
+        classes: `[K]`, the label of each class.
     """
 
     classes: Tensor
@@ -92,12 +111,30 @@ class Classifier(nn.Module):
 
 
 def class_of(label: Tensor) -> Tensor:
-    """One number a row: label `[N]`, or the first of `[N, F]` factors."""
+    """One class for each row.
+
+    Args:
+        label: `[N]`, or `[N, F]` factors, of which the first counts.
+
+    Returns:
+        `[N]`.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.tasks.shared.classifier import class_of
+        >>> class_of(torch.tensor([[3, 0], [5, 1]]))
+        tensor([3, 5])
+    """
     return label.reshape(len(label), -1)[:, 0]
 
 
 def real_rows(context: Context, part: Part) -> Examples:
-    """Rows of the run's data as they are before anything is drawn: grey where the model reads binarised images."""
+    """Rows of the data of a run before random transforms: gray values where the model reads binarised images.
+
+    Args:
+        context: The run.
+        part: Which rows.
+    """
     rows, transform = context.data.in_order(part), context.data.transform
     rows.draw = None
     label = None if rows.label is None else class_of(rows.label[rows.indices])
@@ -105,9 +142,16 @@ def real_rows(context: Context, part: Part) -> Examples:
 
 
 def fit(rows: Examples, space: Space, device: torch.device, what: str) -> Classifier:
-    """A classifier after `STEPS` steps on batches drawn from `rows`; `what` stands beside the progress bar.
+    """Train a classifier for `STEPS` steps.
 
-    Raises `Refusal` where they have no labels.
+    Args:
+        rows: Training rows.
+        space: Space of x.
+        device: Where it is trained.
+        what: Text beside the progress bar.
+
+    Raises:
+        Refusal: If the rows have no labels.
     """
     if rows.label is None:
         raise Refusal("There are no labels to train a classifier on; use data that have some.")
@@ -127,8 +171,12 @@ def fit(rows: Examples, space: Space, device: torch.device, what: str) -> Classi
 
 
 def of_training_rows(context: Context) -> Classifier:
-    """A classifier of the run's training rows. It depends on nothing else, and lies in the data's cache when it has
-    been trained once, for all runs on these rows.
+    """A classifier of the training rows of a run.
+
+    It depends on these rows alone, and is cached beside the data for all runs on them.
+
+    Args:
+        context: The run.
     """
     rows, space, device = real_rows(context, "train"), context.vae.space, context.vae.device
     some = rows.read(torch.linspace(0, rows.count - 1, min(COMPARED, rows.count)).long())
@@ -152,7 +200,12 @@ def of_training_rows(context: Context) -> Classifier:
 
 @torch.no_grad()
 def accuracy(classifier: Classifier, rows: Examples) -> float:
-    """The share of labelled rows whose class is found."""
+    """The fraction of labelled rows whose class is predicted.
+
+    Args:
+        classifier: The classifier.
+        rows: Rows with labels.
+    """
     assert rows.label is not None
     right, known = 0, (rows.label >= 0).nonzero().flatten()
     for numbers in known.split(CHUNK):
@@ -163,5 +216,13 @@ def accuracy(classifier: Classifier, rows: Examples) -> float:
 
 @torch.no_grad()
 def features(classifier: Classifier, x: Tensor) -> Tensor:
-    """What the classifier's last layer reads of x `[N, *space.shape]`: `[N, 128]`."""
+    """The input of the last layer of a classifier.
+
+    Args:
+        classifier: The classifier.
+        x: `[N, *space.shape]`.
+
+    Returns:
+        `[N, 128]`.
+    """
     return torch.cat([classifier.features(part.to(classifier.classes.device)) for part in x.split(CHUNK)])

@@ -1,4 +1,4 @@
-"""Rows of a table of which some cells are given."""
+"""Rows of a table with some cells fixed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,19 @@ TRIED = 1_000_000  # rows, after which one that fits must have come
 
 
 def cells(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
-    """Cells by the names of their columns, of texts like "income=>50K"."""
+    """Cells by the names of their columns.
+
+    Args:
+        given: Texts like `income=>50K`, or a mapping.
+
+    Raises:
+        Refusal: For texts of another form.
+
+    Example:
+        >>> from vaekit.tasks.shared.given import cells
+        >>> cells(["income=>50K", "sex=Female"])
+        {'income': '>50K', 'sex': 'Female'}
+    """
     if isinstance(given, Mapping):
         return {name: str(cell) for name, cell in given.items()}
     texts = [given] if isinstance(given, str) else list(given)
@@ -32,12 +44,20 @@ def cells(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
 
 @torch.no_grad()
 def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: int, label: Any = None) -> Batch:
-    """n rows from p(x | given cells), by rejection: exact, however few rows have such cells; with labels where the
-    model has them, all of them `label`, or what the cell of their column says.
+    """Draw rows from p(x | given cells), by rejection sampling.
 
-    z from p(z) is kept with the probability p(cells | z) over the largest that it can be, which is 1 for what is
-    counted, and the peak of the normal for what is measured, whose scale is one for all z.
-    Raises `Refusal` for data that are no table, cells that it cannot hold, and cells that do not come.
+    This is exact, however rare such cells are. z from p(z) is accepted with the probability p(cells | z) over its upper
+    bound, which is 1 for counts and categories, and the peak of the normal for numbers, whose scale is the same for all
+    z.
+
+    Args:
+        context: The run.
+        given: The cells, see `cells`.
+        n: Number of rows.
+        label: Of all rows, for a model with labels; None for the cell of the column of labels, if given.
+
+    Raises:
+        Refusal: For data that are not a table, cells that it cannot hold, and cells that are too rare.
     """
     vae, space = context.vae, context.vae.space
     if not isinstance(space, Table):

@@ -1,4 +1,4 @@
-"""Draws and means of what is missing, given what is observed."""
+"""Draws and means of missing values, given the observed ones."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ from vaekit.vae import CHUNK_VALUES, VAE
 
 @dataclass(frozen=True)
 class IncompleteRows:
-    """Rows with holes.
+    """Rows of which some values are missing.
 
-    x: `[N, *space.shape]`, 0 where nobody knows the value. observed: true where it may be looked at. hidden: true where
-    it is known, but not shown: there an imputation can be scored. condition: of each row, where the model needs one.
+    Args:
+        x: `[N, *space.shape]`, 0 where the value is unknown.
+        observed: Like x, true for values that the model may use.
+        hidden: Like x, true for known values that are withheld from the model, by which an imputation is scored.
+        condition: `[N, ...]`; None for an unconditional model.
     """
 
     x: Tensor
@@ -61,9 +64,14 @@ class IncompleteRows:
 
 @dataclass(frozen=True)
 class Imputation:
-    """mean: E[x | observed], `[N, *space.shape]`. draws: M multiple imputations, `[M, N, *space.shape]`. Both hold what
-    is observed as it is. nll: -log p(hidden | observed) of each row's true values, `[N]`, in nats. plain: of a table
-    the mean in the units of the file (`Table.in_units`), which is that of no number of the model.
+    """Imputed rows. Observed values are as they were.
+
+    Args:
+        mean: E[x | observed], `[N, *space.shape]`.
+        draws: `[M, N, *space.shape]`, M multiple imputations.
+        nll: -log p(hidden | observed) of the true values, `[N]`, nats.
+        plain: For tables the mean in the units of the file (`Table.in_units`); None for other data. The mean of
+            transformed values, transformed back, is not this mean.
     """
 
     mean: Tensor
@@ -88,11 +96,18 @@ class Imputation:
 
 @torch.no_grad()
 def importance_weighted(vae: VAE, rows: IncompleteRows, fill: Tensor, num_samples: int, draws: int) -> Imputation:
-    """By K draws z from q(z | x), weighted with p(observed, z) / q(z | x), where x has `fill` in its holes.
+    """Impute by K draws of z from q(z | x), weighted with p(observed, z) / q(z | x).
 
     The mean is self-normalised (Mattei and Frellsen 2019, https://arxiv.org/abs/1812.02633, section 3). Each multiple
-    imputation is resampled among K / M draws of its own, at least one: where a single weight exceeds all others, they
-    would come of the same z. K goes in chunks: `[K, B, ...]` never stands in memory.
+    imputation is resampled among K / M draws of its own, at least one: with a single dominant weight, all would come
+    from one z. K is processed in chunks, so memory does not grow with it.
+
+    Args:
+        vae: The model.
+        rows: The rows.
+        fill: `[*space.shape]`, input of the encoder where values are missing.
+        num_samples: Number K of draws of z.
+        draws: Number M of multiple imputations.
     """
     x, features = rows.x, vae.encoder(rows.filled(fill))
     total = joint = x.new_full((len(rows),), -math.inf)  # log sum of the weights, of observed and of all values
@@ -136,11 +151,18 @@ def _plain(table: Table | None, rows: IncompleteRows, mean: Tensor | None) -> Te
 
 @torch.no_grad()
 def gibbs(vae: VAE, reader: VAE, rows: IncompleteRows, fill: Tensor, steps: int, draws: int) -> Imputation:
-    """By pseudo-Gibbs sampling: z from q(z | x), then the missing values from p(x | z), and again (Rezende et al. 2014,
-    https://arxiv.org/abs/1401.4082, appendix F).
+    """Impute by pseudo-Gibbs sampling: z from q(z | x), then the missing values from p(x | z), repeatedly.
 
-    A chain per multiple imputation, each begun by the z that `reader` draws for x with `fill` in its holes. Mean and
-    nll are of the second half of the `steps`.
+    Rezende et al. 2014, https://arxiv.org/abs/1401.4082, appendix F. There is a chain for each multiple imputation.
+    Mean and nll are averages over the second half of the steps.
+
+    Args:
+        vae: The model.
+        reader: Model whose posterior draws the first z, from x with `fill` in place of missing values.
+        rows: The rows.
+        fill: `[*space.shape]`.
+        steps: Steps of each chain.
+        draws: Number M of chains and multiple imputations.
     """
     chains = rows.repeat(draws)
     total, log_p = torch.zeros_like(chains.x), chains.x.new_full((len(chains),), -math.inf)
@@ -165,10 +187,17 @@ def gibbs(vae: VAE, reader: VAE, rows: IncompleteRows, fill: Tensor, steps: int,
 
 
 def complete(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Draws x and their means `[K, B, *space.shape]`, and log p(x | z) of what is observed and hidden, `[K, B]` each.
+    """Draws of x, their means, and log-likelihoods of observed and hidden values.
 
-    What is drawn value by value is drawn given the observed values before: log p of these, met on the way, is what the
-    weights of such draws lack, and the draws are all that is known of the mean.
+    An autoregressive likelihood draws each value given the observed values before it. The log-probability of the
+    observed values, computed on the way, corrects the weights of such draws, and the draws replace the mean.
+
+    Args:
+        px: p(x | z), batch shape `[K, B]`.
+        rows: B rows.
+
+    Returns:
+        Draws and means `[K, B, *space.shape]`; log p(x | z) of the observed and of the hidden values, `[K, B]`, nats.
     """
     if isinstance(px, Independent) and isinstance(px.base_dist, Autoregressive):
         x, observed = px.base_dist.sample_given(rows.x, rows.observed)
@@ -177,7 +206,15 @@ def complete(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor, Te
 
 
 def log_probs(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor]:
-    """log p(x | z) of what is observed and of what is hidden, `[..., B]` each."""
+    """Log-likelihoods of observed and of hidden values.
+
+    Args:
+        px: A factorised p(x | z), batch shape `[..., B]`.
+        rows: B rows.
+
+    Returns:
+        `[..., B]` each, nats.
+    """
     assert isinstance(px, Independent), "likelihoods that do not factorise are refused"
     each = px.base_dist.log_prob(rows.x)
     dims = list(range(-px.reinterpreted_batch_ndims, 0))
@@ -186,13 +223,18 @@ def log_probs(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor]:
 
 
 def learn_holes(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], fill: Tensor, updates: int) -> VAE:
-    """A copy of the VAE whose posterior has learned to read training rows with `fill` in their holes.
+    """A copy of a VAE whose posterior is trained for rows with missing values.
 
-    q(z | observed) climbs its own mean log-density at draws z from q(z | x) of the same rows without holes: the
-    inclusive KL divergence, under which it covers all that the missing values may have been (Harvey et al. 2022,
-    https://arxiv.org/abs/2102.12037, equation 8). Nothing else changes, so p(x, z) is the same.
+    q(z | observed) is trained on draws z from q(z | x) of the same rows without missing values, by maximum likelihood.
+    This minimises the inclusive KL divergence, so q covers all possible missing values (Harvey et al. 2022,
+    https://arxiv.org/abs/2102.12037, equation 8). p(x, z) does not change.
 
-    draw(n): which values are observed, `[n, *space.shape]`, true or false. updates: by Adam, a batch of training each.
+    Args:
+        vae: The model.
+        data: Data of the run.
+        draw: n to which values are observed, `[n, *space.shape]`, true or false.
+        fill: `[*space.shape]`, input of the encoder where values are missing.
+        updates: Steps of Adam, with a training batch each.
     """
     reader = copy.deepcopy(vae).requires_grad_(False)
     posterior = [

@@ -1,4 +1,4 @@
-"""scikit-learn's ways to fill missing values, to compare with."""
+"""The imputers of scikit-learn, to compare with."""
 
 from __future__ import annotations
 
@@ -27,12 +27,20 @@ WIDEST = 1024  # columns from which on it is left out
 def classical(
     train: IncompleteRows, validation: IncompleteRows, rows: IncompleteRows, space: Space
 ) -> dict[str, tuple[float, float]]:
-    """RMSE and nll in nats of each hidden value of `rows`: of the mean, of k nearest neighbours, and of iterative
-    imputation. They are fitted on all three sets of rows together, each with its holes.
+    """RMSE and nll of hidden values, by column means, k nearest neighbours and iterative imputation.
 
-    Where the values are binary, the filled value is their probability, kept from 0.01 to 0.99, and so are those of a
-    category, which sum to one; elsewhere it is the mean of a normal distribution, whose scale is the column's error on
-    the hidden values of `validation`. Gray levels and counts have its mass between the values half-way to their next.
+    Binary values and categories are scored by their probabilities, from 0.01 to 0.99. Other values are scored by a
+    normal distribution around the imputed one, whose scale is the error of the column on the hidden values of
+    `validation`; gray levels and counts by its mass between the midpoints to the next values.
+
+    Args:
+        train: Training rows. All three sets of rows are imputed together, each with its missing values.
+        validation: Validation rows.
+        rows: Rows to score.
+        space: Space of x.
+
+    Returns:
+        For each method RMSE, and nats for each hidden value.
     """
     columns = space.size
     train = train[: TRAINING_ROWS if columns > SMALL else 10 * TRAINING_ROWS]
@@ -72,7 +80,13 @@ def classical(
 
 
 def rmse(space: Space, mean: Tensor, rows: IncompleteRows) -> float:
-    """Root of the mean squared error of the hidden values; of a table of its cells, whose numbers are summed."""
+    """Root mean squared error of hidden values. The numbers of a cell of a table are summed.
+
+    Args:
+        space: Space of x.
+        mean: Imputed rows.
+        rows: True rows, with what was hidden.
+    """
     return float((((mean - rows.x).square() * rows.hidden).sum() / space.per_cell(rows.hidden).sum()).sqrt())
 
 

@@ -1,4 +1,4 @@
-"""Images of any size, by tiles of the size that the model was trained on."""
+"""Images of any size, by patches of the size that the model was trained on."""
 
 from __future__ import annotations
 
@@ -19,8 +19,22 @@ from vaekit.tasks.shared.context import Context
 
 
 def windows(length: int, tile: int, overlap: int) -> list[tuple[int, Tensor]]:
-    """Where along `length` places windows of `tile` begin, which share `overlap`, the last two what is left; and the
-    weights `[tile]` of each, which rise and fall along a line in what it shares: their sum is one at every place.
+    """Windows that cover a line, and the weights that blend them.
+
+    Args:
+        length: Number of positions on the line.
+        tile: Length of a window.
+        overlap: Positions that two neighbouring windows have in common; the last two may have more.
+
+    Returns:
+        The start of each window and its weights `[tile]`, which rise and fall linearly where windows overlap. The
+            weights
+        sum to one at every position.
+
+    Example:
+        >>> from vaekit.tasks.shared.tiles import windows
+        >>> [start for start, _ in windows(10, 4, 1)]
+        [0, 3, 6]
     """
     starts = [*range(0, length - tile, tile - overlap), length - tile]
     place = torch.arange(tile) + 0.5
@@ -39,11 +53,21 @@ def tiled(
     overlap: float,
     at_once: int,
 ) -> Tensor:
-    """What `call`, `[B, C, *tile]` -> `[B, D, *out]`, makes of an image x `[C, H, W]` by tiles, `at_once` of them,
-    blended: `[D, H / f, W / f]`, rounded up, with f = tile / out, a whole number.
+    """Apply a function to overlapping patches of an image, and blend the results.
 
-    overlap: the part of a tile's side that it shares with the next. What lacks to whole tiles repeats the edge. Beside
-    x and the result there is one batch of tiles in memory.
+    At the edges the image is padded to whole patches by repetition. Besides x and the result there is one batch of
+    patches in memory.
+
+    Args:
+        x: `[C, H, W]`.
+        call: `[B, C, *tile]` to `[B, D, *out]`.
+        tile: Height and width of a patch.
+        out: Height and width of its result; the factor f = tile / out is a whole number.
+        overlap: Fraction of the side of a patch that it has in common with the next.
+        at_once: Patches in a batch.
+
+    Returns:
+        `[D, H / f, W / f]`, rounded up.
     """
     by = [whole // part for whole, part in zip(tile, out, strict=True)]
     size = [-(-side // f) for side, f in zip(x.shape[1:], by, strict=True)]  # of the result
@@ -71,7 +95,21 @@ def by_tiles(context: Context, path: str | Path) -> bool:
 def of_files(
     context: Context, path: str | Path, call: Callable[[Tensor], Tensor], out: Sequence[int], overlap: float
 ) -> Iterator[tuple[str, Tensor]]:
-    """`tiled` images of a file or folder, by name. Raises `Refusal` for what cannot be read."""
+    """`tiled` images of a file or folder.
+
+    Args:
+        context: The run.
+        path: An image file, or a folder.
+        call: Applied to batches of patches.
+        out: Height and width of a result.
+        overlap: Fraction of the side of a patch that it has in common with the next.
+
+    Returns:
+        Name and result of each image.
+
+    Raises:
+        Refusal: For files that cannot be read.
+    """
     space, device = context.vae.space, context.vae.device
     assert isinstance(space, Image)
     if not isinstance(overlap, int | float) or not 0 <= overlap <= 0.5:
