@@ -59,9 +59,9 @@ def embed(
         format: npz, csv, parquet or safetensors.
         projection: Of the map: pca or umap.
         rows: Largest number of training and of test rows for embed.json.
-        input: In place of the part, the examples of a file or folder; then there are no map and no metrics. A model with
-            latent maps reads image files at their own size, as `reconstruct` does: codes.npz or codes.safetensors holds
-            the map `[dim, h, w]` of each, by its name.
+        input: In place of the part, the examples of a file or folder, without map and metrics. A model with latent maps
+            reads image files at their own size, as `reconstruct` does: codes.npz or codes.safetensors holds the map
+            `[dim, h, w]` of each, by its name.
         overlap: Fraction of the side of a patch of an input that it has in common with the next.
 
     Returns:
