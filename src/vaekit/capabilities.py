@@ -1,4 +1,4 @@
-"""What parts are handed, give and require of one another: every name there is, with a sentence each."""
+"""What parts need, give and require of each other: all names, with a sentence each."""
 
 from __future__ import annotations
 
@@ -17,16 +17,28 @@ class _Described(StrEnum):
 
 
 class Input(_Described):
-    """What the constructor of a posterior or prior is handed besides its own space, as an argument of that name."""
+    """What the constructor of a posterior or prior gets in addition to its own space, as an argument of that name.
+
+    Example:
+        >>> from vaekit.capabilities import Input
+        >>> Input.DATA_SPACE.sentence
+        'the space of x'
+    """
 
     DATA_SPACE = "data_space", "the space of x"
     MODALITIES = "modalities", "the number of modalities of x"
     INFER = "infer", "q(z | x) as a function of x"
-    JOINT = "joint", "log p(x, z) as a function of x and z; x itself then stands behind the features"
+    JOINT = "joint", "log p(x, z) as a function of x and z; x itself is then appended to the features"
 
 
 class Capability(_Described):
-    """What a part `gives`, and what another one `requires`."""
+    """What a part `gives`, and what another part `requires`.
+
+    Example:
+        >>> from vaekit.capabilities import Capability
+        >>> Capability("rsample").sentence
+        'draws of z have a gradient'
+    """
 
     # Posteriors
     RSAMPLE = "rsample", "draws of z have a gradient"
@@ -34,11 +46,14 @@ class Capability(_Described):
     DENSITY = "density", "log q(z | x) of any z"
     MEAN = "mean", "the mean of q(z | x) in closed form"
     MAPS = "maps", "latent maps [c, H, W] of feature maps; of a network, feature maps"
-    ENUMERATE = "enumerate", "every z there can be, with its probability"
+    ENUMERATE = "enumerate", "every possible z, with its probability"
     DETERMINISTIC = "deterministic", "one z for each x"
-    QUANTIZED = "quantized", "the distance of z to what was quantised"
-    WHOLE = "whole", "q(z | x) of rows without missing values alone"
-    STRATIFIED = "stratified", "draws that are spread evenly over the components of a mixture, and so not independent"
+    QUANTIZED = "quantized", "the distance of z to the input of the quantizer"
+    WHOLE = "whole", "q(z | x) of rows without missing values only"
+    STRATIFIED = (
+        "stratified",
+        "draws that are spread evenly over the components of a mixture, and so are not independent",
+    )
 
     # Likelihoods, posteriors and priors
     FACTORISED = "factorised", "a distribution of each value, or position, separately"
@@ -52,14 +67,14 @@ class Capability(_Described):
     # Networks
     MODALITIES = "modalities", "features of each modality separately"
 
-    # What a whole VAE has or has not
+    # What a whole VAE has
     CONTINUOUS = "continuous", "latents that are not discrete codes"
     EUCLIDEAN = "euclidean", "latents in Euclidean space"
     SINGLE_LEVEL = "single_level", "one latent level"
     LABELLED = "labelled", "a class as top level, inferred where it is missing"
     LEARNED_PRIOR = "learned_prior", "a prior with parameters"
     INDEPENDENT_DRAWS = "independent_draws", "importance samples that are independent"
-    NO_PENALTY = "no_penalty", "no penalty beside the objective"
+    NO_PENALTY = "no_penalty", "no penalty in addition to the objective"
     IMAGE = "image", "data that are images"
     PAIRS = "pairs", "data that are pairs of images and labels"
     QUANTITIES = "quantities", "data that are quantities rather than tokens"

@@ -1,7 +1,7 @@
 """The entropy coder of the library `constriction`: a stack of bits, and the distributions that it codes.
 
 Decoder and encoder must compute the same probabilities, to the last bit. So networks run in double precision, and their
-outputs are settled: rounded to steps far wider than numerical noise (about 1e-15), but too narrow to cost a measurable
+outputs are rounded to steps far wider than numerical noise (about 1e-15), but too narrow to cost a measurable
 number of bits. After that, all arithmetic is on equal numbers.
 """
 
@@ -40,7 +40,7 @@ def new_coder(words: np.ndarray) -> Any:
     return _stream().stack.AnsCoder(words)
 
 
-def settled(x: Tensor, step: float) -> Tensor:
+def rounded(x: Tensor, step: float) -> Tensor:
     """Values rounded to multiples of a step.
 
     Args:
@@ -52,8 +52,8 @@ def settled(x: Tensor, step: float) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from vaekit.entropy_coder import settled
-        >>> settled(torch.tensor([0.3, 0.4]), 0.25)
+        >>> from vaekit.entropy_coder import rounded
+        >>> rounded(torch.tensor([0.3, 0.4]), 0.25)
         tensor([0.2500, 0.5000])
     """
     if not torch.isfinite(x).all():
@@ -120,15 +120,15 @@ def table(p: Tensor) -> Code:
     return Family(_stream().model.Categorical(perfect=False), (p * 2**20).round_().float(), table=True)
 
 
-def whitened(coder: Any, mask: np.ndarray) -> None:
+def flip_bits(coder: Any, mask: np.ndarray) -> None:
     """Flip the bits at the top of the stack; flipping them again restores them.
 
     Args:
         coder: The stack.
         mask: uint16, 1 for each bit to flip.
     """
-    evenly = _stream().model.Uniform(2**16)
-    coder.encode_reverse(coder.decode(evenly, len(mask)) ^ mask, evenly)
+    uniform = _stream().model.Uniform(2**16)
+    coder.encode_reverse(coder.decode(uniform, len(mask)) ^ mask, uniform)
 
 
 def located(cdf: Callable[[Tensor], Tensor], count: int, loc: Tensor, scale: Tensor) -> Code:
@@ -153,9 +153,9 @@ class Digits:
     Args:
         cdf: Cumulative distribution function of the standard distribution, symmetric about 0.
         count: The numbers are below this.
-        logits: `[M, B, ...]`, settled weights of the mixture.
-        loc: `[M, B, ...]`, settled. A number k has the mass from k - 1/2 to k + 1/2, the first and the last all beyond.
-        scale: `[M, B, ...]`, settled.
+        logits: `[M, B, ...]`, rounded weights of the mixture.
+        loc: `[M, B, ...]`, rounded. A number k has the mass from k - 1/2 to k + 1/2, the first and the last all beyond.
+        scale: `[M, B, ...]`, rounded.
     """
 
     def __init__(self, cdf: Callable[[Tensor], Tensor], count: int, logits: Tensor, loc: Tensor, scale: Tensor):

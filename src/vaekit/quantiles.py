@@ -1,25 +1,38 @@
-"""The map between the values of a column and standard normal numbers, by rank, and back."""
+"""The monotone map between the values of a column and standard normal numbers, by rank."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-FEW = 256  # distinct values, half as many as cells at most, of which each keeps its own share of the numbers
-KNOTS = 256  # evenly spaced normal numbers, and as many others at the most, that are kept of more
-FREQUENT = 0.002  # share of the cells from which on one of many values keeps its own share of the numbers
-SPARED = 0.25  # cells that the outermost values take where one cell has them, so that they come back less often
+FEW = 256  # most distinct values, and at most half as many as cells, for each to keep its probability
+KNOTS = 256  # evenly spaced normal numbers that are kept, and at most as many others
+FREQUENT = 0.002  # fraction of cells from which a value keeps its probability
+SPARED = 0.25  # probability of extremes of one cell, in cells, so that they are drawn less often
 
 
 def fit(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Knots of the map: values, in order, and the normal numbers at which they stand.
+    """Fit the map: knots between which it is linear.
 
-    Between two knots the map is a straight line. A frequent value stands at two, so that each of the numbers between
-    them is it: its share of the cells. Where there are few distinct values each does, and no number stands for any
-    other value. A value of one cell stands at the middle of its rank. The smallest and the largest of many values
-    stand further out: a draw exceeds them with the probability of `SPARED` cells.
+    A frequent value has two knots, so that the normal numbers between them, with its fraction of the probability, all
+    map to it. If there are few distinct values, each has two, and no number maps to any other value. A value of one
+    cell is at the middle of its rank. The extremes of many values are further out: a draw exceeds them with the
+    probability of `SPARED` cells.
 
-    values: `[n]`, without NaN. Returns at most about 2 * `KNOTS` knots, more of them in the tails.
+    Args:
+        values: `[n]`, without NaN.
+
+    Returns:
+        Values in ascending order, and the normal numbers that correspond to them; at most about 2 * `KNOTS`, more of
+        them in the tails.
+
+    Example:
+        >>> import numpy as np
+        >>> from vaekit import quantiles
+        >>> values = np.random.default_rng(0).exponential(size=1000)
+        >>> x = quantiles.to_normal(values, *quantiles.fit(values))
+        >>> bool(abs(x.mean()) < 0.1 and abs(x.std() - 1) < 0.1)
+        True
     """
     seen, counts = np.unique(values, return_counts=True)
     last = counts.cumsum()
@@ -38,7 +51,7 @@ def fit(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _thinned(knots: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Which of them to keep: those next to evenly spaced numbers, and then, one by one, where the error is largest."""
+    """Which knots to keep: those next to evenly spaced numbers, then one by one where the error is largest."""
     if len(knots) <= 2 * KNOTS:
         return np.arange(len(knots))
     kept = np.unique(np.searchsorted(at, np.linspace(at[0], at[-1], KNOTS)).clip(max=len(at) - 1))
@@ -50,9 +63,17 @@ def _thinned(knots: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def to_normal(values: np.ndarray, knots: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The normal numbers of values; of a value that has many of them, the one in the middle of their probabilities.
+    """The normal numbers of values; for a value with an interval of numbers the one at the middle of its probability.
 
-    Beyond the knots numbers grow in proportion, up to three times as far as there are any at twice the range.
+    Beyond the knots the map is linear, up to three times the outermost number at twice the range.
+
+    Args:
+        values: `[n]`.
+        knots: Values in ascending order.
+        at: The normal numbers that correspond to them.
+
+    Returns:
+        `[n]`.
     """
     span, far = knots[-1] - knots[0] or 1.0, 3 * max(-at[0], at[-1])
     knots = np.concatenate([[knots[0] - span], knots, [knots[-1] + span]])
@@ -63,7 +84,17 @@ def to_normal(values: np.ndarray, knots: np.ndarray, at: np.ndarray) -> np.ndarr
 
 
 def step(values: np.ndarray) -> float:
-    """The largest number of which all differences of values are multiples, e.g. 5, or .01; 0 where there is none."""
+    """The largest number of which all differences of values are multiples, e.g. 5 or .01; 0 if there is none.
+
+    Args:
+        values: `[n]`, without NaN.
+
+    Example:
+        >>> import numpy as np
+        >>> from vaekit import quantiles
+        >>> quantiles.step(np.array([0.25, 0.5, 1.0]))
+        0.25
+    """
     for places in range(9):
         whole = (values - values.min()) * 10**places
         if np.abs(whole - whole.round()).max() < 1e-3 and whole.max() < 2**53:

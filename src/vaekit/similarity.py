@@ -1,4 +1,4 @@
-"""Structural similarity of images, over windows that lie within them."""
+"""Structural similarity of images."""
 
 import torch
 from torch import Tensor
@@ -9,25 +9,65 @@ WINDOW, SIGMA = 11, 1.5  # pixels
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
-    """The mean structural similarity of images `[N, C, H, W]` in [0, 1] with at least 11x11 pixels, `[N]`.
+    """The mean structural similarity of images with at least 11x11 pixels.
 
-    Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861, section III.B: a Gaussian window, 11 pixels wide, at each
-    place where it lies within the image.
+    Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861, section III.B: a Gaussian window of 11 pixels, at each
+    position where it lies inside the image.
+
+    Args:
+        x: Images `[N, C, H, W]` in [0, 1].
+        y: Images of the same shape.
+
+    Returns:
+        `[N]`, at most 1.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.similarity import ssim
+        >>> x = torch.rand(2, 1, 16, 16)
+        >>> ssim(x, x)
+        tensor([1., 1.])
     """
     luminance, contrast = _parts(x, y, WINDOW, SIGMA)
     return (luminance * contrast).mean((1, 2, 3))
 
 
 def scales(side: int, window: int) -> int:
-    """How many of the five scales of `ms_ssim` a window fits into, of images whose shorter side is `side`."""
+    """How many of the five scales of `ms_ssim` a window fits into.
+
+    Args:
+        side: The shorter side of the images in pixels.
+        window: The window in pixels.
+
+    Example:
+        >>> from vaekit.similarity import scales
+        >>> scales(28, 11)
+        2
+    """
     return sum(side // 2**scale >= window for scale in range(5))
 
 
 def ms_ssim(x: Tensor, y: Tensor, window: int, sigma: float, exponents: tuple[float, ...]) -> Tensor:
-    """Multi-scale structural similarity of images `[N, C, H, W]` in [0, 1], `[N]`, on as many scales as exponents.
+    """The multi-scale structural similarity of images, on as many scales as exponents, the finest first.
 
-    Wang et al. 2003, equation 7, the finest scale first. A similarity s enters as (1 + s) / 2, because it may be
-    negative.
+    Wang et al. 2003, equation 7. A similarity s enters as (1 + s) / 2, because it may be negative.
+
+    Args:
+        x: Images `[N, C, H, W]` in [0, 1].
+        y: Images of the same shape.
+        window: Width of the Gaussian window in pixels.
+        sigma: Its standard deviation in pixels.
+        exponents: The exponent of each scale.
+
+    Returns:
+        `[N]`, in [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from vaekit.similarity import ms_ssim
+        >>> x = torch.rand(2, 1, 32, 32)
+        >>> ms_ssim(x, x, window=11, sigma=1.5, exponents=(0.5, 0.5))
+        tensor([1., 1.])
     """
     product = torch.ones((), device=x.device)
     for scale, exponent in enumerate(exponents):

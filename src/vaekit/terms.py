@@ -1,4 +1,4 @@
-"""What is known of a draw of z and of x: all that an objective or a metric reads."""
+"""The terms of the ELBO for draws of z: all that objectives and metrics read."""
 
 from __future__ import annotations
 
@@ -16,11 +16,30 @@ from vaekit.latents.tower import Step
 
 @dataclass
 class Terms:
-    """Everything an objective or a metric may read, per example, in nats. K importance samples come first.
+    """Log densities of draws of z for each example, in nats; K importance samples come first, `[K, B]`.
 
-    log_px: `[K, B]`. log_pz, log_qz: a `[K, B]` per level. kl: per level `[B]` or `[K, B]`, or None where q and p
-    have no closed form. Densities that nobody asks for are not computed.
-    weight: how much each draw counts, `[K, B]`, where they are no draws but every value of the top level; else None.
+    Densities are computed on first use. `log_pz` and `log_qz` have a `[K, B]` for each level; `kl` has for each level
+    `[B]`, `[K, B]`, or None where there is no closed form.
+
+    Args:
+        batch: The rows x.
+        steps: Draw, posterior and prior of each latent level, top first.
+        px: p(x | z).
+        log_px: log p(x | z), `[K, B]`.
+        weight: The weight of each draw, `[K, B]`, if these are not draws but every value of the top level; else None.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Independent, Normal
+        >>> from vaekit.batch import Batch
+        >>> from vaekit.latents.tower import Step
+        >>> from vaekit.terms import Terms
+        >>> p = Independent(Normal(torch.zeros(2), 1.0), 1)
+        >>> q = Independent(Normal(torch.ones(3, 2), 1.0), 1)
+        >>> steps = [Step(q.sample((5,)), q, p)]
+        >>> terms = Terms(Batch(torch.zeros(3, 4)), steps, px=None, log_px=torch.full((5, 3), -90.0))
+        >>> terms.rate, terms.elbo
+        (tensor([1., 1., 1.]), tensor([-91., -91., -91.]))
     """
 
     batch: Batch
@@ -30,7 +49,7 @@ class Terms:
     weight: Tensor | None = None
 
     def mean(self, x: Tensor) -> Tensor:
-        """The mean `[B, ...]` of x `[K, B, ...]` over the draws."""
+        """The mean `[B, ...]` of x `[K, B, ...]` over draws."""
         if self.weight is None:
             return x.mean(0)
         return (self.weight.reshape(*self.weight.shape, *[1] * (x.dim() - 2)) * x).sum(0)
@@ -54,9 +73,9 @@ class Terms:
 
     @cached_property
     def score(self) -> Tensor:
-        """Zero, `[K, B]`, with the gradient of log q at a fixed z: the score that gradient estimators add or remove.
+        """Zero, `[K, B]`, with the gradient of log q at fixed z: the score, which gradient estimators add or remove.
 
-        For towers of height one; in a taller one, fixing z would stop the path through the levels above as well.
+        For one latent level. With several, fixing z would also stop the gradient through the levels above.
         """
         (step,) = self.steps
         log_q = posterior(step).log_prob(step.z.detach())
@@ -64,7 +83,7 @@ class Terms:
 
     @cached_property
     def rates(self) -> list[Tensor]:
-        """KL(q || p) per level, `[B]`: in closed form where there is one, else log q - log p at the draws."""
+        """KL(q || p) of each level, `[B]`: in closed form where there is one, else log q - log p at the draws."""
         closed_or_drawn = [
             kl if kl is not None else self.log_qz[level] - self.log_pz[level] for level, kl in enumerate(self.kl)
         ]
@@ -72,7 +91,7 @@ class Terms:
 
     @property
     def rate(self) -> Tensor:
-        """Nats per example that the latents carry, `[B]`."""
+        """The sum of `rates`, `[B]`."""
         return torch.stack(self.rates).sum(0)
 
     @property
@@ -87,5 +106,10 @@ class Terms:
 
 
 def posterior(step: Step) -> Distribution:
+    """The posterior of a step; a step without one was not drawn from a posterior, which is an error.
+
+    Args:
+        step: A step of a draw.
+    """
     assert step.q is not None, "only draws from the posterior are scored against it"
     return step.q

@@ -1,4 +1,4 @@
-"""A bar over what is walked through."""
+"""Progress bars."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -11,10 +11,15 @@ T = TypeVar("T")
 
 
 def track(sequence: Iterable[T], description: str, total: float | None = None) -> Iterator[T]:
-    """The values of `sequence`, under a bar that is drawn ten times a second at most; total: how many there are.
+    """Iterate under a progress bar, which is drawn at most ten times a second.
 
-    As `rich.progress.track`, less its thread: an error leaves a bar unfinished, and where the garbage collector ends it
-    while another is drawn, that thread and this one would wait for each other for ever.
+    `rich.progress.track` draws in a thread. An error leaves its bar unfinished, and if the garbage collector then ends
+    that bar while another one is drawn, the two threads wait for each other forever.
+
+    Args:
+        sequence: What to iterate over.
+        description: The text of the bar.
+        total: The number of items, if `sequence` does not know it.
     """
     with Progress(auto_refresh=False) as progress:
         task, drawn = progress.add_task(description, total=total or length_hint(sequence) or None), 0.0

@@ -1,4 +1,4 @@
-"""The VAE: two spaces, three arrows, and the verbs that everything else is written in."""
+"""The VAE: posterior, prior and likelihood between the spaces of x and z."""
 
 from __future__ import annotations
 
@@ -26,16 +26,41 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Space
 from vaekit.terms import Terms, posterior
 
-# Numbers that the decoder makes at once when likelihoods are estimated, 2 MB of them: with fewer an MLP waits for
-# Python, with more a convolutional one loses up to a third to memory that the system hands out anew for each chunk.
+# Numbers that the decoder computes at once when likelihoods are estimated, 2 MB. Fewer make an MLP wait for Python;
+# with more, allocating memory for each chunk costs a convolutional network up to a third of the time.
 CHUNK_VALUES = 2**19
 
 
 class VAE(nn.Module):
-    """posterior x prior (in `latents`) x likelihood, with an encoder that features come from.
+    """A variational autoencoder: an encoder, latents with a posterior and a prior at each level, and a likelihood.
 
-    Called on a `Batch`, or on x, it gives its `Terms`. With a `condition` every arrow reads it as well; the `condition`
-    of a method is then one value for all rows, or one for each, e.g. a label.
+    Called on a `Batch`, or on x, it returns the `Terms` of draws from the posterior. With a `condition`, posterior,
+    prior and likelihood depend on it; the argument `condition` of a method is then one value for all rows or one for
+    each, e.g. a label.
+
+    Args:
+        encoder: x `[N, *space.shape]` -> features `[N, *features]`.
+        latents: The latent levels.
+        likelihood: p(x | z), from the state that the latents return.
+        condition: What x is conditioned on; None for an unconditional model.
+
+    Example:
+        >>> import torch
+        >>> from functools import partial
+        >>> from vaekit.latents.single import Single
+        >>> from vaekit.likelihoods.bernoulli import Bernoulli
+        >>> from vaekit.networks.mlp import Decoder, Encoder
+        >>> from vaekit.posteriors.gaussian import Gaussian
+        >>> from vaekit.priors.standard_normal import StandardNormal
+        >>> from vaekit.spaces import Image, Real
+        >>> from vaekit.vae import VAE
+        >>> space = Image((1, 4, 4), levels=2)
+        >>> latents = Single((8,), Gaussian, StandardNormal, Real, dim=2)
+        >>> vae = VAE(Encoder(space, [8]), latents, Bernoulli(space, partial(Decoder, (2,), space, hidden=[8])))
+        >>> vae(torch.zeros(5, 1, 4, 4), num_samples=3).log_w.shape
+        torch.Size([3, 5])
+        >>> vae.sample(4).shape
+        torch.Size([4, 1, 4, 4])
     """
 
     def __init__(self, encoder: nn.Module, latents: Tower, likelihood: Likelihood, condition: Condition | None = None):
@@ -55,16 +80,16 @@ class VAE(nn.Module):
 
     @property
     def has_density(self) -> bool:
-        """Whether the posterior has one, so that rates and likelihoods exist; an autoencoder's has none."""
+        """Whether the posterior has a density, so that rates and likelihoods exist; an autoencoder's has none."""
         return all(Capability.LOG_PROB in level.gives for level in self.latents.levels)
 
     @property
     def needs_condition(self) -> bool:
-        """Whether each row needs a condition; a model without one has none, or infers it."""
+        """Whether each row needs a condition, which it does not if the model infers missing ones."""
         return self.condition is not None and not self.latents.infers
 
     def start_from(self, data: Any) -> None:
-        """Let each part start from the training data: a bias at their mean, pseudo-inputs at rows."""
+        """Initialize each part from the training data: a bias at their mean, pseudo-inputs at rows."""
 
         self.likelihood.start_from(data)
         if self.condition is not None:
@@ -72,7 +97,7 @@ class VAE(nn.Module):
         for level in self.latents.levels:
             level.prior.start_from(data)
 
-    # The walk down the tower, once for each who may pick z ---------------------------------------------------------
+    # Walks down the levels, with z from the posterior, the prior or the caller ---------------------------------------
 
     def infer(
         self,
@@ -81,10 +106,10 @@ class VAE(nn.Module):
         temperature: float | Sequence[float] = 1.0,
         condition: Tensor | None = None,
     ) -> Draw:
-        """Draw z from the posterior: `num_samples` K draws for each of B rows of features, z `[K, B, ...]`.
+        """Draw z from the posterior: K = `num_samples` draws for each of B rows of features, z `[K, B, ...]`.
 
-        num_samples=None takes every value of the top level once, where its posterior can enumerate them.
-        temperature multiplies the posterior's standard deviation: at every level, or one for each, top first.
+        num_samples=None takes every value of the top level once, if its posterior can enumerate them. `temperature`
+        multiplies the posterior's standard deviation: at all levels, or one for each, top first.
         """
         levels, start = self.initial_state(condition)
         temperatures = self._each(temperature, len(levels))
@@ -99,11 +124,11 @@ class VAE(nn.Module):
         return descend(levels, pick, start)
 
     def generate(self, n: int, temperature: float | Sequence[float] = 1.0, condition: Tensor | None = None) -> Draw:
-        """Draw z from the prior: z `[n, ...]`.
+        """Draw z from the prior, `[n, ...]`.
 
-        temperature multiplies the prior's standard deviation: at every level, or one for each, top first. At 0 a level
-        gives its mean, of codes the likeliest. Where no condition is given, one is drawn for each, as frequent as in
-        training.
+        `temperature` multiplies the prior's standard deviation: at all levels, or one for each, top first. At 0 a level
+        is at its mean, discrete codes at their mode. Without a condition, one is drawn for each row with the
+        frequencies of training.
         """
         if condition is None and self.needs_condition:
             assert self.condition is not None
@@ -118,36 +143,38 @@ class VAE(nn.Module):
         return descend(levels, pick, start)
 
     def replay(self, zs: Sequence[Tensor], condition: Tensor | None = None) -> Draw:
-        """Take the z given for each level, top first, each `[..., *shape]`."""
+        """Use the z given for each level, top first, each `[..., *shape]`."""
         given = iter(zs)
         levels, start = self.initial_state(condition)
         return descend(levels, lambda level, state, p: Step(next(given), None, p), start)
 
     def initial_state(self, condition: Tensor | None) -> tuple[Sequence[Level], Tensor | None]:
-        """Where the walk begins: the levels to descend, and the state above them, of the condition of each row.
+        """The levels to descend, and the state above them, computed from the condition of each row.
 
-        Raises `Refusal` where a condition is missing that the model neither infers nor can do without.
+        Raises:
+            Refusal: If a condition is missing that the model needs.
         """
         if condition is None and self.needs_condition:
-            raise Refusal("This model is of x given a condition; give one, as in task.label=7 (in Python condition=7).")
+            raise Refusal("This model is conditional and needs a condition. Try task.label=7 (in Python condition=7).")
         if self.condition is None or condition is None:
             return self.latents.initial_state(None)
         return self.latents.initial_state(self.condition(condition).to(self.likelihood.bias))
 
-    def read(self, condition: Any, n: int) -> Tensor | None:
-        """What a caller gives as condition, one value for all n rows or one for each, as a tensor of n rows.
+    def parse_condition(self, condition: Any, n: int) -> Tensor | None:
+        """A condition as callers give it, one value for all n rows or one for each, as a tensor of n rows.
 
-        Raises `Refusal` for values that the model does not know, and for any where it has no condition.
+        Raises:
+            Refusal: If a value is invalid, or the model has no condition.
         """
         if condition is None:
             return None
         if self.condition is None:
             raise Refusal("This model has no condition; leave task.label out, or train one with condition=label.")
-        return self.condition.read(condition, n)
+        return self.condition.parse(condition, n)
 
     def condition_of(self, batch: Batch) -> Tensor | None:
-        """The condition that comes with a batch; None where there is none, or it is inferred."""
-        return self.condition.of(batch) if self.condition is not None and self.needs_condition else None
+        """The condition of a batch; None without one, or if the model infers it."""
+        return self.condition.values_of(batch) if self.condition is not None and self.needs_condition else None
 
     def _each(self, temperature: float | Sequence[float], levels: int) -> Iterator[float]:
         """The temperature of each level, top first."""
@@ -198,9 +225,10 @@ class VAE(nn.Module):
         temperature: float = 1.0,
         condition: Tensor | None = None,
     ) -> Terms:
-        """`Terms` of `num_samples` K draws for each row, as `infer` draws; `features` are the encoder's of batch.x.
+        """`Terms` of K = `num_samples` draws for each row, as `infer` draws; `features` are the encoder's output for
+        batch.x.
 
-        condition: in place of the batch's own.
+        `condition` replaces that of the batch.
         """
         draw = self.infer(
             features, num_samples, temperature, self.condition_of(batch) if condition is None else condition
@@ -213,7 +241,7 @@ class VAE(nn.Module):
         return Terms(batch, steps, px, self._log_prob(px, batch), weight)
 
     def _log_prob(self, px: Distribution, batch: Batch) -> Tensor:
-        """log p(x | z), `[K, B]`; over the observed values alone where the batch has a mask."""
+        """log p(x | z), `[K, B]`; of observed values only, if the batch has a mask."""
         if batch.mask is None:
             return px.log_prob(batch.x)
         check_missing(self.space, self.likelihood.gives, (level.gives for level in self.latents.levels))
@@ -221,23 +249,26 @@ class VAE(nn.Module):
         return (px.base_dist.log_prob(batch.x) * batch.mask).flatten(-px.reinterpreted_batch_ndims).sum(-1)
 
     def joint(self, x: Tensor, zs: Sequence[Tensor], condition: Tensor | None = None) -> Tensor:
-        """log p(x, z) in nats, `[...]`, of x `[..., *space.shape]` and one z per level, `[..., *shape]`."""
+        """log p(x, z) in nats, `[...]`, for x `[..., *space.shape]` and one z per level, each `[..., *shape]`."""
         draw = self.replay(zs, condition)
         return self.likelihood(draw.state).log_prob(x) + sum(step.p.log_prob(step.z) for step in draw.steps)
 
     @torch.no_grad()
     def log_weights(self, batch: Batch, num_samples: int, condition: Tensor | None = None) -> Tensor:
-        """K log importance weights for each row, `[K, B]`, in nats: rows are encoded once, they and K go in chunks.
+        """log of K importance weights for each row, `[K, B]`, in nats. Rows are encoded once and processed in chunks.
 
-        condition: of each row, in place of the batch's own. Raises `Refusal` if the posterior has no density.
+        `condition`, one for each row, replaces that of the batch.
+
+        Raises:
+            Refusal: If the posterior has no density.
         """
         if not self.has_density:
             raise Refusal("This model's posterior has no density, so log p(x) is not known; use posterior=gaussian.")
         if num_samples > 1 and all(
             Capability.DETERMINISTIC in level.gives for level in self.latents.levels
-        ):  # draws are all alike
+        ):  # all draws are the same
             return self.log_weights(batch, 1, condition).expand(num_samples, -1)
-        values = self.likelihood.bias.numel()  # that the decoder makes of one z
+        values = self.likelihood.bias.numel()  # that the decoder computes from one z
         rows = max(1, min(len(batch), CHUNK_VALUES // values))
         draws = max(1, CHUNK_VALUES // (rows * values))
         sizes = [min(draws, num_samples - done) for done in range(0, num_samples, draws)]
@@ -248,8 +279,8 @@ class VAE(nn.Module):
             parts.append(torch.cat([self.terms(part, features, k, condition=c).log_w for k in sizes]))
         return torch.cat(parts, 1)
 
-    # For people: arrays in, tensors out -------------------------------------------------------------------------------
-    # `encode` and `decode` keep gradients, as any module does; within `torch.no_grad()`, and in the others, none
+    # For callers: arrays in, tensors out ------------------------------------------------------------------------------
+    # `encode` and `decode` keep gradients, as any module does; the others have none
 
     @torch.no_grad()
     def sample(
@@ -259,27 +290,30 @@ class VAE(nn.Module):
         draw: bool = False,
         condition: Any = None,
     ) -> Tensor:
-        """n new examples, `[n, *space.shape]`: the means of p(x | z), or draws from it with `draw=True`.
+        """n new examples, `[n, *space.shape]`: means of p(x | z), or draws from it with `draw=True`.
 
-        temperature: see `generate`. condition: one for all or one for each; None as frequent as in training.
+        For `temperature` see `generate`. `condition` is one value for all or one for each; None draws them with the
+        frequencies of training.
         """
-        px = self.likelihood(self.generate(n, temperature, self.read(condition, n)).state)
+        px = self.likelihood(self.generate(n, temperature, self.parse_condition(condition, n)).state)
         return px.sample() if draw else px.mean
 
     def encode(self, x: Tensor, levels: int | None = None, condition: Any = None, grad: bool = True) -> list[Tensor]:
-        """The posterior's means, one `[B, ...]` per latent level, top first, for x `[B, *space.shape]`.
+        """The posterior's mean of each latent level, top first, each `[B, ...]`, for x `[B, *space.shape]`.
 
-        levels: of that many from the top alone; the others are at their prior's mean, given those above. A distribution
-        that knows no mean gives a draw. Where a class is inferred and a label given, its level is left out.
-        x may be means of p(x | z), e.g. gray values between the levels; uint8 images are 0 to 255. grad: keep what
-        gradients need; False saves memory.
-        Raises `Refusal` if x does not lie in the data space, for unknown levels, and for a condition that is missing.
+        With `levels`, only that many from the top depend on x; the others are at their prior's mean, given those above.
+        A distribution without a mean in closed form returns a draw. If a class is inferred and a label is given, the
+        level of the class is left out. x may be means of p(x | z), e.g. gray values between the discrete ones; uint8
+        images are 0 to 255. `grad=False` saves the memory of gradients.
+
+        Raises:
+            Refusal: If x is not in the data space, `levels` is out of range, or a condition is missing.
         """
         if not grad:
             with torch.no_grad():
                 return self.encode(x, levels, condition)
         features = self.encoder(self._checked(x))
-        walked, start = self.initial_state(self.read(condition, len(features)))
+        walked, start = self.initial_state(self.parse_condition(condition, len(features)))
         height = len(walked)
         if levels is not None and not 1 <= levels <= height:
             raise Refusal(
@@ -294,15 +328,17 @@ class VAE(nn.Module):
         return [step.z for step in descend(walked, pick, start).steps]
 
     def decode(self, zs: Tensor | Sequence[Tensor], condition: Any = None) -> Tensor:
-        """The means of p(x | z), `[..., *space.shape]`, for one z per level as `encode` gives them, or the only one.
+        """The means of p(x | z), `[..., *space.shape]`, for one z per level as `encode` returns them, or for the only
+        z.
 
-        Raises `Refusal` for another number of them, and for another shape.
+        Raises:
+            Refusal: If their number or a shape is wrong.
         """
         given = [zs] if isinstance(zs, Tensor | np.ndarray) else zs
         drawn = [torch.as_tensor(z).to(self.likelihood.bias) for z in given]
         last = len(self.latents.levels[-1].space.shape)
         rows = drawn[-1].shape[-last - 1] if drawn and drawn[-1].dim() > last else 1
-        condition = self.read(condition, rows)
+        condition = self.parse_condition(condition, rows)
         shapes = [tuple(level.space.shape) for level in self.initial_state(condition)[0]]
         if len(drawn) != len(shapes) or any(
             z.dim() <= len(shape) or z.shape[z.dim() - len(shape) :] != shape
@@ -314,41 +350,43 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, levels: int | None = None, condition: Any = None) -> Tensor:
-        """The mean of p(x | z) at the posterior's mean, `[B, *space.shape]`; levels, and refusals: see `encode`."""
+        """The mean of p(x | z) at the posterior's mean, `[B, *space.shape]`. For `levels` and refusals see `encode`."""
         return self.decode(self.encode(x, levels, condition), condition)
 
     @torch.no_grad()
     def interpolate(self, a: Tensor, b: Tensor, steps: int, condition: Any = None) -> Tensor:
-        """Decode `steps` points of the latent space's own path from each a to its b (`[B, ...]`): `[B, steps, ...]`.
+        """Decode `steps` points of the path in latent space from each a to its b (`[B, ...]`): `[B, steps, ...]`.
 
-        condition: of a; of b as well, and of what lies between them.
+        `condition` is that of a; it also applies to b and to the points between.
         """
         t = torch.linspace(0, 1, steps)
-        levels, _ = self.initial_state(self.read(condition, len(a)))
+        levels, _ = self.initial_state(self.parse_condition(condition, len(a)))
         ends = zip(levels, self.encode(a, None, condition), self.encode(b, None, condition), strict=True)
         return self.decode([level.space.path(za, zb, t) for level, za, zb in ends], condition).transpose(0, 1)
 
     @torch.no_grad()
     def vary(self, x: Tensor, n: int, temperature: float = 1.0, condition: Any = None) -> Tensor:
-        """n variants of each x, `[B, n, *space.shape]`: the means of p(x | z) at draws from the posterior.
+        """n variants of each x, `[B, n, *space.shape]`: means of p(x | z) at draws from the posterior.
 
-        temperature multiplies the posterior's standard deviation: above 1 the variants differ more.
+        `temperature` multiplies the posterior's standard deviation: above 1 the variants differ more.
         """
         features = self.encoder(self._checked(x))
-        drawn = self.infer(features, n, temperature, self.read(condition, len(features)))
+        drawn = self.infer(features, n, temperature, self.parse_condition(condition, len(features)))
         return self.likelihood(drawn.state).mean.transpose(0, 1)
 
     def log_likelihood(self, x: Tensor, num_samples: int = 500, condition: Any = None) -> Tensor:
-        """log p(x) in nats, `[B]`: the importance-sampled lower bound of Burda et al. 2016, equation 8.
+        """log p(x) in nats, `[B]`: the importance-sampled lower bound (Burda et al. 2016, equation 8).
 
-        Of a conditional model it is log p(x | condition); of levels with unknown cells, that of the known ones. It
-        grows with `num_samples` towards the truth. Raises `Refusal` if x does not lie in the data space, and for a
-        condition that is missing.
+        For a conditional model it is log p(x | condition); for x with values that are not observed, that of the
+        observed ones. It increases with `num_samples` towards log p(x).
+
+        Raises:
+            Refusal: If x is not in the data space, or a condition is missing.
         """
         if num_samples < 1:
             raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
         x = self._checked(x, scored=True)
-        batch = Batch(x, mask=self.space.observed(x), condition=self.read(condition, len(x)))
+        batch = Batch(x, mask=self.space.observed(x), condition=self.parse_condition(condition, len(x)))
         parts = batch.split(max(1, CHUNK_VALUES // num_samples))  # log_weights keeps K numbers a row
         log_px = [
             self.log_weights(Batch(part.x, mask=part.mask), num_samples, part.condition).logsumexp(0) for part in parts
@@ -366,11 +404,29 @@ class VAE(nn.Module):
 
 
 def at_temperature(d: Distribution, temperature: float) -> Distribution:
+    """A distribution with its standard deviation multiplied by a temperature.
+
+    Args:
+        d: The distribution.
+        temperature: The factor; 1 returns `d` itself.
+    """
     return d if temperature == 1 else tempered(d, temperature)
 
 
 def posterior_mean(q: Distribution, otherwise: Tensor | None = None) -> Tensor:
-    """The mean of q, of codes the mode; where it knows none (a flow), `otherwise`, or a draw."""
+    """The mean of a distribution, for discrete codes the mode.
+
+    Args:
+        q: The distribution.
+        otherwise: Returned if there is no mean in closed form, e.g. for a flow; None for a draw.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Normal
+        >>> from vaekit.vae import posterior_mean
+        >>> posterior_mean(Normal(torch.tensor(3.0), 1.0))
+        tensor(3.)
+    """
     try:
         return q.mode if isinstance(q, Coded) else q.mean
     except NotImplementedError:

@@ -1,11 +1,11 @@
-"""The file that compressed examples are kept in.
+"""The file format of compressed examples.
 
 7 bytes    b"vaekit\\n"
 1 byte     the version of the format
 4 bytes    n, the size of the header, little-endian
 n bytes    the header: JSON, deflated
 the words  of the stack of bits, 32 bits each, little-endian
-32 bytes   SHA-256 of all that stands before
+32 bytes   SHA-256 of all bytes before
 """
 
 from __future__ import annotations
@@ -30,14 +30,20 @@ from vaekit.settings import fits
 from vaekit.whole_file import parse_json
 
 MAGIC, VERSION = b"vaekit\n", 1
-HEADER, INFLATED = 2**24, 16  # bytes of a header, inflated, at most, and so many more for each byte of the file
+HEADER, INFLATED = 2**24, 16  # largest inflated header in bytes: HEADER + INFLATED * size of the file
 
 
 @dataclass(frozen=True)
 class Archive:
-    """model: the `fingerprint` of the VAE that compressed. run: its folder's name, for people to find it.
-    form: what the originals were; checksum: SHA-256 of their values. stream: the examples. condition: of each, for a
-    model that needs to know it.
+    """Compressed examples, and what is needed to restore them.
+
+    Args:
+        model: The `fingerprint` of the weights that compressed them.
+        run: The name of the run's folder, for the reader.
+        form: How the originals were stored.
+        checksum: SHA-256 of the original values.
+        stream: The compressed examples.
+        condition: The condition of each example, for a conditional model.
     """
 
     model: str
@@ -56,7 +62,14 @@ class Archive:
 
 
 def read(path: Path) -> Archive:
-    """The archive in a file. Raises `Refusal` unless it is one, whole, and of this version of the format."""
+    """Read an archive.
+
+    Args:
+        path: The file.
+
+    Raises:
+        Refusal: If it is not a complete archive of this version of the format.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -92,7 +105,7 @@ def read(path: Path) -> Archive:
 
 
 def _typed(kind: Callable[..., Any], fields: Mapping[str, Any]) -> Any:
-    """One of a kind. Raises `TypeError` for a field that is not of the type that it is declared with."""
+    """Build a dataclass from fields. Raises `TypeError` for a field of another type than declared."""
     hints = get_type_hints(kind)
     for name, value in fields.items():
         if isinstance(value, Mapping) or not fits(value, hints.get(name)):
@@ -101,7 +114,18 @@ def _typed(kind: Callable[..., Any], fields: Mapping[str, Any]) -> Any:
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the names, shapes and values of a run's weights, as its file holds them: names in it stay the same."""
+    """SHA-256 of the names, shapes and values of weights.
+
+    Args:
+        weights: Tensors by name, as model.safetensors holds them, so that names do not change with the version of
+            vaekit.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.coding.archive import fingerprint
+        >>> fingerprint({"w": torch.zeros(2)}) == fingerprint({"w": torch.zeros(3)})
+        False
+    """
     digest = hashlib.sha256()
     for name, weight in sorted(weights.items()):
         digest.update(f"{name} {weight.dtype} {list(weight.shape)}\n".encode())

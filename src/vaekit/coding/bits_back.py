@@ -1,11 +1,11 @@
 """Bits-back coding with a VAE (Townsend, Bird and Barber 2019, https://arxiv.org/abs/1901.04866).
 
-To put x on a stack of bits, take z off it as a draw from q(z | x); then put x on it by p(x | z), and z by p(z). It
-grows by -log p(x | z) - log p(z) + log q(z | x): on average by the bound that the VAE was trained for. To get x back,
-walk the same way backwards, which also puts back the bits that z was drawn from.
+To add x to a stack of bits, pop z as a draw from q(z | x), then push x by p(x | z) and z by p(z). The stack grows by
+-log p(x | z) - log p(z) + log q(z | x), on average by the negative ELBO. To restore x, do the reverse in reverse order,
+which also returns the bits that z was drawn from.
 
-A tower of several levels is walked from its top, as everywhere else. Whole batches go at once, the last one first, as
-the last one in is the first one out.
+Several latent levels are coded from the top. Batches are coded at once, the last batch first, because the stack returns
+first what was pushed last.
 """
 
 from __future__ import annotations
@@ -24,23 +24,27 @@ from torch.distributions import Distribution, Independent
 from vaekit.capabilities import Capability
 from vaekit.configs import choices
 from vaekit.distributions.codes import Alphabet, alphabet_of, code
-from vaekit.entropy_coder import Code, new_coder, whitened
+from vaekit.entropy_coder import Code, flip_bits, new_coder
 from vaekit.latents.tower import Level, Step, descend
 from vaekit.refusal import Refusal
 from vaekit.spaces import Codes
 from vaekit.vae import VAE
 
-DECODED = 2**24  # numbers that the decoder makes at once, at most: 128 MB
-OTHERWISE = (
-    "The examples did not come back as they were, so nothing was written: this machine computes the model otherwise "
-    "than the one that compressed them; decompress there, with the same versions of vaekit, torch and constriction."
+DECODED = 2**24  # most numbers that the decoder computes at once, 128 MB
+NOT_RESTORED = (
+    "The examples did not come back as they were, so nothing was written: this machine computes the model "
+    "differently from the one that compressed them; decompress there, with the same versions of vaekit, torch and "
+    "constriction."
 )
 
 
 class Stream(NamedTuple):
-    """What was coded: 32-bit words `[W]`, the size of each batch in the order of the examples.
+    """Compressed examples.
 
-    spare: how many of the words that the stack held at first stayed untouched; they are not in `words`.
+    Args:
+        words: 32-bit words `[W]`.
+        spare: How many of the initial words of the stack stayed unchanged; they are not in `words`.
+        sizes: The size of each batch, in the order of examples.
     """
 
     words: np.ndarray
@@ -55,13 +59,20 @@ def encode(
     done: Callable[[int], None] = lambda n: None,
     condition: Tensor | None = None,
 ) -> Stream:
-    """Examples x, whole numbers `[N, *space.shape]` of grey levels, as a stream of bits.
+    """Compress examples.
 
-    batch_size: at most so many at once. The first z is drawn from bits that carry nothing, and a batch needs as many as
-    its z together; so batches begin with one example, and grow as fast as the stack can feed them.
-    done(n) is called after n examples. condition: of each example, `[N, ...]`, where the model needs one; it is no part
-        of the stream. The VAE is in evaluation mode.
-    Raises `Refusal` where its space is not of grey levels, or a distribution's dimensions are not coded one by one.
+    The first z is drawn from bits that carry no information, and a batch needs bits for all of its z. So batches start
+    with one example and grow as the stack does.
+
+    Args:
+        vae: The model, in evaluation mode.
+        x: Gray values as integers, `[N, *space.shape]`.
+        batch_size: Largest batch.
+        done: `done(n)` is called after each n examples.
+        condition: The condition of each example, `[N, ...]`, for a conditional model. It is not part of the stream.
+
+    Raises:
+        Refusal: If the space has no gray values, or a distribution cannot be coded one dimension at a time.
     """
     check_space(vae)
     first = _first_words(vae)
@@ -90,17 +101,31 @@ def encode(
 def decode(
     vae: VAE, stream: Stream, done: Callable[[int], None] = lambda n: None, condition: Tensor | None = None
 ) -> np.ndarray:
-    """The examples `[N, *space.shape]` of a stream, as `encode` was given them; condition: as there.
+    """Restore examples.
 
-    Raises `Refusal` as `encode` does, and if the stack does not end as it began.
+    Args:
+        vae: The model, in evaluation mode.
+        stream: What `encode` returned.
+        done: `done(n)` is called after each n examples.
+        condition: As in `encode`.
+
+    Returns:
+        Gray values as integers, `[N, *space.shape]`.
+
+    Raises:
+        Refusal: As `encode`, and if the stack does not end as it began.
     """
     check_space(vae)
     first = _first_words(vae)
     coder = new_coder(np.concatenate([first[: stream.spare], stream.words]))
     assert vae.space.levels is not None
-    x, dtype, start = bytearray(), np.min_scalar_type(vae.space.levels - 1), 0  # grows by what is there, not announced
+    x, dtype, start = (
+        bytearray(),
+        np.min_scalar_type(vae.space.levels - 1),
+        0,
+    )  # grows with the data, not with the announced size
     if max(stream.sizes) > _most(vae):
-        raise Refusal(OTHERWISE)
+        raise Refusal(NOT_RESTORED)
     with double_precision(vae) as device:
         for size in stream.sizes:
             rows = slice(start, start + size)
@@ -109,16 +134,23 @@ def decode(
             _whiten(coder, vae, size, start)
             done(size)
     if not np.array_equal(coder.get_compressed(), first):
-        raise Refusal(OTHERWISE)
+        raise Refusal(NOT_RESTORED)
     return np.frombuffer(x, dtype).reshape(-1, *vae.space.shape)
 
 
 def check_space(vae: VAE) -> None:
-    """Raise `Refusal` unless x has grey levels that can be coded exactly."""
+    """Check that x has gray values, which can be coded exactly.
+
+    Args:
+        vae: The model.
+
+    Raises:
+        Refusal: If it has none.
+    """
     space = vae.space
     if space.levels is None or space.dequantized:
         raise Refusal(
-            f"Only images of whole grey levels can be coded without loss, and this run's values are {space.values}; "
+            f"Only images of whole gray levels can be coded without loss, and this run's values are {space.values}; "
             "train on such images with likelihood=discretized_logistic data.dequantize=false data.binarize=none, or "
             "likelihood=bernoulli data.binarize=fixed."
         )
@@ -126,7 +158,12 @@ def check_space(vae: VAE) -> None:
 
 @contextmanager
 def double_precision(vae: VAE) -> Iterator[torch.device]:
-    """Within, the VAE computes in float64, on the device that is given: its own, or the CPU where that has none."""
+    """A context in which the VAE computes in float64, on the device that it returns: the CPU if the VAE's has no
+    float64.
+
+    Args:
+        vae: The model.
+    """
     before, dtype = vae.device, vae.likelihood.bias.dtype
     device = torch.device("cpu") if before.type == "mps" else before
     vae.to(device).double()
@@ -138,7 +175,7 @@ def double_precision(vae: VAE) -> Iterator[torch.device]:
 
 
 def _push(coder: Any, vae: VAE, symbols: Tensor, condition: Tensor | None, device: torch.device) -> int:
-    """Put a batch on the stack. The number of bits that it held at its lowest, with z drawn and nothing put back."""
+    """Push a batch. Returns the number of bits that the stack held when z was drawn and nothing was pushed yet."""
     features, drawn = vae.encoder(_values(vae, symbols, device)), list[tuple[Code, Tensor]]()
     levels, start = vae.initial_state(condition)
 
@@ -158,7 +195,7 @@ def _push(coder: Any, vae: VAE, symbols: Tensor, condition: Tensor | None, devic
 
 
 def _pop(coder: Any, vae: VAE, n: int, condition: Tensor | None, device: torch.device) -> Tensor:
-    """Take a batch of n off the stack: `_push` backwards."""
+    """Pop a batch of n: `_push` in reverse."""
     drawn = list[tuple[Level, Tensor | None, Alphabet, Tensor]]()
     levels, start = vae.initial_state(condition)
 
@@ -170,8 +207,8 @@ def _pop(coder: Any, vae: VAE, n: int, condition: Tensor | None, device: torch.d
 
     px = vae.likelihood(descend(levels, pick, start).state)
     symbols = _code("likelihood", px, None, lambda part: part.scores(vae.space)).pop(coder)
-    if coder.num_valid_bits() <= 32:  # no word is left, while `_push` left the z of a whole example and more
-        raise Refusal(OTHERWISE)
+    if coder.num_valid_bits() <= 32:  # no word is left, but `_push` left at least the z of an example
+        raise Refusal(NOT_RESTORED)
     features = vae.encoder(_values(vae, symbols, device))
     for level, state, grid, z in reversed(drawn):
         _code("posterior", level.infer(features, state), grid, _over(level)).push(coder, z)
@@ -179,7 +216,7 @@ def _pop(coder: Any, vae: VAE, n: int, condition: Tensor | None, device: torch.d
 
 
 def _most(vae: VAE) -> int:
-    """How many examples a batch may have."""
+    """The largest batch."""
     return max(1, DECODED // vae.likelihood.bias.numel())
 
 
@@ -188,18 +225,18 @@ def _of(condition: Tensor | None, rows: slice) -> Tensor | None:
 
 
 def _whiten(coder: Any, vae: VAE, size: int, end: int) -> None:
-    """Make the bits that the z of a batch will be drawn from look random, by others that only depend on `end`.
+    """Make the bits that the z of a batch will be drawn from look random, by a mask that depends only on `end`.
 
-    They hold the z of the batch before, and where posteriors do not add up to the prior they are not. Done twice, it
-    undoes itself. What the stack held at first is random already.
+    These bits hold the z of the batch before, which are not uniform where the aggregate posterior differs from the
+    prior. The same call undoes it. The initial words of the stack are random already.
     """
     count = min(size * _dimensions(vae), (coder.num_valid_bits() - 32 * _first_count(vae)) // 16)
     if count > 0:
-        whitened(coder, np.frombuffer(hashlib.shake_256(b"%d" % end).digest(2 * count), "<u2"))
+        flip_bits(coder, np.frombuffer(hashlib.shake_256(b"%d" % end).digest(2 * count), "<u2"))
 
 
 def _values(vae: VAE, symbols: Tensor, device: torch.device) -> Tensor:
-    """Grey levels in the data space."""
+    """Gray values in the data space."""
     assert vae.space.levels is not None
     return symbols.to(device).double() / (vae.space.levels - 1)
 
@@ -235,9 +272,9 @@ def _refusal(group: str, d: Distribution, fits: Callable[[Any], bool]) -> Refusa
 
 
 def _first_words(vae: VAE) -> np.ndarray:
-    """Random words, always the same, that the stack holds at first: enough to draw the z of one example from."""
+    """The initial words of the stack, random but always the same: enough to draw the z of one example."""
     words = np.frombuffer(hashlib.shake_256(b"vaekit").digest(4 * _first_count(vae)), "<u4").astype(np.uint32)
-    words[-1] |= 2**31  # all of its bits count
+    words[-1] |= 2**31  # the highest bit marks the size
     return words
 
 

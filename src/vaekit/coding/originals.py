@@ -1,4 +1,4 @@
-"""What is compressed, as whole numbers of grey levels, and back as it was: every value, and its type."""
+"""Originals of compression, as integer gray values and back, with every value and the data type preserved."""
 
 from __future__ import annotations
 
@@ -19,15 +19,26 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Space
 from vaekit.track import track
 
-MODES = {1: ("L", "1"), 3: ("RGB",)}  # Pillow's names for pixels that hold nothing but the run's channels
+MODES = {1: ("L", "1"), 3: ("RGB",)}  # Pillow's modes by number of channels
 
 
 @dataclass(frozen=True)
 class Form:
-    """What values were before they became whole numbers k from 0 to L - 1.
+    """How values were stored before they became integers k from 0 to L - 1.
 
-    scale: the value at k = L - 1: L - 1 for the numbers themselves, 255 for grey values, 1 for fractions.
-    dtype: of the array, as numpy spells it. names: of image files, relative to their folder; None for an array.
+    Args:
+        scale: The value of k = L - 1: L - 1 for integers k, 255 for bytes, 1 for fractions.
+        dtype: The data type of the array, as numpy spells it.
+        names: Names of image files relative to their folder; None for an array.
+
+    Raises:
+        ValueError: If `dtype` is not numeric.
+
+    Example:
+        >>> import numpy as np
+        >>> from vaekit.coding.originals import Form
+        >>> Form(scale=255, dtype="|u1").restore(np.array([0, 1]), 2)
+        array([  0, 255], dtype=uint8)
     """
 
     scale: int
@@ -39,14 +50,14 @@ class Form:
             raise ValueError(f"dtype {self.dtype}")
 
     def checksum(self, x: np.ndarray, levels: int) -> str:
-        """SHA-256 of the values that whole numbers `[N, ...]` were."""
+        """SHA-256 of the original values of integers `[N, ...]`."""
         digest = hashlib.sha256()
         for part in _parts(x):
             digest.update(self.restore(part, levels).tobytes())
         return digest.hexdigest()
 
     def restore(self, x: np.ndarray, levels: int) -> np.ndarray:
-        """Whole numbers `[N, ...]` as the values that they were."""
+        """The original values of integers `[N, ...]`."""
         if self.scale == levels - 1:
             return x.astype(self.dtype)
         values = x * (self.scale / (levels - 1)) if self.scale > 1 else x / (levels - 1)
@@ -54,16 +65,23 @@ class Form:
 
 
 def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """A few rows at a time, so that memory does not grow with what they become."""
+    """A few rows at a time, so that memory does not grow with the number of rows."""
     return (rows[start : start + 4096] for start in range(0, len(rows), 4096))
 
 
 def read(path: Path, space: Space) -> tuple[np.ndarray, Form]:
-    """Whole numbers of grey levels `[N, *space.shape]`, and the form they had, of an array or a folder of images.
+    """Integer gray values of an array or a folder of images, and the form they were stored in.
 
-    path: a .npy or .npz file (there the array "x", or the only one) of whole numbers below the levels, of grey values
-        (uint8 up to 255), or of fractions k / (levels - 1); an image file, or a folder of them, sub-folders included.
-    Raises `Refusal` for what cannot be read, and for what would not come back exactly as it is.
+    Args:
+        path: A .npy or .npz file (there the array "x", or the only one) of integers below L, of bytes up to 255, or of
+            fractions k / (L - 1); or an image file, or a folder of images with its sub-folders.
+        space: The space of the run's examples.
+
+    Returns:
+        Integers `[N, *space.shape]`, and their form.
+
+    Raises:
+        Refusal: If the path cannot be read, or would not be restored exactly.
     """
     if not (path.is_file() or path.is_dir()):
         raise Refusal(f"There is no file or folder {path.absolute()}; name a folder of images, or rows.npy.")
@@ -86,7 +104,20 @@ def read(path: Path, space: Space) -> tuple[np.ndarray, Form]:
 
 
 def from_array(values: np.ndarray, space: Space, path: Path | str, grey: bool = False) -> tuple[np.ndarray, Form]:
-    """Whole numbers of grey levels of an array, and its form. grey: uint8 holds grey values up to 255."""
+    """Integer gray values of an array, and the form they were stored in.
+
+    Args:
+        values: `[N, *space.shape]`.
+        space: The space of the run's examples.
+        path: The file, for messages.
+        grey: Whether uint8 values are gray values up to 255.
+
+    Returns:
+        Integers `[N, *space.shape]`, and their form.
+
+    Raises:
+        Refusal: If the values would not be restored exactly.
+    """
     levels = space.levels
     assert levels is not None
     if values.ndim != len(space.shape) + 1 or values.shape[1:] != space.shape or not len(values):
@@ -112,14 +143,23 @@ def from_array(values: np.ndarray, space: Space, path: Path | str, grey: bool = 
         numbers[:] = np.rint(part * ((levels - 1) / scale))
         if form.restore(numbers, levels).tobytes() != part.tobytes():
             raise Refusal(
-                f"{path} holds values between the {levels} grey levels of this run, which could not come back as they "
+                f"{path} holds values between the {levels} gray values of this run, which could not come back as they "
                 f"are; save whole numbers from 0 to {levels - 1}, or name the run= of a model for such values."
             )
     return x, form
 
 
 def write_images(folder: Path, names: Sequence[str], values: np.ndarray) -> None:
-    """Write each image `[C, H, W]` as PNG under its name. Raises `Refusal` for a name that leads out of the folder."""
+    """Write images as PNG files.
+
+    Args:
+        folder: Where to write them.
+        names: The name of each file, relative to the folder.
+        values: Images `[N, C, H, W]`.
+
+    Raises:
+        Refusal: If a name leads out of the folder.
+    """
     for name, image in zip(names, values, strict=True):
         check_name(name)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +168,18 @@ def write_images(folder: Path, names: Sequence[str], values: np.ndarray) -> None
 
 
 def check_name(name: str) -> None:
-    """Raise `Refusal` for the name of a file that would lie outside its folder, here or on another system."""
+    """Check that a file name stays inside its folder, on any operating system.
+
+    Args:
+        name: The name, relative to the folder.
+
+    Raises:
+        Refusal: If it leads out of it.
+
+    Example:
+        >>> from vaekit.coding.originals import check_name
+        >>> check_name("digits/3.png")
+    """
     try:
         os.fsencode(name)
         leads_out = bool({"..", ".", ""} & set(name.split("/"))) or any(each in name for each in "\\:\0")
@@ -139,7 +190,7 @@ def check_name(name: str) -> None:
 
 
 def _read_pixels(file: Path, space: Space) -> np.ndarray:
-    """Pixels `[C, H, W]` just as they are in the file. Raises `Refusal` unless they have the run's shape."""
+    """Pixels `[C, H, W]` exactly as in the file. Raises `Refusal` unless they have the run's shape."""
     channels, height, width = space.shape
     try:
         with no_bombs(), PIL.Image.open(file) as image:
@@ -160,7 +211,14 @@ def _read_pixels(file: Path, space: Space) -> np.ndarray:
 
 
 def load_array(path: Path) -> np.ndarray:
-    """The rows of a .npy or .npz file (there the array "x", or the only one), mapped where that can be."""
+    """The rows of a .npy or .npz file (there the array "x", or the only one), memory-mapped where possible.
+
+    Args:
+        path: The file.
+
+    Raises:
+        Refusal: If it cannot be read.
+    """
     try:
         if path.suffix.lower() == ".npy":
             return open_memmap(path, mode="r")

@@ -45,7 +45,7 @@ class Condition(nn.Module):
         self.register_buffer("training_values", seen.new_zeros(SEEN, *shape))
         self.register_buffer("training_counts", torch.ones(SEEN))
 
-    def of(self, batch: Batch) -> Tensor:
+    def values_of(self, batch: Batch) -> Tensor:
         """The values of a batch.
 
         Raises:
@@ -53,9 +53,9 @@ class Condition(nn.Module):
         """
         if (values := getattr(batch, self.column)) is None:
             raise Refusal(
-                f"This model is of x given its {self.column}, and got rows without; use rows that have it: a table's "
-                "file with that column, or, in place of task.input, data of the run's kind by data.path=FILE or "
-                "data.root=FOLDER (in Python, give condition=7)."
+                f"This model is conditional on the {self.column} and got rows without it. Use rows that have it: a "
+                "table's file with that column, or, in place of task.input, data of the run's kind by data.path=FILE "
+                "or data.root=FOLDER (in Python, give condition=7)."
             )
         if not self.training:  # other files may lack some values
             self.check(values)
@@ -69,7 +69,7 @@ class Condition(nn.Module):
         """n values for figures, `[n, *shape]`."""
         return self.draw(n)
 
-    def read(self, values: Any, n: int) -> Tensor:
+    def parse(self, values: Any, n: int) -> Tensor:
         """The values that a caller gives for n rows, one for all of them or one each, as `[n, *shape]`.
 
         Raises:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from vaekit.entropy_coder import STEP, Code, settled, table
+from vaekit.entropy_coder import STEP, Code, rounded, table
 
 
 class CategoricalBins(Distribution):
@@ -56,4 +56,4 @@ class CategoricalBins(Distribution):
         return self.logits.argmax(-1).to(self.logits) / (self.bins - 1)
 
     def code(self, alphabet: Any) -> Code:
-        return table(settled(self.logits, STEP).softmax(-1))
+        return table(rounded(self.logits, STEP).softmax(-1))

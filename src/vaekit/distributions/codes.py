@@ -24,7 +24,7 @@ from torch.distributions import (
 )
 from torch.nn.functional import one_hot
 
-from vaekit.entropy_coder import STEP, Code, bits, located, settled, table
+from vaekit.entropy_coder import STEP, Code, bits, located, rounded, table
 
 WIDTH = 2.0**-7  # of a bin of z, in standard deviations of the prior
 BINS = 2**12  # over 16 standard deviations to either side
@@ -102,7 +102,7 @@ def _(d: Normal, alphabet: Any) -> Code:
     if not isinstance(alphabet, Grid):  # the values of a continuous likelihood have none
         raise NotImplementedError
     loc, scale = ((d.loc - alphabet.loc) / alphabet.width, d.scale / alphabet.width)  # in bins
-    return located(_normal_cdf, BINS, settled(loc, 1 / 16) + BINS // 2, settled(scale, 1 / 16).clamp(min=1 / 16))
+    return located(_normal_cdf, BINS, rounded(loc, 1 / 16) + BINS // 2, rounded(scale, 1 / 16).clamp(min=1 / 16))
 
 
 @_code.register
@@ -112,13 +112,13 @@ def _(d: MixtureSameFamily, alphabet: Any) -> Code:
 
 @_code.register
 def _(d: Bernoulli, alphabet: Any) -> Code:
-    return bits(settled(d.logits, STEP).sigmoid())
+    return bits(rounded(d.logits, STEP).sigmoid())
 
 
 @_code.register(Categorical)
 @_code.register(OneHotCategorical)
 def _(d: Categorical | OneHotCategorical, alphabet: Any) -> Code:
-    return table(settled(d.logits, STEP).softmax(-1))
+    return table(rounded(d.logits, STEP).softmax(-1))
 
 
 def _normal_cdf(x: Tensor) -> Tensor:

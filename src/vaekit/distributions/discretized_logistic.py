@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import logsigmoid
 
-from vaekit.entropy_coder import STEP, Code, located, settled
+from vaekit.entropy_coder import STEP, Code, located, rounded
 
 
 class DiscretizedLogistic(Distribution):
@@ -85,4 +85,4 @@ def in_bins(loc: Tensor, scale: Tensor, bins: int) -> tuple[Tensor, Tensor]:
         scale: On the same scale.
         bins: Number L of gray values.
     """
-    return settled(loc, 2.0**-14) * (bins - 1), settled(scale.log(), STEP).exp() * (bins - 1)
+    return rounded(loc, 2.0**-14) * (bins - 1), rounded(scale.log(), STEP).exp() * (bins - 1)

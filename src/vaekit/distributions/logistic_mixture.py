@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic, in_bins
-from vaekit.entropy_coder import STEP, Code, Digits, settled
+from vaekit.entropy_coder import STEP, Code, Digits, rounded
 
 
 class LogisticMixture(Distribution):
@@ -136,7 +136,7 @@ class Channels:
             logistic = DiscretizedLogistic(self._loc(channel, x), d.scale[:, :, channel], d.bins)
             logits = logits + logistic.log_prob(x[:, :, channel])
         channel = before.shape[1]
-        params = settled(logits, STEP), *in_bins(self._loc(channel, x), d.scale[:, :, channel], d.bins)
+        params = rounded(logits, STEP), *in_bins(self._loc(channel, x), d.scale[:, :, channel], d.bins)
         return Digits(torch.sigmoid, d.bins, *(each.transpose(0, 1) for each in params))
 
     def _loc(self, channel: int, x: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ def compress(
     else:
         x, form = _test_rows(context, space.levels)
         label = context.condition(slice(None), label)
-    condition = context.vae.read(label, len(x))
+    condition = context.vae.parse_condition(label, len(x))
     context.vae.initial_state(None if condition is None else condition[:1])  # refuses where one is missing
     start = time.perf_counter()
     with Progress() as bar:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vaekit.coding.archive import fingerprint, read
-from vaekit.coding.bits_back import OTHERWISE, check_space, decode
+from vaekit.coding.bits_back import NOT_RESTORED, check_space, decode
 from vaekit.coding.originals import check_name, write_images
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
@@ -63,10 +63,10 @@ def decompress(
             raise Refusal(f"{file} would be replaced by an image of its own; name another task.output.")
     with Progress() as bar:
         task = bar.add_task("decompressing", total=sum(archive.stream.sizes))
-        condition = context.vae.read(archive.condition, sum(archive.stream.sizes))
+        condition = context.vae.parse_condition(archive.condition, sum(archive.stream.sizes))
         x = decode(context.vae, archive.stream, lambda n: bar.advance(task, n), condition)
     if form.checksum(x, space.levels) != archive.checksum:
-        raise Refusal(OTHERWISE)
+        raise Refusal(NOT_RESTORED)
     values = form.restore(x, space.levels)
     if form.names is None:
         array = io.BytesIO()

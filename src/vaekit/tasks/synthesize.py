@@ -115,10 +115,10 @@ def synthesize(
 def prior(context: Context, label: Any = None, temperature: float | Sequence[float] = 1.0) -> Draw:
     vae = context.vae
     if vae.condition is None:
-        vae.read(label, 1)  # refuses a label before anything is drawn
+        vae.parse_condition(label, 1)  # refuses a label before anything is drawn
 
     def draw(n: int) -> tuple[Tensor, Tensor | None]:
-        given = vae.read(label, n)
+        given = vae.parse_condition(label, n)
         if given is None and vae.condition is not None and not vae.latents.infers:
             given = vae.condition.draw(n)
         drawn = vae.generate(n, temperature, given)

@@ -103,7 +103,7 @@ def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor
 def _seen(context: Context, numbers: slice | Tensor, label: Any) -> Tensor | None:
     """The labels of test examples themselves: of a model that needs them, or that is told one."""
     vae, batch = context.vae, context.test.gather(context.test.indices[numbers]).to(context.vae.device)
-    return vae.condition_of(batch) if label is None or vae.condition is None else vae.condition.of(batch)
+    return vae.condition_of(batch) if label is None or vae.condition is None else vae.condition.values_of(batch)
 
 
 def _example(context: Context, input: str | Path | None, index: int | None) -> Tensor:
