@@ -1,4 +1,4 @@
-"""Whether an image and a label that a model makes of each other, or of nothing, belong together."""
+"""Whether generated images and labels belong together."""
 
 from __future__ import annotations
 
@@ -18,16 +18,24 @@ ROW = 8  # images of each class in the picture
 
 
 def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
-    """The share of test rows, of those that have both image and label, for which what is made is of the right class:
-    coherence.json.
+    """Write how often generated images and labels are of the right class: coherence.json and two figures.
 
-    label_given_image: the likeliest label under the mean of p(label | z) over num_samples draws z from q(z | image).
-    image_given_label: the class that a classifier sees in the mean of p(image | z), at a draw z from q(z | label).
-    joint: that class and the likeliest label agree, at draws z from p(z), as many as there are test rows. real: the
-    classifier's own accuracy on test images; it has learned from the training rows.
+    Fractions of those test rows that have both image and label. label_given_image: the likeliest label under the mean
+    of p(label | z) over num_samples draws z from q(z | image) is right. image_given_label: a classifier assigns the
+    right class to the mean of p(image | z), at a draw z from q(z | label). joint: that class and the likeliest label
+    agree, for z from p(z). real: the accuracy of the classifier, trained on the training rows, for test images.
+    from_labels.png shows images given each label in turn, from_images.png labels given the first test images; a .csv
+    file with the labels belongs to each.
 
-    Writes from_labels.png, images given each label in turn, and from_images.png, labels given the first test images;
-    beside each a .csv of its labels. Raises `Refusal` for num_samples < 1 and data that are no pairs.
+    Args:
+        context: The run.
+        num_samples: Draws of z for each image.
+
+    Returns:
+        Fractions by name.
+
+    Raises:
+        Refusal: For num_samples < 1, and data that are not pairs.
     """
     within("task.num_samples", num_samples, 1)
     vae, space = context.vae, context.vae.space
@@ -75,11 +83,27 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
 
 
 def likeliest(space: Pairs, x: Tensor) -> Tensor:
-    """The number of the likeliest label of each of x `[N, *space.shape]`."""
+    """The class with the highest probability, for each row.
+
+    Args:
+        space: Space of the pairs.
+        x: `[N, *space.shape]`.
+
+    Returns:
+        `[N]`.
+    """
     return space.split(x)[1].argmax(-1)
 
 
 @torch.no_grad()
 def seen(classifier: Classifier, x: Tensor) -> Tensor:
-    """The class that the classifier sees in the image of each of x `[N, *space.shape]`."""
+    """The class that a classifier predicts for each image.
+
+    Args:
+        classifier: The classifier.
+        x: `[N, *space.shape]`.
+
+    Returns:
+        `[N]`.
+    """
     return classifier.classes[classifier(x).argmax(1)]

@@ -1,4 +1,4 @@
-"""Several runs side by side."""
+"""Compares several runs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,20 @@ BARS = ("test/nll", "test/rate", "test/distortion")
 
 
 def compare(context: Context, others: str | Path | Sequence[str | Path] = ()) -> dict[str, dict[str, Any]]:
-    """This run and others, by name: the settings in which they differ, and their metrics.json: comparison.csv, a row
-    a run; the table shows those of the test.
+    """Write the settings in which runs differ, and their metrics: comparison.csv and comparison.png.
 
-    comparison.png: test figures of each, and the loss over the steps of its metrics.csv, of validation or else of
-    training. Raises `Refusal` for no other run, a folder that is none, and one that is named twice.
+    The figure shows test metrics, and the loss over the steps in metrics.csv, of validation or else of training. The
+    terminal shows test metrics.
+
+    Args:
+        context: The first run.
+        others: Folders of the other runs.
+
+    Returns:
+        Settings and metrics by the name of the run.
+
+    Raises:
+        Refusal: Without another run, for a folder that is not one, and for one that is given twice.
     """
     folders = [context.run, *map(runs.find, [others] if isinstance(others, str | Path) else others)]
     resolved = [folder.resolve() for folder in folders]
@@ -58,7 +67,15 @@ def compare(context: Context, others: str | Path | Sequence[str | Path] = ()) ->
 
 
 def chosen(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """The settings that say what a run is, as key.key and value; a part by its name alone."""
+    """The settings that describe a run.
+
+    Args:
+        config: Configuration of a run, or a value in it.
+        key: Its path.
+
+    Returns:
+        Dotted key and value of each. A part counts by its name alone.
+    """
     if isinstance(config, Mapping):
         for name, value in config.items():
             yield from chosen(value, f"{key}.{name}" if key else str(name))
@@ -69,7 +86,14 @@ def chosen(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def learning_curve(folder: Path) -> tuple[str, list[tuple[int, float]]]:
-    """The loss over the steps of a run's metrics.csv, and which: of validation, else of training. Empty without one."""
+    """The loss over the steps in the metrics.csv of a run.
+
+    Args:
+        folder: Folder of the run.
+
+    Returns:
+        Name of the loss, of validation or else of training, and pairs of step and loss; empty without such a file.
+    """
     if not (folder / "metrics.csv").is_file():
         return "", []
     with (folder / "metrics.csv").open(newline="") as file:
@@ -81,6 +105,14 @@ def learning_curve(folder: Path) -> tuple[str, list[tuple[int, float]]]:
 
 
 def draw(path: Path, found: Mapping[str, Mapping[str, Any]], folders: Mapping[str, Path]) -> None:
+    """Draw test metrics and learning curves of runs.
+
+    Args:
+        path: The PNG.
+        found: Settings and metrics by the name of the run.
+        folders: Folder of each run.
+    """
+
     def bars(metric: str) -> Any:
         values = {name: each[metric] for name, each in found.items() if metric in each}
 

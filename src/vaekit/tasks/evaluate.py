@@ -1,4 +1,4 @@
-"""The figures of the test after training, once more, and what lies behind them."""
+"""The test metrics of a run, computed again, and what they are made of."""
 
 from __future__ import annotations
 
@@ -35,14 +35,22 @@ TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
 def evaluate(context: Context, num_samples: int | None = None, rows: int = 1000) -> dict[str, float]:
-    """Figures of the test split by name, as the run's own metrics.json has them, in nats per example: metrics.json.
+    """Write the test metrics of a run in nats per example: metrics.json, evaluation.json and evaluation.png.
 
-    Penalties are of the training and not of the model: test/loss is the objective alone. What `look_closer` finds in
-    `rows` test examples, drawn at random, is added to them in evaluation.json, and drawn in evaluation.png.
+    Penalties belong to the training rather than the model: test/loss is the objective alone. evaluation.json also has
+    the results of `look_closer` for some test examples, which evaluation.png draws.
 
-    num_samples: importance samples of test/nll; None for as many as after training, which gives the same numbers (in
-        float32, and with the run's batch size).
-    Raises `Refusal` for num_samples < 1, rows < 2.
+    Args:
+        context: The run.
+        num_samples: Importance samples of test/nll; None for as many as after training, which gives the same numbers
+            (in float32, and with the batch size of the run).
+        rows: Number of test examples for `look_closer`, drawn at random.
+
+    Returns:
+        Metrics by name, as in metrics.json of the run.
+
+    Raises:
+        Refusal: For num_samples < 1, and rows < 2.
     """
     if num_samples is None:
         num_samples = context.config["evaluation"]["num_samples"]
@@ -58,7 +66,12 @@ def evaluate(context: Context, num_samples: int | None = None, rows: int = 1000)
 
 
 def measure(context: Context, num_samples: int) -> dict[str, float]:
-    """The figures of `evaluate`, written nowhere."""
+    """The metrics of `evaluate`, without writing files.
+
+    Args:
+        context: The run.
+        num_samples: Importance samples of test/nll.
+    """
     _, objective, penalties = Plan.read(context.config, context.vae.space).build()
     training = Training(context.vae, objective, penalties, torch.optim.Adam, nll_samples=num_samples).eval()
     training.evaluation.to(context.vae.device)
@@ -71,14 +84,18 @@ def measure(context: Context, num_samples: int) -> dict[str, float]:
 
 @torch.no_grad()
 def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]:
-    """What the figures of `rows` test examples are made of, in nats; each where the model and the data allow it.
+    """What the metrics of some test examples are made of, as far as model and data allow.
 
-    nll_of_class: by label. rate_distortion: of draws from q(z | x) whose standard deviation is multiplied by each of
-    some temperatures. mutual_information: I(x; z) = E log q(z | x) - log q(z), with q(z) the mean of q(z | x) over
-    these rows: the log of their number at most, so that a figure near it says that there is more. psnr (in dB),
-    ssim: of images' reconstructions, the means of p(x | z) at a draw from q(z | x). calibration: how often pixels are
-    bright (x > 1/2) to which p(x | z), at a draw from q(z | x), gives such a probability, in bins; calibration_error is
-    the mean distance of the two.
+    nll_of_class: by label, in nats. rate_distortion: for draws from q(z | x) with standard deviations multiplied by
+    several temperatures. mutual_information: I(x; z) = E log q(z | x) - log q(z), where q(z) is the mean of q(z | x)
+    over these rows; it is at most the log of their number, so a value near that is a lower bound. psnr (dB) and ssim:
+    of reconstructions of images, the means of p(x | z) at a draw from q(z | x). calibration: how often pixels are
+    bright (x > 1/2), by their probability under p(x | z), in bins; calibration_error is the mean distance between both.
+
+    Args:
+        context: The run.
+        num_samples: Importance samples for nll_of_class.
+        rows: Number of test examples, drawn at random.
     """
     part = context.data.in_order("test")
     part.indices = part.indices[torch.randperm(len(part.indices))[:rows]]
@@ -101,6 +118,16 @@ def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]
 
 
 def nll_of_class(vae: VAE, batches: list[Batch], num_samples: int) -> dict[str, float]:
+    """The mean nll of the rows of each class.
+
+    Args:
+        vae: The model.
+        batches: Rows with labels.
+        num_samples: Importance samples.
+
+    Returns:
+        Nats, by label.
+    """
     log_w = [vae.log_weights(batch, num_samples) for batch in track(batches, "scoring classes")]
     nll = torch.cat([math.log(num_samples) - each.logsumexp(0) for each in log_w])
     label = torch.cat([class_of(batch.label) for batch in batches if batch.label is not None])
@@ -108,7 +135,16 @@ def nll_of_class(vae: VAE, batches: list[Batch], num_samples: int) -> dict[str, 
 
 
 def rate_distortion(vae: VAE, batches: list[Batch], features: list[Tensor]) -> list[dict[str, float]]:
-    """Empty for a posterior that has no standard deviation."""
+    """Rate and distortion at several temperatures of the posterior.
+
+    Args:
+        vae: The model.
+        batches: The rows.
+        features: Output of the encoder for each batch.
+
+    Returns:
+        Temperature, rate and distortion of each point, in nats; empty for a posterior without a standard deviation.
+    """
     points = []
     for temperature in TEMPERATURES:
         try:
@@ -121,7 +157,15 @@ def rate_distortion(vae: VAE, batches: list[Batch], features: list[Tensor]) -> l
 
 
 def information(vae: VAE, features: Tensor) -> dict[str, float]:
-    """Empty for towers, and for posteriors that score z of another row slowly or not at all."""
+    """The mutual information of x and z.
+
+    Args:
+        vae: The model.
+        features: Output of the encoder.
+
+    Returns:
+        Nats, by name; empty for several levels, and for posteriors that cannot score z of another row, or only slowly.
+    """
     if len(vae.latents.levels) > 1 or not {Capability.DENSITY, Capability.MEAN} <= vae.latents.levels[0].gives:
         return {}
     (step,) = vae.infer(features).steps
@@ -130,7 +174,16 @@ def information(vae: VAE, features: Tensor) -> dict[str, float]:
 
 
 def fidelity(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str, float]:
-    """The mean over images of peak signal-to-noise ratio, and of structural similarity."""
+    """Peak signal-to-noise ratio and structural similarity of reconstructions, means over images.
+
+    Args:
+        vae: The model.
+        batches: The rows.
+        features: Output of the encoder for each batch.
+
+    Returns:
+        psnr in dB, and ssim.
+    """
     psnr: Any = PeakSignalNoiseRatio(1.0, dim=(1, 2, 3)).to(vae.device)
     similarity = MeanMetric().to(vae.device)
     for batch, feature in zip(track(batches, "reconstructing"), features, strict=True):
@@ -141,6 +194,16 @@ def fidelity(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str
 
 
 def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str, Any]:
+    """How often pixels are bright, by the probability that the model gives them.
+
+    Args:
+        vae: The model.
+        batches: The rows.
+        features: Output of the encoder for each batch.
+
+    Returns:
+        calibration_error, and the bins.
+    """
     assert vae.space.levels is not None
     reliability, most = Reliability().to(vae.device), vae.space.levels - 1
     bright = [level / most for level in range(most + 1) if 2 * level > most]
@@ -153,7 +216,12 @@ def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[
 
 
 def draw(path: Path, details: Mapping[str, Any]) -> None:
-    """The rate-distortion curve, nll by class and calibration side by side, those that there are."""
+    """Draw the rate-distortion curve, nll by class and calibration side by side, as far as they exist.
+
+    Args:
+        path: The PNG.
+        details: Results of `look_closer`.
+    """
     panels = dict[str, Callable[[Any], None]]()
 
     def curve(axis: Any) -> None:

@@ -1,4 +1,4 @@
-"""From one example to another, through the latent space."""
+"""Interpolations between examples in the latent space."""
 
 from __future__ import annotations
 
@@ -25,13 +25,25 @@ def interpolate(
     steps: int = 10,
     label: int | Sequence[int] | None = None,
 ) -> Examples:
-    """`steps` decoded points of the latent space's own path from each a to its b: x `[n, steps, *space.shape]`.
+    """Write decoded points of latent paths between pairs of examples.
 
-    a, b: a file each (an image, or one row in .npy or .npz); else n test examples and n others.
-    label: of all points, where the model has labels; None for a's own.
-    Writes interpolations.png, a row each with a on the left and b on the right, walk.gif, all at once and back again,
-    where x are images, and interpolations.npz: a, b, x.
-    Raises `Refusal` for one file without the other, files that do not fit, fewer than 2 steps, too few test rows.
+    The path is that of the latent space, e.g. a straight line or a geodesic. Writes interpolations.png, in each row a
+    on the left and b on the right; walk.gif for images, all pairs at once, there and back; and interpolations.npz: a,
+    b, x.
+
+    Args:
+        context: The run.
+        a: A file with the first example (an image, or one row in .npy or .npz); None for test examples.
+        b: A file with the last example; None for test examples.
+        n: Number of pairs of test examples.
+        steps: Points of each path.
+        label: Of all points, for a model with labels; None for that of a.
+
+    Returns:
+        x `[n, steps, *space.shape]`.
+
+    Raises:
+        Refusal: For one file without the other, files that do not fit, fewer than 2 steps, and too few test rows.
     """
     within("task.steps", steps, 2)
     if (a is None) != (b is None):

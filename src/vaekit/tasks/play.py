@@ -1,4 +1,4 @@
-"""New levels of a game, of which it is known whether they can be played."""
+"""New levels of a game, and whether they can be played."""
 
 from __future__ import annotations
 
@@ -35,20 +35,30 @@ def play(
     temperature: float = 1.0,
     label: int | Sequence[int] | None = None,
 ) -> dict[str, float]:
-    """n new levels, their tiles as often as the mean of p(x | z) expects them (`vaekit.media.levels.rounded`): levels/,
-    levels.png, levels.csv, play.json.
+    """Write new levels of a game: levels/, levels.png, levels.csv and play.json.
 
-    A level is playable if it has one `spawn` from which all that is `pickupable` is reached
-    (`vaekit.metrics.playable`). tries: of a level that is not, so many are drawn at most until one is.
-    source: of z. prior: p(z). posterior: q(z | x) of training levels, drawn at random: variants of what is there.
-    temperature: multiplies its standard deviation. label: of a model with a condition, and source=prior.
+    Tiles are as frequent as under the mean of p(x | z) (`vaekit.media.levels.rounded`). A level is playable if it has
+    one `spawn` from which everything `pickupable` can be reached (`vaekit.metrics.playable`).
 
-    play.json: the fraction of playable levels, `first` at the first attempt, `kept` of those that are written after
-    `tries` of them (on average `tries`), `draws` of levels whose every cell is drawn from p(x | z), `real` of the
-    data's, and `frequencies` of levels whose cells are drawn one by one, as often as training has each tile there.
-    `differs`: the fraction of cells in which a level differs from the nearest training level, either way round, the
-    median; 0 is a copy, and `differs_real` that of test levels. levels.csv has these for each level.
-    Raises `Refusal` for data that are not such levels, n < 1, tries < 1.
+    play.json has fractions of playable levels: `first` of first attempts, `kept` of the levels that are written after
+    `tries` attempts (on average `tries`), `draws` of levels whose cells are all drawn from p(x | z), `real` of the
+    data, and `frequencies` of levels whose cells are drawn separately, with the frequencies of the training levels.
+    `differs` is the median fraction of cells in which a level differs from the nearest training level, mirrored or not
+    (0 is a copy), and `differs_real` that of test levels. levels.csv has these for each level.
+
+    Args:
+        context: The run.
+        n: Number of levels.
+        tries: Attempts for each level until one is playable.
+        source: Of z: prior for p(z), posterior for q(z | x) of random training levels, i.e. variants of them.
+        temperature: Multiplies the standard deviation of z.
+        label: Condition of all levels, for a conditional model and source=prior.
+
+    Returns:
+        The contents of play.json.
+
+    Raises:
+        Refusal: For data that are not such levels, n < 1, and tries < 1.
     """
     space = context.vae.space
     known = {each for properties in space.tiles.values() for each in properties} if isinstance(space, Levels) else set()
@@ -119,14 +129,28 @@ def play(
 
 
 def tiles_of(context: Context, part: Part) -> Tensor:
-    """The tiles of the levels of a part, by number, `[N, height, width]`."""
+    """The tiles of the levels of a part of the data, by number.
+
+    Args:
+        context: The run.
+        part: Which levels.
+
+    Returns:
+        `[N, height, width]`.
+    """
     rows = context.data.in_order(part)
     return torch.cat([context.ready(batch).x.cpu() for batch in rows]).argmax(1)
 
 
 def nearest(levels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of `others` `[N, H, W]`, mirrored or not, differs from each level `[M, H, W]` in the fewest cells, and in
-    what share of them, `[M]` each.
+    """The nearest of other levels, mirrored or not, by the number of cells that differ.
+
+    Args:
+        levels: `[M, H, W]`.
+        others: `[N, H, W]`.
+
+    Returns:
+        Its number for each level `[M]`, and the fraction of cells that differ `[M]`.
     """
     both = torch.cat([others, others.flip(-1)])
     differs = torch.stack([(both != level).float().mean((1, 2)) for level in levels])
@@ -135,6 +159,11 @@ def nearest(levels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def report(found: dict[str, float]) -> None:
+    """Print the fractions of playable levels.
+
+    Args:
+        found: The contents of play.json.
+    """
     table = Table("levels", "playable")
     for name in ("first", "kept", "draws", "real", "frequencies"):
         table.add_row(name, f"{found[name]:.3f}")

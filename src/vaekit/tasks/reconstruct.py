@@ -1,4 +1,4 @@
-"""Test examples, through the latent space and back."""
+"""Reconstructions of test examples."""
 
 from __future__ import annotations
 
@@ -24,18 +24,27 @@ def reconstruct(
     input: str | Path | None = None,
     overlap: float = 0.25,
 ) -> Examples | list[Tensor]:
-    """n test examples x and their reconstructions `[n, *space.shape]`, the means of p(x | z) at mean z.
-
-    levels: how many latent levels, from the top, look at x; the others are at their prior's mean. None for all.
-    input: in place of them the examples of a file or folder. A model with maps reads image files at their own size
-        `[C, H, W]`, by tiles of that of the training images (`vaekit.tasks.shared.tiles`); `overlap` is the fraction of
-        its side that a tile shares with the next, where they are blended.
+    """Write examples and their reconstructions, the means of p(x | z) at the posterior mean of z.
 
     Writes reconstructions.png, each original left of its reconstruction, and reconstructions.npz: x, reconstruction,
-    and `example`, the numbers of the test examples, or of those of the input; of image files at their own size
+    and `example`, the numbers of the test examples, or of those of the input, from 0; for image files at their own size
     reconstructions/NAME.png.
-    Raises `Refusal` unless n is from 1 to the number of test rows, and levels to that of latent levels, and for an
-    input that does not fit.
+
+    Args:
+        context: The run.
+        n: Number of test examples.
+        levels: Number of latent levels, from the top, that are inferred from x; the others are at the mean of their
+            prior. None for all.
+        input: In place of test examples, those of a file or folder. A model with latent maps reads image files at their
+            own size `[C, H, W]`, by patches of the size of the training images (`vaekit.tasks.shared.tiles`).
+        overlap: Fraction of the side of a patch that it has in common with the next; there both are blended.
+
+    Returns:
+        x and reconstructions `[n, *space.shape]`; for image files at their own size their reconstructions.
+
+    Raises:
+        Refusal: Unless n is from 1 to the number of test rows, and levels from 1 to the number of latent levels; for an
+            input that does not fit.
     """
     if input is not None and by_tiles(context, input):
         size = context.vae.space.shape[1:]
@@ -58,7 +67,16 @@ def reconstruct(
 
 
 def write(context: Context, name: str, x: Tensor) -> Tensor:
-    """x `[C, H, W]` as reconstructions/NAME.png."""
+    """Write an image as reconstructions/NAME.png.
+
+    Args:
+        context: The run.
+        name: Name of the image.
+        x: `[C, H, W]`.
+
+    Returns:
+        x.
+    """
     file = (context.out / "reconstructions" / name).with_suffix(".png")
     file.parent.mkdir(parents=True, exist_ok=True)
     write_png(file, x.numpy())

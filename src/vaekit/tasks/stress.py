@@ -1,4 +1,4 @@
-"""Paths of series under a scenario, and what a portfolio may lose on them."""
+"""Paths of series under a scenario, and the losses of a portfolio on them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,13 @@ SEVERITY: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass
 class Paths:
-    """x `[n, *space.shape]`, the top level's z `[n, ...]`, and log weights `[n]` of p(z) to what z was drawn from."""
+    """Paths of series with importance weights.
+
+    Args:
+        x: `[n, *space.shape]`.
+        z: `[n, ...]`, of the top level.
+        log_weight: `[n]`, log p(z) / q(z) for the proposal q that z was drawn from.
+    """
 
     x: Tensor
     z: Tensor
@@ -51,19 +57,30 @@ def stress(
     n: int = 10_000,
     paths: int = 100,
 ) -> dict[str, Any]:
-    """Paths of an equally weighted portfolio, rebalanced at each step, as they come and under a scenario.
+    """Write paths of an equally weighted portfolio, rebalanced at each step, without and under a scenario.
 
-    scenario: drawdown (the deepest fall from a peak), volatility (the standard deviation of its returns) or loss (over
-        the whole window) of at least `least`, as a fraction (0.1); without `least`, the `top` fraction of all paths.
-    n: paths that are drawn, of the prior and again under the scenario. There z comes half from the prior and half from
-        a Gaussian fitted to the worst paths so far (the cross-entropy method, Rubinstein 1999), and each path in the
-        scenario has the importance weight p(z) / q(z).
+    Under the scenario, z is drawn half from the prior and half from a Gaussian fitted to the worst paths so far (the
+    cross-entropy method, Rubinstein 1999); each path in the scenario has the importance weight p(z) / q(z).
 
-    Writes stress.csv and stress.png, `paths` of the scenario drawn by their weights; risk.png, facts.png, and
-    stress.json: probability of the scenario, effective number of paths (Kong 1992), and value-at-risk and expected
-    shortfall over the window at 95 and 99 %, beside those of real windows, of days drawn anew (`bootstrap`) and of
-    normal ones (`gaussian`), both from training; excess kurtosis, autocorrelation of absolute returns, correlation.
-    Raises `Refusal` for data that are no returns, and for a scenario that no path reaches.
+    Writes stress.csv and stress.png, paths of the scenario drawn by their weights; risk.png, facts.png, and
+    stress.json: probability of the scenario, effective number of paths (Kong 1992), value-at-risk and expected
+    shortfall over the window at 95 and 99 %, also of real windows, of resampled days (`bootstrap`) and of normal days
+    (`gaussian`), both from the training data; excess kurtosis, autocorrelation of absolute returns, correlation.
+
+    Args:
+        context: The run.
+        scenario: drawdown (the deepest fall from a peak), volatility (the standard deviation of returns) or loss (over
+            the whole window).
+        least: Smallest severity in the scenario, as a fraction (0.1); None for the `top` fraction of all paths.
+        top: Fraction of paths, without `least`.
+        n: Paths drawn from the prior, and again under the scenario.
+        paths: Paths that are written.
+
+    Returns:
+        The contents of stress.json.
+
+    Raises:
+        Refusal: For data that are not returns, and for a scenario that no path reaches.
     """
     space = context.vae.space
     one_of("task.scenario", scenario, tuple(SEVERITY))
@@ -123,7 +140,13 @@ def stress(
 
 @torch.no_grad()
 def draw(context: Context, n: int, proposal: Distribution | None = None) -> Paths:
-    """n paths from the prior, or with the top level's z half from a proposal."""
+    """Draw paths from the prior or, at the top level, half from a proposal.
+
+    Args:
+        context: The run.
+        n: Number of paths.
+        proposal: Distribution of z at the top level; None for the prior alone.
+    """
     vae, parts = context.vae, []
     for count in context.chunks(n):
         condition = vae.condition.draw(count) if vae.condition is not None and vae.needs_condition else None
@@ -148,9 +171,17 @@ def draw(context: Context, n: int, proposal: Distribution | None = None) -> Path
 
 
 def under(context: Context, free: Paths, severity: Callable[[Paths], Tensor], least: float, n: int) -> Paths:
-    """Paths of which many reach `least`: from proposals, each fitted to the worst of the one before.
+    """Draw paths of which many are in a scenario, by proposals that are fitted to the worst paths before.
 
-    Raises `Refusal` where none gets there.
+    Args:
+        context: The run.
+        free: Paths from the prior.
+        severity: Severity of each path, `[n]`.
+        least: Smallest severity in the scenario.
+        n: Number of paths.
+
+    Raises:
+        Refusal: If no path reaches the scenario.
     """
     if not isinstance(context.vae.latents.levels[0].space, Real):  # without axes, no proposal
         return free
@@ -171,24 +202,56 @@ def under(context: Context, free: Paths, severity: Callable[[Paths], Tensor], le
 
 
 def moments(z: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and standard deviation of z `[n, ...]`, the latter at least 0.1: a narrower one misses too much."""
+    """Weighted mean and standard deviation of z.
+
+    The standard deviation is at least 0.1: a narrower proposal would miss too much.
+
+    Args:
+        z: `[n, ...]`.
+        weight: `[n]`.
+    """
     weight = (weight / weight.sum()).reshape(-1, *[1] * (z.dim() - 1))
     mean = (weight * z).sum(0)
     return mean, (weight * (z - mean).square()).sum(0).sqrt().clamp(min=0.1)
 
 
 def value(returns: Tensor) -> Tensor:
-    """The portfolio's value `[n, 1 + T]` on paths of log-returns `[n, series, T]`, from its start at 1."""
+    """The value of the portfolio, from 1 at the start.
+
+    Args:
+        returns: `[n, series, T]`, log-returns.
+
+    Returns:
+        `[n, 1 + T]`.
+    """
     growth = returns.exp().mean(1)
     return torch.cat([torch.ones_like(growth[:, :1]), growth.cumprod(1)], 1)
 
 
 def portfolio(space: Series, x: Tensor) -> Tensor:
+    """The value of the portfolio on paths of the data space.
+
+    Args:
+        space: Space of x.
+        x: `[n, *space.shape]`.
+
+    Returns:
+        `[n, 1 + T]`.
+    """
     return value(space.restore(x))
 
 
 def real(context: Context, part: Part, n: int) -> Tensor:
-    """Windows of a part without a missing value, n at most, drawn at random."""
+    """Random windows of a part of the data, without missing values.
+
+    Args:
+        context: The run.
+        part: Which windows.
+        n: Largest number.
+
+    Returns:
+        `[at most n, *space.shape]`.
+    """
     rows = context.data.in_order(part)
     found = rows.gather(rows.indices[torch.randperm(len(rows.indices))[:n]])
     whole = torch.ones(len(found)).bool() if found.mask is None else found.mask.flatten(1).all(1)
@@ -198,6 +261,15 @@ def real(context: Context, part: Part, n: int) -> Tensor:
 
 
 def measure(value: Tensor, weight: Tensor | None = None) -> dict[str, float]:
+    """Value-at-risk and expected shortfall over the window.
+
+    Args:
+        value: `[n, 1 + T]`, of the portfolio.
+        weight: `[n]`; None for equal weights.
+
+    Returns:
+        Fractions of the initial value, by name.
+    """
     gain, found = value[:, -1] - 1, {}
     for level in LEVELS:
         found[f"var_{level:.0%}"], found[f"es_{level:.0%}"] = risk(gain, level, weight)
@@ -205,7 +277,14 @@ def measure(value: Tensor, weight: Tensor | None = None) -> dict[str, float]:
 
 
 def describe(returns: Tensor) -> dict[str, Any]:
-    """kurtosis and clustering, the autocorrelation of absolute returns over 1 to 5 steps: means over the series."""
+    """Stylised facts of returns, means over the series.
+
+    Args:
+        returns: `[n, series, T]`.
+
+    Returns:
+        Excess kurtosis, and `clustering`, the autocorrelation of absolute returns over 1 to 5 steps.
+    """
     pairs = correlation(returns)
     apart = pairs[~torch.eye(len(pairs)).bool()]
     return {
@@ -220,7 +299,11 @@ def describe(returns: Tensor) -> dict[str, Any]:
 
 
 def fan(value: Tensor) -> Callable[[Any], None]:
-    """Some paths, the median, and where half and nine tenths of them lie."""
+    """A function that draws some paths, their median, and the ranges of half and nine tenths of them.
+
+    Args:
+        value: `[n, 1 + T]`, of the portfolio.
+    """
     edges = value.quantile(torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95]).to(value), 0)
 
     def plot(axis: Any) -> None:
@@ -235,6 +318,12 @@ def fan(value: Tensor) -> Callable[[Any], None]:
 
 
 def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
+    """Functions that draw tails and autocorrelations of returns, by their titles.
+
+    Args:
+        samples: `[n, series, T]` each, by name.
+    """
+
     def tails(axis: Any) -> None:
         for name, each in samples.items():
             size = (each / each.std((0, 2), keepdim=True)).abs().flatten().sort(descending=True).values[:100_000]
@@ -266,6 +355,11 @@ def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
 
 
 def show(found: dict[str, Any]) -> None:
+    """Print the results.
+
+    Args:
+        found: The contents of stress.json.
+    """
     percent = [f"{name} {level * 100:.0f}" for level in LEVELS for name in ("VaR", "ES")]
     table = Table("", *percent, "kurt.", "clusters", "corr.", title_justify="left")
     table.title = (

@@ -1,4 +1,4 @@
-"""A synthetic data set, as large as wanted."""
+"""Synthetic data sets of any size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,13 @@ Draw = Callable[[int], tuple[Tensor, Tensor | None]]  # n -> the state that the 
 
 
 class Synthesized(NamedTuple):
-    """New rows `[n, *space.shape]` as a file of raw rows holds them, their labels `[n]`, if any, and the figures."""
+    """A synthetic data set.
+
+    Args:
+        x: `[n, *space.shape]`, in the form of raw rows.
+        label: `[n]`; None without labels.
+        figures: The contents of synthesize.json.
+    """
 
     x: np.ndarray
     label: Tensor | None
@@ -51,23 +57,28 @@ def synthesize(
     format: str | None = None,
     label: int | Sequence[int] | None = None,
 ) -> Synthesized:
-    """Write n new rows, and their labels where `source` knows them; the figures below are synthesize.json.
+    """Write a synthetic data set, with labels if the source has them, and its quality: synthesize.json.
 
-    source: of z. prior: p(z), with labels where the model has them (all of them `label`, if it is given). mixture: of
-        `components` Gaussians for each class, fitted to draws from q(z | x) of its training rows. posterior: q(z | x)
-        of training rows, whose labels are kept: variants of what is there. None: mixture where the data have labels,
-        the latent space has axes and the model no labels, else prior.
-    draw: x is drawn from p(x | z), as rows of a table always are; without, it is
-        the mean. Both are rounded to the grey levels of the raw data.
-    format: of the files, which data=FORMAT reads: arrays (synthetic.npz), image_folder (images/), table
-        (synthetic.csv), ... None: that of the run's own data. n: None for as many rows as there are training rows.
+    accuracy: on the test rows, of a classifier trained on the synthetic rows; accuracy_real: of one trained for as many
+    steps on the training rows. distance: median distance to the nearest training row; distance_real: that of test rows.
+    copied: fraction of rows that are nearer to a training row than to any test row; copied_real: fraction of training
+    rows among these, which is the value by chance. x is rounded to the gray levels of the raw data.
 
-    accuracy: of a classifier trained on the synthetic rows, on the test rows; accuracy_real: of one trained on as many
-        steps of the training rows.
-    distance: the median of distances to the nearest training row; distance_real: that of test rows.
-    copied: the share of rows that have a training row, not a test row, for their nearest; copied_real: the share of
-        training rows among these, which it is by chance.
-    Raises `Refusal` for another choice than these, and for labels or images that the data do not have.
+    Args:
+        context: The run.
+        n: Number of rows; None for as many as there are training rows.
+        source: Of z. prior: p(z), with labels for a model that has them. mixture: of Gaussians for each class, fitted
+            to draws from q(z | x) of its training rows. posterior: q(z | x) of training rows, with their labels, i.e.
+            variants of them. None: mixture if the data have labels, the latent space is Euclidean and the model has no
+            labels, else prior.
+        components: Number of Gaussians of each class.
+        draw: Whether x is drawn from p(x | z), as rows of a table always are, rather than its mean.
+        format: Of the files, which data=FORMAT reads: arrays (synthetic.npz), image_folder (images/), table
+            (synthetic.csv), ... None for that of the data of the run.
+        label: Of all rows, for source=prior and a model with labels.
+
+    Raises:
+        Refusal: For other values of these settings, and for labels or images that the data do not have.
     """
     data = context.data
     train = data.in_order("train")
@@ -113,6 +124,16 @@ def synthesize(
 
 
 def prior(context: Context, label: Any = None, temperature: float | Sequence[float] = 1.0) -> Draw:
+    """A function that draws states of the decoder from p(z), with labels.
+
+    Args:
+        context: The run.
+        label: Of all rows, for a model with labels; None for random ones.
+        temperature: Multiplies the standard deviation, of all levels or of each, top first.
+
+    Raises:
+        Refusal: For a label of a model without labels.
+    """
     vae = context.vae
     if vae.condition is None:
         vae.parse_condition(label, 1)  # refuses a label before anything is drawn
@@ -130,6 +151,11 @@ def prior(context: Context, label: Any = None, temperature: float | Sequence[flo
 
 
 def posterior(context: Context) -> Draw:
+    """A function that draws states of the decoder from q(z | x) of random training rows, with their labels.
+
+    Args:
+        context: The run.
+    """
     rows, label = context.data.in_order("train"), real_rows(context, "train").label
 
     def draw(n: int) -> tuple[Tensor, Tensor | None]:
@@ -141,7 +167,14 @@ def posterior(context: Context) -> Draw:
 
 
 def mixture(context: Context, components: int) -> Draw:
-    """Of the top level; levels below are drawn from their prior, given those above."""
+    """A function that draws states of the decoder from a mixture of Gaussians for each class, with labels.
+
+    The mixture is over the top level; lower levels are drawn from their prior given the levels above.
+
+    Args:
+        context: The run.
+        components: Number of Gaussians of each class.
+    """
     rows, levels = context.data.in_order("train"), context.vae.latents.levels
     rows.indices = rows.indices[torch.randperm(len(rows.indices))[:MOST]]
     assert rows.label is not None
@@ -169,7 +202,12 @@ def mixture(context: Context, components: int) -> Draw:
 
 @torch.no_grad()
 def infer(context: Context, batch: Batch) -> tower.Draw:
-    """A draw from q(z | x) for each row of a raw batch."""
+    """A draw from q(z | x) for each row.
+
+    Args:
+        context: The run.
+        batch: Raw rows.
+    """
     batch = context.ready(batch)
     return context.vae.infer(context.vae.encoder(batch.x), condition=context.vae.condition_of(batch))
 
@@ -179,7 +217,18 @@ def infer(context: Context, batch: Batch) -> tower.Draw:
 
 @torch.no_grad()
 def write_rows(context: Context, path: Path, n: int, draw_z: Draw, draw: bool) -> tuple[np.memmap, Tensor | None]:
-    """n rows in a memory-mapped file, and their labels."""
+    """Write rows into a memory-mapped file.
+
+    Args:
+        context: The run.
+        path: The .npy file.
+        n: Number of rows.
+        draw_z: Draws states of the decoder, with labels.
+        draw: Whether x is drawn from p(x | z), rather than its mean.
+
+    Returns:
+        x `[n, *space.shape]`, mapped, and labels `[n]` or None.
+    """
     vae, shape = context.vae, (n, *context.vae.space.shape)
     x, labels, row = None, [], 0
     for count in track(context.chunks(n), "synthesizing"):
@@ -196,7 +245,20 @@ def write_rows(context: Context, path: Path, n: int, draw_z: Draw, draw: bool) -
 
 
 def to_raw(x: Tensor, space: Space, raw: Space) -> Tensor:
-    """x in the data space, as a file of raw rows holds it: floats, bool for 2 grey levels, else uint8 up to 255."""
+    """x in the form of raw rows: floats, bool for 2 gray levels, uint8 up to 255 for more.
+
+    Args:
+        x: `[n, *space.shape]`.
+        space: Space of x.
+        raw: Space of the raw rows.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.spaces import Image
+        >>> from vaekit.tasks.synthesize import to_raw
+        >>> to_raw(torch.tensor([0.0, 0.5, 1.0]), Image((1, 1, 3)), Image((1, 1, 3)))
+        tensor([  0, 128, 255], dtype=torch.uint8)
+    """
     if isinstance(raw, TableSpace):
         return raw.clear_missing(x.float())
     if raw.levels is None:
@@ -207,7 +269,13 @@ def to_raw(x: Tensor, space: Space, raw: Space) -> Tensor:
 
 
 def measure(context: Context, x: np.ndarray, label: Tensor | None) -> dict[str, float]:
-    """The figures of `synthesize`, each beside that of real rows."""
+    """The quality metrics of `synthesize`, and those of real rows.
+
+    Args:
+        context: The run.
+        x: `[n, *space.shape]`, synthetic rows.
+        label: `[n]`; None without labels.
+    """
     space, device = context.vae.space, context.vae.device
     scale = 255 if x.dtype == np.uint8 else 1
     made = Examples(len(x), lambda rows: torch.from_numpy(x[rows.numpy()]).float() / scale, label)

@@ -1,4 +1,4 @@
-"""Variants of one example."""
+"""Variants of an example."""
 
 from __future__ import annotations
 
@@ -21,13 +21,23 @@ def vary(
     temperature: float = 1.0,
     label: int | Sequence[int] | None = None,
 ) -> Examples:
-    """n variants of one example: x `[n, *space.shape]`, the means of p(x | z) at draws z from the posterior.
+    """Write variants of one example: the means of p(x | z) at draws z from the posterior.
 
-    input: a file (an image, or one row in .npy or .npz); else test example number `index`.
-    temperature multiplies the posterior's standard deviation: above 1 the variants differ more. label: as which it is
-    read and written, where the model has labels; None for the test example's own.
     Writes variants.png, the example first, and variants.npz: original `[1, *space.shape]` and x.
-    Raises `Refusal` for n < 1, a temperature that is not above 0, an index without a row, a file that does not fit.
+
+    Args:
+        context: The run.
+        input: A file with the example (an image, or one row in .npy or .npz); None for a test example.
+        index: Number of the test example, from 0.
+        n: Number of variants.
+        temperature: Multiplies the standard deviation of the posterior: above 1 the variants differ more.
+        label: Of the example and its variants, for a model with labels; None for that of the test example.
+
+    Returns:
+        x `[n, *space.shape]`.
+
+    Raises:
+        Refusal: For n < 1, a temperature that is not above 0, an index without a row, and a file that does not fit.
     """
     within("task.n", n, 1)
     positive("task.temperature", temperature)

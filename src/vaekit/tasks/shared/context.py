@@ -1,4 +1,4 @@
-"""What a task is given: a trained VAE, its data, and a folder to write into."""
+"""The context of a task: a trained VAE, its data, and a folder to write into."""
 
 from __future__ import annotations
 
@@ -37,10 +37,16 @@ Examples = NewType("Examples", Tensor)
 
 @dataclass
 class Context:
-    """run: its folder. vae: ready to use, on its device. config: the run's, less how it was trained.
+    """What a task works with.
 
-    out: an existing folder, for the task's files. batch_size: rows at once on the device. changes: settings of the
-    run's data that differ now, e.g. its root. spreadsheet: of the CSV files, see `write_csv`.
+    Args:
+        run: Folder of the run.
+        vae: The model, in evaluation mode, on its device.
+        config: Configuration of the run, without its training.
+        out: An existing folder for the files of the task.
+        batch_size: Rows that are on the device at once.
+        changes: Settings of the data that differ from those of the run, e.g. their root.
+        spreadsheet: Of the CSV files, see `write_csv`.
     """
 
     run: Path
@@ -209,11 +215,19 @@ def open_run(
     trust: Collection[str] = (),
     spreadsheet: bool = False,
 ) -> Context:
-    """The `Context` of a finished run.
+    """The context of a finished run.
 
-    device: auto, cpu, cuda or mps. batch_size: None for the run's own in evaluation.
-    data: changes to the run's data settings. trust: see `vaekit.runs.read_config`. spreadsheet: see `write_csv`.
-    Raises `Refusal` as `vaekit.runs.load` does, for a device that is not there, and for settings that the data lack.
+    Args:
+        run: Folder of the run.
+        out: An existing folder for the files of a task.
+        device: auto, cpu, cuda or mps.
+        batch_size: Rows that are on the device at once; None for that of evaluation in the run.
+        data: Changes to the settings of the data.
+        trust: Names of classes of the user, see `vaekit.runs.read_config`.
+        spreadsheet: Of the CSV files, see `write_csv`.
+
+    Raises:
+        Refusal: As by `vaekit.runs.load`; for a device that this machine lacks, and settings that the data do not have.
     """
     device = find_device(device)
     config = runs.read_config(run, trust)
@@ -232,7 +246,14 @@ def open_run(
 
 
 def find_device(device: str) -> str:
-    """`device`, or for "auto" the best one there is. Raises `Refusal` for one that is not there."""
+    """The device to use.
+
+    Args:
+        device: Its name, or auto for the fastest one.
+
+    Raises:
+        Refusal: If this machine lacks it.
+    """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     found = next(name for name in there if there[name]) if device == "auto" else device
     if not there.get(found):

@@ -1,4 +1,4 @@
-"""README.md of an exported run, as Hugging Face reads it."""
+"""The model card of an exported run: README.md in the form of Hugging Face."""
 
 from __future__ import annotations
 
@@ -34,8 +34,15 @@ decoder = onnxruntime.InferenceSession("decoder.onnx")
 
 
 def model_card(context: Context, differences: Mapping[str, float], figures: Sequence[str]) -> str:
-    """Metadata, parts, metrics, figures, and how to use the exported files, whose differences from the module are
-    given.
+    """Metadata, parts, metrics, figures, and the use of the exported files.
+
+    Args:
+        context: The run.
+        differences: Largest difference of each exported file from the module, by its name.
+        figures: Names of the figures.
+
+    Returns:
+        Markdown.
     """
     vae, data = context.vae, context.config["data"]["name"]
     _, objective, _ = Plan.read(context.config, vae.space).build()
@@ -80,5 +87,10 @@ def model_card(context: Context, differences: Mapping[str, float], figures: Sequ
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """In Markdown."""
+    """A table in Markdown.
+
+    Args:
+        head: Names of the columns.
+        rows: Cells of each row.
+    """
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))

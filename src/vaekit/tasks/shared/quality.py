@@ -1,4 +1,4 @@
-"""How good new examples are, in the features of a classifier of the run's own data."""
+"""The quality of new examples, in the features of a classifier of the data of the run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,22 @@ ROWS = 10_000  # of each kind at most
 
 
 def judge(context: Context, temperature: float | Sequence[float] = 1.0) -> dict[str, dict[str, float]]:
-    """frechet, precision and recall of new examples, the means of p(x | z), as seen from test rows: quality.json.
+    """Write Fréchet distance, precision and recall of new examples against test rows: quality.json.
 
-    As many examples as there are test rows, 10,000 at most. Beside them the same of as many training rows: what real
-    examples reach. Binarised images are compared as they were in grey. `vaekit.metrics.quality` says what the figures
-    are. Of a model with labels also accuracy: the share of examples that the classifier takes for the class they were
-    made of, beside that of test rows. Raises `Refusal` for data without labels.
+    The examples are means of p(x | z), as many as test rows, at most 10,000. The same is computed for as many training
+    rows: the best that real examples reach. Binarised images are compared as gray values. `vaekit.metrics.quality`
+    defines the metrics. For a model with labels there is also accuracy: the fraction of examples that the classifier
+    assigns to the class they were generated for, and that of test rows.
+
+    Args:
+        context: The run.
+        temperature: Multiplies the standard deviation of the prior, of all levels or of each, top first.
+
+    Returns:
+        Metrics of new examples and of training rows.
+
+    Raises:
+        Refusal: For data without labels.
     """
     train, test = real_rows(context, "train"), real_rows(context, "test")
     n = min(ROWS, train.count, test.count)
@@ -36,8 +46,8 @@ def judge(context: Context, temperature: float | Sequence[float] = 1.0) -> dict[
     seen, others = (features(classifier, rows.some(n)) for rows in (test, train))
     found = {"samples": quality(seen, made), "real": quality(seen, others)}
     if asked:
-        told = classifier.classes[classifier.head(made).argmax(1)]
-        found["samples"]["accuracy"] = float((told == torch.cat(asked)).float().mean())
+        predicted = classifier.classes[classifier.head(made).argmax(1)]
+        found["samples"]["accuracy"] = float((predicted == torch.cat(asked)).float().mean())
         found["real"]["accuracy"] = accuracy(classifier, test)
     context.write_json("quality.json", found)
     table = Table("", *found["samples"], title=f"Quality, {n:,} examples each", title_justify="left")

@@ -87,7 +87,12 @@ def tiled(
 
 
 def by_tiles(context: Context, path: str | Path) -> bool:
-    """Whether the examples in a file or folder are images that the model reads at their own size."""
+    """Whether a model reads the images of a file or folder at their own size.
+
+    Args:
+        context: The run.
+        path: A file or folder.
+    """
     files = type(context.vae.space) is Image and not holds_arrays(Path(path))
     return files and isinstance(context.vae.latents, Map)
 
