@@ -1,4 +1,4 @@
-"""Bits drawn one by one: one mass function of all bits together, by masked matrices that look at none too late."""
+"""Bits drawn one by one: masked linear layers give one joint mass function."""
 
 import itertools
 
@@ -18,8 +18,8 @@ def bits(shape=(2, 3), batch=(2,), layers=2):
     with torch.no_grad():
         for p in network.parameters():
             p.add_(torch.randn_like(p))
-    told = [torch.randn(size, dtype=torch.float64) for _ in range(layers + 1)]
-    return Bits(network, told, torch.Size(batch), torch.Size(shape))
+    context = [torch.randn(size, dtype=torch.float64) for _ in range(layers + 1)]
+    return Bits(network, context, torch.Size(batch), torch.Size(shape))
 
 
 def every(shape):
@@ -34,21 +34,21 @@ def test_masses_sum_to_one_and_draws_follow_them(layers):
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_value_sees_those_before_it_and_no_others(layers):
-    """By the gradient of its logit; what is told of a value and of those before it is seen as well."""
+    """By the gradient of its logit; it also depends on the context of a value and of those before it."""
     p = bits(shape=(7,), batch=(1,), layers=layers)
-    told = [each.requires_grad_() for each in p.context]
+    context = [each.requires_grad_() for each in p.context]
     x = p.sample().requires_grad_()
     logits = p.logits(x)[0]
     for i in range(7):
-        of_x, *of_told = torch.autograd.grad(logits[i], [x, *told], retain_graph=True)
+        of_x, *of_context = torch.autograd.grad(logits[i], [x, *context], retain_graph=True)
         assert torch.equal(of_x[0] != 0, torch.arange(7) < i)
-        for of_number in of_told[:-1]:
+        for of_number in of_context[:-1]:
             assert torch.equal(of_number[0] != 0, torch.arange(7) <= i)
-        assert torch.equal(of_told[-1][0], torch.eye(7, dtype=torch.float64)[i])
+        assert torch.equal(of_context[-1][0], torch.eye(7, dtype=torch.float64)[i])
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_the_walk_computes_what_one_pass_does(layers):
+def test_sequential_logits_are_those_of_one_pass(layers):
     p = bits(shape=(3, 5), layers=layers)
     x, log_p = p.sample(), torch.zeros(2, dtype=torch.float64)
 

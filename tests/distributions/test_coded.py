@@ -1,4 +1,4 @@
-"""Distributions over codes, against all there are."""
+"""Distributions over codes, against an enumeration of all codes."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Distributions over grey levels: masses sum to one, and moments, modes and draws follow them."""
+"""Distributions over gray values: masses sum to one and agree with moments, modes and draws."""
 
 import pytest
 import torch

@@ -14,10 +14,10 @@ def seed():
     torch.manual_seed(0)
 
 
-def walker(log_density, steps=3, batch=1):
+def hamiltonian(log_density, steps=3, batch=1):
     start = Independent(Normal(torch.zeros(batch, 2).double(), torch.full((batch, 2), 1.2).double()), 1)
-    step_size, cold = torch.tensor([0.3, 0.2]).double(), torch.tensor(0.4).double()
-    return Hamiltonian(start, log_density, step_size.requires_grad_(), cold.requires_grad_(), steps)
+    step_size, inverse_temperature = torch.tensor([0.3, 0.2]).double(), torch.tensor(0.4).double()
+    return Hamiltonian(start, log_density, step_size.requires_grad_(), inverse_temperature.requires_grad_(), steps)
 
 
 def ring(z):
@@ -26,12 +26,12 @@ def ring(z):
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_log_determinant_is_autograds(steps):
-    q = walker(ring, steps)
+    q = hamiltonian(ring, steps)
 
-    def walk(both):
+    def leapfrog(both):
         return torch.cat(q.leapfrog(*both.split(2)))
 
-    jacobian = torch.autograd.functional.jacobian(walk, torch.randn(4).double())
+    jacobian = torch.autograd.functional.jacobian(leapfrog, torch.randn(4).double())
     torch.testing.assert_close(
         jacobian.slogdet().logabsdet, q.inverse_temperature.log()
     )  # inverse_temperature^(D/2) of D = 2
@@ -40,28 +40,28 @@ def test_log_determinant_is_autograds(steps):
 def test_weights_estimate_the_normaliser_without_bias():
     """E[exp(log p - log q)] = integral of exp(log p), here a Gaussian's with a known constant."""
     target = MultivariateNormal(torch.tensor([0.5, -0.3]).double(), torch.tensor([[1.0, 0.6], [0.6, 0.8]]).double())
-    q = walker(lambda z: target.log_prob(z) + 3.0)
+    q = hamiltonian(lambda z: target.log_prob(z) + 3.0)
     z = q.sample((50_000,))
     weights = (target.log_prob(z) - q.log_prob(z).double()).exp()
     assert weights.mean().item() == pytest.approx(1, abs=5 * weights.std().item() / math.sqrt(weights.numel()))
 
 
-def test_the_walk_comes_nearer_to_its_target():
+def test_leapfrog_steps_approach_the_target():
     """The bound E[log p - log q] of what starts two deviations away."""
 
     def away(z):
         return -0.5 * (z - 2).square().sum(-1)
 
-    q = walker(away)
+    q = hamiltonian(away)
     start = q.initial.sample((20_000,))
     z = q.sample((20_000,))
     assert (away(z) - q.log_prob(z)).mean() > (away(start) - q.initial.log_prob(start)).mean() + 0.5
 
 
 def test_gradients_are_those_of_finite_differences():
-    def bound(step_size, cold):
+    def bound(step_size, inverse_temperature):
         torch.manual_seed(0)
-        q = Hamiltonian(walker(ring, batch=4).initial, ring, step_size, cold, 3)
+        q = Hamiltonian(hamiltonian(ring, batch=4).initial, ring, step_size, inverse_temperature, 3)
         z = q.rsample((5,))
         return (ring(z) - q.log_prob(z)).mean()
 
@@ -74,13 +74,13 @@ def test_draws_the_same_without_gradients():
     for mode in (torch.enable_grad, torch.no_grad, torch.inference_mode):
         with mode():
             torch.manual_seed(1)
-            z = walker(ring).rsample((3,))
+            z = hamiltonian(ring).rsample((3,))
         drawn.append(z.detach().clone())
     torch.testing.assert_close(drawn[0], drawn[1])
     torch.testing.assert_close(drawn[0], drawn[2])
 
 
 def test_the_density_elsewhere_is_not_known():
-    q = walker(ring)
+    q = hamiltonian(ring)
     with pytest.raises(NotImplementedError):
         q.log_prob(q.sample().clone())

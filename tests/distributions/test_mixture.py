@@ -9,35 +9,35 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from vaekit.distributions.mixture import EvenMixture
 from vaekit.distributions.temperature import tempered
 
-THERE = torch.tensor([[True, True, True], [False, True, True], [False, True, False]])
+OBSERVED = torch.tensor([[True, True, True], [False, True, True], [False, True, False]])
 
 
 def mixture(dim=1):
     """Three rows with three, two and one component."""
     torch.manual_seed(0)
     loc, scale = 2 * torch.randn(3, 3, dim, dtype=torch.float64), 0.3 + torch.rand(3, 3, dim, dtype=torch.float64)
-    return EvenMixture(loc.requires_grad_(), scale.requires_grad_(), THERE)
+    return EvenMixture(loc.requires_grad_(), scale.requires_grad_(), OBSERVED)
 
 
 def test_density_is_that_of_torch_and_integrates_to_one():
     q, x = mixture(), torch.linspace(-15, 15, 6001, dtype=torch.float64)
     log_q = q.log_prob(x[:, None, None].expand(-1, 3, 1))
-    for row, there in enumerate(THERE):
-        normals = Independent(Normal(q.loc[row, there], q.scale[row, there]), 1)
-        torchs = MixtureSameFamily(Categorical(torch.ones(int(there.sum()), dtype=torch.float64)), normals)
+    for row, observed in enumerate(OBSERVED):
+        normals = Independent(Normal(q.loc[row, observed], q.scale[row, observed]), 1)
+        torchs = MixtureSameFamily(Categorical(torch.ones(int(observed.sum()), dtype=torch.float64)), normals)
         torch.testing.assert_close(log_q[:, row], torchs.log_prob(x[:, None]))
         torch.testing.assert_close(q.mean[row], torchs.mean)
     torch.testing.assert_close(torch.trapezoid(log_q.exp(), x, dim=0), torch.ones(3, dtype=torch.float64))
 
 
-def test_components_take_turns_and_those_that_are_not_there_have_none():
+def test_observed_components_take_turns():
     q = mixture()
-    narrow = EvenMixture(q.loc.detach(), torch.full_like(q.scale, 1e-6), THERE)
+    narrow = EvenMixture(q.loc.detach(), torch.full_like(q.scale, 1e-6), OBSERVED)
     z = narrow.rsample((6,))
     component = (z.unsqueeze(-2) - narrow.loc).abs().sum(-1).argmin(-1)  # [6, 3]
     for row, count in enumerate((3, 2, 1)):
         assert torch.equal(component[count:, row], component[:-count, row]), "draws c, c + C, ... are of one component"
-        assert sorted(component[:count, row].tolist()) == THERE[row].nonzero().flatten().tolist()
+        assert sorted(component[:count, row].tolist()) == OBSERVED[row].nonzero().flatten().tolist()
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
@@ -45,7 +45,7 @@ def test_each_draw_is_one_of_the_mixture(k):
     """However many are drawn at once: moments of the last draw, with the first component at random."""
     q = mixture()
     wide = EvenMixture(
-        *(each.detach()[:1].expand(40_000, 3, 1) for each in (q.loc, q.scale)), THERE[:1].expand(40_000, 3)
+        *(each.detach()[:1].expand(40_000, 3, 1) for each in (q.loc, q.scale)), OBSERVED[:1].expand(40_000, 3)
     )
     z, x = wide.sample((k,))[-1, :, 0], torch.linspace(-15, 15, 6001, dtype=torch.float64)
     p = q.log_prob(x[:, None, None].expand(-1, 3, 1)).exp()[:, 0].detach()

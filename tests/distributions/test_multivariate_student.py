@@ -40,7 +40,7 @@ def test_draws_follow_the_density():
     torch.testing.assert_close(x.mean(0), px.mean, atol=0.03, rtol=0)
     torch.testing.assert_close(x.var(0), px.variance, atol=0, rtol=0.06)
     assert abs(torch.corrcoef(x[:, :, 0].T)[0, 1] - 0.6) < 0.03
-    # the share of draws in a box is what the density gives it
+    # the fraction of draws in a box is its probability
     edge = torch.linspace(-1, 1, 201).double()
     grid = torch.cartesian_prod(edge, edge).unsqueeze(-1)
     height = distribution().log_prob(grid).exp().reshape(201, 201)

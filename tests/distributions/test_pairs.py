@@ -1,4 +1,4 @@
-"""Images beside labels: a probability that sums to one, of whatever is there."""
+"""Images with labels: probabilities sum to one over the observed modalities."""
 
 import itertools
 
@@ -18,7 +18,7 @@ def distribution():
 
 
 def pairs():
-    """All there are, `[12, 7]`."""
+    """Every value, `[12, 7]`."""
     image = torch.tensor([each[:2] for each in EVERY]).reshape(-1, 1, 1, 2)
     return SPACE.pair(image, torch.tensor([each[2] for each in EVERY]))
 

@@ -60,15 +60,15 @@ SEVERAL = [GrayLevels(1, 4), GrayLevels(3, 4), OneHot(4)]
 
 @pytest.mark.parametrize("symbols", SEVERAL, ids=str)
 def test_a_value_sees_those_before_it_and_no_others(symbols):
-    """By the gradient of its logits; within `reach` it sees every one of them."""
+    """By the gradient of its logits; within the receptive field it depends on every one of them."""
     p = raster(symbols, size=(5, 6), batch=(1,), layers=3)
     x = p.sample().requires_grad_()
     logits = p._logits(x, p.maps)
     each = logits.shape[2]
     order = torch.arange(30 * each).reshape(5, 6, each).permute(2, 0, 1)  # pixel by pixel, its symbols in turn
-    for place in itertools.product(range(each), range(5), range(6)):
-        (gradient,) = torch.autograd.grad(logits[(0, slice(None), *place)].square().sum(), x, retain_graph=True)
-        assert torch.equal(gradient[0] != 0, (order < order[place]).expand_as(gradient[0]))
+    for position in itertools.product(range(each), range(5), range(6)):
+        (gradient,) = torch.autograd.grad(logits[(0, slice(None), *position)].square().sum(), x, retain_graph=True)
+        assert torch.equal(gradient[0] != 0, (order < order[position]).expand_as(gradient[0]))
 
 
 def test_a_symbol_that_stands_before_is_seen_from_anywhere():
@@ -82,24 +82,24 @@ def test_a_symbol_that_stands_before_is_seen_from_anywhere():
 
 
 @pytest.mark.parametrize("symbols", SEVERAL, ids=str)
-def test_the_walk_computes_what_one_pass_does(symbols):
-    """Although it only looks at what lies within reach of a pixel."""
+def test_sequential_logits_are_those_of_one_pass(symbols):
+    """Although it reads only the receptive field of a pixel."""
     p = raster(symbols, size=(11, 13), layers=1)
     assert p.network.receptive_field < 11 - 1
     x, found = p.sample(), []
     numbers = symbols.numbers(x)
 
-    def pick(place, logits):
-        found.append((place, logits))
-        return numbers.flatten(1)[:, place]
+    def pick(position, logits):
+        found.append((position, logits))
+        return numbers.flatten(1)[:, position]
 
     assert torch.equal(p.sample_sequentially(2, pick), numbers)
     whole = p._logits(x, p.maps).flatten(2)
-    assert sorted(place for place, _ in found) == [*range(whole.shape[2])]
-    for place, logits in found:
-        torch.testing.assert_close(logits, whole[:, :, place])
-    walked = sum(Categorical(logits=logits).log_prob(pick(place, logits)) for place, logits in found.copy())
-    torch.testing.assert_close(walked, p.log_prob(x))
+    assert sorted(position for position, _ in found) == [*range(whole.shape[2])]
+    for position, logits in found:
+        torch.testing.assert_close(logits, whole[:, :, position])
+    sequential = sum(Categorical(logits=logits).log_prob(pick(position, logits)) for position, logits in found.copy())
+    torch.testing.assert_close(sequential, p.log_prob(x))
 
 
 @pytest.mark.parametrize("symbols", [GrayLevels(2, 2), OneHot(3)], ids=str)
@@ -116,7 +116,7 @@ def test_means_average_to_the_mean():
     expected = torch.einsum("ib,ichw->bchw", mass, images)
     several = p.expand((10_000, 2)).mean
     torch.testing.assert_close(several.mean(0), expected, atol=0.02, rtol=0)
-    # nearer to it than draws are, which lie on the grey levels
+    # nearer to it than draws are, which lie on the gray values
     assert several.var(0).sum() < 0.8 * p.sample((10_000,)).var(0).sum()
 
 

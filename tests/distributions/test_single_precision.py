@@ -1,4 +1,4 @@
-"""Densities in single precision, beside the same in double."""
+"""Densities in single precision, compared with double precision."""
 
 import pytest
 import torch

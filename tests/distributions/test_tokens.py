@@ -48,7 +48,7 @@ def test_masses_of_all_sentences_sum_to_one_and_draws_follow_them(tokens, option
     assert len(sentences) == 1 + 2 + 4 + 8
     mass = p.log_prob(sentences.unsqueeze(1)).exp()
     torch.testing.assert_close(mass.sum(0), torch.ones(2, dtype=torch.float64))
-    assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-3, "what is told says nothing"
+    assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-3, "the context has no effect"
     assert (mass == 0).any() == ("top_p" in options)
     draws = p.sample((20_000,))
     for row in range(2):
@@ -64,14 +64,14 @@ def test_padding_costs_nothing(tokens):
     torch.testing.assert_close(p.log_prob(padded.unsqueeze(1)), of_short)
 
 
-def test_the_walk_computes_what_one_pass_does(tokens):
+def test_sequential_logits_are_those_of_one_pass(tokens):
     p = tokens(batch=(7,), length=6)
     x, total = p.sample(), torch.zeros(7, dtype=torch.float64)
     assert len(sentence_mask(x).sum(1).unique()) > 1
 
-    def pick(place, logits):
-        chosen = (x[:, place].long() - 1).clamp(min=0)
-        total.add_(Categorical(logits=logits).log_prob(chosen) * sentence_mask(x)[:, place])
+    def pick(position, logits):
+        chosen = (x[:, position].long() - 1).clamp(min=0)
+        total.add_(Categorical(logits=logits).log_prob(chosen) * sentence_mask(x)[:, position])
         return chosen
 
     assert torch.equal(p.sample_sequentially(pick), x)
@@ -91,14 +91,14 @@ class Chain:
     def __init__(self, probabilities):
         self.table = torch.tensor(probabilities, dtype=torch.float64).log()
 
-    def states(self, before, told, past=None):
+    def states(self, before, context, past=None):
         return self.table[before], torch.zeros(1, len(before))
 
     def logits(self, states):
         return states
 
 
-def test_a_beam_finds_the_likelier_sentence_behind_the_less_likely_token():
+def test_a_beam_finds_the_likelier_sentence_after_the_less_likely_token():
     # rows: after PAD (the start), END, UNKNOWN, the word; columns: END, UNKNOWN, the word
     chain = Chain([[0, 0.6, 0.4], [1, 0, 0], [0.4, 0.3, 0.3], [0.9, 0.05, 0.05]])
     p = Tokens(chain, torch.zeros(T, 1, dtype=torch.float64))

@@ -36,22 +36,22 @@ def test_a_sample_sees_as_many_before_it_as_was_said_and_no_others(layers):
     p = wave(12, batch=(1,), layers=layers)
     x = p.sample().requires_grad_()
     logits = p._logits(x, p.maps)
-    for place in range(12):
-        (gradient,) = torch.autograd.grad(logits[..., place].square().sum(), x, retain_graph=True)
-        seen = range(max(0, place - 2**layers), place)
+    for position in range(12):
+        (gradient,) = torch.autograd.grad(logits[..., position].square().sum(), x, retain_graph=True)
+        seen = range(max(0, position - 2**layers), position)
         assert gradient.flatten().nonzero().flatten().tolist() == [*seen]
 
 
 @pytest.mark.parametrize("layers", [1, 4])
-def test_a_walk_finds_the_logits_of_one_pass(layers):
+def test_sequential_logits_are_those_of_one_pass(layers):
     """Of more samples than the network looks back, so that its memory has gone round."""
     p = wave(40, layers=layers)
     x, found = p.sample(), []
     fixed = p.numbers(x)[:, 0, 0]
 
-    def pick(place, logits):
+    def pick(position, logits):
         found.append(logits)
-        return fixed[:, place]
+        return fixed[:, position]
 
     assert torch.equal(p.sample_values(pick), x)
     torch.testing.assert_close(torch.stack(found, -1), p._logits(x, p.maps)[:, :, 0, 0])

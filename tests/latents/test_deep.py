@@ -99,8 +99,8 @@ def test_each_level_reads_the_map_of_its_own_size():
     x = examples(BINARY, 2).x
     coarse_to_fine = {1: 2, 2: 1, 4: 0}  # to the position among the steps of the encoder, finest first
     maps = [vae.encoder.network(x)]
-    for climb in vae.encoder.steps:
-        maps.append(climb(maps[-1]))
+    for bottom_up in vae.encoder.steps:
+        maps.append(bottom_up(maps[-1]))
     features = vae.encoder(x)
     assert [each.shape[-1] for each in maps] == [4, 2, 1]
     for level in vae.latents.levels:
@@ -118,7 +118,7 @@ def test_branches_start_the_smaller_the_deeper():
         assert one / nine == pytest.approx(3, rel=0.1)
 
 
-def test_a_block_adds_to_what_it_is_given_and_looks_around():
+def test_a_block_is_residual_and_reads_neighbors():
     block, x = Bottleneck(8, (5, 5)), torch.randn(2, 3, 8, 5, 5)
     assert block(x).shape == x.shape
     torch.testing.assert_close(block(x)[1, 2], block(x[1, 2:])[0])

@@ -47,7 +47,7 @@ def test_a_ladder_of_one_level_is_the_flat_vae_to_the_bit(preset):
     assert all(torch.equal(weights[name], others[name]) for name in weights)
 
 
-def test_there_is_one_walk_down():
+def test_one_top_down_pass():
     """Inferring, generating, replaying: only `descend` takes a state from one level to the next."""
     files = Path(vaekit.__file__).parent.rglob("*.py")
     assert [path.name for path in files if "level.merge(" in path.read_text()] == ["tower.py"]
@@ -55,7 +55,7 @@ def test_there_is_one_walk_down():
 
 @pytest.mark.parametrize("posterior", DENSE)
 @pytest.mark.parametrize("below", ["prior@latents.below=gaussian", "prior@latents.below=flow"])
-def test_draws_come_first_at_every_level_and_rows_keep_to_themselves(posterior, below):
+def test_draws_come_first_at_every_level_and_rows_are_independent(posterior, below):
     vae, objective = build(BINARY, *LADDER, f"posterior={posterior}", below, *FLOWS.get(below, []))
     batch = examples(BINARY, 5)
     step(vae, objective, batch)
@@ -64,7 +64,7 @@ def test_draws_come_first_at_every_level_and_rows_keep_to_themselves(posterior, 
     with torch.no_grad():
         features = vae.encoder(x)
         whole = vae.infer(features, 3)
-        # each draw of each row by itself, its z given
+        # each draw of each row separately, given its z
         for k, row in ((0, 0), (2, 3), (1, 4)):
             state = None
             for level, drawn in zip(vae.latents.levels, whole.steps, strict=True):
@@ -94,8 +94,8 @@ def test_replaying_a_draw_meets_the_same_state_and_the_same_priors(vae):
         draw = vae.infer(vae.encoder(examples(BINARY, 5, dtype=torch.float64).x), 3)
         again = vae.replay([each.z for each in draw.steps])
     torch.testing.assert_close(again.state, draw.state)
-    for there, here in zip(draw.steps, again.steps, strict=True):
-        torch.testing.assert_close(there.p.log_prob(there.z), here.p.log_prob(here.z).expand(3, 5))
+    for one, other in zip(draw.steps, again.steps, strict=True):
+        torch.testing.assert_close(one.p.log_prob(one.z), other.p.log_prob(other.z).expand(3, 5))
 
 
 def test_dimensions_shrink_towards_the_top():
@@ -180,7 +180,7 @@ def test_the_vamp_prior_at_the_top_is_the_tops_posterior():
     assert q.mean.shape == (4, 1)
 
 
-def test_rates_are_there_for_each_level_and_right_on_average(vae, monkeypatch):
+def test_each_level_has_a_rate_that_is_right_on_average(vae, monkeypatch):
     batch = examples(BINARY, 5, dtype=torch.float64)
     torch.manual_seed(0)
     with torch.no_grad():
@@ -210,7 +210,7 @@ def test_each_level_has_a_temperature_of_its_own(vae):
         vae.generate(1, [1.0, 1.0])
 
 
-def test_a_reconstruction_may_stand_on_the_top_levels_alone(vae):
+def test_a_reconstruction_from_the_top_levels_only(vae):
     x = examples(BINARY, 4, dtype=torch.float64).x
     encoded = vae.encode(x)
     assert [z.shape for z in encoded] == [(4, 4), (4, 4), (4, 4)]

@@ -1,4 +1,4 @@
-"""The one walk: each of the three pickers, on a tower that is taller than one."""
+"""The top-down pass: z from the posterior, from the prior or given, in a tower of several levels."""
 
 import torch
 from torch import nn
@@ -40,7 +40,7 @@ def test_each_level_sees_what_was_picked_above():
     assert [step.z[0, 0].item() for step in steps] == [1.0, 2.0, 3.0]
 
 
-def test_a_vae_walks_a_tower_as_it_walks_a_flat_one():
+def test_a_hierarchy_is_used_like_a_flat_vae():
     from helpers import BINARY, build, examples
 
     vae, objective = build(BINARY, "model=mlp_vae", "network.hidden=[2]", "latents.dim=2")

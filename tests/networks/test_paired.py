@@ -14,7 +14,7 @@ def network(image):
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_features_of_each_with_whether_it_is_there(image):
+def test_features_of_each_modality_and_whether_it_is_observed(image):
     encoder, x = network(image).encoder, examples(PAIRS, 4, dtype=torch.float64).x
     features = encoder(x)
     assert features.shape == (4, *encoder.out_shape) == (4, 2, 17)

@@ -51,12 +51,12 @@ def test_every_weight_learns():
     )
     batch = examples(TABLE, 6)
     town = NAMES.index("town")
-    there = torch.ones(6, len(NAMES))
-    there[0, town] = 0
-    batch.mask = TABLE.per_value(there)
+    observed = torch.ones(6, len(NAMES))
+    observed[0, town] = 0
+    batch.mask = TABLE.per_value(observed)
     batch.x = batch.x * batch.mask
     objective(vae(batch, 1), None).mean().backward()
-    # a key's bias adds the same to all places; of missing tokens only those that came have learned
+    # a key's bias adds the same at all positions; only missing tokens that occurred have a gradient
     silent = [name for name, p in vae.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not silent
     learned = vae.encoder.missing_token.grad.abs().sum(1)

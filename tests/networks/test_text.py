@@ -45,18 +45,18 @@ def test_neighbours_in_the_batch_and_padding_change_nothing(encoder):
 
 def test_every_place_is_read(encoder):
     x = torch.randint(3, TEXT.vocabulary, (20, 6)).double()
-    for place in range(6):
+    for position in range(6):
         other = x.clone()
-        other[:, place] = 3 + (other[:, place] - 2) % (TEXT.vocabulary - 3)
+        other[:, position] = 3 + (other[:, position] - 2) % (TEXT.vocabulary - 3)
         assert (encoder(other) != encoder(x)).any(1).all()
 
 
 def test_both_directions_read_the_whole_sentence():
     encoder = gru.Encoder(TEXT, width=6, embedding=5).double()
     x = torch.full((1, 6), 4.0)
-    for place in range(6):
+    for position in range(6):
         other = x.clone()
-        other[0, place] = 5.0
+        other[0, position] = 5.0
         changed = (encoder(other) != encoder(x))[0]
         assert changed[:6].any() and changed[6:].any()
 

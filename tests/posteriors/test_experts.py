@@ -53,7 +53,7 @@ def factors(q, vae, x):
     return prior, expert(q, vae, x[:1], 0), expert(q, vae, x[:1], 1)
 
 
-def test_a_product_is_that_of_the_experts_that_are_there_and_the_prior():
+def test_a_product_is_of_the_observed_experts_and_the_prior():
     q, vae, x = posterior("mvae")
     prior, image, label = factors(q, vae, x)
     expected = [(prior, image, label), (prior, image), (prior, label), (prior,)]
@@ -61,14 +61,14 @@ def test_a_product_is_that_of_the_experts_that_are_there_and_the_prior():
         torch.testing.assert_close(found, normalised(*each), atol=1e-6, rtol=0)
 
 
-def test_a_mixture_is_of_the_experts_that_are_there():
+def test_a_mixture_is_of_the_observed_experts():
     q, vae, x = posterior("mmvae")
     prior, image, label = (normalised(each) for each in factors(q, vae, x))
     for found, each in zip(density(q, vae, x), [(image + label) / 2, image, label, prior], strict=True):
         torch.testing.assert_close(found, each, atol=1e-6, rtol=0)
 
 
-def test_a_mixture_of_products_is_of_all_sets_that_are_there():
+def test_a_mixture_of_products_is_of_all_observed_subsets():
     q, vae, x = posterior("mopoe")
     prior, image, label = factors(q, vae, x)
     both = (normalised(image) + normalised(label) + normalised(image, label)) / 3
@@ -81,7 +81,7 @@ def test_the_bound_of_a_mixture_of_experts_has_draws_of_one_expert_in_each_logar
     """Shi et al. 2019, section 3.1: 1/M sum_m E log 1/K sum_k p(x, z) / q(z | x), z of expert m, q of them all."""
     q, vae, x = posterior("mmvae")
     with torch.no_grad():
-        for head, at in zip(q.heads, (-4.0, 4.0), strict=True):  # far enough apart to be told by the sign
+        for head, at in zip(q.heads, (-4.0, 4.0), strict=True):  # far enough apart to be distinguished by the sign
             head.weight.zero_()
             head.bias.copy_(torch.tensor([at, 0.0]))
     terms = vae(Batch(x[:1]), 6)
@@ -95,7 +95,7 @@ def test_the_bound_of_a_mixture_of_experts_has_draws_of_one_expert_in_each_logar
 
 
 @pytest.mark.parametrize("preset", ["mvae", "mmvae", "mopoe"])
-def test_rows_keep_to_themselves_and_what_is_missing_says_nothing(preset):
+def test_rows_are_independent_and_missing_modalities_have_no_effect(preset):
     q, vae, x = posterior(preset)
     together = density(q, vae, x)
     torch.testing.assert_close(torch.cat([density(q, vae, row[None]) for row in x]), together)

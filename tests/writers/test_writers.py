@@ -22,9 +22,9 @@ def chosen(name, *settings):
     )
 
 
-def writer(name, *settings, space=TEXT, told=3):
+def writer(name, *settings, space=TEXT, context=3):
     torch.manual_seed(0)
-    network = instantiate(config(*chosen(name, *settings)).likelihood.writer)(space, told)
+    network = instantiate(config(*chosen(name, *settings)).likelihood.writer)(space, context)
     with torch.no_grad():
         for p in network.parameters():  # large enough that tokens depend on each other
             p.add_(0.3 * torch.randn_like(p))
@@ -37,42 +37,42 @@ def name(request):
 
 
 def test_token_by_token_it_reads_as_in_one_pass(name):
-    network, told, past = writer(name), torch.randn(2, 4, 3).double(), None
-    whole, _ = network.states(BEFORE, told)
+    network, context, past = writer(name), torch.randn(2, 4, 3).double(), None
+    whole, _ = network.states(BEFORE, context)
     for t in range(4):
-        state, past = network.states(BEFORE[:, t : t + 1], told[:, t : t + 1], past)
+        state, past = network.states(BEFORE[:, t : t + 1], context[:, t : t + 1], past)
         torch.testing.assert_close(state[:, 0], whole[:, t])
         assert past.shape[1] == 2, "a beam search goes on with other rows of the past"
     assert network.logits(whole).shape == (2, 4, TEXT.vocabulary - 1)
 
 
 def test_rows_of_the_past_may_be_reordered(name):
-    network, told = writer(name), torch.randn(1, 4, 3).double().expand(2, -1, -1)
+    network, context = writer(name), torch.randn(1, 4, 3).double().expand(2, -1, -1)
     before = torch.tensor([[0, 5, 6], [0, 3, 4]])
-    _, past = network.states(before, told[:, :3])
-    straight, _ = network.states(torch.tensor([[7], [7]]), told[:, 3:], past)
-    swapped, _ = network.states(torch.tensor([[7], [7]]), told[:, 3:], past[:, [1, 0]])
+    _, past = network.states(before, context[:, :3])
+    straight, _ = network.states(torch.tensor([[7], [7]]), context[:, 3:], past)
+    swapped, _ = network.states(torch.tensor([[7], [7]]), context[:, 3:], past[:, [1, 0]])
     torch.testing.assert_close(swapped, straight[[1, 0]])
     assert not torch.allclose(straight[0], straight[1])
 
 
-def test_a_token_sees_what_it_is_told_and_those_before_it(name):
-    network, told = writer(name), torch.randn(1, 5, 3).double().requires_grad_()
+def test_a_token_depends_on_its_context_and_the_tokens_before(name):
+    network, context = writer(name), torch.randn(1, 5, 3).double().requires_grad_()
     embedded = network.embed(torch.tensor([[0, 3, 4, 3, 4]])).detach().requires_grad_()
     network.embed.register_forward_hook(lambda *_: embedded)
-    states, _ = network.states(torch.zeros(1, 5, dtype=torch.long), told)
-    for place in range(5):
-        gradients = torch.autograd.grad(states[0, place].square().sum(), (embedded, told), retain_graph=True)
+    states, _ = network.states(torch.zeros(1, 5, dtype=torch.long), context)
+    for position in range(5):
+        gradients = torch.autograd.grad(states[0, position].square().sum(), (embedded, context), retain_graph=True)
         for gradient in gradients:
-            assert torch.equal(gradient[0].abs().sum(1) > 0, torch.arange(5) <= place)
+            assert torch.equal(gradient[0].abs().sum(1) > 0, torch.arange(5) <= position)
 
 
 def test_dropped_words_are_inputs_and_no_targets(name):
-    network, told = writer(name, "word_dropout=0.999"), torch.randn(1, 4, 3).double()
-    hidden, _ = network.states(BEFORE[:1], told)
-    torch.testing.assert_close(hidden, network.eval().states(torch.tensor([[0, 2, 2, 2]]), told)[0])
-    seen, _ = network.eval().states(BEFORE[:1], told)
-    assert not torch.allclose(seen, hidden)
+    network, context = writer(name, "word_dropout=0.999"), torch.randn(1, 4, 3).double()
+    hidden, _ = network.states(BEFORE[:1], context)
+    torch.testing.assert_close(hidden, network.eval().states(torch.tensor([[0, 2, 2, 2]]), context)[0])
+    visible, _ = network.eval().states(BEFORE[:1], context)
+    assert not torch.allclose(visible, hidden)
 
 
 def test_dropout_takes_the_same_units_of_a_sentence_at_all_places(name):

@@ -106,7 +106,7 @@ def nearest(points: Tensor, atoms: Tensor) -> Tensor:
         >>> nearest(torch.tensor([[0.1], [0.8]]), torch.tensor([[0.0], [1.0]]))
         tensor([0, 1])
     """
-    with torch.autocast(points.device.type, enabled=False):  # differences of large numbers
+    with torch.autocast(points.device.type, enabled=False):  # these are differences of large numbers
         return (points @ atoms.T - atoms.square().sum(1) / 2).argmax(-1)
 
 

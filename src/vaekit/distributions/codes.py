@@ -122,7 +122,7 @@ def _(d: Categorical | OneHotCategorical, alphabet: Any) -> Code:
 
 
 def _normal_cdf(x: Tensor) -> Tensor:
-    return torch.erfc(x * -math.sqrt(0.5)) / 2  # torch.special.ndtr loses the tails
+    return torch.erfc(x * -math.sqrt(0.5)) / 2  # torch.special.ndtr is inaccurate in the tails
 
 
 @singledispatch

@@ -60,7 +60,7 @@ class Hamiltonian(Distribution):
         momentum = torch.randn_like(z)
         log_q = self.initial.log_prob(z) + standard_log_prob(momentum)
         z, momentum = self.leapfrog(z, momentum / self.inverse_temperature.sqrt())
-        self._last = z, log_q - standard_log_prob(momentum)  # tempering undoes the first division's determinant
+        self._last = z, log_q - standard_log_prob(momentum)  # tempering cancels the determinant of the first division
         return z
 
     def leapfrog(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,7 @@ class EvenMixture(Distribution):
         shape = torch.Size(sample_shape)
         first = (torch.rand_like(self.loc[..., 0, 0]) * self.count).long().clamp(max=self.count - 1)
         turns = torch.arange(shape.numel(), device=self.loc.device).reshape(-1, *[1] * len(self.batch_shape))
-        order = self.observed.int().sort(dim=-1, descending=True, stable=True).indices  # those that are observed first
+        order = self.observed.int().sort(dim=-1, descending=True, stable=True).indices  # observed ones first
         chosen = torch.take_along_dim(order.unsqueeze(0), ((first + turns) % self.count).unsqueeze(-1), -1).unsqueeze(
             -1
         )

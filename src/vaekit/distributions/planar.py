@@ -59,7 +59,7 @@ class Planar(Transform):
                 below = middle + slope * (middle + self.b).tanh() < target
                 low, high = torch.where(below, middle, low), torch.where(below, high, middle)
             a = (low + high) / 2
-        # one Newton step from the solution, so that gradients flow as the implicit function theorem says
+        # a Newton step at the solution gives the gradient of the implicit function theorem
         h = (a + self.b).tanh()
         a = a - (a + slope * h - target) / (1 + slope * (1 - h.square())).detach()
         return y - self.u * (a + self.b).tanh().unsqueeze(-1)

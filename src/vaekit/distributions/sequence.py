@@ -13,7 +13,7 @@ from vaekit.distributions.codes import Ordered
 from vaekit.distributions.temperature import divided
 from vaekit.entropy_coder import Code
 
-CHUNK = 2**24  # logits at once
+CHUNK = 2**24  # logits computed at once
 
 
 class Network(Protocol):

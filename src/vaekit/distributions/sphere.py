@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import normalize
 
-MIN_TEMPERATURE = 1e-3  # temperature, below which a concentration is not raised any further
+MIN_TEMPERATURE = 1e-3  # lower temperatures do not raise a concentration further
 
 
 def log_area(d: int) -> float:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Distribution, Normal, constraints
 from torch.nn.functional import logsigmoid, one_hot
 
-HALF = 0.5  # the number of a binary cell that is neither of the two
+HALF = 0.5  # a binary cell with an unseen value
 
 
 class Counts(Distribution):
@@ -109,7 +109,7 @@ class Cells(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         x, n, binary, *hots, missing = value[..., self.order].split(self.sizes, -1)
         n = (n.sign() * n.abs().expm1()).round()
-        beyond = (n - n.clamp(min=0).minimum(self.counts.largest)).abs()  # each half as likely as on its other side
+        beyond = (n - n.clamp(min=0).minimum(self.counts.largest)).abs()  # half of the probability is on each side
         far = -(2 * beyond * (beyond + 1)).clamp(min=1).log()  # 1/2, 1/6, 1/12, ... sum to 1
         numbers = [
             self.normal.log_prob(x),

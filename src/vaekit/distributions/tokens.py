@@ -71,7 +71,7 @@ class Tokens(Distribution):
         if self.top_p == 1:
             return logits
         p, which = logits.softmax(-1).sort(-1, descending=True)
-        enough = p.cumsum(-1) - p >= self.top_p  # those before it are
+        enough = p.cumsum(-1) - p >= self.top_p  # the tokens before already reach top_p
         return logits.masked_fill(torch.zeros_like(enough).scatter(-1, which, enough), -torch.inf)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class Tokens(Distribution):
         x = torch.full(context.shape[:2], PAD, device=context.device)
         first = torch.arange(len(x) // width, device=x.device).unsqueeze(1) * width
         total = context.new_full((len(first), width), -torch.inf)
-        total[:, 0] = 0  # the beginnings are still the same
+        total[:, 0] = 0  # all beams start alike
         before, past = x[:, :1], None
         for t in range(x.shape[1]):
             states, past = self.network.states(before, context[:, t : t + 1], past)

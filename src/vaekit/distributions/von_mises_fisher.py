@@ -62,9 +62,7 @@ class VonMisesFisher(Distribution):
         m = (self.d - 2) / 2
         cosine = k / (m + (m * m + k * k).sqrt())  # where k cos t + (d - 2) log sin t is highest
         sine = (1 - cosine.square()).clamp_min(0).sqrt()
-        mode = torch.atan2(
-            sine.float(), cosine.float()
-        ).double()  # in float32, the only type that ONNX Runtime supports here
+        mode = torch.atan2(sine.float(), cosine.float()).double()  # ONNX Runtime supports atan2 in float32 only
         curvature = k * cosine + (self.d - 2) / (1 - cosine.square()).clamp_min(1e-12)
         width = 12 / curvature.clamp_min(1e-12).sqrt()
         return (mode - width).clamp_min(0), (mode + width).clamp_max(math.pi)

@@ -58,7 +58,7 @@ class Tower(nn.Module):
     """
 
     requires = frozenset[Capability]()
-    infers = False  # whether a condition may be missing, and is inferred
+    infers = False  # whether a missing condition is inferred
     levels: Any  # an nn.ModuleList, each entry a Level
     out_shape: tuple[int, ...]
     num_features: int  # of all features, flat

@@ -112,7 +112,7 @@ class Decoder(nn.Module):
         self.in_shape = in_shape
         self.body = nn.Sequential(
             *body(math.prod(in_shape), width, blocks, dropout),
-            nn.Linear(width, params * space.size, bias=False),  # the likelihood owns the bias
+            nn.Linear(width, params * space.size, bias=False),  # the likelihood adds a bias
             nn.Unflatten(1, (params, *space.shape)),
         )
         glorot(self)

@@ -98,7 +98,7 @@ class Decoder(nn.Module):
     def __init__(self, in_shape: tuple[int, ...], space: Space, params: int):
         super().__init__()
         self.in_shape, self.space = in_shape, space
-        self.linear = Linear(torch.Size(in_shape).numel(), params, bias=False)  # the likelihood owns the bias
+        self.linear = Linear(torch.Size(in_shape).numel(), params, bias=False)  # the likelihood adds a bias
 
     def forward(self, z: Tensor) -> Tensor:
         return self.linear(z.flatten(1)).unsqueeze(-1).expand(-1, -1, *self.space.shape)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LARGE = 2**22  # multiplications from which on oneDNN wins, in spite of the 20 microseconds that it takes to set up
+LARGE = 2**22  # multiplications above which oneDNN is faster, despite 20 microseconds of set-up
 
 
 class Linear(nn.Linear):
@@ -22,7 +22,7 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         by_torch = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
         if not by_torch and mkl_is_slow() and self._is_large_product_in_float32(x):
-            # rows with gaps between them, a slice, would take hundreds of times as long in its backward pass
+            # contiguous, because the backward pass of a slice is hundreds of times slower
             return OneDNN.apply(x.contiguous(), self.weight, self.bias)
         return super().forward(x)
 

@@ -44,7 +44,7 @@ class MaskedLinear(nn.Module):
     Example:
         >>> import torch
         >>> from vaekit.networks.made import MaskedLinear, causal_mask
-        >>> MaskedLinear(causal_mask((3,)))(torch.ones(3))[0].item()  # of no value
+        >>> MaskedLinear(causal_mask((3,)))(torch.ones(3))[0].item()  # no value before it
         0.0
     """
 
@@ -53,7 +53,9 @@ class MaskedLinear(nn.Module):
     def __init__(self, mask: Tensor):
         super().__init__()
         self.register_buffer("mask", mask, persistent=False)
-        self.weight = nn.Parameter(0.1 * torch.randn(mask.shape) / len(mask) ** 0.5)  # almost nothing
+        self.weight = nn.Parameter(
+            0.1 * torch.randn(mask.shape) / len(mask) ** 0.5
+        )  # small, so that logits start close to the context
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight * self.mask)

@@ -92,7 +92,7 @@ class Decoder(nn.Module):
         self.body = nn.Sequential(
             nn.Flatten(),
             *layers(sizes, activation),
-            Linear(sizes[-1], params * space.size, bias=False),  # the likelihood owns the bias
+            Linear(sizes[-1], params * space.size, bias=False),  # the likelihood adds a bias
             nn.Unflatten(1, (params, *space.shape)),
         )
         glorot(self)

@@ -95,7 +95,7 @@ class Decoder(nn.Module):
                 nn.Flatten(),
                 nn.Linear(math.prod(in_shape), label),
                 nn.ReLU(),
-                nn.Linear(label, params * space.classes, bias=False),  # the likelihood owns the bias
+                nn.Linear(label, params * space.classes, bias=False),  # the likelihood adds a bias
                 nn.Unflatten(1, (params, space.classes)),
             )
         )

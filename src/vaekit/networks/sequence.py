@@ -122,7 +122,7 @@ class Decoder(nn.Module):
             nn.Unflatten(1, (width, steps)),
             *blocks(width, steps),
             nn.SiLU(),
-            nn.Conv1d(width, params * series, kernel_size=1, bias=False),  # the likelihood owns the bias
+            nn.Conv1d(width, params * series, kernel_size=1, bias=False),  # the likelihood adds a bias
             nn.Unflatten(1, (params, series)),
         )
         glorot(self)

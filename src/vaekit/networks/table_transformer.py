@@ -128,7 +128,9 @@ class Decoder(nn.Module):
             nn.Flatten(), nn.Linear(math.prod(in_shape), columns * width), nn.Unflatten(1, (columns, width))
         )
         self.body = Columns(width, blocks, heads)
-        self.head = nn.Parameter(torch.randn(params, space.size, width) / math.sqrt(width))  # the likelihood's bias
+        self.head = nn.Parameter(
+            torch.randn(params, space.size, width) / math.sqrt(width)
+        )  # the likelihood adds a bias
         glorot(self)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ def upsample(x: Tensor, size: tuple[int, ...]) -> Tensor:
     """
     if not torch.compiler.is_compiling():
         return functional.interpolate(x, size=size, mode="nearest")
-    # the same by indices: in bfloat16, torch 2.13 compiles the gradient of interpolate to zeros
+    # by indices, because in bfloat16 torch 2.13 compiles the gradient of interpolate to zeros
     rows, columns = (torch.arange(out, device=x.device) * n // out for out, n in zip(size, x.shape[-2:], strict=True))
     return x[..., rows, :][..., columns]
 

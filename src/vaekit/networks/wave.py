@@ -148,7 +148,7 @@ class Decoder(nn.Module):
         self.head = nn.Sequential(
             nn.GroupNorm(1, channels[0]),
             nn.SiLU(),
-            nn.Conv1d(channels[0], params * bands, kernel_size=1, bias=False),  # the likelihood owns the bias
+            nn.Conv1d(channels[0], params * bands, kernel_size=1, bias=False),  # the likelihood adds a bias
             nn.Unflatten(1, (params, 1, bands)),
         )
         glorot(self)

@@ -51,5 +51,5 @@ class Bernoulli(Posterior):
         return self.atoms
 
     def forward(self, context: Tensor) -> Distribution:
-        logits = self.space.points(full_precision(self.head(context)))  # of 1 against 0
+        logits = self.space.points(full_precision(self.head(context)))  # log-odds of 1
         return Choice(pad(logits, (1, 0)), self.space)

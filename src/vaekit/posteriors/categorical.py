@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
-from vaekit.distributions.one_of import OneOf
+from vaekit.distributions.enumerable_choice import EnumerableChoice
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
 from vaekit.posteriors.posterior import Posterior
@@ -66,4 +66,4 @@ class Categorical(Posterior):
         return self.atoms
 
     def forward(self, context: Tensor) -> Distribution:
-        return OneOf(self.space.points(full_precision(self.head(context))), self.space)
+        return EnumerableChoice(self.space.points(full_precision(self.head(context))), self.space)

@@ -84,7 +84,7 @@ class FSQ(Posterior):
 
     def bound(self, h: Tensor) -> Tensor:
         """Map `[..., D]` to the interval in which rounding gives the L integers from -(L // 2) on."""
-        # a little beyond, so that both ends are reached, and never so far that another begins
+        # slightly wider, so that rounding reaches both ends but no further value
         half = torch.minimum((self.levels - 1) * (1 + 1e-3), self.levels - 0.5) / 2
         offset = (self.levels % 2 == 0) * 0.5
         return (h + (offset / half).atanh()).tanh() * half - offset

@@ -85,7 +85,7 @@ class Gumbel(Posterior):
     @classmethod
     def gives_with(cls, settings: Mapping[str, Any]) -> frozenset[Capability]:
         relaxed = not settings.get("hard", True)
-        return cls.gives - {Capability.DENSITY} if relaxed else cls.gives  # of what training draws
+        return cls.gives - {Capability.DENSITY} if relaxed else cls.gives  # relaxed draws have no density
 
     def codebook(self) -> Tensor:
         """One-hot vectors, `[K, K]`."""

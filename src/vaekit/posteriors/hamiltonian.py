@@ -15,7 +15,7 @@ from vaekit.posteriors.posterior import Posterior
 from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Real, Space
 
-LARGEST_STEP = 0.5  # beyond it leapfrog steps run away
+LARGEST_STEP = 0.5  # larger leapfrog steps diverge
 
 
 class Hamiltonian(Posterior):
@@ -84,7 +84,7 @@ class Hamiltonian(Posterior):
         x = full_precision(x).unflatten(1, self.data_space.shape)
         return HamiltonianDistribution(
             self.gaussian(features),
-            lambda z: self.joint(x.clone(), z),  # a clone made here may be kept for a gradient, in evaluation too
+            lambda z: self.joint(x.clone(), z),  # in evaluation, autograd can save only a clone
             LARGEST_STEP * self.step_logit.sigmoid(),
             self.inverse_temperature_logit.sigmoid(),
             self.steps,

@@ -44,7 +44,7 @@ class ProductOfExperts(Experts):
     )
 
     def forward(self, context: Tensor) -> Distribution:
-        # each head gives its mean times its precision: a mean alone loses its gradient as the precision falls to 0
+        # a head outputs mean times precision, because the gradient of a mean vanishes as its precision falls to 0
         weighted, precision, observed = self.experts(context)
         total = 1 + (precision * observed.unsqueeze(-1)).sum(-2)
         loc = (weighted * observed.unsqueeze(-1)).sum(-2) / total

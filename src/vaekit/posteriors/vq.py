@@ -90,9 +90,8 @@ class VQ(Posterior):
             self.register_buffer("atoms", start)
         else:
             self.atoms = nn.Parameter(start)
-        self.register_buffer(
-            "cluster_size", torch.zeros(codes)
-        )  # of each code in a step, and the sum of what it stood for
+        # moving averages of the number of vectors quantized to each code in a step, and of their sum
+        self.register_buffer("cluster_size", torch.zeros(codes))
         self.register_buffer("cluster_sum", torch.zeros(codes, width))
         shape = (depth * width, *space.shape[1:])
         self.space = replace(space, shape=shape, atoms=codes, width=width, codebook=self.codebook)

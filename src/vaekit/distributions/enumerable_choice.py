@@ -6,14 +6,14 @@ from torch import Tensor
 from vaekit.distributions.coded import Choice
 
 
-class OneOf(Choice):
+class EnumerableChoice(Choice):
     """A `Choice` whose draws carry no gradient; the values of a single position can be enumerated.
 
     Example:
         >>> import torch
-        >>> from vaekit.distributions.one_of import OneOf
+        >>> from vaekit.distributions.enumerable_choice import EnumerableChoice
         >>> from vaekit.spaces import Codes
-        >>> OneOf(torch.zeros(5, 1, 2), Codes((1,))).enumerate_support().shape
+        >>> EnumerableChoice(torch.zeros(5, 1, 2), Codes((1,))).enumerate_support().shape
         torch.Size([2, 5, 1])
     """
 
