@@ -109,16 +109,16 @@ class VQ(Posterior):
         h = full_precision(self.head(context))
         if len(self.space.shape) == 3:
             h = h.movedim(-3, -1)
-        atoms, left, numbers, sources = self.atoms.detach(), h.detach(), [], []
+        atoms, residual, numbers, sources = self.atoms.detach(), h.detach(), [], []
         for _ in range(self.depth):
-            numbers.append(nearest(left, atoms))
-            sources.append(left)
-            left = left - embedding(numbers[-1], atoms)
-        # the dimension of a depth is that of a group of channels, before those of a map
-        stage = -len(self.space.shape)
-        index, source = torch.stack(numbers, stage), torch.stack(sources, stage - 1)
-        through = source + (h - h.detach()).unsqueeze(stage - 1)
-        q = Quantized(index, self.space, self.space.array(through), 1 / self.depth)
+            numbers.append(nearest(residual, atoms))
+            sources.append(residual)
+            residual = residual - embedding(numbers[-1], atoms)
+        # depths are stacked where groups of channels are, before the dimensions of a map
+        axis = -len(self.space.shape)
+        index, source = torch.stack(numbers, axis), torch.stack(sources, axis - 1)
+        straight_through = source + (h - h.detach()).unsqueeze(axis - 1)
+        q = Quantized(index, self.space, self.space.array(straight_through), 1 / self.depth)
         if self.training and torch.is_grad_enabled():
             self.update_codes(source, index)
         return q
@@ -130,25 +130,24 @@ class VQ(Posterior):
         Tensors are replaced, not changed in place: distributions of this step keep the codes they were made with.
         """
         points, index = points.flatten(0, -2), index.flatten()
-        uses = torch.zeros_like(self.cluster_size).index_add_(0, index, torch.ones_like(points[:, 0]))
+        sizes = torch.zeros_like(self.cluster_size).index_add_(0, index, torch.ones_like(points[:, 0]))
         sums = torch.zeros_like(self.cluster_sum).index_add_(0, index, points)
-        fresh = points[torch.randint(len(points), (len(uses),), device=points.device)]
+        replacements = points[torch.randint(len(points), (len(sizes),), device=points.device)]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(uses)
+            torch.distributed.all_reduce(sizes)
             torch.distributed.all_reduce(sums)
-            torch.distributed.broadcast(fresh, 0)
-        idle = uses == 0
-        self.cluster_size, self.cluster_sum = (
-            self.cluster_size.lerp(uses, 1 - self.decay),
-            self.cluster_sum.lerp(sums, 1 - self.decay),
-        )
-        usual = self.cluster_size.mean()
-        revived = idle & (self.cluster_size < self.revive * usual)
-        self.cluster_size = torch.where(revived, usual, self.cluster_size)
+            torch.distributed.broadcast(replacements, 0)
+        unused = sizes == 0
+        self.cluster_size = self.cluster_size.lerp(sizes, 1 - self.decay)
+        self.cluster_sum = self.cluster_sum.lerp(sums, 1 - self.decay)
+        mean_size = self.cluster_size.mean()
+        revived = unused & (self.cluster_size < self.revive * mean_size)
+        self.cluster_size = torch.where(revived, mean_size, self.cluster_size)
         revived = revived.unsqueeze(1)
-        self.cluster_sum = torch.where(revived, fresh * usual, self.cluster_sum)
+        self.cluster_sum = torch.where(revived, replacements * mean_size, self.cluster_sum)
         if self.ema:
             means = self.cluster_sum / self.cluster_size.clamp_min(1e-12).unsqueeze(1)
             self.atoms = torch.where(self.cluster_size.unsqueeze(1) > 0, means, self.atoms)
         else:
-            self.atoms.copy_(torch.where(revived, fresh, self.atoms))  # draws of this step do not hold revived codes
+            # in place, as the optimizer does: the draws of this step hold none of the revived codes
+            self.atoms.copy_(torch.where(revived, replacements, self.atoms))
