@@ -48,7 +48,7 @@ def _tempered(d: Distribution, temperature: float) -> Distribution:
         if d.has_rsample and _is_real(d.support):
             return Spread(d, d.mean, temperature)
     raise Refusal(
-        f"temperature={temperature} spreads draws center their mean, which {type(d).__name__} does not have in closed "
+        f"temperature={temperature} spreads draws around their mean, which {type(d).__name__} does not have in closed "
         "form for real values. Try temperature=1."
     )
 

@@ -59,7 +59,7 @@ class Map(Tower):
     ):
         super().__init__()
         if condition:
-            raise Refusal(f"latents=map reads no condition; use {choice('latents', 'single')}, or '~condition'.")
+            raise Refusal(f"latents=map cannot be conditioned; use {choice('latents', 'single')}, or '~condition'.")
         at_least_one(dim=(dim, 64))
         shape = (dim, *features[1:])
         q: Any = posterior(features, latent(shape))

@@ -28,7 +28,7 @@ def check_channels(channels: Sequence[int]) -> None:
     """
     if min(channels, default=0) < 1:
         raise Refusal(
-            f"channels={list(channels)} must be one number or more, each at least 1; use [32,64], as in "
+            f"{setting('channels')}={list(channels)} must hold at least one number, each at least 1; use "
             f"{setting('channels')}=[32,64]."
         )
 

@@ -28,7 +28,7 @@ def token_numbers(x: Tensor) -> Tensor:
         Refusal: If x is in half precision, which does not represent all token ids.
     """
     if x.dtype in (torch.float16, torch.bfloat16):
-        raise Refusal(f"Half precision, {x.dtype}, does not hold token numbers; use trainer.precision=bf16-mixed.")
+        raise Refusal(f"{x.dtype} does not represent all token ids; use trainer.precision=bf16-mixed.")
     return x.long()
 
 

@@ -49,7 +49,9 @@ class Encoder(Features):
         super().__init__()
         self.space, self.image = space, image(space.image)
         if len(self.image.out_shape) != 1:
-            raise Refusal(f"network.image gives maps, expected a vector; use network@{setting('image')}=mlp, or conv.")
+            raise Refusal(
+                f"{setting('image')} gives maps, expected a vector; use network@{setting('image')}=mlp or conv."
+            )
         (width,) = self.image.out_shape
         self.label = glorot(nn.Sequential(nn.Linear(space.classes, width), nn.ReLU()))
         self.out_shape = (space.modalities, width + 1)
