@@ -26,7 +26,7 @@ def test_a_game_is_logged_and_its_model_stands_alone(train):
         assert any(row[name] for row in logged), name
     state = torch.load("run/checkpoints/last.ckpt", weights_only=True)
     assert [len(group["params"]) for group in state["optimizer_states"][0]["param_groups"]][1] == 4  # the critic's
-    assert state["state_dict"]["penalties.total_correlation.aggregate.rows"] == 1294
+    assert state["state_dict"]["penalties.total_correlation.aggregate.num_train"] == 1294
     assert state["global_step"] == 22  # one step a batch, whoever plays
     vae = vaekit.load("run")
     assert not [name for name in vae.state_dict() if "critic" in name]

@@ -289,9 +289,9 @@ def test_spectral_is_the_sum_of_the_largest_singular_values(network):
     torch.testing.assert_close(weight.grad, torch.outer(u[:, 0], vh[0]), rtol=0, atol=0.02)
 
     penalty.eval()(terms, vae, None)
-    kept = penalty.right.clone()
+    kept = penalty.right_singular_vectors.clone()
     penalty(terms, vae, None)
-    torch.testing.assert_close(penalty.right, kept, rtol=0, atol=0)
+    torch.testing.assert_close(penalty.right_singular_vectors, kept, rtol=0, atol=0)
 
 
 def test_spectral_sees_a_layer_that_starts_at_zero():
