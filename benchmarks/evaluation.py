@@ -51,7 +51,7 @@ def trained(x: Tensor, steps: int) -> Any:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra_compose("train", overrides=parts)
     torch.manual_seed(0)
-    vae, objective, _ = Plan.read(config, Image((1, 28, 28), levels=2)).build()
+    vae, objective, _ = Plan.read(config, Image((1, 28, 28), bins=2)).build()
     optimizer = torch.optim.Adam(vae.parameters(), 1e-3, fused=True)
     for _ in range(steps):
         optimizer.zero_grad()

@@ -21,7 +21,7 @@ def build(model: str):
         config = compose("train", overrides=[f"model={model}"])
     names = ("network", "posterior", "prior", "latents", "likelihood", "objective", "condition")
     parts = {name: OmegaConf.to_container(config[name], resolve=True) if config[name] else None for name in names}
-    vae, objective, _ = Plan.read(parts, Image((1, 28, 28), levels=2)).build()
+    vae, objective, _ = Plan.read(parts, Image((1, 28, 28), bins=2)).build()
     return vae, objective, torch.optim.Adam(vae.parameters(), fused=True)
 
 

@@ -29,15 +29,15 @@ from vaekit.written import Number
 GROUPS = ("data", "condition", "network", "posterior", "prior", "latents", "likelihood", "objective", "penalty")
 GROUPS += ("evaluation",)
 SMALL = ("network.hidden=[16]", "latents.dim=3")
-BINARY = Image((1, 8, 8), levels=2)
-GREY = Image((1, 8, 8), levels=17)
-DEQUANTIZED = Image((1, 8, 8), levels=17, dequantized=True)
+BINARY = Image((1, 8, 8), bins=2)
+GREY = Image((1, 8, 8), bins=17)
+DEQUANTIZED = Image((1, 8, 8), bins=17, dequantized=True)
 VECTORS = Real((6,))
 LEVELS = Levels(
     (4, 8, 8), tiles={"b": ["solid", "diggable"], ".": ["passable"], "G": ["pickupable"], "M": ["passable", "spawn"]}
 )
 SERIES = Series((2, 10), ["a", "b"], [0.0, 0.01], [0.01, 0.02])
-SOUND = Audio((1, 1, 64), levels=256)
+SOUND = Audio((1, 1, 64), bins=256)
 TEXT = Text((6,), learn(["A man, a hat.", "Two men in hats?", "A man runs!"]))
 PAIRS = Pairs.of(BINARY, 10)
 TABLE = Table.of(
@@ -124,8 +124,8 @@ def examples(space: Space, n: int, seed: int = 0, dtype: torch.dtype = torch.flo
     if space.values in ("unit", "continuous"):
         x = torch.rand(n, *space.shape, generator=generator, dtype=dtype)
     else:
-        assert space.levels is not None, f"say in tests/helpers.py how rows of {type(space).__name__} are drawn"
-        x = torch.randint(space.levels, (n, *space.shape), generator=generator).to(dtype) / (space.levels - 1)
+        assert space.bins is not None, f"say in tests/helpers.py how rows of {type(space).__name__} are drawn"
+        x = torch.randint(space.bins, (n, *space.shape), generator=generator).to(dtype) / (space.bins - 1)
     return Batch(x)
 
 

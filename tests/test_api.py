@@ -246,7 +246,7 @@ def test_every_task_is_a_method_with_its_signature(digits):
 
 
 def test_an_untrained_vae_learns_in_a_loop_of_its_own_and_is_saved(tmp_path):
-    vae = vaekit.build(Image((1, 8, 8), levels=None), "model=mlp_vae", "likelihood=gaussian", "objective=iwae", seed=1)
+    vae = vaekit.build(Image((1, 8, 8), bins=None), "model=mlp_vae", "likelihood=gaussian", "objective=iwae", seed=1)
     x = torch.from_numpy(DIGITS[:64, None])
     optimizer = torch.optim.Adam(vae.parameters(), 1e-3)
     losses = []

@@ -47,19 +47,19 @@ def test_codes_change_position_by_position():
 
 def test_bits_per_dim_of_a_uniform_image_are_its_bits():
     # the uniform distribution over 256 levels costs 8 bits; the uniform density over the dequantised cube, 0 nats
-    assert Image((1, 2, 2), levels=256).bits_per_dim(4 * math.log(256)) == pytest.approx(8)
-    assert Image((1, 2, 2), levels=256, dequantized=True).bits_per_dim(0.0) == pytest.approx(8)
-    assert Image((1, 2, 2), levels=None).bits_per_dim(1.0) is None
+    assert Image((1, 2, 2), bins=256).bits_per_dim(4 * math.log(256)) == pytest.approx(8)
+    assert Image((1, 2, 2), bins=256, dequantized=True).bits_per_dim(0.0) == pytest.approx(8)
+    assert Image((1, 2, 2), bins=None).bits_per_dim(1.0) is None
     assert Real((3,)).bits_per_dim(1.0) is None
 
 
 @pytest.mark.parametrize(
     ("space", "values"),
     [
-        (Image((1, 8, 8), levels=2), "binary"),
+        (Image((1, 8, 8), bins=2), "binary"),
         (Image((1, 8, 8)), "discrete"),
         (Image((1, 8, 8), dequantized=True), "unit"),
-        (Image((1, 8, 8), levels=None), "unit"),
+        (Image((1, 8, 8), bins=None), "unit"),
         (Real((3,)), "continuous"),
     ],
 )
@@ -73,8 +73,8 @@ def test_values(space, values):
         (Real((3,)), torch.zeros(2, 4), "shape"),
         (Real((3,)), torch.tensor([[0.0, math.nan, 1.0]]), "NaN"),
         (Image((1, 2, 2)), torch.full((1, 1, 2, 2), 255.0), "0 to 1"),
-        (Image((1, 2, 2), levels=2), torch.full((1, 1, 2, 2), 0.5), "data.binarize"),
-        (Image((1, 2, 2), levels=17), torch.full((1, 1, 2, 2), 0.51), "17 levels"),
+        (Image((1, 2, 2), bins=2), torch.full((1, 1, 2, 2), 0.5), "data.binarize"),
+        (Image((1, 2, 2), bins=17), torch.full((1, 1, 2, 2), 0.51), "17 levels"),
     ],
 )
 def test_what_lies_outside_is_refused(space, x, says):
@@ -83,6 +83,6 @@ def test_what_lies_outside_is_refused(space, x, says):
 
 
 def test_what_lies_inside_passes():
-    Image((1, 2, 2), levels=17).check(torch.randint(17, (5, 1, 2, 2)) / 16)
-    Image((1, 2, 2), levels=2).check(torch.ones(3, 1, 2, 2))
+    Image((1, 2, 2), bins=17).check(torch.randint(17, (5, 1, 2, 2)) / 16)
+    Image((1, 2, 2), bins=2).check(torch.ones(3, 1, 2, 2))
     Image((1, 2, 2), dequantized=True).check(torch.rand(3, 1, 2, 2))

@@ -91,6 +91,8 @@ RENAMED = {
     "aggregate.rows": "num_train",
 }
 """Names of weights in vaekit 0.1, with N for any number, and the last part of each now. Applied from top to bottom."""
+RENAMED_FIELDS = {"levels": "bins"}
+"""Names of fields of spaces in vaekit 0.1, and their names now."""
 
 
 def read_metrics(folder: Path) -> dict[str, float]:
@@ -361,7 +363,14 @@ def parse_config(path: Path) -> dict[str, Any]:
         raise Refusal(f"{path} is no plain YAML; a run's configuration holds no tags and no aliases.") from error
     if not isinstance(config, dict) or "space" not in config:  # which is written last
         raise Refusal(f"{path} is not the configuration of a run; give run=outputs/...")
-    return config
+    return {**config, "space": _with_new_fields(config["space"])}
+
+
+def _with_new_fields(space: Any) -> Any:
+    """The description of a space, with the names that its fields have now."""
+    if not isinstance(space, dict):
+        return space
+    return {RENAMED_FIELDS.get(name, name): _with_new_fields(value) for name, value in space.items()}
 
 
 def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:

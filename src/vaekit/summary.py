@@ -27,7 +27,7 @@ def describe_space(space: Space) -> str:
     Example:
         >>> from vaekit.spaces import Codes, Image
         >>> from vaekit.summary import describe_space
-        >>> describe_space(Image((1, 28, 28), levels=2)), describe_space(Codes((1, 7, 7), atoms=512))
+        >>> describe_space(Image((1, 28, 28), bins=2)), describe_space(Codes((1, 7, 7), atoms=512))
         ('Image 1x28x28, binary', 'Codes 1x7x7, each of 512')
     """
     if isinstance(space, Codes):
@@ -35,7 +35,7 @@ def describe_space(space: Space) -> str:
     if isinstance(space, TableSpace):
         return f"Table of {len(space.columns)} columns, {space.size} numbers"
     kind = f"{type(space).__name__} {'x'.join(map(str, space.shape))}, {space.values}"
-    return f"{kind}, {space.levels} levels" if space.values == "discrete" and space.levels else kind
+    return f"{kind}, {space.bins} levels" if space.values == "discrete" and space.bins else kind
 
 
 def kinds(space: Space) -> dict[str, list[str]]:

@@ -54,7 +54,7 @@ class VAE(nn.Module):
         >>> from vaekit.priors.standard_normal import StandardNormal
         >>> from vaekit.spaces import Image, Real
         >>> from vaekit.vae import VAE
-        >>> space = Image((1, 4, 4), levels=2)
+        >>> space = Image((1, 4, 4), bins=2)
         >>> latents = Single((8,), Gaussian, StandardNormal, Real, dim=2)
         >>> vae = VAE(Encoder(space, [8]), latents, Bernoulli(space, partial(Decoder, (2,), space, hidden=[8])))
         >>> vae(torch.zeros(5, 1, 4, 4), num_samples=3).log_w.shape

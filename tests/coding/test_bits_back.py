@@ -20,7 +20,7 @@ from vaekit.distributions.codes import alphabet_of, code
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
-COLOUR = Image((3, 8, 8), levels=256)
+COLOUR = Image((3, 8, 8), bins=256)
 ONE_BY_ONE = ["prior=autoregressive", "prior.width=8", "prior.blocks=2", "prior.heads=2"]
 PIXELS = ["likelihood.width=4", "likelihood.layers=1"]
 MODELS = {
@@ -54,12 +54,12 @@ def model(name):
 
 
 def rows(space, n):
-    return (examples(space, n).x * (space.levels - 1)).round().numpy().astype(np.uint8)
+    return (examples(space, n).x * (space.bins - 1)).round().numpy().astype(np.uint8)
 
 
 def bound(vae, x, draws=200):
     """-ELBO of all examples together, in bits."""
-    batch = Batch(torch.from_numpy(x).float() / (vae.space.levels - 1))
+    batch = Batch(torch.from_numpy(x).float() / (vae.space.bins - 1))
     parts = draws // 20  # which bounds the memory
     with torch.no_grad():
         return sum(float(-vae(batch, 20).elbo.sum()) for _ in range(parts)) / parts / math.log(2)

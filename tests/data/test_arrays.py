@@ -40,15 +40,15 @@ def pt(path, x):
         (VECTORS, Real((7,)), VECTORS.astype(np.float32)),
         (VECTORS.astype(np.float16), Real((7,)), VECTORS.astype(np.float16).astype(np.float32)),
         (np.arange(24).reshape(12, 2), Real((2,)), np.arange(24.0).reshape(12, 2)),
-        (GREY, Image((1, 5, 4), levels=256), GREY[:, None]),
-        (GREY > 99, Image((1, 5, 4), levels=2), (GREY > 99)[:, None]),
-        (GREY / 255, Image((1, 5, 4), levels=None), (GREY / 255).astype(np.float32)[:, None]),
-        (COLOR, Image((3, 5, 4), levels=256), np.moveaxis(COLOR, 3, 1)),
-        (np.moveaxis(COLOR, 3, 1), Image((3, 5, 4), levels=256), np.moveaxis(COLOR, 3, 1)),
-        (COLOR[..., :1], Image((1, 5, 4), levels=256), COLOR[..., 0][:, None]),
+        (GREY, Image((1, 5, 4), bins=256), GREY[:, None]),
+        (GREY > 99, Image((1, 5, 4), bins=2), (GREY > 99)[:, None]),
+        (GREY / 255, Image((1, 5, 4), bins=None), (GREY / 255).astype(np.float32)[:, None]),
+        (COLOR, Image((3, 5, 4), bins=256), np.moveaxis(COLOR, 3, 1)),
+        (np.moveaxis(COLOR, 3, 1), Image((3, 5, 4), bins=256), np.moveaxis(COLOR, 3, 1)),
+        (COLOR[..., :1], Image((1, 5, 4), bins=256), COLOR[..., 0][:, None]),
         (
             COLOR[:, None, ..., 0] / 255,
-            Image((1, 5, 4), levels=None),
+            Image((1, 5, 4), bins=None),
             (COLOR[:, None, ..., 0] / 255).astype(np.float32),
         ),
     ],
@@ -197,7 +197,7 @@ def test_space_reads_the_header_only(tmp_path, save, monkeypatch):
             file.truncate(len(x.tobytes()) + 128)
     if save is npz:
         monkeypatch.setattr(np.lib.format, "read_array", None)
-    assert Arrays(path).space == Image((1, 64, 64), levels=256)
+    assert Arrays(path).space == Image((1, 64, 64), bins=256)
 
 
 def test_rows_are_cached_until_the_file_changes(tmp_path, monkeypatch):

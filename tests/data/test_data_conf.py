@@ -92,13 +92,13 @@ def test_the_command_line_reaches_everything(composed, tmp_path):
     data = instantiate(config.data.module)
     assert config.likelihood.name == "gaussian"  # the command line beats the data set
     assert str(data.source.root) == "DIR" and data.source.cache == "CACHE"
-    assert data.space == Image((1, 64, 64), levels=256, dequantized=True)
+    assert data.space == Image((1, 64, 64), bins=256, dequantized=True)
     assert (data.batch_size, data.eval_batch_size, data.seed, data.validation, data.test) == (64, 9, 3, 77, 0.5)
     assert data.transform.flip and data.transform.shift == 2
     folder = instantiate(
         composed("data=image_folder", "data.root=DIR", "data.image_size=[48,64]", "data.channels=1").data
     )
-    assert folder.module.space == Image((1, 48, 64), levels=256)
+    assert folder.module.space == Image((1, 48, 64), bins=256)
 
 
 def test_the_environment_names_the_root(composed, monkeypatch):

@@ -13,7 +13,7 @@ from vaekit.data.source import Rows
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
-SPACE = Image((1, 4, 4), levels=256)
+SPACE = Image((1, 4, 4), bins=256)
 TRAIN = np.random.default_rng(0).integers(0, 256, (100, 1, 4, 4), dtype=np.uint8)
 TEST = np.random.default_rng(1).integers(0, 256, (30, 1, 4, 4), dtype=np.uint8)
 
@@ -30,8 +30,8 @@ def in_evaluation(data, part="val"):
 def test_construction_and_space_read_nothing(memory):
     source = memory(SPACE, TRAIN)
     source.load = None
-    assert DataModule(source, binarize="dynamic").space == Image((1, 4, 4), levels=2)
-    assert DataModule(source, dequantize=True).space == Image((1, 4, 4), levels=256, dequantized=True)
+    assert DataModule(source, binarize="dynamic").space == Image((1, 4, 4), bins=2)
+    assert DataModule(source, dequantize=True).space == Image((1, 4, 4), bins=256, dequantized=True)
     assert DataModule(source).space == SPACE
 
 
@@ -221,7 +221,7 @@ def fit(data, callbacks=(), ckpt_path=None, **options):
 def test_lightning_gets_the_data_space_and_a_new_order_each_epoch(memory):
     model = fit(DataModule(memory(SPACE, TRAIN, TEST), 40, binarize="dynamic", shift=1), max_epochs=2)
     for x in model.kinds.values():
-        Image((1, 4, 4), levels=2).check(x)
+        Image((1, 4, 4), bins=2).check(x)
     passes = [list(chain(*(labels for at, labels in model.seen if at == epoch))) for epoch in (0, 1)]
     assert passes[0] != passes[1] and sorted(passes[0]) == sorted(passes[1]) and len(passes[0]) == 90
 
@@ -259,14 +259,14 @@ def test_a_run_resumed_at_any_step_sees_what_the_whole_run_saw(memory, tmp_path,
 
 def test_digits():
     data = DataModule(Digits())
-    assert data.space == Image((1, 8, 8), levels=17) and data.num_train == 1294
+    assert data.space == Image((1, 8, 8), bins=17) and data.num_train == 1294
     batch = data.sample("train", 1294)
     data.space.check(batch.x)
     assert batch.x.max() == 1 and sorted(batch.label.unique().tolist()) == list(range(10))
 
 
 REAL = (Real((3,)), np.zeros((10, 3), np.float32))
-CONTINUOUS = (Image((1, 4, 4), levels=None), TRAIN.astype(np.float32) / 255)
+CONTINUOUS = (Image((1, 4, 4), bins=None), TRAIN.astype(np.float32) / 255)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_class_folders_are_labels(tmp_path):
     paint(tmp_path / "a" / "._x.png")
     source = ImageFolder(tmp_path, image_size=None)
     rows = source.load("train")
-    assert source.space == Image((3, 8, 8), levels=256) and rows.x.dtype == np.uint8
+    assert source.space == Image((3, 8, 8), bins=256) and rows.x.dtype == np.uint8
     assert rows.x[:, 0, 0, 0].tolist() == [1, 4, 0, 2, 3, 5] and rows.label.tolist() == [0, 0, 1, 2, 2, 2]
     assert source.load("test") is None
 
@@ -411,7 +411,7 @@ def test_processes_that_decode_die_with_the_one_that_started_them(tmp_path):
 
 
 def test_space_touches_nothing_where_the_size_is_given_and_a_header_where_not(tmp_path):
-    assert ImageFolder(tmp_path / "nowhere", image_size=32, channels=1).space == Image((1, 32, 32), levels=256)
+    assert ImageFolder(tmp_path / "nowhere", image_size=32, channels=1).space == Image((1, 32, 32), bins=256)
     paint(tmp_path / "x.bmp", size=(6, 4))
     header = (tmp_path / "x.bmp").read_bytes()[:60]
     (tmp_path / "x.bmp").write_bytes(header)  # the pixels are gone

@@ -16,7 +16,7 @@ DIGITS = {"of": "digits"}
 @pytest.mark.parametrize("binarize", ["dynamic", "fixed", "threshold"])
 def test_images_are_binarised_and_labels_stay(binarize):
     data = DataModule(Paired(**DIGITS), binarize=binarize)
-    assert data.space == Pairs.of(Image((1, 8, 8), levels=2), 10)
+    assert data.space == Pairs.of(Image((1, 8, 8), bins=2), 10)
     batch = data.sample("train", 50)
     data.space.check(batch.x)
     image, label, there = data.space.split(batch.x)
@@ -65,7 +65,7 @@ def test_more_labels_than_classes_are_refused():
 
 
 def test_a_space_knows_its_parts():
-    space = Pairs.of(Image((1, 2, 2), levels=2), 3)
+    space = Pairs.of(Image((1, 2, 2), bins=2), 3)
     image, label = torch.tensor([[[[1.0, 0], [0, 1]]]] * 2), torch.tensor([2, 0])
     x = space.pair(image, label)
     space.check(x)

@@ -55,7 +55,7 @@ def idx(folder, train, test):
 @pytest.mark.parametrize("name", SETS)
 def test_space_is_known_without_files(name):
     space = TorchvisionSet(name, "nowhere").space
-    assert space.levels == 256 and space.shape[0] == (3 if name in ("cifar10", "svhn") else 1)
+    assert space.bins == 256 and space.shape[0] == (3 if name in ("cifar10", "svhn") else 1)
     assert TorchvisionSet(name, "nowhere", image_size=40).space.shape == (space.shape[0], 40, 40)
 
 
@@ -143,4 +143,4 @@ def test_refusals():
         TorchvisionSet("imagenet")
     with pytest.raises(Refusal, match=r"data\.image_size=28"):
         TorchvisionSet("mnist", image_size=0)
-    assert TorchvisionSet("mnist").space == Image((1, 28, 28), levels=256)
+    assert TorchvisionSet("mnist").space == Image((1, 28, 28), bins=256)

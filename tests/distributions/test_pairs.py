@@ -8,7 +8,7 @@ from vaekit.distributions.pairs import Pairs
 from vaekit.spaces import Image
 from vaekit.spaces import Pairs as Space
 
-SPACE = Space.of(Image((1, 1, 2), levels=2), 3)
+SPACE = Space.of(Image((1, 1, 2), bins=2), 3)
 EVERY = list(itertools.product((0.0, 1.0), (0.0, 1.0), range(3)))
 
 

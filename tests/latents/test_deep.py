@@ -32,7 +32,7 @@ def vae():
     ],
 )
 def test_sizes_follow_from_the_image(shape, blocks, sizes):
-    space = Image(shape, levels=2)
+    space = Image(shape, bins=2)
     vae, objective = build(space, *DEEP, f"latents.blocks={blocks}")
     assert [level.space.shape for level in vae.latents.levels] == [(2, *size) for size in sizes]
     batch = examples(space, 4)

@@ -333,7 +333,7 @@ def grey(kept):
     """A run of grey images, never trained."""
     words = ("model=mlp_vae", "network.hidden=[16]", "latents.dim=3", "likelihood=discretized_logistic", "data=digits")
     if not (kept / "grey").exists():
-        write_run(kept / "grey", Image((1, 8, 8), levels=17), *words)
+        write_run(kept / "grey", Image((1, 8, 8), bins=17), *words)
     return kept / "grey"
 
 

@@ -186,7 +186,7 @@ def section(key, value):
         section("data.name", 3),
         section("evaluation", None),
         section("evaluation.num_samples", "many"),
-        section("space.levels", []),
+        section("space.bins", []),
         section("space.shape", {"a": 1}),
         section("network", 0.5),
         section("latents.dim", None),

@@ -59,7 +59,7 @@ def test_each_value_sums_or_integrates_to_one(name):
     elif space.values in ("unit", "continuous"):
         mass = torch.trapezoid(px.log_prob(t.reshape(-1, 1, *[1] * len(space.shape))).exp(), t, dim=0)
     else:
-        levels = torch.linspace(0, 1, space.levels, dtype=torch.float64).reshape(-1, 1, 1, 1, 1)
+        levels = torch.linspace(0, 1, space.bins, dtype=torch.float64).reshape(-1, 1, 1, 1, 1)
         mass = px.log_prob(levels.expand(-1, 2, *space.shape)).exp().sum(0)
     torch.testing.assert_close(mass, torch.ones_like(mass), atol=1e-3 if name == "student" else 1e-4, rtol=0)
 
@@ -135,7 +135,7 @@ def test_impossible_scales_are_refused(options):
 
 
 def test_levels_come_from_the_data():
-    vae, _ = build(Image((1, 8, 8), levels=5), "model=mlp_vae", *SMALL, "likelihood=categorical")
+    vae, _ = build(Image((1, 8, 8), bins=5), "model=mlp_vae", *SMALL, "likelihood=categorical")
     assert vae.likelihood.bias.shape[0] == 5
 
 

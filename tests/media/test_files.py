@@ -40,10 +40,10 @@ def file(tmp_path):
     ("space", "expected"),
     [
         (Image((1, 1, 4)), [0, 127 / 255, 128 / 255, 1]),
-        (Image((1, 1, 4), levels=17), [0, 8 / 16, 8 / 16, 1]),
-        (Image((1, 1, 4), levels=2), [0.0, 0.0, 1.0, 1.0]),
+        (Image((1, 1, 4), bins=17), [0, 8 / 16, 8 / 16, 1]),
+        (Image((1, 1, 4), bins=2), [0.0, 0.0, 1.0, 1.0]),
         (Image((1, 1, 4), dequantized=True), [0.5 / 256, 127.5 / 256, 128.5 / 256, 255.5 / 256]),
-        (Image((1, 1, 4), levels=None), [0, 127 / 255, 128 / 255, 1]),
+        (Image((1, 1, 4), bins=None), [0, 127 / 255, 128 / 255, 1]),
     ],
 )
 def test_grey_values_reach_every_space(file, space, expected):
@@ -56,7 +56,7 @@ def test_grey_values_reach_every_space(file, space, expected):
 
 def test_floats_are_rounded_to_the_levels(file):
     x = np.array([0.2, 0.5, 0.7]).reshape(1, 1, 1, 3)
-    assert read_one(file("x.npy", x), Image((1, 1, 3), levels=2)).flatten().tolist() == [0, 1, 1]
+    assert read_one(file("x.npy", x), Image((1, 1, 3), bins=2)).flatten().tolist() == [0, 1, 1]
     assert read_one(file("x.npy", x), Image((1, 1, 3), dequantized=True)).flatten().tolist() == pytest.approx(x.ravel())
 
 

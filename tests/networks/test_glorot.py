@@ -56,7 +56,7 @@ def test_a_preset_uses_z_within_150_steps(preset, seed):
     """Where the posterior starts as wide as the prior, conv_vae's rate is 0.00 after 400 steps."""
     x = strokes(5000)
     vae, objective = build(
-        Image((1, 28, 28), levels=2), f"model={preset}", "likelihood=bernoulli", seed=seed, start=INITIAL_RATE
+        Image((1, 28, 28), bins=2), f"model={preset}", "likelihood=bernoulli", seed=seed, start=INITIAL_RATE
     )
     with torch.no_grad():
         vae.likelihood.bias.copy_(vae.likelihood.bias_at(x.mean(0)))

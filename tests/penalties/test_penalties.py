@@ -420,7 +420,7 @@ def test_perceptual_weights_must_be_there_and_fit(weights, tmp_path):
         build_all(GREY, "likelihood=discretized_logistic", "penalty=perceptual")
     for words in (f"penalty.perceptual.weights={file}", f"penalty.perceptual.weights={tmp_path}"):
         with pytest.raises(Refusal, match="penalty"):
-            build_all(Image((3, 8, 8), levels=2), "penalty=perceptual", words)
+            build_all(Image((3, 8, 8), bins=2), "penalty=perceptual", words)
     from safetensors.torch import save_file
 
     save_file(build(BINARY, "model=mlp_vae", *SMALL)[0].state_dict(), tmp_path / "mlp.safetensors")

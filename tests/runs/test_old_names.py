@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import vaekit
-from helpers import BINARY, TEXT, examples, write_run
+from helpers import BINARY, PAIRS, TEXT, examples, write_run
 from vaekit.refusal import Refusal
 from vaekit.runs import renamed
 from vaekit.training.transfer import match
@@ -66,6 +66,20 @@ def test_weights_of_an_earlier_version_give_the_same_answers(words, space, tmp_p
     assert torch.equal(before.log_likelihood(x, num_samples=2), expected)
     fitting, unlike = match(vae, load_file(folder / "model.safetensors"))  # as init_from starts from them
     assert not unlike and fitting.keys() == now.keys()
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [(BINARY, ["model=mlp_vae", "likelihood=bernoulli"]), (PAIRS, ["model=mvae", "likelihood=paired"])],
+    ids=["image", "pairs"],
+)
+def test_fields_of_spaces_of_an_earlier_version_have_new_names(space, words, tmp_path):
+    folder = write_run(tmp_path / "run", space, *words)
+    path = folder / "config.yaml"
+    before, _, described = path.read_text().rpartition("space:\n")
+    assert "bins: 2" in described
+    path.write_text(f"{before}space:\n{described.replace('bins: 2', 'levels: 2')}")
+    assert vaekit.load(folder).space == space
 
 
 def test_names_that_nobody_knows_are_refused(tmp_path):

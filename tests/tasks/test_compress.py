@@ -23,7 +23,7 @@ from .conftest import ROOT, train
 
 GREY = Image((1, 8, 8))
 COLOUR = Image((3, 8, 8))
-BINARY = Image((1, 8, 8), levels=2)
+BINARY = Image((1, 8, 8), bins=2)
 BERNOULLI, LOGISTIC = "likelihood=bernoulli", "likelihood=discretized_logistic"
 
 
@@ -540,7 +540,7 @@ def test_mnist(tmp_path, overrides, beaten):
     context = open_run(run, tmp_path, device="cpu")
     bits = compress(context)
     x = decompress(context, input=tmp_path / "compressed.vaekit")
-    levels = context.vae.space.levels
+    levels = context.vae.space.bins
     assert np.array_equal(x, (context.examples(slice(None)) * (levels - 1)).round().numpy().astype(np.uint8))
     assert len(x) == 10_000
     assert bits["elbo"] * 0.99 < bits["vaekit"] < bits["elbo"] * 1.02

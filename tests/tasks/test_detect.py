@@ -277,7 +277,7 @@ def test_other_torchvision_sets_come_from_the_run_s_root(untrained, tmp_path):
     root = os.environ.get("VAEKIT_DATA")
     if root is None or not (Path(root) / "MNIST").is_dir():
         pytest.skip("VAEKIT_DATA names no folder with MNIST")
-    space = Image((1, 28, 28), levels=2)
+    space = Image((1, 28, 28), bins=2)
     changes = {"root": root, "cache": str(tmp_path / "cache")}
     context = open_run(untrained("data=fashion_mnist", space=space), tmp_path, device="cpu", data=changes)
     rows = other_data(context, "mnist").in_order("test")

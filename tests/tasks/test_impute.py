@@ -117,7 +117,7 @@ def test_imputations_come_of_different_z_where_one_weight_exceeds_all_others(lin
     ids=str,
 )
 def test_values_drawn_one_by_one_are_imputed_from_their_conditional_distribution(words):
-    vae, _ = build(Image((1, 2, 2), levels=2), "model=mlp_vae", "network.hidden=[8]", "latents.dim=2", *words)
+    vae, _ = build(Image((1, 2, 2), bins=2), "model=mlp_vae", "network.hidden=[8]", "latents.dim=2", *words)
     with torch.no_grad():
         for p in vae.parameters():
             p.add_(0.4 * torch.randn_like(p))
@@ -199,15 +199,15 @@ def test_validation_rows_that_hide_nothing_or_are_filled_exactly_leave_a_scale()
 
 @pytest.mark.parametrize("values", ["binary", "discrete"])
 def test_the_classical_imputers_are_scored_by_probabilities_where_values_are_discrete(values):
-    space = Image((1, 2, 2), levels=2 if values == "binary" else 5)
+    space = Image((1, 2, 2), bins=2 if values == "binary" else 5)
     torch.manual_seed(0)
-    x = torch.randint(space.levels, (300, 1, 2, 2)).float() / (space.levels - 1)
+    x = torch.randint(space.bins, (300, 1, 2, 2)).float() / (space.bins - 1)
     observed = torch.ones_like(x, dtype=torch.bool)
     observed[:, :, 1] = False
     train = IncompleteRows.whole(x, torch.ones_like(observed))
     rows = IncompleteRows(x, observed, ~observed)
     nll = classical(train, rows, rows, space)["mean"][1]
-    assert nll == pytest.approx(math.log(space.levels), abs=0.1)  # they are uniform
+    assert nll == pytest.approx(math.log(space.bins), abs=0.1)  # they are uniform
 
 
 def test_cells_of_tables_are_scored_by_the_mass_of_their_kind_and_count_once():

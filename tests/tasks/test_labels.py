@@ -195,7 +195,7 @@ def test_labels_travel_with_what_is_compressed(moved, tmp_path, words):
     (tmp_path / "own").mkdir()
     context = open_run(run, tmp_path / "own", device="cpu", batch_size=16)
     bits = compress(context, output=tmp_path / "own.vaekit", num_samples=2)
-    levels = context.vae.space.levels - 1
+    levels = context.vae.space.bins - 1
     expected = (context.examples(slice(None)) * levels).round().numpy()
     assert np.array_equal(decompress(context, input=tmp_path / "own.vaekit"), expected)
     assert bits["vaekit"] < 1.15 * bits["elbo"]

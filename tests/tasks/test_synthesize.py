@@ -31,7 +31,7 @@ def test_arrays_are_read_as_data(digits, tmp_path):
     found = synthesize(digits, n=250).figures
     assert {path.name for path in digits.out.iterdir()} == {"synthetic.npz", "synthesize.json"}
     source = Arrays(tmp_path / "synthetic.npz", cache=tmp_path / "cache")
-    assert source.space == Image((1, 8, 8), levels=256)
+    assert source.space == Image((1, 8, 8), bins=256)
     rows = source.load("train")
     assert rows.x.shape == (250, 1, 8, 8) and set(rows.label) <= set(range(10)) and len(set(rows.label)) > 5
     levels = rows.x / 255 * 16

@@ -118,10 +118,10 @@ def decode(
     check_space(vae)
     first = _first_words(vae)
     coder = new_coder(np.concatenate([first[: stream.spare], stream.words]))
-    assert vae.space.levels is not None
+    assert vae.space.bins is not None
     x, dtype, start = (
         bytearray(),
-        np.min_scalar_type(vae.space.levels - 1),
+        np.min_scalar_type(vae.space.bins - 1),
         0,
     )  # grows with the data, not with the announced size
     if max(stream.sizes) > _most(vae):
@@ -148,7 +148,7 @@ def check_space(vae: VAE) -> None:
         Refusal: If it has none.
     """
     space = vae.space
-    if space.levels is None or space.dequantized:
+    if space.bins is None or space.dequantized:
         raise Refusal(
             f"Only images of whole gray levels can be coded without loss, and this run's values are {space.values}; "
             "train on such images with likelihood=discretized_logistic data.dequantize=false data.binarize=none, or "
@@ -237,8 +237,8 @@ def _whiten(coder: Any, vae: VAE, size: int, end: int) -> None:
 
 def _values(vae: VAE, symbols: Tensor, device: torch.device) -> Tensor:
     """Gray values in the data space."""
-    assert vae.space.levels is not None
-    return symbols.to(device).double() / (vae.space.levels - 1)
+    assert vae.space.bins is not None
+    return symbols.to(device).double() / (vae.space.bins - 1)
 
 
 def _prior(p: Distribution, level: Level, n: int) -> tuple[Code, Alphabet]:

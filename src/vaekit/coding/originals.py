@@ -118,7 +118,7 @@ def from_array(values: np.ndarray, space: Space, path: Path | str, grey: bool = 
     Raises:
         Refusal: If the values would not be restored exactly.
     """
-    levels = space.levels
+    levels = space.bins
     assert levels is not None
     if values.ndim != len(space.shape) + 1 or values.shape[1:] != space.shape or not len(values):
         raise Refusal(

@@ -42,7 +42,7 @@ class Image(Attributes):
             raise Refusal(f"condition.shape={shape} must be channels, height, width; use condition.shape=[1,28,28].")
         super().__init__(math.prod(shape))
         self.image, self.size = tuple(shape), features
-        self.network = Encoder(spaces.Image(self.image, levels=None), channels, features)
+        self.network = Encoder(spaces.Image(self.image, bins=None), channels, features)
 
     def forward(self, values: Tensor) -> Tensor:
         return self.network(values.reshape(-1, *self.image))

@@ -125,7 +125,7 @@ class Arrays(Source):
 
     def _as_they_lie(self) -> np.ndarray | None:
         """The rows of a .npy file that holds them as a cache would, mapped: a copy of them would take time and room."""
-        if self.path.suffix.lower() != ".npy" or self.space.levels is None:
+        if self.path.suffix.lower() != ".npy" or self.space.bins is None:
             return None
         x = np.load(self.path, mmap_mode="c")
         if not x.flags.c_contiguous or (x.ndim == 4 and self._channel_axis(x.shape) == 3):
@@ -135,14 +135,14 @@ class Arrays(Source):
         return x
 
     def _refuse_bits_in_bytes(self, x: np.ndarray) -> None:
-        if self.space.levels == 256 and holds_bits(x):
+        if self.space.bins == 256 and holds_bits(x):
             raise Refusal(f"{self.path} holds only 0 and 1 as uint8, which has 256 levels; save x.astype(bool).")
 
     def _build(self, parts: list[str], folder: Path) -> None:
         file = _open(self.path)
         arrays = [self._read(file, self._name(part)) for part in parts]
         space, total = self.space, sum(map(len, arrays))
-        dtype = np.float32 if space.levels is None else np.uint8
+        dtype = np.float32 if space.bins is None else np.uint8
         x = open_memmap(folder / "x.npy", mode="w+", dtype=dtype, shape=(total, *space.shape))
         mask, row = None, 0
         for array in arrays:
@@ -152,7 +152,7 @@ class Arrays(Source):
                 with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
                     block = block.reshape(-1, *space.shape).astype(dtype)
                 rows = slice(row, row + len(block))
-                if space.levels is None:
+                if space.bins is None:
                     missing = np.isnan(block)
                     if missing.any():
                         block[missing] = 0

@@ -151,7 +151,7 @@ def sound_files(path: Path) -> list[Path]:
 
 def read(file: Path, space: Space) -> Tensor:
     """A file's clip, as a data set holds it: `[1, *space.shape]`, float32 or uint8. Raises `Refusal` as `Audio`."""
-    samples = space.hop * space.shape[2] if space.levels is None else space.shape[2]
+    samples = space.hop * space.shape[2] if space.bins is None else space.shape[2]
     wave = torch.from_numpy(_wave(file, space.rate, samples))
     clip = torch.nn.functional.pad(wave[:samples], (0, max(0, samples - len(wave))))[None]
     if not clip.any():
@@ -159,7 +159,7 @@ def read(file: Path, space: Space) -> Tensor:
             f"{printable(file)} is silent for the {samples / space.rate:g} s of a clip; remove it, or use longer "
             "clips, data.seconds=2."
         )
-    if space.levels is None:
+    if space.bins is None:
         return sound.to_mel(clip, space.rate, space.hop, space.shape[1])
     return sound.to_levels(clip / clip.abs().max())[:, None, None]
 

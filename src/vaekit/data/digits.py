@@ -12,7 +12,7 @@ class Digits(Source):
     """1,797 digits of 8x8 pixels with 17 grey levels, labelled 0-9; no official test split."""
 
     name = "digits"
-    space = Image((1, 8, 8), levels=17)
+    space = Image((1, 8, 8), bins=17)
 
     def load(self, split: Split) -> Rows | None:
         if split == "test":

@@ -68,7 +68,7 @@ class DataModule(LightningDataModule):
         self.validation, self.calibration, self.test = validation, calibration, test
         self.classes, self.labels = classes, labels
         images = source.space.image if isinstance(source.space, Pairs) else source.space
-        self.transform = Transform(images.levels, binarize, dequantize, flip, shift)
+        self.transform = Transform(images.bins, binarize, dequantize, flip, shift)
         self._refuse()
 
     def _refuse(self) -> None:
@@ -92,7 +92,7 @@ class DataModule(LightningDataModule):
                 "The tiles of a level are not grey, and have nothing beyond their edge to be shifted; use "
                 "data.binarize=none data.dequantize=false data.shift=0."
             )
-        if transform.binarize != "none" and transform.levels is None:
+        if transform.binarize != "none" and transform.bins is None:
             raise Refusal(
                 f"data={name} holds continuous values, of which no binary images are drawn: data.binarize=none."
             )
@@ -100,7 +100,7 @@ class DataModule(LightningDataModule):
             raise Refusal(
                 "Binary images are not dequantised; choose one: data.binarize=none, or data.dequantize=false."
             )
-        if transform.dequantize and transform.levels is None:
+        if transform.dequantize and transform.bins is None:
             raise Refusal(f"data={name} is continuous already: data.dequantize=false.")
         if (transform.flip or transform.shift) and not isinstance(space, Maps):
             raise Refusal(f"data={name} holds no images to flip or shift: data.flip=false data.shift=0.")
@@ -118,8 +118,8 @@ class DataModule(LightningDataModule):
         return self._transformed(space) if isinstance(space, Maps) else space
 
     def _transformed(self, space: M) -> M:
-        levels = space.levels if self.transform.binarize == "none" else 2
-        return replace(space, levels=levels, dequantized=self.transform.dequantize)
+        levels = space.bins if self.transform.binarize == "none" else 2
+        return replace(space, bins=levels, dequantized=self.transform.dequantize)
 
     def prepare_data(self) -> None:
         """Download and cache; Lightning calls it in one process, before `setup` in all."""

@@ -57,7 +57,7 @@ class Paired(Source):
                 f"use data.num_classes={rows.label.max() + 1}."
             )
         image, n = rows.x.reshape(len(rows), -1), len(rows)
-        most = (self.space.image.levels or 2) - 1
+        most = (self.space.image.bins or 2) - 1
         label = np.eye(self.num_classes, dtype=image.dtype)[rows.label] * most
         whole = np.concatenate([image, label, np.full((n, self.space.modalities), most, image.dtype)], 1)
         if split == "test" or not self.missing:

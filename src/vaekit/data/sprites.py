@@ -25,7 +25,7 @@ class Sprites(Source):
 
     name = "sprites"
     factors = tuple(VALUES)
-    space = Image((1, 64, 64), levels=2)
+    space = Image((1, 64, 64), bins=2)
 
     def load(self, split: Split) -> Rows | None:
         if split == "test":

@@ -18,14 +18,14 @@ class Transform:
     """What happens to raw rows. The dtype of x tells how far they are: uint8 holds grey levels, bool a binary image,
     float the data space.
 
-    levels: number of grey levels L of raw images; None for continuous rows.
+    bins: number L of gray values of raw images; None for continuous rows.
     binarize: "dynamic" draws x ~ Bernoulli(k / (L - 1)) afresh each time (Salakhutdinov & Murray 2008), "fixed" once
         for each row, "threshold" takes x >= 0.5, "none" keeps k / (L - 1).
     dequantize: (k + u) / L with uniform u.
     flip, shift: in training, mirror half of the images, and translate each by up to `shift` pixels, padded by zeros.
     """
 
-    levels: int | None
+    bins: int | None
     binarize: str = "none"
     dequantize: bool = False
     flip: bool = False
@@ -51,7 +51,7 @@ class Transform:
 
     @property
     def steps(self) -> int:
-        return (self.levels or 2) - 1
+        return (self.bins or 2) - 1
 
     def draw(self, x: Tensor, u: Tensor) -> Tensor:
         """Binarise or dequantise raw images by the uniform noise `u`, both `[B, *shape]`."""

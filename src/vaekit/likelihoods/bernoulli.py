@@ -26,7 +26,7 @@ class Bernoulli(Likelihood):
         >>> from vaekit.likelihoods.bernoulli import Bernoulli
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Image
-        >>> space = Image((1, 2, 2), levels=2)
+        >>> space = Image((1, 2, 2), bins=2)
         >>> likelihood = Bernoulli(space, lambda params: Decoder((2,), space, params, hidden=[8]))
         >>> likelihood(torch.zeros(1, 2)).log_prob(torch.ones(1, 1, 2, 2))   # 4 log 1/2
         tensor([-2.7726], grad_fn=...)

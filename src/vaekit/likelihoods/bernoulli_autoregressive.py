@@ -41,7 +41,7 @@ class BernoulliAutoregressive(Likelihood):
         >>> from vaekit.likelihoods.bernoulli_autoregressive import BernoulliAutoregressive
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Image
-        >>> space = Image((1, 2, 2), levels=2)
+        >>> space = Image((1, 2, 2), bins=2)
         >>> likelihood = BernoulliAutoregressive(space, lambda params: Decoder((2,), space, params, hidden=[8]))
         >>> likelihood(torch.zeros(3, 2)).log_prob(torch.zeros(3, 1, 2, 2)).shape
         torch.Size([3])

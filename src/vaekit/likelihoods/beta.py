@@ -28,7 +28,7 @@ class Beta(Likelihood):
         >>> from vaekit.likelihoods.beta import Beta
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Image
-        >>> space = Image((1, 2, 2), levels=None)
+        >>> space = Image((1, 2, 2), bins=None)
         >>> likelihood = Beta(space, lambda params: Decoder((2,), space, params, hidden=[8]))
         >>> likelihood(torch.zeros(3, 2)).log_prob(torch.full((3, 1, 2, 2), 0.5)).shape
         torch.Size([3])

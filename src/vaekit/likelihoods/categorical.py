@@ -30,7 +30,7 @@ class Categorical(Likelihood):
         >>> from vaekit.likelihoods.categorical import Categorical
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Image
-        >>> space = Image((1, 2, 2), levels=4)
+        >>> space = Image((1, 2, 2), bins=4)
         >>> likelihood = Categorical(space, lambda params: Decoder((2,), space, params, hidden=[8]))
         >>> likelihood(torch.zeros(1, 2)).log_prob(torch.ones(1, 1, 2, 2))   # 4 log 1/4
         tensor([-5.5452], grad_fn=...)
@@ -40,8 +40,8 @@ class Categorical(Likelihood):
     gives = frozenset({Capability.FACTORISED, Capability.CODED})
 
     def __init__(self, space: Space, network: Callable):
-        assert space.levels is not None
-        super().__init__(space, network, params=space.levels)
+        assert space.bins is not None
+        super().__init__(space, network, params=space.bins)
 
     def distribution(self, *params: Tensor) -> Distribution:
         return CategoricalBins(torch.stack(params, dim=-1))

@@ -29,7 +29,7 @@ class ContinuousBernoulli(Likelihood):
         >>> from vaekit.likelihoods.continuous_bernoulli import ContinuousBernoulli
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Image
-        >>> space = Image((1, 2, 2), levels=None)
+        >>> space = Image((1, 2, 2), bins=None)
         >>> likelihood = ContinuousBernoulli(space, lambda params: Decoder((2,), space, params, hidden=[8]))
         >>> likelihood(torch.zeros(1, 2)).log_prob(torch.zeros(1, 1, 2, 2)).abs()   # uniform at p = 1/2
         tensor([0.0], grad_fn=...)

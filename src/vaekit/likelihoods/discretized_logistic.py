@@ -33,7 +33,7 @@ class DiscretizedLogistic(Likelihood):
         >>> from vaekit.likelihoods.discretized_logistic import DiscretizedLogistic
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Image
-        >>> space = Image((1, 2, 2), levels=256)
+        >>> space = Image((1, 2, 2), bins=256)
         >>> likelihood = DiscretizedLogistic(space, lambda params: Decoder((2,), space, params, hidden=[8]))
         >>> likelihood(torch.zeros(3, 2)).log_prob(torch.zeros(3, 1, 2, 2)).shape
         torch.Size([3])
@@ -44,13 +44,13 @@ class DiscretizedLogistic(Likelihood):
 
     def __init__(self, space: Space, network: Callable):
         super().__init__(space, network, params=2)
-        assert space.levels is not None
-        self.levels = space.levels
+        assert space.bins is not None
+        self.bins = space.bins
 
     def distribution(self, *params: Tensor) -> Distribution:
         loc, log_scale = params
         scale = log_scale.clamp(-7.0, 5.0).exp()  # beyond, a bin's mass is 0 or 1 in single precision
-        return discretized_logistic.DiscretizedLogistic(loc, scale, self.levels)
+        return discretized_logistic.DiscretizedLogistic(loc, scale, self.bins)
 
     def bias_at(self, mean: Tensor) -> Tensor:
         return torch.stack([mean, torch.full_like(mean, math.log(0.1))])

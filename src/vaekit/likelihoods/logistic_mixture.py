@@ -37,7 +37,7 @@ class LogisticMixture(Likelihood):
         >>> from vaekit.likelihoods.logistic_mixture import LogisticMixture
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Image
-        >>> space = Image((3, 2, 2), levels=256)
+        >>> space = Image((3, 2, 2), bins=256)
         >>> likelihood = LogisticMixture(space, lambda params: Decoder((2,), space, params, hidden=[8]))
         >>> likelihood(torch.zeros(5, 2)).log_prob(torch.zeros(5, 3, 2, 2)).shape
         torch.Size([5])
@@ -48,8 +48,8 @@ class LogisticMixture(Likelihood):
 
     def __init__(self, space: Space, network: Callable, components: int = 5):
         at_least_one(components=(components, 5))
-        assert space.levels is not None
-        self.levels, self.components, self.channels = space.levels, components, space.shape[0]
+        assert space.bins is not None
+        self.bins, self.components, self.channels = space.bins, components, space.shape[0]
         # the network gives every value the same number of parameters: C of them share a pixel's coefficients
         self.pairs = self.channels * (self.channels - 1) // 2
         super().__init__(space, network, components * (3 + math.ceil(self.pairs / self.channels)))
@@ -59,7 +59,7 @@ class LogisticMixture(Likelihood):
         logits, loc, log_scale = each[..., :3, :, :, :].unbind(-4)
         coefficients = each[..., 3:, :, :, :].flatten(-4, -3)[..., : self.pairs, :, :].tanh()
         scale = log_scale.clamp(-7.0, 5.0).exp()
-        return logistic_mixture.LogisticMixture(logits.sum(-3), loc, scale, coefficients, self.levels)
+        return logistic_mixture.LogisticMixture(logits.sum(-3), loc, scale, coefficients, self.bins)
 
     def bias_at(self, mean: Tensor) -> Tensor:
         """Components next to each other around the mean, so that they differ from the start."""

@@ -30,7 +30,7 @@ class Paired(Likelihood):
         >>> from vaekit.likelihoods.paired import Paired
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Image, Pairs
-        >>> space = Pairs.of(Image((1, 2, 2), levels=2), classes=3)
+        >>> space = Pairs.of(Image((1, 2, 2), bins=2), classes=3)
         >>> likelihood = Paired(space, lambda params: Decoder((2,), space, params, hidden=[8]))
         >>> likelihood(torch.zeros(5, 2)).log_prob(torch.zeros(5, *space.shape))   # nothing is observed
         tensor([0., 0., 0., 0., 0.], grad_fn=...)

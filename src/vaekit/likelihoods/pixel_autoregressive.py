@@ -43,7 +43,7 @@ class PixelAutoregressive(Likelihood):
         >>> from vaekit.likelihoods.pixel_autoregressive import PixelAutoregressive
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Image
-        >>> space = Image((1, 2, 2), levels=4)
+        >>> space = Image((1, 2, 2), bins=4)
         >>> likelihood = PixelAutoregressive(
         ...     space, lambda params: Decoder((2,), space, params, hidden=[8]), width=4, layers=1
         ... )
@@ -56,9 +56,9 @@ class PixelAutoregressive(Likelihood):
 
     def __init__(self, space: Space, network: Callable, width: int = 32, layers: int = 4):
         at_least_one(width=(width, 32), layers=(layers, 4))
-        assert space.levels is not None
+        assert space.bins is not None
         super().__init__(space, network, params=width)
-        self.pixelcnn = PixelCNN(space.shape[0], space.levels, width * space.shape[0], width, layers)
+        self.pixelcnn = PixelCNN(space.shape[0], space.bins, width * space.shape[0], width, layers)
 
     def distribution(self, *params: Tensor) -> Distribution:
         maps = torch.stack(params, -4).flatten(-4, -3)

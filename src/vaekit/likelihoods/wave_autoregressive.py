@@ -42,7 +42,7 @@ class WaveAutoregressive(Likelihood):
         >>> from vaekit.likelihoods.wave_autoregressive import WaveAutoregressive
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Audio
-        >>> space = Audio((1, 1, 16), levels=8)
+        >>> space = Audio((1, 1, 16), bins=8)
         >>> likelihood = WaveAutoregressive(
         ...     space, lambda params: Decoder((2,), space, params, hidden=[8]), maps=2, width=4, layers=2
         ... )
@@ -56,9 +56,9 @@ class WaveAutoregressive(Likelihood):
 
     def __init__(self, space: Space, network: Callable, maps: int = 16, width: int = 32, layers: int = 10):
         at_least_one(maps=(maps, 16), width=(width, 32), layers=(layers, 10))
-        assert isinstance(space, Audio) and space.levels is not None
+        assert isinstance(space, Audio) and space.bins is not None
         super().__init__(space, network, params=maps)
-        self.wavenet, self.symbols = WaveNet(space.levels, maps, width, layers), GrayLevels(1, space.levels)
+        self.wavenet, self.symbols = WaveNet(space.bins, maps, width, layers), GrayLevels(1, space.bins)
 
     def distribution(self, *params: Tensor) -> Distribution:
         return Wave(self.wavenet, torch.stack(params, -4).squeeze(-3), self.symbols)

@@ -34,14 +34,14 @@ class Audio(Image):
 
         def read(part: slice) -> Batch:
             x = torch.cat([audio.read(file, self.space) for file in files[part]])
-            return Batch(x.float() / 255 if self.space.levels else x)
+            return Batch(x.float() / 255 if self.space.bins else x)
 
         return names, read
 
     def waves(self, x: Tensor) -> Tensor:
         """Waves `[n, samples]` in [-1, 1] of x `[n, *space.shape]`."""
         x = x.float().cpu()
-        if self.space.levels:
+        if self.space.bins:
             return sound.from_levels(x.flatten(1))
         return sound.from_mel(x, self.space.rate, self.space.hop)
 
@@ -51,9 +51,9 @@ class Audio(Image):
         for number, wave in enumerate(self.waves(shown), 1):
             audio.write(path / f"{number:0{len(str(len(shown)))}}.wav", wave, self.space.rate)
         space = self.space
-        if space.levels:
+        if space.bins:
             shown = sound.spectrograms(shown.float().cpu(), space.rate, space.hop)
-            space = replace(space, shape=tuple(shown.shape[1:]), levels=None)
+            space = replace(space, shape=tuple(shown.shape[1:]), bins=None)
         save_grid(path.with_suffix(".png"), shown, space, columns)
 
     @property
@@ -63,7 +63,7 @@ class Audio(Image):
     def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
         """synthetic/: a WAV file for each row, CLASS_NUMBER.wav; 'data.pattern="([^_]+)_.*"' finds the class."""
         (folder / "synthetic").mkdir()
-        rows = torch.from_numpy(x).float() / (255 if self.space.levels else 1)
+        rows = torch.from_numpy(x).float() / (255 if self.space.bins else 1)
         waves = (wave for part in rows.split(256) for wave in self.waves(part))
         values = ["clip"] * len(x) if label is None else [classes.get(each, str(each)) for each in label.tolist()]
         for number, (wave, value) in enumerate(zip(waves, values, strict=True)):

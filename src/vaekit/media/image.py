@@ -71,10 +71,10 @@ class Image(Real):
         space, values, grey = self.space, torch.from_numpy(x.astype(np.float32)), x.dtype == np.uint8
         if grey:
             values /= 255
-        check(values, replace(space, levels=None), path)
-        if space.levels is not None and (grey or not space.dequantized):
-            level = (values * (space.levels - 1) + 0.5).floor()
-            return (level + 0.5) / space.levels if space.dequantized else level / (space.levels - 1)
+        check(values, replace(space, bins=None), path)
+        if space.bins is not None and (grey or not space.dequantized):
+            level = (values * (space.bins - 1) + 0.5).floor()
+            return (level + 0.5) / space.bins if space.dequantized else level / (space.bins - 1)
         return values
 
     def _pixels(

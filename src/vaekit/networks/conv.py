@@ -70,7 +70,7 @@ class Encoder(Features):
         >>> import torch
         >>> from vaekit.networks.conv import Encoder
         >>> from vaekit.spaces import Image
-        >>> Encoder(Image((1, 28, 28), levels=2), channels=[8, 16], features=32)(torch.zeros(2, 1, 28, 28)).shape
+        >>> Encoder(Image((1, 28, 28), bins=2), channels=[8, 16], features=32)(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 32])
     """
 
@@ -109,7 +109,7 @@ class Decoder(nn.Module):
         >>> import torch
         >>> from vaekit.networks.conv import Decoder
         >>> from vaekit.spaces import Image
-        >>> Decoder((3,), Image((1, 9, 9), levels=2), params=2, channels=[8, 16])(torch.zeros(4, 3)).shape
+        >>> Decoder((3,), Image((1, 9, 9), bins=2), params=2, channels=[8, 16])(torch.zeros(4, 3)).shape
         torch.Size([4, 2, 1, 9, 9])
     """
 

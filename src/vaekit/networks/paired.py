@@ -37,7 +37,7 @@ class Encoder(Features):
         >>> from functools import partial
         >>> from vaekit.networks import mlp, paired
         >>> from vaekit.spaces import Image, Pairs
-        >>> space = Pairs.of(Image((1, 8, 8), levels=2), 10)
+        >>> space = Pairs.of(Image((1, 8, 8), bins=2), 10)
         >>> paired.Encoder(space, partial(mlp.Encoder, hidden=[4])).out_shape
         (2, 5)
     """
@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         >>> from functools import partial
         >>> from vaekit.networks import mlp, paired
         >>> from vaekit.spaces import Image, Pairs
-        >>> space = Pairs.of(Image((1, 8, 8), levels=2), 10)
+        >>> space = Pairs.of(Image((1, 8, 8), bins=2), 10)
         >>> paired.Decoder((3,), space, 1, partial(mlp.Decoder, hidden=[4]))(torch.zeros(2, 3)).shape
         torch.Size([2, 1, 76])
     """

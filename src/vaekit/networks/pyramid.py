@@ -72,7 +72,7 @@ class Encoder(Features):
         >>> import torch
         >>> from vaekit.networks.pyramid import Encoder
         >>> from vaekit.spaces import Image
-        >>> Encoder(Image((1, 8, 8), levels=2), channels=4)(torch.zeros(2, 1, 8, 8)).shape
+        >>> Encoder(Image((1, 8, 8), bins=2), channels=4)(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 4, 8, 8])
     """
 
@@ -105,7 +105,7 @@ class Decoder(nn.Module):
         >>> import torch
         >>> from vaekit.networks.pyramid import Decoder
         >>> from vaekit.spaces import Image
-        >>> Decoder((3,), Image((1, 8, 8), levels=2), params=2, channels=4)(torch.zeros(4, 3)).shape
+        >>> Decoder((3,), Image((1, 8, 8), bins=2), params=2, channels=4)(torch.zeros(4, 3)).shape
         torch.Size([4, 2, 1, 8, 8])
     """
 

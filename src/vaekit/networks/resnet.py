@@ -120,7 +120,7 @@ class Encoder(Features):
         >>> import torch
         >>> from vaekit.networks.resnet import Encoder
         >>> from vaekit.spaces import Image
-        >>> Encoder(Image((1, 8, 8), levels=2), channels=[4, 8], features=16)(torch.zeros(2, 1, 8, 8)).shape
+        >>> Encoder(Image((1, 8, 8), bins=2), channels=[4, 8], features=16)(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 16])
     """
 
@@ -158,7 +158,7 @@ class Decoder(UpsamplingStages):
         >>> import torch
         >>> from vaekit.networks.resnet import Decoder
         >>> from vaekit.spaces import Image
-        >>> Decoder((3,), Image((1, 8, 8), levels=2), params=2, channels=[4, 8])(torch.zeros(5, 3)).shape
+        >>> Decoder((3,), Image((1, 8, 8), bins=2), params=2, channels=[4, 8])(torch.zeros(5, 3)).shape
         torch.Size([5, 2, 1, 8, 8])
     """
 

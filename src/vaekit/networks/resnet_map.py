@@ -33,7 +33,7 @@ class Encoder(Features):
         >>> import torch
         >>> from vaekit.networks.resnet_map import Encoder
         >>> from vaekit.spaces import Image
-        >>> Encoder(Image((1, 8, 8), levels=2), channels=[4, 8])(torch.zeros(2, 1, 8, 8)).shape
+        >>> Encoder(Image((1, 8, 8), bins=2), channels=[4, 8])(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 8, 2, 2])
     """
 
@@ -65,7 +65,7 @@ class Decoder(UpsamplingStages):
         >>> import torch
         >>> from vaekit.networks.resnet_map import Decoder
         >>> from vaekit.spaces import Image
-        >>> Decoder((3, 2, 2), Image((1, 8, 8), levels=2), params=1, channels=[4, 8])(torch.zeros(5, 3, 2, 2)).shape
+        >>> Decoder((3, 2, 2), Image((1, 8, 8), bins=2), params=1, channels=[4, 8])(torch.zeros(5, 3, 2, 2)).shape
         torch.Size([5, 1, 1, 8, 8])
     """
 

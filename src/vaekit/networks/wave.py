@@ -69,7 +69,7 @@ class Encoder(Features):
         >>> import torch
         >>> from vaekit.networks.wave import Encoder
         >>> from vaekit.spaces import Audio
-        >>> encoder = Encoder(Audio((1, 1, 64), levels=256), channels=[4, 8], blocks=1, features=16)
+        >>> encoder = Encoder(Audio((1, 1, 64), bins=256), channels=[4, 8], blocks=1, features=16)
         >>> encoder(torch.zeros(2, 1, 1, 64)).shape
         torch.Size([2, 16])
     """
@@ -111,7 +111,7 @@ class Decoder(nn.Module):
         >>> import torch
         >>> from vaekit.networks.wave import Decoder
         >>> from vaekit.spaces import Audio
-        >>> decoder = Decoder((3,), Audio((1, 1, 64), levels=256), params=2, channels=[4, 8], blocks=1)
+        >>> decoder = Decoder((3,), Audio((1, 1, 64), bins=256), params=2, channels=[4, 8], blocks=1)
         >>> decoder(torch.zeros(5, 3)).shape
         torch.Size([5, 2, 1, 1, 64])
     """

@@ -13,15 +13,15 @@ class Image(Maps):
 
     Args:
         shape: (channels, height, width).
-        levels: Number L of gray values k / (L - 1); None if values are continuous.
+        bins: Number L of gray values k / (L - 1); None if values are continuous.
         dequantized: Whether uniform noise u was added, (k + u) / L, which makes values continuous.
         white: The largest gray value of image files of more than 8 bits; None for that of the files.
 
     Example:
         >>> from vaekit.spaces import Image
-        >>> Image((1, 28, 28)).values, Image((1, 28, 28), levels=2).values, Image((1, 28, 28), levels=None).values
+        >>> Image((1, 28, 28)).values, Image((1, 28, 28), bins=2).values, Image((1, 28, 28), bins=None).values
         ('discrete', 'binary', 'unit')
     """
 
-    levels: int | None = 256
+    bins: int | None = 256
     white: int | None = None

@@ -20,7 +20,7 @@ class Maps(Space):
 
     Args:
         shape: (channels, height, width).
-        levels: Number L of evenly spaced values k / (L - 1); None if values are continuous.
+        bins: Number L of evenly spaced values k / (L - 1); None if values are continuous.
         dequantized: Whether uniform noise u was added, (k + u) / L, which makes values continuous.
 
     Example:
@@ -29,14 +29,14 @@ class Maps(Space):
         (8, 8)
     """
 
-    levels: int | None = None
+    bins: int | None = None
     dequantized: bool = False
 
     @property
     def values(self) -> str:
-        if self.dequantized or self.levels is None:
+        if self.dequantized or self.bins is None:
             return "unit"
-        return "binary" if self.levels == 2 else "discrete"
+        return "binary" if self.bins == 2 else "discrete"
 
     @property
     def cell_shape(self) -> tuple[int, ...]:
@@ -51,14 +51,14 @@ class Maps(Space):
         The density of dequantized maps gives a bound on the discrete probability: -log P(k) <= -E log p((k + u) / L) +
         log L per dimension (Theis et al. 2016, https://arxiv.org/abs/1511.01844, section 3.1).
         """
-        if self.levels is None:
+        if self.bins is None:
             return None
-        nats = nll / self.size + (math.log(self.levels) if self.dequantized else 0.0)
+        nats = nll / self.size + (math.log(self.bins) if self.dequantized else 0.0)
         return nats / math.log(2)
 
     def from_user(self, x: Tensor) -> Tensor:
         """Bytes are gray values 0 to 255; those of binary images may also be 0 and 1."""
-        black_or_white = self.levels == 2 and x.numel() and x.max() <= 1
+        black_or_white = self.bins == 2 and x.numel() and x.max() <= 1
         return x / 255 if x.dtype == torch.uint8 and not black_or_white else x
 
     def check_readable(self, x: Tensor) -> None:
@@ -70,11 +70,11 @@ class Maps(Space):
         if x.numel() == 0:
             return
         self._check_range(x)
-        if self.levels is not None and not self.dequantized:
-            grid = x * (self.levels - 1)
+        if self.bins is not None and not self.dequantized:
+            grid = x * (self.bins - 1)
             if (grid - grid.round()).abs().max() > 1e-3:
                 fix = "binarise them (data.binarize=dynamic)" if self.values == "binary" else "round them to the grid"
-                raise Refusal(f"Got values between the {self.levels} levels that this model scores; {fix}.")
+                raise Refusal(f"Got values between the {self.bins} levels that this model scores; {fix}.")
 
     def _check_range(self, x: Tensor, margin: float = 0.0) -> None:
         if x.numel() and (x.min() < -margin or x.max() > 1 + margin):

@@ -30,7 +30,7 @@ class Pairs(Space):
 
     Example:
         >>> from vaekit.spaces import Image, Pairs
-        >>> Pairs.of(Image((1, 8, 8), levels=2), classes=10).shape
+        >>> Pairs.of(Image((1, 8, 8), bins=2), classes=10).shape
         (76,)
     """
 

@@ -40,7 +40,7 @@ class Space:
         return "continuous"
 
     @property
-    def levels(self) -> int | None:
+    def bins(self) -> int | None:
         """Number L of evenly spaced values k / (L - 1) in [0, 1], such as gray values; None if there are none."""
         return None
 

@@ -70,12 +70,12 @@ def compress(
     within("task.num_samples", num_samples, 1)
     check_space(context.vae)
     space = context.vae.space
-    assert space.levels is not None
+    assert space.bins is not None
     file = destination(context.out / NAME if output is None else output, overwrite, input)
     if input is not None:
         x, form = read(Path(input).expanduser(), space)
     else:
-        x, form = _test_rows(context, space.levels)
+        x, form = _test_rows(context, space.bins)
         label = context.condition(slice(None), label)
     condition = context.vae.parse_condition(label, len(x))
     context.vae.initial_state(None if condition is None else condition[:1])  # refuses where one is missing
@@ -87,14 +87,14 @@ def compress(
     run = "/".join(context.run.absolute().parts[-2:])
     known = None if condition is None else condition.tolist()
     archive = Archive(
-        fingerprint(read_weights(context.run)), run, form, form.checksum(x, space.levels), stream, known
+        fingerprint(read_weights(context.run)), run, form, form.checksum(x, space.bins), stream, known
     ).to_bytes()
     write(file, archive)
 
     bits = {
         "vaekit": 8 * len(archive) / x.size,
         **_bounds(context, x, condition, num_samples),
-        **_others(x, space.levels),
+        **_others(x, space.bins),
     }
     context.write_json("compression.json", bits)
     table = Table("", "bits per dimension", title=f"{len(x):,} examples", title_justify="left")
@@ -172,10 +172,10 @@ def _test_rows(context: Context, levels: int) -> tuple[np.ndarray, Form]:
 def _bounds(context: Context, x: np.ndarray, condition: Tensor | None, num_samples: int) -> dict[str, float]:
     """The model's bounds on what the examples cost, in bits per dimension."""
     vae, nats = context.vae, np.zeros(2)
-    assert vae.space.levels is not None
+    assert vae.space.bins is not None
     for start in track(range(0, len(x), context.batch_size), "evaluating"):
         part = slice(start, start + context.batch_size)
-        rows = torch.from_numpy(x[part]).to(vae.device).float() / (vae.space.levels - 1)
+        rows = torch.from_numpy(x[part]).to(vae.device).float() / (vae.space.bins - 1)
         given = None if condition is None else condition[part]
         log_px = vae.log_weights(Batch(rows), num_samples, given).double().logsumexp(0) - np.log(num_samples)
         elbo = vae.terms(Batch(rows), vae.encoder(rows), 1, condition=given).elbo

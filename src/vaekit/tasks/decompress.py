@@ -46,13 +46,13 @@ def decompress(
     archive = read(file)
     check_space(context.vae)
     space, form = context.vae.space, archive.form
-    assert space.levels is not None
+    assert space.bins is not None
     if archive.model != fingerprint(read_weights(context.run)):
         raise Refusal(
             f"{file} was compressed by another model than that of {context.run}; give the run that did, "
             f"run=.../{shlex.quote(archive.run)}."
         )
-    if form.scale not in (1, 255, space.levels - 1):
+    if form.scale not in (1, 255, space.bins - 1):
         raise Refusal(f"{file} has a scale of {form.scale}, which fits no values of this run; compress again.")
     target = destination(output or context.out / ("restored" if form.names else "restored.npy"), overwrite, file)
     if form.names is None and target.suffix != ".npy":
@@ -65,9 +65,9 @@ def decompress(
         task = bar.add_task("decompressing", total=sum(archive.stream.sizes))
         condition = context.vae.parse_condition(archive.condition, sum(archive.stream.sizes))
         x = decode(context.vae, archive.stream, lambda n: bar.advance(task, n), condition)
-    if form.checksum(x, space.levels) != archive.checksum:
+    if form.checksum(x, space.bins) != archive.checksum:
         raise Refusal(NOT_RESTORED)
-    values = form.restore(x, space.levels)
+    values = form.restore(x, space.bins)
     if form.names is None:
         array = io.BytesIO()
         np.save(array, values, allow_pickle=False)

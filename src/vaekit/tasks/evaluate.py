@@ -204,8 +204,8 @@ def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[
     Returns:
         calibration_error, and the bins.
     """
-    assert vae.space.levels is not None
-    reliability, most = Reliability().to(vae.device), vae.space.levels - 1
+    assert vae.space.bins is not None
+    reliability, most = Reliability().to(vae.device), vae.space.bins - 1
     bright = [level / most for level in range(most + 1) if 2 * level > most]
     for batch, feature in zip(track(batches, "calibrating"), features, strict=True):
         values: Any = vae.likelihood(vae.infer(feature, condition=vae.condition_of(batch)).state)

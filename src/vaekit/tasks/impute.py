@@ -203,7 +203,7 @@ def _known(batch: Batch) -> Tensor:
 
 def _mask(space: Space, path: str | Path) -> Tensor:
     """Which values are known by a picture, white where they are, or an array of ones and zeros: `[1, *space.shape]`."""
-    grey = replace(space, levels=None) if isinstance(space, Maps) else space
+    grey = replace(space, bins=None) if isinstance(space, Maps) else space
     return medium(grey).one(path) >= 0.5
 
 

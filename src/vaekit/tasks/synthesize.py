@@ -261,10 +261,10 @@ def to_raw(x: Tensor, space: Space, raw: Space) -> Tensor:
     """
     if isinstance(raw, TableSpace):
         return raw.clear_missing(x.float())
-    if raw.levels is None:
+    if raw.bins is None:
         return x.float()
-    most = raw.levels - 1
-    level = (x * raw.levels).floor().clamp(0, most) if space.dequantized else (x * most).round()
+    most = raw.bins - 1
+    level = (x * raw.bins).floor().clamp(0, most) if space.dequantized else (x * most).round()
     return level > 0 if most == 1 else (level * (255 / most)).round().byte()
 
 

@@ -92,7 +92,7 @@ class Classifier(nn.Module):
         body: list[nn.Module] = []
         if isinstance(space, Pairs):
             body.append(Images(space))
-        elif isinstance(space, Audio) and space.levels:
+        elif isinstance(space, Audio) and space.bins:
             body.append(Spectrograms(space))
         if isinstance(space, Maps | Pairs):
             seen = nn.Sequential(*body)(torch.zeros(1, *space.shape)).shape

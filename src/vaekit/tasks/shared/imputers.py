@@ -97,9 +97,9 @@ def _nll(space: Space, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
     if space.values == "binary":
         return _nll_of_probabilities(mean, x)
     normal = Normal(mean.double(), scale.double())
-    if space.values != "discrete" or space.levels is None:
+    if space.values != "discrete" or space.bins is None:
         return -normal.log_prob(x.double())
-    half = 0.5 / (space.levels - 1)  # the mass of a gray level's bin; the edge bins reach to infinity
+    half = 0.5 / (space.bins - 1)  # the mass of a gray level's bin; the edge bins reach to infinity
     return _nll_between(
         normal, torch.where(x < half, -math.inf, x - half), torch.where(x > 1 - half, math.inf, x + half)
     )
