@@ -31,7 +31,7 @@ class Option(NamedTuple):
     Args:
         key: As it is typed.
         default: Value in the file.
-        comment: Comment behind it in the file.
+        comment: Comment in its line of the file.
     """
 
     key: str
@@ -176,7 +176,7 @@ class Choice:
             yield from self._settings(root, self._package)
 
     def _settings(self, node: yaml.MappingNode, at: str) -> Iterator[Option]:
-        """Values with the comments behind them. Left out are links to the setting of the same name beside, what a file
+        """Values with their comments. Left out are links to the sibling setting of the same name, what a file
         that starts from this one must set, and what Hydra reads.
         """
         for key, value in node.value:
@@ -205,7 +205,7 @@ def references(docstring: str) -> list[tuple[str, str, str]]:
 
 
 def default_choices(text: str) -> Iterator[Option]:
-    """The choices in the list of defaults of a configuration, with the comments behind them.
+    """The choices in the list of defaults of a configuration, with their comments.
 
     Args:
         text: Text of the YAML file.
@@ -222,7 +222,7 @@ def _written(text: str, node: yaml.Node) -> str:
 
 
 def _behind(text: str, node: yaml.Node) -> str:
-    """The comment behind a node, in its line."""
+    """The comment after a node, in its line."""
     comment = re.match(r":?[ \t]*#[ \t]*(.*)", text[node.end_mark.index :])
     return comment[1] if comment else ""
 

@@ -45,14 +45,14 @@ def answer(words: Sequence[str], purpose: str, group: str | None = None) -> bool
     parser.add_argument("--list", nargs="?", const="")
     parser.add_argument("--info", default="")
     parser.add_argument("--config-dir", "-cd", type=Path)
-    asked, _ = parser.parse_known_args(list(words))
-    folders = [asked.config_dir, CONF] if asked.config_dir else [CONF]
-    if asked.help:
+    given, _ = parser.parse_known_args(list(words))
+    folders = [given.config_dir, CONF] if given.config_dir else [CONF]
+    if given.help:
         text = _help(purpose, group, folders)
-    elif asked.list is not None:
-        text = _list(asked.list or group, folders)
-    elif "=" in asked.info:  # Hydra has a flag of this name, too, for words without =
-        text = _info(asked.info, folders)
+    elif given.list is not None:
+        text = _list(given.list or group, folders)
+    elif "=" in given.info:  # Hydra has a flag of this name, too, for words without =
+        text = _info(given.info, folders)
     else:
         return False
     try:

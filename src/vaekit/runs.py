@@ -200,8 +200,8 @@ def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
     """
     found = last_checkpoint(outputs) if ckpt_path == "last" else Path(ckpt_path)
     if found is None or not os.path.isfile(found) or found.parent.name != "checkpoints":
-        beside = [] if found is None or found.parent.name != "checkpoints" else sorted(found.parent.glob("*.ckpt"))
-        newest = next(iter(beside), last_checkpoint(outputs)) or "outputs/<date>/<time>/checkpoints/last.ckpt"
+        siblings = [] if found is None or found.parent.name != "checkpoints" else sorted(found.parent.glob("*.ckpt"))
+        newest = next(iter(siblings), last_checkpoint(outputs)) or "outputs/<date>/<time>/checkpoints/last.ckpt"
         raise Refusal(
             f"ckpt_path={ckpt_path} leads to no checkpoint in a run's folder; give a file such as "
             f"{typed('ckpt_path', newest)}, or leave it out to train from the start."
@@ -360,7 +360,7 @@ def parse_config(path: Path) -> dict[str, Any]:
     try:
         config = yaml.load(path.read_text(), _Loader)
     except Exception as error:  # PyYAML raises nearly anything on a broken or malicious file
-        raise Refusal(f"{path} is no plain YAML; a run's configuration holds no tags and no aliases.") from error
+        raise Refusal(f"{path} is not plain YAML; a run's configuration holds no tags and no aliases.") from error
     if not isinstance(config, dict) or "space" not in config:  # which is written last
         raise Refusal(f"{path} is not the configuration of a run; give run=outputs/...")
     return {**config, "space": _with_new_fields(config["space"])}

@@ -102,5 +102,5 @@ def fits(value: Any, hint: Any) -> bool:
     if origin in (list, tuple, Sequence):
         return isinstance(value, Sequence) and not isinstance(value, str) and all(fits(v, args[0]) for v in value)
     if origin is Mapping:
-        return False  # a mapping's own values are judged by the part
+        return False  # the part itself checks the values of a mapping
     return type(value) is hint or (hint is float and type(value) is int)

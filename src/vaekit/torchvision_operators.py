@@ -1,6 +1,6 @@
-"""Lets the index's torchvision import beside a CPU-only torch.
+"""Lets torchvision of the package index import with a CPU-only torch.
 
-torchvision's Python code decorates two operators that its compiled extension defines. Beside another build of torch
+torchvision's Python code decorates two operators that its compiled extension defines. With another build of torch
 the extension does not load, and `import torchvision` (so also `import lightning`, through torchmetrics) dies with
 "operator torchvision::nms does not exist". Declaring the two schemas is enough for everything but the operators
 themselves (non-maximum suppression) and `torchvision.io`, neither of which vaekit uses.
@@ -46,7 +46,7 @@ class _OnImport(importlib.abc.MetaPathFinder):
     def find_spec(self, fullname, path=None, target=None):
         if fullname != "torchvision":
             return None
-        sys.meta_path.remove(self)  # those behind it find the real one
+        sys.meta_path.remove(self)  # the finders after it find the real one
         spec = importlib.util.find_spec("torchvision")
         if spec is not None:
             declare_missing(spec.submodule_search_locations or [])

@@ -19,7 +19,7 @@ from vaekit.tasks.sample import sample
 from vaekit.tasks.score import score
 from vaekit.tasks.shared import classifier
 from vaekit.tasks.shared.context import open_run
-from vaekit.tasks.shared.quality import judge
+from vaekit.tasks.shared.quality import write_quality
 from vaekit.tasks.vary import vary
 
 
@@ -188,7 +188,7 @@ def test_the_walk_is_played_there_and_back(digits, vectors):
 
 def test_quality_tells_samples_from_real_rows(digits, monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 100)
-    found = judge(digits)
+    found = write_quality(digits)
     assert json.loads((digits.out / "quality.json").read_text()) == found
     assert found["samples"]["frechet"] > 5 * found["real"]["frechet"] > 0
     assert found["samples"]["recall"] < 0.5 < 0.8 < min(found["real"]["precision"], found["real"]["recall"])
@@ -198,7 +198,7 @@ def test_rows_that_are_drawn_from_the_data_have_the_quality_of_real_ones(digits,
     monkeypatch.setattr(classifier, "STEPS", 100)
     real = digits.data.sample("val", 144).x
     monkeypatch.setattr(digits.vae, "sample", lambda n, temperature, condition: real[torch.randint(144, (n,))])
-    found = judge(digits)
+    found = write_quality(digits)
     assert found["samples"]["precision"] > 0.75
     assert found["samples"]["frechet"] < 6 * found["real"]["frechet"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 
-SHOWN = 0.2  # seconds between two looks of the bar: drawing it takes as long as a small network's step
+SHOWN = 0.2  # seconds between two updates of the bar: drawing it takes as long as a small network's step
 PAUSE = 5.0  # seconds between two lines where there is no bar
 
 

@@ -42,7 +42,7 @@ def rebase(state: Mapping[str, Any], folder: str) -> dict[str, Any]:
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes beside and renames, loads without running code, and removes single files alone.
+    """Writes under another name and renames, loads without running code, and removes single files alone.
 
     Lightning writes in the system's temporary folder and moves the file: where that is another disk, moving is copying,
     and a run that is killed meanwhile is left with half of its last.ckpt. It also removes folders with all they hold.

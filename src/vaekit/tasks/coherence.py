@@ -45,7 +45,7 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
         )
     if vae.condition is not None:
         raise Refusal(
-            "This model is told a condition, beside which it is not known what a label says; use '~condition'."
+            "This model is conditional, so a label is not its only input. Train one without a condition: '~condition'."
         )
     classifier, right, count = of_training_rows(context), torch.zeros(3), 0
 

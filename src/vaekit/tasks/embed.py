@@ -113,7 +113,7 @@ def embed(
         save_latent_map(context.out / "latent_map.png", plane, colours, classes, ("first UMAP coordinate", "second"))
     known = [context.data.in_order(part).label for part in ("train", "test")]
     if all(each is not None and len(class_of(each).unique()) > 1 for each in known):
-        judge(context, rows)
+        write_representation(context, rows)
     return codes
 
 
@@ -197,7 +197,7 @@ def described(context: Context, factor: float) -> dict[str, Any]:
     return found | {"scaling_factor": factor}
 
 
-def judge(context: Context, rows: int) -> dict[str, dict[str, float]]:
+def write_representation(context: Context, rows: int) -> dict[str, dict[str, float]]:
     """Write the metrics of `representation` for the codes, as many principal components, and x itself: embed.json.
 
     Args:

@@ -90,8 +90,8 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
         needed(package, "export")
     if context.vae.needs_condition:
         raise Refusal(
-            "task=export writes x to z and z to x, and this model reads a condition beside each; use vaekit.load, or "
-            "train one with '~condition'."
+            "This model needs a condition, and task=export writes encoder and decoder of unconditional models. Use "
+            "vaekit.load, or train one with '~condition'."
         )
     hub = None if push is None else needed("huggingface_hub", "hub")
 
@@ -107,10 +107,10 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
     }
     if not all(Capability.MEAN in level.gives for level in vae.latents.levels):
         del modules["encoder"]
-        Console().print("The posterior knows no mean, so that there is no encoder to export.")
+        Console().print("The posterior has no mean in closed form, so there is no encoder to export.")
     if Capability.AUTOREGRESSIVE in vae.likelihood.gives:
         del modules["decoder"]
-        Console().print("The likelihood draws value by value, so that there is no decoder to export.")
+        Console().print("The likelihood draws value by value, so there is no decoder to export.")
     differences = dict[str, float]()
     for name, (module, inputs, given, made) in track(modules.items(), "exporting"):
         differences |= write(context.out / name, module.eval(), inputs, given, made)

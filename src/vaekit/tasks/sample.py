@@ -16,7 +16,7 @@ from vaekit.refusal import Refusal
 from vaekit.tasks.shared.checks import flag, positive, within
 from vaekit.tasks.shared.context import Context, Examples
 from vaekit.tasks.shared.given import draw as draw_given
-from vaekit.tasks.shared.quality import judge
+from vaekit.tasks.shared.quality import write_quality
 from vaekit.tasks.synthesize import prior
 from vaekit.track import track
 
@@ -37,8 +37,8 @@ def sample(
     label of each where the model has labels.
 
     temperature multiplies the prior's standard deviation, of every level or one for each, top first. draw: x is drawn
-    from p(x | z), as rows of a table always are; without, it is its mean. quality: also judge as many means as there
-    are test rows, in the features of a classifier of the training rows: quality.json (`tasks.shared.quality.judge`).
+    from p(x | z), as rows of a table always are; without, it is its mean. quality: also measure the quality of as many
+    means as there are test rows: quality.json (`vaekit.tasks.shared.quality.write_quality`).
     label: of all of them, where the model has labels; None as frequent as in training. given: cells of all of them, of
     a table, e.g. "income=>50K" (`vaekit.tasks.shared.given`).
     x_temperature: of draws of x, of text by which its logits are divided. Of text alone: top_p, to draw each token from
@@ -74,7 +74,7 @@ def sample(
     x = arrays["x"]
     context.show("samples", x, min(16, math.ceil(math.sqrt(n))), arrays.get("label"))
     if quality:
-        judge(context, temperature)
+        write_quality(context, temperature)
     return Examples(x)
 
 

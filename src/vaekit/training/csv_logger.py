@@ -55,7 +55,7 @@ class CSVLogger(Logger):
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: config.yaml lies beside."""
+        """Nothing: the settings are in config.yaml."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -66,7 +66,7 @@ class CSVLogger(Logger):
             csv.DictWriter(file, self.columns).writerow(row)
 
     def _widen(self, row: dict[str, Any]) -> None:
-        """Write the file anew with the columns of `row` too; the first time, without what is measured again."""
+        """Rewrite the file with the columns of `row` too; the first time, without rows that will be logged again."""
         rows: list[dict[str, str]] = []
         if self.path.exists():
             rows = read_rows(self.path)

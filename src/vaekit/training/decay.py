@@ -95,6 +95,6 @@ def plateau(
         patience: Validations without improvement before that.
     """
     rise = lr_scheduler.LinearLR(optimizer, 1 / (warmup + 1), total_iters=warmup)
-    # not told of val/loss by Lightning, which does so after the epoch's checkpoint: a resumed run would miss it
+    # not stepped by Lightning, which does it after the checkpoint of the epoch: a resumed run would miss it
     fall = {"scheduler": lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience)}
     return [{"scheduler": rise, "interval": "step"}, fall | {"reduce_on_plateau": False}]

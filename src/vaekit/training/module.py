@@ -201,7 +201,7 @@ class Training(L.LightningModule):
         self.last_loss = loss.detach()
         first_of_step = batch_idx % trainer.accumulate_grad_batches == 0
         logged = first_of_step and (self.global_step + 1) % trainer.log_every_n_steps == 0
-        if logged or self.device.type == "cpu":  # elsewhere a look at each step would wait for the device each time
+        if logged or self.device.type == "cpu":  # elsewhere reading it at each step would wait for the device each time
             self._refuse_non_finite(terms, loss, penalties | critics)
         if logged:
             self._log_step(terms, {"loss": loss, **penalties, **critics})
@@ -367,9 +367,10 @@ class Training(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Each player by itself; by torch, because Lightning will not for a fused optimiser where nothing is scaled.
+        """Clip the gradients of the VAE and of each discriminator separately.
 
-        Where FSDP has spread their parameters, it alone knows the norm, of all together.
+        By torch, because Lightning refuses a fused optimiser although nothing is scaled. With FSDP only the model knows
+        the norm, of all parameters together.
         """
         by_value, model = gradient_clip_algorithm == "value", self._trainer and self._trainer.model
         if gradient_clip_val and isinstance(model, FullyShardedDataParallel) and not by_value:

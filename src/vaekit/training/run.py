@@ -162,7 +162,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
 
 
 def quiet() -> None:
-    """Leave out what is no news: Lightning's advertisements and devices, and what it does that torch deprecates."""
+    """Silence advertisements and device messages of Lightning, and its use of functions that torch deprecates."""
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logger = logging.getLogger(name)
         logger.handlers.clear()  # Hydra's root handler prints them

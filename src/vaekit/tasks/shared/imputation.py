@@ -125,7 +125,7 @@ def importance_weighted(vae: VAE, rows: IncompleteRows, fill: Tensor, num_sample
             joint = joint.logaddexp((log_w + hidden).logsumexp(0))
             chunk_total, share = log_w.logsumexp(0), log_w.softmax(0)
             total = total.logaddexp(chunk_total)
-            new = (chunk_total - total).exp()  # the share of this chunk in all weights so far
+            new = (chunk_total - total).exp()  # the fraction of all weights so far that is of this chunk
             mean += _like(new, mean) * (_average(share, expected) - mean)
             if table is not None and plain is not None:
                 of_chunk = _average(share.cpu().double(), table.in_units(completed))
@@ -271,5 +271,5 @@ def _log_posterior(vae: VAE, x: Tensor, zs: list[Tensor], condition: Tensor | No
 
 
 def _like(each: Tensor, values: Tensor) -> Tensor:
-    """A number per row, with dimensions behind it to broadcast against `values`."""
+    """A number for each row, with trailing dimensions to broadcast against `values`."""
     return each.reshape(*each.shape, *[1] * (values.dim() - each.dim()))

@@ -16,7 +16,7 @@ from vaekit.track import track
 ROWS = 10_000  # of each kind at most
 
 
-def judge(context: Context, temperature: float | Sequence[float] = 1.0) -> dict[str, dict[str, float]]:
+def write_quality(context: Context, temperature: float | Sequence[float] = 1.0) -> dict[str, dict[str, float]]:
     """Write Fréchet distance, precision and recall of new examples against test rows: quality.json.
 
     The examples are means of p(x | z), as many as test rows, at most 10,000. The same is computed for as many training
@@ -37,17 +37,17 @@ def judge(context: Context, temperature: float | Sequence[float] = 1.0) -> dict[
     train, test = real_rows(context, "train"), real_rows(context, "test")
     n = min(ROWS, train.count, test.count)
     classifier = of_training_rows(context)
-    condition, asked, parts = context.vae.condition, [], []
+    condition, requested, parts = context.vae.condition, [], []
     for chunk in track(context.chunks(n), "sampling"):
         given = condition.draw(chunk) if condition is not None and condition.column == "label" else None
         parts.append(features(classifier, context.vae.sample(chunk, temperature, condition=given)))
-        asked += [] if given is None else [class_of(given)]
+        requested += [] if given is None else [class_of(given)]
     made = torch.cat(parts)
     seen, others = (features(classifier, rows.some(n)) for rows in (test, train))
     found = {"samples": quality(seen, made), "real": quality(seen, others)}
-    if asked:
+    if requested:
         predicted = classifier.classes[classifier.head(made).argmax(1)]
-        found["samples"]["accuracy"] = float((predicted == torch.cat(asked)).float().mean())
+        found["samples"]["accuracy"] = float((predicted == torch.cat(requested)).float().mean())
         found["real"]["accuracy"] = accuracy(classifier, test)
     context.write_json("quality.json", found)
     table = Table("", *found["samples"], title=f"Quality, {n:,} examples each", title_justify="left")

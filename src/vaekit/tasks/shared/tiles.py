@@ -118,12 +118,14 @@ def of_files(
     space, device = context.vae.space, context.vae.device
     assert isinstance(space, Image)
     if not isinstance(overlap, int | float) or not 0 <= overlap <= 0.5:
-        raise Refusal(f"Got task.overlap={overlap}, expected a part of a tile's side, 0 to 0.5; use task.overlap=0.25.")
+        raise Refusal(
+            f"Got task.overlap={overlap}, expected a fraction of the side of a patch, 0 to 0.5. Try task.overlap=0.25."
+        )
     tile = space.shape[1:]
     if any(whole % part for whole, part in zip(tile, out, strict=True)):
         raise Refusal(
-            f"A map of {out[0]}x{out[1]} is no whole part of {tile[0]}x{tile[1]} pixels, so that those of two tiles do "
-            "not meet; train with data.image_size=64, or another size that can be halved as often."
+            f"{tile[0]}x{tile[1]} pixels are not a multiple of the latent map, {out[0]}x{out[1]}, so patches cannot be "
+            "blended. Train with data.image_size=64, or another size that can be halved as often."
         )
     for name, x in Images(space).whole(path):
         yield name, tiled(x, lambda tiles: call(tiles.to(device)).cpu(), tile, out, overlap, context.batch_size)
