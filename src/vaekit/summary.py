@@ -137,8 +137,13 @@ def results(metrics: Mapping[str, float]) -> Table:
     table.add_column("", justify="right")
     for metric, value in metrics.items():
         if metric.startswith("test/"):
-            table.add_row(metric, f"{value:,.4g}")
+            table.add_row(metric, number(value))
     return table
+
+
+def number(value: float) -> str:
+    """A figure for a table: four digits, or all of a whole number from 1,000, never as 1.422e+04."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def kl_kind(vae: VAE) -> str:

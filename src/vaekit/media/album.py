@@ -1,52 +1,101 @@
-"""A run's figures/: what its VAE makes, and how it learned."""
+"""A run's figures/: what its VAE generates, and how it learned."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
 from vaekit.batch import Batch
-from vaekit.media.figures import save_curves, save_latent_map, save_rates
+from vaekit.media.figures import Headings, save_bars, save_curves, save_latent_map
 from vaekit.media.medium import medium as medium_of
+from vaekit.spaces import Real
 from vaekit.vae import VAE
+
+MANIFOLD = 15  # values of each of two latent variables
+NO_CLASSES: Mapping[str, int] = MappingProxyType({})
 
 
 @torch.no_grad()
 def draw_run(folder: Path, vae: VAE, examples: Batch, classes: Mapping[str, int]) -> None:
-    """Everything in a run's figures/: samples, reconstructions, interpolations, latent map, learning curves; in a
-    taller tower the rate of each level.
+    """Draw everything in a run's figures/.
 
-    classes: the label of each class that has a name.
+    Samples, reconstructions, interpolations, latent map and learning curves; the rates of several latent levels; the
+    manifold of two latent variables.
+
+    Args:
+        folder: The run's folder; its metrics.csv is drawn if there is one.
+        vae: In evaluation mode.
+        examples: Test examples in the data space.
+        classes: The label of each class that has a name.
     """
     figures, examples = folder / "figures", examples.to(vae.device)
     figures.mkdir(parents=True, exist_ok=True)
-    draw_examples(figures, vae, examples)
+    draw_examples(figures, vae, examples, classes)
     _draw_interpolations(figures, vae, examples)
+    _draw_manifold(figures, vae)
     means = vae.encode(examples.x, condition=vae.condition_of(examples))
     save_latent_map(figures / "latent_map.png", means[0].flatten(1), examples.label, classes)
     if len(vae.latents.levels) > 1:
-        save_rates(figures / "rates.png", torch.stack(vae(examples).rates).mean(1))
+        rates = torch.stack(vae(examples).rates).mean(1)
+        save_bars(figures / "rates.png", "Rate of each latent level", rates, "level (0 is the top)", "nats per example")
     if (metrics := folder / "metrics.csv").exists():
         save_curves(figures / "learning_curves.png", metrics)
 
 
-def draw_examples(figures: Path, vae: VAE, examples: Batch) -> None:
-    """Write samples and reconstructions into an existing folder, as the medium of the data does.
+def draw_examples(figures: Path, vae: VAE, examples: Batch, classes: Mapping[str, int] = NO_CLASSES) -> None:
+    """Write samples and reconstructions as the medium of the data does.
 
-    Samples of a model with classes are a row a class, of ten classes at most.
+    Samples of a model with classes are a row for each of the first ten classes.
+
+    Args:
+        figures: A folder that exists.
+        vae: In evaluation mode.
+        examples: Examples to reconstruct, in the data space; the first 32 are.
+        classes: The label of each class that has a name.
     """
     x, known, medium = examples.x[:32], vae.condition_of(examples), medium_of(vae.space)
     asked = None if vae.condition is None else vae.condition.rows(80)
+    names = {number: name for name, number in classes.items()}
+    rows = [names.get(int(each), f"{each:g}") for each in asked[::8]] if asked is not None and asked.dim() == 1 else []
     samples = vae.sample(64 if asked is None else len(asked), draw=medium.drawn, condition=asked)
-    medium.write(figures / "samples", samples, 8)
+    title = f"Samples: {'draws from' if medium.drawn else 'means of'} p(x | z), z from the prior"
+    medium.write(figures / "samples", samples, 8, Headings(title, rows=rows, ylabel="label" if rows else ""))
     pairs = torch.stack([x, vae.reconstruct(x, condition=None if known is None else known[:32])], 1)
-    medium.write(figures / "reconstructions", pairs.flatten(0, 1), 8)
+    medium.write(figures / "reconstructions", pairs.flatten(0, 1), 8, reconstruction_headings("test examples"))
+
+
+def reconstruction_headings(of: str) -> Headings:
+    """Headings of originals, each left of its reconstruction."""
+    return Headings(f"Reconstructions of {of}", ("original", "reconstruction"))
+
+
+def interpolation_headings(of: str, steps: int, ends: bool = False) -> Headings:
+    """Headings of `steps` points between examples a and b, which stand at both ends where `ends` is true."""
+    fractions = [f"{step / (steps - 1):.2g}" for step in range(steps)]
+    columns = ["a", *fractions, "b"] if ends else fractions
+    return Headings(f"Interpolations between {of}", columns, xlabel="position from a (0) to b (1)")
 
 
 def _draw_interpolations(figures: Path, vae: VAE, examples: Batch) -> None:
     x, known = examples.x, vae.condition_of(examples)
-    if n := min(8, len(x) // 2):  # of one example there is no way to another
+    if n := min(8, len(x) // 2):  # one example alone has no partner
         walks = vae.interpolate(x[:n], x[n : 2 * n], steps=10, condition=None if known is None else known[:n])
-        medium_of(vae.space).write(figures / "interpolations", walks.flatten(0, 1), 10)
+        headings = interpolation_headings("reconstructions of test examples a and b", 10)
+        medium_of(vae.space).write(figures / "interpolations", walks.flatten(0, 1), 10, headings)
+
+
+def _draw_manifold(figures: Path, vae: VAE) -> None:
+    """Decode a grid over a plane of latents, at quantiles of the prior (Kingma and Welling 2014, figure 4)."""
+    levels = vae.latents.levels
+    if len(levels) > 1 or vae.condition is not None or type(levels[0].space) is not Real or levels[0].space.size != 2:
+        return
+    drawn = vae.generate(10_000).steps[0].z.flatten(1)
+    across, up = drawn.quantile(torch.linspace(0.02, 0.98, MANIFOLD).to(drawn), 0).unbind(1)
+    z = torch.cartesian_prod(up.flip(0), across).flip(1).reshape(-1, *levels[0].space.shape)
+    columns, rows = ([f"{value:.2f}" for value in each.tolist()] for each in (across, up.flip(0)))
+    title = "Manifold: means of p(x | z) at quantiles of the prior"
+    headings = Headings(title, columns, rows, xlabel="latent variable 0", ylabel="latent variable 1")
+    medium_of(vae.space).write(figures / "manifold", vae.decode(z), MANIFOLD, headings)

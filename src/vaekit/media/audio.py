@@ -14,7 +14,7 @@ from vaekit.batch import Batch
 from vaekit.data import audio, sound
 from vaekit.data.files import printable
 from vaekit.data.npz import holds_arrays
-from vaekit.media.figures import save_grid
+from vaekit.media.figures import Headings, save_grid
 from vaekit.media.image import Image
 from vaekit.media.medium import Names, Read, Write, write_arrays
 from vaekit.media.real import Real, first
@@ -45,7 +45,7 @@ class Audio(Image):
             return sound.from_levels(x.flatten(1))
         return sound.from_mel(x, self.space.rate, self.space.hop)
 
-    def write(self, path: Path, x: Tensor, columns: int) -> None:
+    def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
         shown = first(x, columns)
         path.mkdir(parents=True, exist_ok=True)
         for number, wave in enumerate(self.waves(shown), 1):
@@ -54,7 +54,9 @@ class Audio(Image):
         if space.bins:
             shown = sound.spectrograms(shown.float().cpu(), space.rate, space.hop)
             space = replace(space, shape=tuple(shown.shape[1:]), bins=None)
-        save_grid(path.with_suffix(".png"), shown, space, columns)
+        title = f"{headings.title or 'Sounds'}: spectrograms, time to the right, frequency upwards"
+        headings = replace(headings, title=title)
+        save_grid(path.with_suffix(".png"), shown, space, columns, headings)
 
     @property
     def sets(self) -> dict[str, Write]:

@@ -17,7 +17,7 @@ from vaekit.data.decode import by_file, no_bombs, read_pages, survey
 from vaekit.data.files import printable
 from vaekit.data.image_folder import as_said, image_files
 from vaekit.data.npz import holds_arrays
-from vaekit.media.figures import save_grid
+from vaekit.media.figures import Headings, save_grid
 from vaekit.media.medium import Names, Read, Write, there
 from vaekit.media.real import Real, check, first
 from vaekit.refusal import Refusal
@@ -31,7 +31,7 @@ class Image(Real):
     """
 
     gap = 0.5  # grey
-    filled = 128
+    filled = 16
 
     def open(self, path: Path) -> tuple[Names, Read]:
         if holds_arrays(path) or self.space.shape[0] not in (1, 3):
@@ -90,8 +90,8 @@ class Image(Real):
                 ) from error
             yield from pixels
 
-    def write(self, path: Path, x: Tensor, columns: int) -> None:
-        save_grid(path.with_suffix(".png"), first(x, columns), self.space, columns)
+    def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
+        save_grid(path.with_suffix(".png"), first(x, columns), self.space, columns, headings)
 
     @property
     def sets(self) -> dict[str, Write]:

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.data.levels import TILES, level_files, one_hot, read_level
 from vaekit.data.npz import holds_arrays
-from vaekit.media.medium import SHOWN, Medium, Names, Read, Write
-from vaekit.media.real import Real
+from vaekit.media.figures import Headings, save_pixels
+from vaekit.media.medium import Medium, Names, Read, Write
+from vaekit.media.real import Real, first, imputed_panels
 from vaekit.refusal import Refusal
 from vaekit.track import track
 
@@ -74,23 +74,17 @@ class Levels(Real):
     def holed(self, path: str | Path) -> Batch:
         return super().holed(path) if holds_arrays(Path(path)) else Medium.holed(self, path)
 
-    def write(self, path: Path, x: Tensor, columns: int) -> None:
+    def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
         levels = [self.text(each) for each in x]
         path.mkdir(parents=True, exist_ok=True)
         for number, level in enumerate(levels, 1):
             self._write_text(path / f"{number}.txt", level)
-        self.draw(path, levels, columns)
+        self.draw(path, first(levels, columns), columns, headings)
 
-    def draw(self, path: Path, levels: Sequence[Sequence[str]], columns: int) -> None:
-        """A picture of levels, so many in a row."""
-        shown = levels[: max(1, SHOWN // columns) * columns]
-        _, height, width = self.space.shape
-        rows = -(-len(shown) // columns)
-        cells = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), 255, np.uint8)
-        for number, level in enumerate(shown):
-            i, j = (number // columns) * (height + 1) + 1, (number % columns) * (width + 1) + 1
-            cells[i : i + height, j : j + width] = [[self.colour(tile) for tile in line] for line in level]
-        PIL.Image.fromarray(cells.repeat(SIDE, 0).repeat(SIDE, 1)).save(path.with_suffix(".png"))
+    def draw(self, path: Path, levels: Sequence[Sequence[str]], columns: int, headings: Headings) -> None:
+        """A picture of levels, a square of `SIDE` pixels for each tile."""
+        cells = np.array([[[self.colour(tile) for tile in line] for line in level] for level in levels], np.uint8)
+        save_pixels(path.with_suffix(".png"), cells.repeat(SIDE, 1).repeat(SIDE, 2), columns, headings, pad=SIDE)
 
     def colour(self, tile: str) -> tuple[int, int, int]:
         properties = self.space.tiles.get(tile)
@@ -123,8 +117,8 @@ class Levels(Real):
     ) -> None:
         """imputed/ and draw_1/, ...; imputed.png: each level with its holes, its mean, the draws and the truth."""
         Medium.write_imputed(self, folder, holed, mean, draws, truth, source)
-        shown = torch.stack([holed.nan_to_num(0), mean, *draws[:5], *([] if truth is None else [truth])], 1)
-        self.draw(folder / "imputed", [self.text(each) for each in shown.flatten(0, 1)], shown.shape[1])
+        shown, headings = imputed_panels(holed.nan_to_num(0), mean, draws, truth, self.filled)
+        self.draw(folder / "imputed", [self.text(each) for each in shown.flatten(0, 1)], shown.shape[1], headings)
 
 
 def rounded(mean: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from vaekit.batch import Batch
+from vaekit.media.figures import Headings
 from vaekit.refusal import Refusal
 from vaekit.spaces import Space
 
@@ -43,13 +44,22 @@ class Medium:
         """All examples, 0 where values are missing. Raises as `find`."""
         return self.find(path)[1](slice(None))
 
-    def write(self, path: Path, x: Tensor, columns: int) -> None:
-        """Write examples or means x `[n, *space.shape]`, `columns` of which belong together, to path and a suffix."""
+    def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
+        """Write examples, or means of them, to `path` with a suffix.
+
+        Args:
+            path: The file without its suffix.
+            x: `[n, *space.shape]`.
+            columns: Examples in a row of a picture.
+            headings: Texts of that picture.
+        """
         raise NotImplementedError
 
-    def write_labelled(self, path: Path, x: Tensor, columns: int, label: Tensor | None) -> None:
-        """`write`, with labels `[n]` where the files have a place for them."""
-        self.write(path, x, columns)
+    def write_labelled(
+        self, path: Path, x: Tensor, columns: int, label: Tensor | None, headings: Headings = Headings()
+    ) -> None:
+        """`write`, with labels `[n]` in files that have a column for them."""
+        self.write(path, x, columns, headings)
 
     @property
     def sets(self) -> dict[str, Write]:

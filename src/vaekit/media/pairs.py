@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
-import PIL.Image
-import PIL.ImageDraw
 import torch
 from torch import Tensor
 
@@ -15,13 +14,11 @@ from vaekit.batch import Batch
 from vaekit.csv_file import write_csv
 from vaekit.data.files import read_text
 from vaekit.data.npz import holds_arrays
+from vaekit.media.figures import Headings, save_grid
 from vaekit.media.image import Image
 from vaekit.media.medium import Medium, Names, Read
 from vaekit.media.real import Real, first
 from vaekit.refusal import Refusal
-
-SIDE = 56  # pixels of an image that is smaller, about
-CAPTION, GAP = 12, 2  # pixels
 
 
 class Pairs(Real):
@@ -49,7 +46,7 @@ class Pairs(Real):
         there = self.space.split(x)[2]
         return Batch(x, mask=None if there.all() else self.space.per_value(there))
 
-    def write(self, path: Path, x: Tensor, columns: int) -> None:
+    def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
         image, label, there = self.space.split(x.float().cpu())
         probability, number = label.max(-1)
         lines = zip(number.tolist(), probability.tolist(), there[:, 1].tolist(), strict=True)
@@ -57,23 +54,8 @@ class Pairs(Real):
         rows = [("label", "probability"), *captions]
         write_csv(path.with_suffix(".csv"), rows, spreadsheet=self.spreadsheet)
         grey = torch.where(there[:, :1, None, None] == 1, image, self.gap)
-        self.draw(path.with_suffix(".png"), first(grey, columns), [name or "?" for name, _ in captions], columns)
-
-    def draw(self, path: Path, image: Tensor, captions: list[str], columns: int) -> None:
-        """A grid of images `[n, *image.shape]`, each above its caption."""
-        zoom = max(1, SIDE // min(image.shape[-2:]))
-        pixels = (image.clamp(0, 1) * 255).round().byte().repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
-        high, wide = pixels.shape[-2] + CAPTION + GAP, pixels.shape[-1] + GAP
-        columns = min(columns, len(pixels))
-        whole = PIL.Image.new("RGB", (columns * wide + GAP, -(-len(pixels) // columns) * high), "white")
-        pen = PIL.ImageDraw.Draw(whole)
-        for number, (each, caption) in enumerate(zip(pixels, captions, strict=False)):
-            left, top = number % columns * wide + GAP, number // columns * high
-            shown = each.movedim(0, -1).numpy() if len(each) == 3 else each[0].numpy()
-            whole.paste(PIL.Image.fromarray(shown), (left, top))
-            pen.text((left + wide // 2 - 4, top + high - CAPTION - GAP), caption, fill="black")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole.save(path)
+        headings = replace(headings, cells=[name or "?" for name, _ in captions])
+        save_grid(path.with_suffix(".png"), first(grey, columns), self.space.image, columns, headings)
 
 
 def read_labels(path: Path, classes: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from torch import Tensor
 from vaekit.batch import Batch
 from vaekit.coding.originals import load_array
 from vaekit.data.npz import holds_arrays
-from vaekit.media.figures import save_lines
+from vaekit.media.figures import Headings, save_lines
 from vaekit.media.medium import SHOWN, Medium, Names, Read, there
 from vaekit.refusal import Refusal
+
+Rows = TypeVar("Rows", bound=Any)
 
 
 class Real(Medium):
@@ -62,15 +64,15 @@ class Real(Medium):
         check(values, self.space, path)
         return values
 
-    def write(self, path: Path, x: Tensor, columns: int) -> None:
-        save_lines(path.with_suffix(".png"), first(x, columns), columns)
+    def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
+        save_lines(path.with_suffix(".png"), first(x, columns), columns, headings)
 
     def write_imputed(
         self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
     ) -> None:
-        """Side by side: the row with its holes, its mean, some draws, and the truth."""
-        shown = [holed.nan_to_num(self.gap), mean, *draws[:5], *([] if truth is None else [truth])]
-        self.write(folder / "imputed", torch.stack(shown, 1)[: self.filled].flatten(0, 1), len(shown))
+        """A row of panels for each of the first examples, see `imputed_panels`."""
+        shown, headings = imputed_panels(holed.nan_to_num(self.gap), mean, draws, truth, self.filled)
+        self.write(folder / "imputed", shown.flatten(0, 1), shown.shape[1], headings)
 
 
 def check(values: Tensor, space: Any, path: Path) -> None:
@@ -81,6 +83,26 @@ def check(values: Tensor, space: Any, path: Path) -> None:
         raise Refusal(f"{path}: {refusal}") from None
 
 
-def first(x: Tensor, columns: int) -> Tensor:
+def imputed_panels(
+    observed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, rows: int
+) -> tuple[Tensor, Headings]:
+    """The panels of imputed rows `[rows, panels, *shape]`: observed values, mean, five draws at most, and the truth.
+
+    Args:
+        observed: `[n, *shape]`, as it is to be drawn where values are missing.
+        mean: `[n, *shape]`.
+        draws: `[draws, n, *shape]`.
+        truth: `[n, *shape]`, or None where it is unknown.
+        rows: Examples at most.
+    """
+    panels = {"observed": observed, "mean": mean} | {f"draw {i}": each for i, each in enumerate(draws[:5], 1)}
+    panels |= {} if truth is None else {"original": truth}
+    shown = torch.stack([*panels.values()], 1)[:rows]
+    names = [str(number) for number in range(1, len(shown) + 1)]
+    title = f"Imputed values: {len(shown)} of {len(mean):,} rows" if len(shown) < len(mean) else "Imputed values"
+    return shown, Headings(title, [*panels], names, ylabel="row")
+
+
+def first(x: Rows, columns: int) -> Rows:
     """So many rows of panels as can be looked at."""
     return x[: max(1, SHOWN // columns) * columns]

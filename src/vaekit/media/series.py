@@ -13,12 +13,12 @@ from torch import Tensor
 from vaekit.batch import Batch
 from vaekit.csv_file import write_csv
 from vaekit.data.series import Windows, read_series
-from vaekit.media.figures import save_panels
+from vaekit.media.figures import Headings, colours_of, marker, save_panels
 from vaekit.media.medium import Medium, Names, Read, Write
 from vaekit.refusal import Refusal
 
 START = 100.0  # the price before the first return
-LINES = 50  # paths that are drawn
+LINES, GROUPS = 50, 4  # paths in a panel without headings, and groups of paths with headings, at most
 
 
 class Series(Medium):
@@ -50,25 +50,41 @@ class Series(Medium):
             return values
         return START * torch.cat([torch.zeros_like(values[..., :1]), values.cumsum(-1)], -1).exp()
 
-    def write(self, path: Path, x: Tensor, columns: int) -> None:
+    def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
         paths = self.paths(x)
         rows = [
             [n, step, *map(cell, row)] for n, each in enumerate(paths, 1) for step, row in enumerate(each.T.tolist())
         ]
         names = ["path", "step", *self.space.names]
         write_csv(path.with_suffix(".csv"), [names, *rows], spreadsheet=self.spreadsheet)
+        self._draw(path.with_suffix(".png"), paths, headings)
 
+    def _draw(self, path: Path, paths: Tensor, headings: Headings) -> None:
+        """A panel for each series: of all paths, or in a row for each of the first groups of paths with headings."""
         unit = f"price, {START:g} at the start" if self.space.returns else "level"
+        names = list(headings.columns)
 
         def lines(each: Tensor) -> Any:
             def draw(axis: Any) -> None:
-                axis.plot(each.T, linewidth=0.6)
+                colours = colours_of(len(names)) if names else [None] * len(each)
+                for line, colour, name in zip(each, colours, names or [""] * len(each), strict=True):
+                    axis.plot(
+                        line, linewidth=1 if names else 0.6, color=colour, label=name or None, marker=marker(line)
+                    )
                 axis.set(xlabel="step", ylabel=unit)
+                if names:
+                    axis.legend(title=headings.xlabel or None, fontsize=7)
 
             return draw
 
-        panels = {name: lines(paths[:LINES, i]) for i, name in enumerate(self.space.names)}
-        save_panels(path.with_suffix(".png"), panels)
+        groups = paths.unflatten(0, (-1, len(names)))[:GROUPS] if names else paths[None, :LINES]
+        rows = headings.rows or [f"row {number}" for number in range(1, len(groups) + 1)]
+        panels = {
+            f"{name}, {row}" if names else name: lines(group[:, i])
+            for row, group in zip(rows, groups, strict=False)
+            for i, name in enumerate(self.space.names)
+        }
+        save_panels(path, panels, headings.title, columns=len(self.space.names))
 
     @property
     def sets(self) -> dict[str, Write]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from vaekit.batch import Batch
 from vaekit.data import table
 from vaekit.data.cells import read
+from vaekit.media.figures import Headings
 from vaekit.media.medium import Medium, Names, Read, Write
 
 
@@ -31,10 +32,12 @@ class Table(Medium):
         others = (label, mask)
         return range(len(x)), lambda part: Batch(x[part], *(None if each is None else each[part] for each in others))
 
-    def write(self, path: Path, x: Tensor, columns: int) -> None:
+    def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
         self.write_labelled(path, x, columns, None)
 
-    def write_labelled(self, path: Path, x: Tensor, columns: int, label: Tensor | None) -> None:
+    def write_labelled(
+        self, path: Path, x: Tensor, columns: int, label: Tensor | None, headings: Headings = Headings()
+    ) -> None:
         table.write(path.with_suffix(".csv"), x, self.space, label, self.spreadsheet)
 
     @property

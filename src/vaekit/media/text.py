@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.data import text
+from vaekit.media.figures import Headings
 from vaekit.media.medium import Medium, Names, Read, Write
 from vaekit.refusal import Refusal
 
@@ -35,7 +36,7 @@ class Text(Medium):
         x = torch.from_numpy(self.space.pad(sentences)).float()
         return range(1, len(x) + 1), lambda part: Batch(x[part])
 
-    def write(self, path: Path, x: Tensor, columns: int) -> None:
+    def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
         path.with_suffix(".txt").write_text("".join(f"{each}\n" for each in self.space.decode(x)), encoding="utf-8")
 
     @property

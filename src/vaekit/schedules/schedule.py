@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from inspect import signature
+from typing import Any, Protocol
 
 from vaekit.refusal import Refusal
 
@@ -35,6 +36,18 @@ def at(coefficient: float | Schedule, epoch: float | None) -> float:
         (0.5, 0.3)
     """
     return coefficient(epoch) if callable(coefficient) else float(coefficient)
+
+
+def scheduled(part: Any, epoch: float | None) -> dict[str, float]:
+    """The values of a part's settings that follow a schedule, by the name of the setting.
+
+    Args:
+        part: An objective, penalty or posterior, which keeps constructor arguments of type `float | Schedule` under
+            their names.
+        epoch: Time since the start in epochs; None for the final values.
+    """
+    names = [name for name, each in signature(type(part)).parameters.items() if "Schedule" in str(each.annotation)]
+    return {name: at(value, epoch) for name in names if callable(value := getattr(part, name, None))}
 
 
 def refuse_below(bound: float, **coefficients: float | Schedule) -> None:

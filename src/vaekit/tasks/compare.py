@@ -15,6 +15,7 @@ from rich.text import Text
 from vaekit import runs
 from vaekit.media.figures import save_panels
 from vaekit.refusal import Refusal
+from vaekit.summary import number
 from vaekit.tasks.shared.context import Context
 
 GROUPS = "data network posterior prior latents likelihood objective penalty optimizer evaluation"
@@ -118,6 +119,7 @@ def draw(path: Path, found: Mapping[str, Mapping[str, Any]], folders: Mapping[st
 
         def plot(axis: Any) -> None:
             axis.barh(range(len(values)), list(values.values()))
+            axis.set(xlabel="nats per example", ylabel="run")
             axis.set_yticks(range(len(values)), values)
             axis.invert_yaxis()
 
@@ -128,7 +130,7 @@ def draw(path: Path, found: Mapping[str, Mapping[str, Any]], folders: Mapping[st
             measure, points = learning_curve(folder)
             if points:
                 axis.plot(*zip(*points, strict=True), label=f"{name}, {measure}")
-        axis.set(xlabel="step", ylabel="nats per example")
+        axis.set(xlabel="optimiser step", ylabel="nats per example")
         if axis.lines:
             axis.legend()
 
@@ -146,4 +148,4 @@ def _short(folders: Sequence[Path]) -> list[str]:
 
 
 def _spell(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else "" if value is None else str(value)
+    return number(value) if isinstance(value, float) else "" if value is None else str(value)

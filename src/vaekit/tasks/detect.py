@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from torch import Tensor
 
 from vaekit import run_files
@@ -22,6 +22,7 @@ from vaekit.batch import Batch
 from vaekit.configs import options
 from vaekit.data.batches import Batches
 from vaekit.data.module import DataModule, Part
+from vaekit.media.figures import Headings, heat, pixels, save_panels, save_pixels
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.summary import describe_space
@@ -86,8 +87,10 @@ def detect(
 
     Writes scores.csv: set, row or file, whether it is an anomaly where that is known, each score and its p-value. Where
     anomalies are known, metrics.json: AUROC and AUPR of each score, of an isolation forest, of PCA, of the Mahalanobis
-    distance, and of ECOD where pyod is installed. For images maps.png and maps.npz: the n most unusual ones x, the mean
-    E[x | z] at the posterior's mean z, and the map of how far each pixel is from it.
+    distance, and of ECOD where pyod is installed. detection.png: the histogram of the first score; where anomalies are
+    known also the ROC and precision-recall curves of each score. For images maps.png and maps.npz: the n most unusual
+    ones x, the mean E[x | z] at the posterior's mean z, and the map of how far each pixel is from it; also `row`, their
+    line of scores.csv below its head, from 0, their score and p-value p.
     Raises `Refusal` for settings, files and data sets that do not fit.
     """
     vae = context.vae
@@ -130,6 +133,7 @@ def detect(
     if known:
         baseline = baselines(fitted.flat, measured.flat, fitted.codes.shape[1], seed)
         _report(context, truth, found, p, baseline)
+    save_panels(context.out / "detection.png", _panels(truth if known else None, found))
     alarms = p[names[0]] <= ALPHA
     Console().print(f"{names[0]}: {alarms.sum():,} of {len(alarms):,} rows have a p-value of at most {ALPHA}")
     _say_calibration(names[0], len(calibration[names[0]]), "calibration" if own else "test", bool(among_test.any()))
@@ -137,9 +141,67 @@ def detect(
         most = np.argsort(-found[names[0]], kind="stable")[:n]
         x = torch.from_numpy(measured.x[most])
         mean = torch.from_numpy(measured.mean[most])
-        grid = torch.stack([x, mean, (x - mean).abs()], 1).flatten(0, 1)
-        context.save("maps", grid, columns=12, x=x, mean=mean, map=(x - mean).abs())
+        examples = [f"{each.name} {_short(example)}" for each in sets for example in each.examples]
+        captions = [f"{examples[row]}: {found[names[0]][row]:.4g}, p {p[names[0]][row]:.3f}" for row in most]
+        figures = {"row": most, "score": found[names[0]][most], "p": p[names[0]][most]}
+        _save_maps(context, x, mean, captions, names[0], figures)
     return found | {f"p/{name}": each for name, each in p.items()}
+
+
+def _short(example: Any) -> str:
+    """The end of a file's name, or a row's number."""
+    name = str(example)
+    return name if len(name) <= 20 else f"...{name[-17:]}"
+
+
+def _save_maps(context: Context, x: Tensor, mean: Tensor, captions: list[str], score: str, figures: Figures) -> None:
+    """maps.npz and maps.png, three panels for each example, whose caption stands below the second one."""
+    space, map_ = context.vae.space, (x - mean).abs()
+    assert isinstance(space, Image)
+    plain: dict[str, Any] = {"x": x.numpy(), "mean": mean.numpy(), "map": map_.numpy(), **figures}
+    np.savez(context.out / "maps.npz", **plain)
+    colours, scale = heat(map_, space)
+    panels = np.stack([pixels(x, space), pixels(mean, space), colours], 1)
+    headings = Headings(
+        f"The {len(x)} most unusual examples; below: set and example, score {score}, p-value",
+        ("x", "E[x | z]", "difference"),
+        cells=[text for caption in captions for text in ("", caption, "")],
+    )
+    path = context.out / "maps.png"
+    save_pixels(path, panels.reshape(-1, *panels.shape[2:]), 12, headings, scale=scale, unit="|x - E[x | z]|")
+
+
+def _panels(truth: np.ndarray | None, scores: Figures) -> dict[str, Callable[[Any], None]]:
+    """Histogram of the first score; ROC and precision-recall curves of all where anomalies `[N]` are known."""
+    (name, score), *_ = scores.items()
+    groups = {"rows": score} if truth is None else {"normal rows": score[~truth], "anomalies": score[truth]}
+
+    def histogram(axis: Any) -> None:
+        edges = np.histogram_bin_edges(score, 40)
+        for label, each in groups.items():
+            axis.hist(each, edges, alpha=0.6, label=f"{label} ({len(each):,})")
+        axis.set(xlabel=f"score {name}", ylabel="rows")
+        axis.legend()
+
+    def roc(axis: Any) -> None:
+        for label, each in scores.items():
+            false, true, _ = roc_curve(truth, each)
+            axis.plot(false, true, label=f"{label}, area {roc_auc_score(truth, each):.3f}")
+        axis.plot([0, 1], [0, 1], color="grey", linestyle=":", label="chance")
+        axis.set(xlabel="false positive rate", ylabel="true positive rate")
+        axis.legend(fontsize=7)
+
+    def precision_recall(axis: Any) -> None:
+        assert truth is not None
+        for label, each in scores.items():
+            precision, recall, _ = precision_recall_curve(truth, each)
+            axis.plot(recall, precision, label=f"{label}, average {average_precision_score(truth, each):.3f}")
+        axis.axhline(truth.mean(), color="grey", linestyle=":", label="chance")
+        axis.set(xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+        axis.legend(fontsize=7)
+
+    curves = {"ROC": roc, "precision and recall": precision_recall} if truth is not None else {}
+    return {"scores": histogram, **curves}
 
 
 def _names(has_density: bool, scores: Any) -> list[str]:

@@ -229,22 +229,23 @@ def draw(path: Path, details: Mapping[str, Any]) -> None:
         axis.plot([each["rate"] for each in points], [each["distortion"] for each in points], marker="o")
         for each in points:
             axis.annotate(f" {each['temperature']:g}", (each["rate"], each["distortion"]))
-        axis.set(xlabel="rate (nats)", ylabel="distortion (nats)")
+        axis.set(xlabel="rate (nats per example)", ylabel="distortion (nats per example)")
 
     def bars(axis: Any) -> None:
         places = range(len(details["nll_of_class"]))
         axis.bar(places, details["nll_of_class"].values())
         axis.set_xticks(places, details["nll_of_class"])
-        axis.set(xlabel="label", ylabel="nll (nats)")
+        axis.set(xlabel="label", ylabel="negative log-likelihood (nats per example)")
 
     def diagonal(axis: Any) -> None:
-        axis.plot([0, 1], [0, 1], color="grey", linewidth=1)
-        axis.plot(details["calibration"]["predicted"], details["calibration"]["happened"], marker="o")
-        axis.set(xlabel="p(x > 1/2 | z)", ylabel="share of pixels with x > 1/2")
+        axis.plot([0, 1], [0, 1], color="grey", linewidth=1, label="perfect")
+        axis.plot(details["calibration"]["predicted"], details["calibration"]["happened"], marker="o", label="model")
+        axis.set(xlabel="p(x > 1/2 | z)", ylabel="fraction of pixels with x > 1/2")
+        axis.legend()
 
     for name, title, plot in (
-        ("rate_distortion", "Posterior's temperature", curve),
-        ("nll_of_class", "By class", bars),
+        ("rate_distortion", "Rate and distortion by temperature of q(z | x)", curve),
+        ("nll_of_class", "NLL by class", bars),
         ("calibration", "Calibration", diagonal),
     ):
         if name in details:

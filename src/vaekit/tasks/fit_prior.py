@@ -19,6 +19,7 @@ from vaekit.data.module import Part
 from vaekit.media.album import draw_run
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
+from vaekit.summary import number
 from vaekit.tasks.evaluate import measure
 from vaekit.tasks.shared.checks import positive, within
 from vaekit.tasks.shared.context import Context
@@ -93,7 +94,7 @@ def fit_prior(
 
     table = Table("metric", "before", "after", title="Test", title_justify="left")
     for name, value in after.items():
-        table.add_row(name, f"{before[name]:,.4g}", f"{value:,.4g}")
+        table.add_row(name, number(before[name]), number(value))
     Console().print(table)
     Console().print(f"new run: {folder}", soft_wrap=True)
     return metrics

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaekit.media.album import interpolation_headings
 from vaekit.media.figures import save_walk
 from vaekit.media.medium import SHOWN
 from vaekit.refusal import Refusal
@@ -66,7 +67,8 @@ def interpolate(
     arrays = context.stream("interpolations", n, batches)
     a_shown, b_shown, x = (array[:SHOWN] for array in arrays.values())
     rows = torch.cat([a_shown.unsqueeze(1), x, b_shown.unsqueeze(1)], 1)
-    context.show("interpolations", rows.flatten(0, 1), columns=steps + 2)
+    of = "test examples a and b" if a is None or b is None else f"{Path(a).name} (a) and {Path(b).name} (b)"
+    context.show("interpolations", rows.flatten(0, 1), steps + 2, interpolation_headings(of, steps, ends=True))
     if isinstance(context.vae.space, Image):
         save_walk(context.out / "walk.gif", x, context.vae.space)
     return Examples(arrays["x"])

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaekit.media.album import reconstruction_headings
 from vaekit.media.image import write_png
 from vaekit.media.medium import SHOWN
 from vaekit.tasks.shared.checks import within
@@ -62,7 +63,8 @@ def reconstruct(
     batches = ({"x": x, "reconstruction": context.vae.reconstruct(x, levels, c)} for x, c in examples)
     arrays = context.stream("reconstructions", n, batches, example=numbers)
     pairs = torch.stack([array[:SHOWN] for array in arrays.values()], 1)
-    context.show("reconstructions", pairs.flatten(0, 1), columns=8)
+    of = "test examples" if levels is None else f"test examples from the top {levels} latent levels"
+    context.show("reconstructions", pairs.flatten(0, 1), 8, reconstruction_headings(of))
     return Examples(arrays["reconstruction"])
 
 

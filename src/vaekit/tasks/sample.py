@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vaekit.distributions.temperature import tempered
 from vaekit.distributions.tokens import Tokens
+from vaekit.media.figures import Headings
 from vaekit.refusal import Refusal
 from vaekit.tasks.shared.checks import flag, positive, within
 from vaekit.tasks.shared.context import Context, Examples
@@ -60,7 +61,7 @@ def sample(
     if given is not None:
         rows = draw_given(context, given, n, label)
         labels = {} if rows.label is None else {"label": rows.label}
-        context.save("samples", rows.x, 1, x=rows.x, **labels)
+        context.save("samples", rows.x, 1, Headings(), x=rows.x, **labels)
         return Examples(rows.x)
     draw_z = prior(context, label, temperature)
 
@@ -72,7 +73,11 @@ def sample(
 
     arrays = context.stream("samples", n, map(batch, track(context.chunks(n), "sampling")))
     x = arrays["x"]
-    context.show("samples", x, min(16, math.ceil(math.sqrt(n))), arrays.get("label"))
+    label_of = arrays.get("label")
+    cells = [] if label_of is None else [f"label {each}" for each in label_of.tolist()]
+    what = "draws from" if draw or context.medium.drawn else "means of"
+    headings = Headings(f"Samples: {what} p(x | z), z from the prior at temperature {temperature}", cells=cells)
+    context.show("samples", x, min(16, math.ceil(math.sqrt(n))), headings, label_of)
     if quality:
         write_quality(context, temperature)
     return Examples(x)

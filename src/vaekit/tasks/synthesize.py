@@ -17,10 +17,12 @@ from torch import Tensor
 from vaekit.batch import Batch
 from vaekit.latents import tower
 from vaekit.latents.tower import Step, descend
+from vaekit.media.figures import Headings
 from vaekit.metrics.quality import copy_fraction, nearest_distance
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Space
 from vaekit.spaces import Table as TableSpace
+from vaekit.summary import number
 from vaekit.tasks.shared.checks import flag, one_of, within
 from vaekit.tasks.shared.classifier import Examples, accuracy, class_of, fit, of_training_rows, real_rows
 from vaekit.tasks.shared.context import Context
@@ -29,6 +31,7 @@ from vaekit.track import track
 MOST = 100_000  # training rows that mixtures are fitted to
 COMPARED = 1000  # synthetic rows, and test rows, whose nearest training rows are looked for
 VALUES = 2**26  # of the training rows, and of the test rows, that are looked through
+SHOWN = 32  # synthetic rows in nearest.png
 FULL = 256  # latent dimensions up to which a mixture has full covariances
 
 Draw = Callable[[int], tuple[Tensor, Tensor | None]]  # n -> the state that the likelihood reads, and labels `[n]`
@@ -63,6 +66,7 @@ def synthesize(
     steps on the training rows. distance: median distance to the nearest training row; distance_real: that of test rows.
     copied: fraction of rows that are nearer to a training row than to any test row; copied_real: fraction of training
     rows among these, which is the value by chance. x is rounded to the gray levels of the raw data.
+    nearest.png shows the first rows, each with its nearest training row.
 
     Args:
         context: The run.
@@ -115,7 +119,7 @@ def synthesize(
     table = Table("", "synthetic", "real", title=f"{n:,} rows from the {source}", title_justify="left")
     for name in ("accuracy", "distance", "copied"):
         if name in found:
-            table.add_row(name, f"{found[name]:.4g}", f"{found[f'{name}_real']:.4g}")
+            table.add_row(name, number(found[name]), number(found[f"{name}_real"]))
     Console().print(table)
     return Synthesized(x, labels, found)
 
@@ -289,6 +293,10 @@ def measure(context: Context, x: np.ndarray, label: Tensor | None) -> dict[str, 
     old, unseen = (rows.some(most).flatten(1).to(device) for rows in (train, test))
     new = made.some(COMPARED).flatten(1).to(device)
     of_train, of_test = nearest_distance(new, old), nearest_distance(new, unseen)
+    closest = torch.cdist(new[:SHOWN], old).argmin(1)
+    pairs = torch.stack([new[:SHOWN], old[closest]], 1).unflatten(2, space.shape).flatten(0, 1).cpu()
+    headings = Headings("Synthetic rows and their nearest training rows", ("synthetic", "training"))
+    context.show("nearest", pairs, 8, headings)
     found["distance"] = float(of_train.median())
     found["distance_real"] = float(nearest_distance(unseen[:COMPARED], old).median())
     by_chance = len(old) / (len(old) + len(unseen))

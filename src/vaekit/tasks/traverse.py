@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from vaekit.distributions.kl import closed_form_kl
+from vaekit.media.figures import Headings, save_bars
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 from vaekit.tasks.shared.checks import positive, within
@@ -37,13 +38,15 @@ def traverse(
     """Walks along the n most informative latent variables: x `[n, steps, *space.shape]`, the means of p(x | z).
 
     Each variable goes from `deviations` below to as far above its mean, in standard deviations, both over the codes of
-    test examples; the others stay at those of one example (the file `input`, or the test example number `index`), or
-    without one at their means. level: of the latent tower, 0 being the top. label: of all that is decoded, where the
-    model has labels (a class that it would infer is then no level); None for the example's own.
+    test examples; the others stay at those of one example: the file `input`, or the test example number `index`, or
+    without either a typical one, whose distance to the mean code is the median of that of test examples. level: of the
+    latent tower, 0 being the top. label: of all that is decoded, where the model has labels (a class that it would
+    infer is then no level); None for the example's own.
 
     Variables are ordered by their rates: KL(q || p) of each in nats, averaged over test examples. Where posterior or
     prior do not factorise over variables, they are ordered by the variance of the posterior's mean.
-    Writes traversals.png, a row a variable, and traversals.npz: x, variable `[n]`, z `[n, steps]`, information `[n]`.
+    Writes traversals.png, a row a variable, rates.png, a bar for each variable of the level, and traversals.npz: x,
+    variable `[n]`, z `[n, steps]`, information `[n]`.
     Raises `Refusal` for latent spaces without axes, such as spheres, and numbers out of range.
     """
     levels, _ = context.vae.initial_state(_seen(context, slice(0, 1), label))
@@ -57,14 +60,16 @@ def traverse(
             f"use task=interpolate, which goes along its geodesics."
         )
     codes, information, measure = survey(context, level, label)
-    start = [each.mean(0, keepdim=True) for each in codes]
-    if input is not None or index is not None:
-        example = _example(context, input, index)
-        if index is not None and input is None:
-            label = context.condition(slice(index, index + 1), label)
-        start = [each.cpu() for each in context.vae.encode(example, condition=label)]
-
     deviation, mean = (each.flatten() for each in torch.std_mean(codes[level], 0))
+    if input is not None:
+        example, name = context.read_one(input), Path(input).name
+    else:
+        index = _typical(context, codes[level]) if index is None else index
+        within("task.index", index, 0, len(context.test.indices) - 1)
+        example, name = context.examples(slice(index, index + 1)), f"test example {index}"
+        label = context.condition(slice(index, index + 1), label)
+    start = [each.cpu() for each in context.vae.encode(example, condition=label)]
+
     best = information.argsort(descending=True)[:n]
     z = mean[best, None] + deviation[best, None] * torch.linspace(-deviations, deviations, steps)
     moved = start[level].flatten().repeat(len(best), steps, 1)
@@ -74,7 +79,17 @@ def traverse(
     chunks = zip(*(each.to(context.vae.device).split(context.batch_size) for each in walks), strict=True)
     x = torch.cat([context.vae.decode(zs, label).cpu() for zs in chunks]).unflatten(0, (len(best), steps))
 
-    context.save("traversals", x.flatten(0, 1), columns=steps, x=x, variable=best, z=z, information=information[best])
+    headings = Headings(
+        f"Traversals from {name}",
+        [f"{round(each, 4) + 0:+.2g}" for each in torch.linspace(-deviations, deviations, steps).tolist()],
+        [f"z {variable}: {information[variable]:.2f}" for variable in best.tolist()],
+        xlabel="value of the variable, in standard deviations from its mean",
+        ylabel=f"latent variable: {measure}",
+    )
+    arrays = {"x": x, "variable": best, "z": z, "information": information[best]}
+    context.save("traversals", x.flatten(0, 1), steps, headings, **arrays)
+    title = "Information of each latent variable"
+    save_bars(context.out / "rates.png", title, information, f"latent variable of level {level}", measure)
     table = Table("latent variable", measure, title="Traversals", title_justify="left")
     for variable in best.tolist():
         table.add_row(str(variable), f"{information[variable]:.3f}")
@@ -106,9 +121,8 @@ def _seen(context: Context, numbers: slice | Tensor, label: Any) -> Tensor | Non
     return vae.condition_of(batch) if label is None or vae.condition is None else vae.condition.values_of(batch)
 
 
-def _example(context: Context, input: str | Path | None, index: int | None) -> Tensor:
-    if input is not None:
-        return context.read_one(input)
-    within("task.index", index, 0, len(context.test.indices) - 1)
-    assert index is not None
-    return context.examples(slice(index, index + 1))
+def _typical(context: Context, codes: Tensor) -> int:
+    """The test example whose code lies at the median distance from the mean of codes `[DRAWS * N, *shape]`."""
+    mean_of = codes.unflatten(0, (DRAWS, -1)).mean(0).flatten(1)
+    distance = (mean_of - mean_of.mean(0)).norm(dim=1)
+    return int(context.sample(len(distance))[distance.argsort()[len(distance) // 2]])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from vaekit.media.figures import Headings
 from vaekit.media.medium import SHOWN
 from vaekit.tasks.shared.checks import positive, within
 from vaekit.tasks.shared.context import Context, Examples
@@ -49,5 +50,8 @@ def vary(
         original = context.read_one(input)
     batches = ({"x": context.vae.vary(original, chunk, temperature, label)[0]} for chunk in context.chunks(n))
     x = context.stream("variants", n, batches, original=original)["x"]
-    context.show("variants", torch.cat([original.cpu(), x[:SHOWN]]), columns=min(16, math.ceil(math.sqrt(n + 1))))
+    shown = torch.cat([original.cpu(), x[:SHOWN]])
+    cells = ["original", *(f"variant {number}" for number in range(1, len(shown)))]
+    title = f"Variants of {f'test example {index}' if input is None else Path(input).name}, temperature {temperature:g}"
+    context.show("variants", shown, min(16, math.ceil(math.sqrt(n + 1))), Headings(title, cells=cells))
     return Examples(x)

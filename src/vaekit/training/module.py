@@ -28,7 +28,7 @@ from vaekit.overrides import typed
 from vaekit.penalties.penalty import Adversarial
 from vaekit.posteriors.posterior import Posterior
 from vaekit.refusal import Refusal
-from vaekit.schedules.schedule import at
+from vaekit.schedules.schedule import at, scheduled
 from vaekit.spaces import Codes
 from vaekit.terms import Terms
 from vaekit.training.decay import constant
@@ -204,7 +204,7 @@ class Training(L.LightningModule):
         if logged or self.device.type == "cpu":  # elsewhere reading it at each step would wait for the device each time
             self._refuse_non_finite(terms, loss, penalties | critics)
         if logged:
-            self._log_step(terms, {"loss": loss, **penalties, **critics})
+            self._log_step(terms, {"loss": loss, **penalties, **critics}, epoch)
         return sum(critics.values(), loss)
 
     def _terms(self, batch: Batch) -> Terms:
@@ -230,7 +230,7 @@ class Training(L.LightningModule):
         self.compiled_vae = None
 
     @torch.no_grad()
-    def _log_step(self, terms: Terms, losses: dict[str, Tensor]) -> None:
+    def _log_step(self, terms: Terms, losses: dict[str, Tensor], epoch: float) -> None:
         """The loggers' row of this step. `self.log` would take a millisecond, as long as a small network's step."""
         trainer: Any = self.trainer
         parts = {name: getattr(terms, name).mean() for name in ("distortion", "rate")[: 1 + self.vae.has_density]}
@@ -238,6 +238,10 @@ class Training(L.LightningModule):
         values = trainer.strategy.reduce(torch.stack([*figures.values()]), reduce_op="mean").cpu()
         trainer.callback_metrics.update(zip(figures, values, strict=True))  # for who monitors them
         row = dict(zip(figures, values.tolist(), strict=True))
+        parts_of = {"": self.objective} | {f"{name}.": each for name, each in self.penalties.items()}
+        parts_of |= {f"posterior_{level}.": each for level, each in enumerate(self.annealed)}
+        for prefix, part in parts_of.items():
+            row |= {f"schedule/{prefix}{name}": value for name, value in scheduled(part, epoch).items()}
         for logger in trainer.loggers:
             logger.log_metrics(row | {"epoch": self.current_epoch}, self.global_step)
 

@@ -22,6 +22,7 @@ from vaekit.batch import Batch
 from vaekit.csv_file import write_csv
 from vaekit.data.batches import Batches
 from vaekit.data.module import DataModule
+from vaekit.media.figures import Headings
 from vaekit.media.medium import Medium, medium
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
@@ -145,14 +146,14 @@ class Context:
         """Write the file NAME, a row a line, the first one of names."""
         write_csv(self.out / name, rows, spreadsheet=self.spreadsheet)
 
-    def save(self, name: str, grid: Tensor, columns: int, **arrays: Tensor) -> None:
+    def save(self, name: str, grid: Tensor, columns: int, headings: Headings = Headings(), **arrays: Tensor) -> None:
         """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`, and NAME.npz, all of `arrays`.
 
-        One called label is shown beside them, see `show`.
+        One called label is shown with them, see `show`.
         """
         plain: dict[str, Any] = {key: array.cpu().numpy() for key, array in arrays.items()}
         np.savez(self.out / f"{name}.npz", **plain)
-        self.show(name, grid, columns, arrays.get("label"))
+        self.show(name, grid, columns, headings, arrays.get("label"))
 
     def stream(self, name: str, n: int, batches: Iterable[Mapping[str, Tensor]], **others: Tensor) -> dict[str, Tensor]:
         """Write NAME.npz: arrays of n rows by name, of which each batch brings the next few, and `others`, whole.
@@ -180,11 +181,19 @@ class Context:
                         np.save(member, array.cpu().numpy())
             return {key: torch.from_numpy(np.load(file.name, mmap_mode="c")) for key, file in files.items()}
 
-    def show(self, name: str, grid: Tensor, columns: int, label: Tensor | None = None) -> None:
-        """Write examples `[N, *space.shape]` for people: NAME.png, the first of them in a grid; of a table NAME.csv, in
-        which labels `[N]` have a column.
+    def show(
+        self, name: str, grid: Tensor, columns: int, headings: Headings = Headings(), label: Tensor | None = None
+    ) -> None:
+        """Write examples as files to look at: NAME.png, the first of them in a grid; of a table NAME.csv.
+
+        Args:
+            name: Of the file, without its suffix.
+            grid: `[N, *space.shape]`.
+            columns: Examples in a row of the grid.
+            headings: Texts of the grid.
+            label: `[N]`, a column of that table.
         """
-        self.medium.write_labelled(self.out / name, grid, columns, label)
+        self.medium.write_labelled(self.out / name, grid, columns, label, headings)
 
     def class_number(self, label: Any) -> Any:
         """A class by its name, or else its number, or a list of such: as numbers. Raises `Refusal` for other names."""

@@ -10,7 +10,7 @@ import yaml
 from vaekit import runs
 from vaekit.plan.plan import Plan
 from vaekit.spaces import Image
-from vaekit.summary import describe_space, parts
+from vaekit.summary import describe_space, number, parts
 from vaekit.tasks.shared.context import Context
 
 USE = """```python
@@ -74,7 +74,7 @@ def model_card(context: Context, differences: Mapping[str, float], figures: Sequ
         f"# Variational autoencoder of {data}",
         table(("part", "choice", "over", "parameters"), composition),
         "## Test\n\nIn nats per example, but for bits per dimension and counts.",
-        table(("metric", "value"), ((name, f"{value:.4g}") for name, value in tested.items())),
+        table(("metric", "value"), ((name, number(value)) for name, value in tested.items())),
         *(f"![{name}]({name})" for name in figures),
         "## Use",
         USE.format(inputs="\n".join(inputs), feed=feed),

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vaekit.metrics.quality import quality
+from vaekit.summary import number
 from vaekit.tasks.shared.classifier import accuracy, class_of, features, of_training_rows, real_rows
 from vaekit.tasks.shared.context import Context
 from vaekit.track import track
@@ -52,6 +53,6 @@ def write_quality(context: Context, temperature: float | Sequence[float] = 1.0) 
     context.write_json("quality.json", found)
     table = Table("", *found["samples"], title=f"Quality, {n:,} examples each", title_justify="left")
     for name, figures in found.items():
-        table.add_row(name, *(f"{value:.4g}" for value in figures.values()))
+        table.add_row(name, *map(number, figures.values()))
     Console().print(table)
     return found
