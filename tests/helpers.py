@@ -101,6 +101,27 @@ def build_all(space: Space, *overrides: str, seed: int = 0, start: float = 0):
         return Plan.read(config(*overrides), space).build()
 
 
+def drawn(monkeypatch):
+    """The matplotlib figures that are saved from now on, which also still reach their files."""
+    from matplotlib.figure import Figure
+
+    figures, save = [], Figure.savefig
+
+    def savefig(figure, *args, **kwargs):
+        figures.append(figure)
+        save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return figures
+
+
+def texts(figure):
+    """Every text that a figure shows."""
+    from matplotlib.text import Text as Shown
+
+    return {each.get_text() for each in figure.findobj(Shown)} - {""}
+
+
 def examples(space: Space, n: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:
     """n random rows of a space."""
     generator = torch.Generator().manual_seed(seed)

@@ -7,7 +7,20 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from vaekit.media.figures import save_latent_map, save_lines, save_panels
+from helpers import BINARY, SERIES, build, drawn, examples, texts
+from vaekit.batch import Batch
+from vaekit.media.album import draw_run
+from vaekit.media.figures import (
+    Headings,
+    heat,
+    save_curves,
+    save_grid,
+    save_latent_map,
+    save_lines,
+    save_panels,
+)
+from vaekit.media.medium import medium
+from vaekit.spaces import Image
 
 
 def colours(path):
@@ -52,3 +65,118 @@ def test_a_grid_of_lines_names_its_axes(tmp_path, monkeypatch):
 def test_dollars_in_the_name_of_a_series_are_no_formula(tmp_path):
     save_panels(tmp_path / "panels.png", {"$%$ of GDP": lambda axis: axis.plot([1, 2])})
     assert len(colours(tmp_path / "panels.png")) > 1
+
+
+GREYS = Image((1, 8, 8))
+
+
+def test_a_grid_without_headings_is_its_pixels_alone(tmp_path):
+    x = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    save_grid(tmp_path / "grid.png", x, GREYS, 3)
+    with PIL.Image.open(tmp_path / "grid.png") as picture:
+        shown = np.asarray(picture.convert("L"))
+    assert shown.shape == (2 * 58 + 2, 3 * 58 + 2)
+    enlarged = (x[:, 0] * 255).round().byte().numpy().repeat(7, 1).repeat(7, 2)
+    assert np.array_equal(shown[2:58, 60:116], enlarged[1]) and np.array_equal(shown[60:116, 2:58], enlarged[3])
+    assert (shown[60:, 118:] == 255).all(), "no sixth image"
+
+
+def test_headings_stand_above_left_of_and_below_the_panels(tmp_path, monkeypatch):
+    figures, x = drawn(monkeypatch), torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    headings = Headings("Title", ("x", "y"), ("1", "2"), ("a", "b", "c", "$d$"), "across", "down")
+    save_grid(tmp_path / "grid.png", x, GREYS, 2, headings)
+    (axis,) = figures[0].axes
+    assert {"Title", "x", "y", "1", "2", "a", "b", "c", r"\$d\$", "across", "down"} == texts(axis)
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["x", "y"]
+    assert np.allclose(axis.get_xticks(), [2 + 28, 60 + 28]), "over the middle of their columns"
+    assert np.allclose(axis.get_yticks(), [2 + 28, 2 + 28 + 78])
+    below = {each.get_text(): each.get_position() for each in axis.texts}
+    assert below["a"] == (30, 58) and below["c"] == (30, 136)
+    with PIL.Image.open(tmp_path / "grid.png") as picture:
+        shown = np.asarray(picture.convert("L"))
+    row = (x[0, 0, 0] * 255).round().byte().numpy().repeat(7)
+    assert any(np.array_equal(row, line[i : i + 56]) for line in shown for i in range(len(line) - 55)), "sharp pixels"
+
+
+def test_a_map_of_small_differences_is_bright_where_they_are_largest():
+    x = torch.full((2, 1, 8, 8), 0.001)
+    x[1, 0, 3, 4] = 0.01
+    colours, scale = heat(x, GREYS)
+    assert scale.norm.vmax == pytest.approx(0.01, rel=0.5)
+    brightness = colours.sum(-1)
+    assert brightness[1, 3 * 7, 4 * 7] == brightness.max() > 3 * brightness[0].max()
+
+
+def metrics_csv(path, rows):
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    path.write_text("\n".join([",".join(names), *(",".join(str(row.get(name, "")) for name in names) for row in rows)]))
+    return path
+
+
+def curve(axis, label):
+    (line,) = [line for line in axis.lines if line.get_label() == label]
+    return [*zip(*line.get_data(), strict=True)]
+
+
+def test_losses_of_a_warm_up_are_compared_at_one_beta(tmp_path, monkeypatch):
+    rows = [
+        {"step": 9, "train/loss": 10.0, "train/distortion": 10.0, "train/rate": 5.0, "schedule/beta": 0.0},
+        {"step": 10, "val/loss": 16.0, "val/distortion": 11.0, "val/rate": 5.0},
+        {"step": 19, "train/loss": 11.0, "train/distortion": 8.0, "train/rate": 3.0, "schedule/beta": 1.0},
+        {"step": 20, "val/loss": 12.0, "val/distortion": 9.0, "val/rate": 3.0},
+        {"step": 30, "val/loss": 13.0, "val/distortion": 9.0, "val/rate": 4.0},
+    ]
+    figures = drawn(monkeypatch)
+    save_curves(tmp_path / "moving.png", metrics_csv(tmp_path / "metrics.csv", rows))
+    elbo, _, rate, beta = figures[0].axes
+    assert curve(elbo, "training") == [(9, 15), (19, 11)]
+    assert curve(elbo, "validation") == [
+        (10, 16),
+        (20, 12),
+        (30, 13),
+    ]
+    assert elbo.get_title() == "negative ELBO" and curve(rate, "training") == [(9, 5), (19, 3)]
+    assert curve(beta, "beta") == [(9, 0), (19, 1)]
+    assert {x for x, _ in curve(elbo, "lowest validation loss")} == {20}
+    assert {axis.get_ylabel() for axis in (elbo, rate)} == {"nats per example"}
+
+    still = [{name: value for name, value in row.items() if name != "schedule/beta"} for row in rows]
+    save_curves(tmp_path / "still.png", metrics_csv(tmp_path / "metrics.csv", still))
+    assert [axis.get_title() for axis in figures[1].axes] == ["loss", "distortion", "rate"]
+    assert curve(figures[1].axes[0], "training") == [(9, 10), (19, 11)]
+
+
+def test_lines_with_missing_values_show_single_observed_ones(tmp_path, monkeypatch):
+    figures, x = drawn(monkeypatch), torch.arange(6.0)
+    holed = torch.where(torch.arange(6) % 2 == 0, x, torch.nan)
+    save_lines(tmp_path / "lines.png", torch.stack([holed, x]), 2, Headings("Imputed", ("observed", "mean"), ("1",)))
+    observed, mean = figures[0].axes
+    assert observed.lines[0].get_marker() == "." and mean.lines[0].get_marker() == "None"
+    assert (observed.get_title(), mean.get_title(), observed.get_ylabel()) == ("observed", "mean", "1")
+
+
+def test_series_say_which_line_is_the_reconstruction(tmp_path, monkeypatch):
+    figures, x = drawn(monkeypatch), examples(SERIES, 4).x
+    medium(SERIES).write(tmp_path / "pairs", x, 8, Headings("Pairs", ("original", "reconstruction")))
+    paths = medium(SERIES).paths(x)
+    assert len(figures[0].axes) == 2 * 2, "two groups of two series"
+    axis = figures[0].axes[3]
+    assert axis.get_title() == "b, row 2" and {"original", "reconstruction"} <= texts(axis)
+    for number, name in ((2, "original"), (3, "reconstruction")):
+        assert [y for _, y in curve(axis, name)] == pytest.approx(paths[number, 1].tolist())
+    assert len({line.get_color() for line in axis.lines}) == 2
+
+
+def test_two_latent_variables_have_a_manifold(tmp_path, monkeypatch):
+    vae = build(BINARY, "latents.dim=2")[0].eval()
+    figures, z = drawn(monkeypatch), []
+    decode = vae.decode
+    monkeypatch.setattr(vae, "decode", lambda at, *rest: (z.append(at), decode(at, *rest))[1])
+    draw_run(tmp_path, vae, Batch(torch.rand(4, 1, 8, 8).round()), {})
+    (grid,) = [each for each in figures if "latent variable 1" in texts(each)]
+    (at,) = [each.reshape(15, 15, 2) for each in z if len(each) == 15 * 15]
+    assert (at[0, :, 1] == at[0, 0, 1]).all() and (at[:, 0, 0] == at[0, 0, 0]).all()
+    assert (at[0, 1:, 0] > at[0, :-1, 0]).all() and (at[1:, 0, 1] < at[:-1, 0, 1]).all(), "to the right and upwards"
+    assert at[0, 7, 0].abs() < 0.1 and at[0, -1, 0].item() == pytest.approx(2.05, abs=0.2), "quantiles of N(0, 1)"
+    columns = [tick.get_text() for tick in grid.axes[0].get_xticklabels()]
+    assert columns == [f"{value:.2f}" for value in at[0, :, 0].tolist()]

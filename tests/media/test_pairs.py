@@ -16,7 +16,7 @@ def test_images_and_labels_are_drawn_and_the_labels_read_again(tmp_path):
     x = examples(PAIRS, 5).x
     medium(PAIRS).write(tmp_path / "samples", x, 3)
     with PIL.Image.open(tmp_path / "samples.png") as picture:
-        assert picture.size == (3 * 58 + 2, 2 * (56 + 14))
+        assert picture.size == (3 * 58 + 2 + 8, 2 * (56 + 22) + 2 + 8), "captions below, a margin around"
     with (tmp_path / "samples.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows[:3]] == [str(int(each)) for each in PAIRS.split(x[:3])[1].argmax(-1)]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from helpers import build
+from helpers import build, drawn, texts
 from vaekit.batch import Batch
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
@@ -201,7 +201,8 @@ def noise(tmp_path):
     return tmp_path / "noise.npy"
 
 
-def test_noise_is_no_digit(digits, noise):
+def test_noise_is_no_digit(digits, noise, monkeypatch):
+    figures = drawn(monkeypatch)
     torch.manual_seed(0)
     found = detect(digits, anomalies=noise, num_samples=3, n=8)
     metrics = json.loads((digits.out / "metrics.json").read_text())
@@ -219,8 +220,19 @@ def test_noise_is_no_digit(digits, noise):
     assert maps["x"].shape == (8, 1, 8, 8)
     anomalous = np.load(noise)
     assert any(np.allclose(maps["x"][0], each, atol=1e-3) for each in anomalous)
+    assert maps["score"] == pytest.approx(np.sort(found["path"])[::-1][:8]) and (np.diff(maps["p"]) >= 0).all()
+    assert [float(rows[row]["path"]) for row in maps["row"]] == pytest.approx(maps["score"].tolist(), rel=1e-4)
+    curves, grid = figures
+    row, score, p = (maps[name][0] for name in ("row", "score", "p"))
+    assert f"{rows[row]['set']} {rows[row]['example']}: {score:.4g}, p {p:.3f}" in texts(grid)
+    assert {"difference", "|x - E[x | z]|"} <= texts(grid)
+    histogram, roc, precision = curves.axes
+    assert {"normal rows (359)", "anomalies (50)", "score path"} <= texts(histogram)
+    area = np.trapezoid(roc.lines[0].get_ydata(), roc.lines[0].get_xdata())
+    assert area == pytest.approx(metrics["auroc/path"]) and f"path, area {area:.3f}" in texts(roc)
+    assert f"nll, average {metrics['aupr/nll']:.3f}" in texts(precision)
     with PIL.Image.open(digits.out / "maps.png") as grid:
-        assert grid.size == (12 * 58 + 2, 2 * 58 + 2)
+        assert grid.width > 12 * 58 and grid.height > 2 * 78
 
 
 def test_labels_that_are_not_normal_are_anomalies(digits):

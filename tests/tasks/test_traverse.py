@@ -1,10 +1,10 @@
 """Walks along single latent variables."""
 
 import numpy as np
-import PIL.Image
 import pytest
 import torch
 
+from helpers import drawn, texts
 from vaekit.refusal import Refusal
 from vaekit.tasks.shared.context import open_run
 from vaekit.tasks.traverse import survey, traverse
@@ -14,7 +14,8 @@ def read(context):
     return dict(np.load(context.out / "traversals.npz"))
 
 
-def test_shapes_and_files(digits):
+def test_shapes_and_files(digits, monkeypatch):
+    figures = drawn(monkeypatch)
     x = traverse(digits, n=2, steps=5)
     assert x.shape == (2, 5, 1, 8, 8)
     held = read(digits)
@@ -22,8 +23,12 @@ def test_shapes_and_files(digits):
     assert {name: array.shape for name, array in held.items() if name != "x"} == {
         "variable": (2,), "z": (2, 5), "information": (2,),
     }  # fmt: skip
-    with PIL.Image.open(digits.out / "traversals.png") as picture:
-        assert picture.size == (5 * 58 + 2, 2 * 58 + 2)
+    walks, rates = figures
+    first, rate = held["variable"][0], held["information"][0]
+    assert {"-3", "-1.5", "+0", "+1.5", "+3", f"z {first}: {rate:.2f}", "latent variable: rate (nats)"} <= texts(walks)
+    assert walks.axes[0].images[0].get_array().shape[:2] == (2 * 58 + 2, 5 * 58 + 2)
+    assert max(bar.get_height() for bar in rates.axes[0].patches) == pytest.approx(rate), "of all variables"
+    assert len(rates.axes[0].patches) == 3 and rates.axes[0].get_ylabel() == "rate (nats)"
 
 
 def test_more_variables_than_there_are_gives_all(digits):
@@ -66,7 +71,19 @@ def test_values_span_the_codes_of_the_data(digits):
     held = read(digits)
     mean, deviation = (moment[held["variable"]].numpy() for moment in (codes.mean(0), codes.std(0)))
     assert held["z"] == pytest.approx(np.stack([mean - 2 * deviation, mean, mean + 2 * deviation], 1), rel=1e-4)
-    assert np.allclose(held["x"][0, 1], held["x"][1, 1], atol=1e-5)  # both at the mean of all
+
+
+def test_walks_without_an_example_start_at_a_typical_one(digits, monkeypatch):
+    figures = drawn(monkeypatch)
+    torch.manual_seed(0)
+    x = traverse(digits, steps=3)
+    title = figures[0].axes[0].get_title("left")
+    index = int(title.removeprefix("Traversals from test example "))
+    torch.manual_seed(0)
+    assert torch.equal(traverse(digits, steps=3, index=index), x)
+    (means,) = digits.vae.encode(digits.examples(slice(None)))
+    distance = (means - means.mean(0)).norm(dim=1)
+    assert (distance < distance[index]).float().mean().item() == pytest.approx(0.5, abs=0.1), "neither near nor far"
 
 
 def test_vectors(vectors, tmp_path):

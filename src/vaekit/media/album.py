@@ -90,11 +90,12 @@ def _draw_interpolations(figures: Path, vae: VAE, examples: Batch) -> None:
 def _draw_manifold(figures: Path, vae: VAE) -> None:
     """Decode a grid over a plane of latents, at quantiles of the prior (Kingma and Welling 2014, figure 4)."""
     levels = vae.latents.levels
-    if len(levels) > 1 or vae.condition is not None or type(levels[0].space) is not Real or levels[0].space.size != 2:
+    space = levels[0].space
+    if len(levels) > 1 or vae.condition is not None or not isinstance(space, Real) or space.size != 2:
         return
     drawn = vae.generate(10_000).steps[0].z.flatten(1)
     across, up = drawn.quantile(torch.linspace(0.02, 0.98, MANIFOLD).to(drawn), 0).unbind(1)
-    z = torch.cartesian_prod(up.flip(0), across).flip(1).reshape(-1, *levels[0].space.shape)
+    z = torch.cartesian_prod(up.flip(0), across).flip(1).reshape(-1, *space.shape)
     columns, rows = ([f"{value:.2f}" for value in each.tolist()] for each in (across, up.flip(0)))
     title = "Manifold: means of p(x | z) at quantiles of the prior"
     headings = Headings(title, columns, rows, xlabel="latent variable 0", ylabel="latent variable 1")
