@@ -29,7 +29,7 @@ def quick(monkeypatch):
 def test_arrays_are_read_as_data(digits, tmp_path):
     digits.batch_size = 100
     found = synthesize(digits, n=250).figures
-    assert {path.name for path in digits.out.iterdir()} == {"synthetic.npz", "synthesize.json"}
+    assert {path.name for path in digits.out.iterdir()} == {"synthetic.npz", "synthesize.json", "nearest.png"}
     source = Arrays(tmp_path / "synthetic.npz", cache=tmp_path / "cache")
     assert source.space == Image((1, 8, 8), bins=256)
     rows = source.load("train")
