@@ -161,7 +161,8 @@ def test_series_say_which_line_is_the_reconstruction(tmp_path, monkeypatch):
     paths = medium(SERIES).paths(x)
     assert len(figures[0].axes) == 2 * 2, "two groups of two series"
     axis = figures[0].axes[3]
-    assert axis.get_title() == "b, row 2" and {"original", "reconstruction"} <= texts(axis)
+    assert figures[0].axes[2].get_legend() is None, "one legend a row"
+    assert axis.get_title() == "b, example 2" and {"original", "reconstruction"} <= texts(axis)
     for number, name in ((2, "original"), (3, "reconstruction")):
         assert [y for _, y in curve(axis, name)] == pytest.approx(paths[number, 1].tolist())
     assert len({line.get_color() for line in axis.lines}) == 2

@@ -256,12 +256,18 @@ def save_latent_map(
     _save(figure, path)
 
 
-def colours_of(count: int) -> list[Any]:
-    """As many colours that differ: of a qualitative colour map where one has enough, else along a continuous one."""
+def colours_of(count: int, ordered: bool = False) -> list[Any]:
+    """Colours that differ: of a qualitative colour map that has enough of them, else along a continuous one.
+
+    Args:
+        count: Number of colours.
+        ordered: Whether they stand for steps of one quantity, so that neighbours shall look alike.
+    """
     import matplotlib
 
-    palette = next((name for most, name in QUALITATIVE if count <= most), None)
-    colours = matplotlib.colormaps[palette] if palette else matplotlib.colormaps["turbo"].resampled(count)
+    palette = None if ordered else next((name for most, name in QUALITATIVE if count <= most), None)
+    continuous = "viridis" if ordered else "turbo"
+    colours = matplotlib.colormaps[palette] if palette else matplotlib.colormaps[continuous].resampled(count)
     return [colours(number) for number in range(count)]
 
 

@@ -74,7 +74,8 @@ class Medium:
         holed: what was seen, NaN elsewhere. truth: all of it, where that is known. source: the user's file, if any.
         """
         for name, each in {"imputed": mean, **{f"draw_{i}": each for i, each in enumerate(draws, 1)}}.items():
-            self.write(folder / name, each, 1)
+            title = "mean of the draws" if name == "imputed" else name.replace("_", " ")
+            self.write(folder / name, each, 1, Headings(f"Imputed values: {title}"))
 
     # What all of them share ------------------------------------------------------------------------------------------
 

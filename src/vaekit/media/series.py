@@ -18,7 +18,8 @@ from vaekit.media.medium import Medium, Names, Read, Write
 from vaekit.refusal import Refusal
 
 START = 100.0  # the price before the first return
-LINES, GROUPS = 50, 4  # paths in a panel without headings, and groups of paths with headings, at most
+LINES, NAMED = 50, 20  # lines in a panel at most, and with a legend
+GROUPS = 4  # rows of panels
 
 
 class Series(Medium):
@@ -62,29 +63,29 @@ class Series(Medium):
     def _draw(self, path: Path, paths: Tensor, headings: Headings) -> None:
         """A panel for each series: of all paths, or in a row for each of the first groups of paths with headings."""
         unit = f"price, {START:g} at the start" if self.space.returns else "level"
-        names = list(headings.columns)
+        names = list(headings.columns) or list(headings.cells)[: len(paths)]
+        named = 0 < len(names) <= NAMED
+        groups = paths.unflatten(0, (-1, len(names)))[:GROUPS] if named else paths[None, :LINES]
+        colours = colours_of(len(names), ordered=bool(headings.xlabel)) if named else [None] * len(groups[0])
 
-        def lines(each: Tensor) -> Any:
+        def lines(each: Tensor, legend: bool) -> Any:
             def draw(axis: Any) -> None:
-                colours = colours_of(len(names)) if names else [None] * len(each)
-                for line, colour, name in zip(each, colours, names or [""] * len(each), strict=True):
-                    axis.plot(
-                        line, linewidth=1 if names else 0.6, color=colour, label=name or None, marker=marker(line)
-                    )
+                for line, colour, name in zip(each, colours, names if named else [None] * len(each), strict=True):
+                    axis.plot(line, linewidth=1 if named else 0.6, color=colour, label=name, marker=marker(line))
                 axis.set(xlabel="step", ylabel=unit)
-                if names:
-                    axis.legend(title=headings.xlabel or None, fontsize=7)
+                if legend:
+                    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
 
             return draw
 
-        groups = paths.unflatten(0, (-1, len(names)))[:GROUPS] if names else paths[None, :LINES]
-        rows = headings.rows or [f"row {number}" for number in range(1, len(groups) + 1)]
+        examples = headings.rows or [f"example {number}" for number in range(1, len(groups) + 1)]
         panels = {
-            f"{name}, {row}" if names else name: lines(group[:, i])
-            for row, group in zip(rows, groups, strict=False)
+            f"{name}, {row}" if len(groups) > 1 else name: lines(group[:, i], named and name == self.space.names[-1])
+            for row, group in zip(examples, groups, strict=False)
             for i, name in enumerate(self.space.names)
         }
-        save_panels(path, panels, headings.title, columns=len(self.space.names))
+        title = f"{headings.title}\nlines: {headings.xlabel}" if headings.xlabel else headings.title
+        save_panels(path, panels, title, columns=len(self.space.names))
 
     @property
     def sets(self) -> dict[str, Write]:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from vaekit.media.figures import Headings
 from vaekit.refusal import Refusal
 from vaekit.spaces import Pairs
 from vaekit.tasks.shared.checks import within
@@ -71,10 +72,11 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
 
     asked = space.pair(None, torch.arange(space.classes).repeat_interleave(ROW)).to(vae.device)
     told = torch.where(space.per_value(torch.tensor([False, True], device=vae.device)), asked, given(asked, 1, 1))
-    context.show("from_labels", told, columns=ROW)
+    names = [str(number) for number in range(space.classes)]
+    context.show("from_labels", told, ROW, Headings("Images given each label", rows=names, ylabel="label"))
     x = context.examples(context.sample(64))
     told = torch.where(space.per_value(torch.tensor([True, False], device=x.device)), x, given(x, 0, num_samples))
-    context.show("from_images", told, columns=16)
+    context.show("from_images", told, 16, Headings("Likeliest labels of test images, below each image"))
     table = Table("", "share", title=f"Coherence, {count:,} test rows", title_justify="left")
     for name, share in found.items():
         table.add_row(name, f"{share:.4f}")

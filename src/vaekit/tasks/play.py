@@ -15,6 +15,7 @@ from torch.distributions import Categorical
 from torch.nn.functional import one_hot
 
 from vaekit.data.module import Part
+from vaekit.media.figures import Headings
 from vaekit.media.levels import rounded
 from vaekit.metrics.playable import playable
 from vaekit.refusal import Refusal
@@ -116,7 +117,9 @@ def play(
         "differs_real": float(nearest(test, train)[1].median()),
     }
     x = one_hot(levels, len(tiles)).movedim(-1, 1).float()
-    context.show("levels", x, columns=min(8, math.ceil(math.sqrt(n))))
+    title = f"{len(done)} of {n} levels are playable"
+    cells = [f"{number + 1}{'' if number in done else ': not playable'}" for number in range(n)]
+    context.show("levels", x, min(8, math.ceil(math.sqrt(n))), Headings(title, cells=cells))
     data: Any = context.data.source
     written: list[Any] = [["level", "playable", "tries", "nearest_training_level", "differs"]]
     for number in range(n):

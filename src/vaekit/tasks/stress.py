@@ -15,7 +15,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from vaekit.data.module import Part
 from vaekit.latents.tower import Level, Step, descend
-from vaekit.media.figures import save_panels
+from vaekit.media.figures import Headings, save_panels
 from vaekit.metrics.series import autocorrelation, correlation, drawdown, kurtosis, risk
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Series
@@ -129,10 +129,10 @@ def stress(
         "facts": facts,
     }
     context.write_json("stress.json", found)
-    context.show("stress", bent.x[chosen], columns=1)
+    context.show("stress", bent.x[chosen], 1, Headings(f"Paths with a {found['scenario']}"))
     fans = {name: value(samples[name]) for name in ("test", "synthetic")}
     fans[found["scenario"]] = portfolio(space, bent.x[chosen])
-    save_panels(context.out / "risk.png", {name: fan(each) for name, each in fans.items()})
+    save_panels(context.out / "risk.png", {name: fan(each) for name, each in fans.items()}, "Value of the portfolio")
     save_panels(context.out / "facts.png", draw_facts({name: samples[name] for name in (*samples,)[:4]}))
     show(found)
     return found
@@ -309,10 +309,11 @@ def fan(value: Tensor) -> Callable[[Any], None]:
     def plot(axis: Any) -> None:
         steps = range(value.shape[1])
         axis.plot(value[:20].T, color="grey", linewidth=0.3)
-        for low, high in ((0, 4), (1, 3)):
-            axis.fill_between(steps, edges[low], edges[high], color="tab:blue", alpha=0.25)
-        axis.plot(edges[2], color="tab:blue")
-        axis.set(xlabel="step", ylabel="value of the portfolio")
+        for low, high, name in ((0, 4, "90% of paths"), (1, 3, "50% of paths")):
+            axis.fill_between(steps, edges[low], edges[high], color="tab:blue", alpha=0.25, label=name)
+        axis.plot(edges[2], color="tab:blue", label="median")
+        axis.set(xlabel="step", ylabel="value of the portfolio, 1 at the start")
+        axis.legend(fontsize=7)
 
     return plot
 
