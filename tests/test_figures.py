@@ -149,10 +149,12 @@ def test_losses_of_a_warm_up_are_compared_at_one_beta(tmp_path, monkeypatch):
 def test_lines_with_missing_values_show_single_observed_ones(tmp_path, monkeypatch):
     figures, x = drawn(monkeypatch), torch.arange(6.0)
     holed = torch.where(torch.arange(6) % 2 == 0, x, torch.nan)
-    save_lines(tmp_path / "lines.png", torch.stack([holed, x]), 2, Headings("Imputed", ("observed", "mean"), ("1",)))
+    save_lines(
+        tmp_path / "lines.png", torch.stack([holed, x]), 2, Headings("Imputed", ("observed", "mean"), ("row 1",))
+    )
     observed, mean = figures[0].axes
     assert observed.lines[0].get_marker() == "." and mean.lines[0].get_marker() == "None"
-    assert (observed.get_title(), mean.get_title(), observed.get_ylabel()) == ("observed", "mean", "1")
+    assert (observed.get_title(), mean.get_title(), mean.get_ylabel()) == ("observed", "mean", "row 1")
 
 
 def test_series_say_which_line_is_the_reconstruction(tmp_path, monkeypatch):

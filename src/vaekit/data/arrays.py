@@ -35,16 +35,21 @@ log = logging.getLogger(__name__)
 
 
 class Arrays(Source):
-    """Rows that lie in one file: an array in .npy, or named arrays in .npz or .pt (a tensor or a dict of tensors).
+    """Rows of one file: an array in .npy, or named arrays in .npz or .pt (a tensor or a dict of tensors).
 
-    Two axes are vectors; three are grey images `[N, H, W]`; four are images with 1 or 3 channels, first or last. Images
-    are uint8 (256 levels), bool (2 levels) or floats in [0, 1] (continuous). NaN means missing: the row's mask is 0
-    there. Names such as x_train, X_test, trainY, or MedMNIST's, give official splits and labels; a validation split
-    counts to train.
+    Two axes are vectors; three are gray images `[N, H, W]`; four are images with 1 or 3 channels, first or last. Images
+    are uint8 (256 levels), bool (2 levels) or floats in [0, 1] (continuous). NaN is a missing value: the row's mask is
+    0 for it. Names such as x_train, X_test, trainY, or MedMNIST's, give official splits and labels; a validation split
+    is part of the training rows. Labels that are not classes are left out.
 
-    key: the name of the rows' array, where it is another one.
-    Labels that are not classes are left out. Raises `Refusal` where the file or the array is not there, for values of
-    another kind, and for labels or conditions of other rows.
+    Args:
+        path: A .npy, .npz, .pt or .pth file.
+        key: Name of the array of rows; None for the first of the usual names.
+        cache: Folder of decoded rows, see `cached`.
+
+    Raises:
+        Refusal: If the file or the array does not exist, values are of another kind, or labels or conditions belong to
+            other rows.
     """
 
     def __init__(self, path: str | Path | None, key: str | None = None, cache: str | Path | None = None):

@@ -40,14 +40,25 @@ EXAMPLE = typed("data.pattern", "([^_]+)_.*")
 
 
 class Audio(Source):
-    """The sound files below `path`, each a clip of `seconds`: what is longer is cut, what is shorter ends in silence.
+    """The sound files of a folder, each a clip of equal length.
 
-    pattern: a regular expression whose first group is the class in a file's name, without its suffix; None for no
-        classes. Labels are their places in sorted order.
-    rate: samples a second; files of another rate are resampled, and channels are mixed to one, which is said.
-    representation: mel, a spectrogram of `mels` bands and a frame each `hop` samples, or wave, 256 mu-law levels.
-    A file that is no sound is named and skipped. Raises `Refusal`, naming the file, where all are, and for one that is
-    cut off, empty or silent, or does not match.
+    Longer files are cut, shorter ones end in silence. Files of another rate are resampled, and channels are averaged to
+    one, which is logged. Files that are not sounds are named and skipped.
+
+    Args:
+        path: The folder, or one file.
+        representation: `mel`, spectrograms `[1, mels, frames]`, or `wave`, 256 mu-law levels `[1, 1, samples]`.
+        pattern: Regular expression whose first group is the class in a file's name without its suffix; None for no
+            classes. Labels are the places of classes in sorted order.
+        seconds: Length of a clip.
+        rate: Samples a second.
+        mels: Frequency bands of a spectrogram, at most rate / 100.
+        hop: Samples between frames of a spectrogram.
+        cache: Folder of decoded rows, see `cached`.
+
+    Raises:
+        Refusal: If settings do not fit each other, no file can be read, or a file is cut off, empty, silent or does not
+            match the pattern; the message names the file.
     """
 
     def __init__(
@@ -139,7 +150,14 @@ class Audio(Source):
 
 
 def sound_files(path: Path) -> list[Path]:
-    """A sound file, or those below a folder, sorted, without hidden ones. Raises `Refusal` where there is none."""
+    """A sound file, or the sound files of a folder, sorted, without hidden ones.
+
+    Args:
+        path: The file or folder.
+
+    Raises:
+        Refusal: If there is none.
+    """
     if path.is_file():
         return [path]
     check_folder(path, "data.path", "sounds")
@@ -150,7 +168,15 @@ def sound_files(path: Path) -> list[Path]:
 
 
 def read(file: Path, space: Space) -> Tensor:
-    """A file's clip, as a data set holds it: `[1, *space.shape]`, float32 or uint8. Raises `Refusal` as `Audio`."""
+    """The clip of a file as a data set holds it: `[1, *space.shape]`, float32 spectrograms or uint8 levels.
+
+    Args:
+        file: A sound file.
+        space: Its representation, rate and length.
+
+    Raises:
+        Refusal: As `Audio` does.
+    """
     samples = space.hop * space.shape[2] if space.bins is None else space.shape[2]
     wave = torch.from_numpy(_wave(file, space.rate, samples))
     clip = torch.nn.functional.pad(wave[:samples], (0, max(0, samples - len(wave))))[None]
@@ -209,6 +235,11 @@ def _cut_off(file: Path) -> int:
 
 
 def soundfile() -> ModuleType:
+    """The library soundfile.
+
+    Raises:
+        Refusal: If it is not installed, with what to type.
+    """
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without its library
@@ -217,5 +248,11 @@ def soundfile() -> ModuleType:
 
 
 def write(file: Path, wave: Tensor, rate: int) -> None:
-    """A wave `[samples]` in [-1, 1] as WAV of 16 bits."""
+    """Write a wave as WAV of 16 bits.
+
+    Args:
+        file: The WAV file.
+        wave: `[samples]` in [-1, 1]; values beyond are clipped.
+        rate: Samples a second.
+    """
     soundfile().write(file, wave.clamp(-1, 1).cpu().numpy(), rate, subtype="PCM_16")

@@ -15,12 +15,26 @@ from vaekit.refusal import Refusal
 
 
 class Batches:
-    """The rows `indices` `[n]` in batches of raw x.
+    """Rows in batches of raw x, for Lightning in place of a DataLoader: each batch is gathered at once.
 
-    epoch: the number of the pass about to begin. A training pass is in an order that depends on `seed` and it alone,
-        and every one of `world` processes gets equally many rows (some twice, where the number does not divide).
-        None keeps the order: every row once, in one block a process.
-    draw: turns raw x `[B, ...]` and its row numbers `[B]` into x; for noise that belongs to the row.
+    Args:
+        rows: The rows of a source.
+        indices: Which of them, `[n]`.
+        batch_size: Rows a batch and process.
+        epoch: Gives the number of the pass about to begin. A training pass is in an order that depends on `seed` and
+            this number alone, and each of `world` processes gets equally many rows (some twice, where the number does
+            not divide). None keeps the order: each row once, in one block for each process.
+        seed: Of the order.
+        rank: Number of this process.
+        world: Number of processes.
+        draw: Turns raw x `[B, ...]` and its row numbers `[B]` into x, for noise that belongs to the row.
+
+    Example:
+        >>> import numpy as np, torch
+        >>> from vaekit.data.batches import Batches
+        >>> from vaekit.data.source import Rows
+        >>> [len(batch) for batch in Batches(Rows(np.zeros((5, 2))), torch.arange(5), batch_size=2)]
+        [2, 2, 1]
     """
 
     def __init__(
@@ -113,7 +127,12 @@ class Batches:
 
 
 def permutation(n: int, seed: int | tuple[int, ...]) -> np.ndarray:
-    """The numbers below n in an order that depends on the seed alone; in 4 bytes each, where they fit."""
+    """The numbers below n in an order that depends on the seed alone, in 4 bytes each where they fit.
+
+    Args:
+        n: How many numbers.
+        seed: One or several whole numbers.
+    """
     order = np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)
     np.random.default_rng(seed).shuffle(order)
     return order

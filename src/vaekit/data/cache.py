@@ -22,7 +22,11 @@ WEEK = 7 * 86_400  # seconds
 
 
 def fingerprint(files: Iterable[str | Path]) -> str:
-    """A short hash of the names, sizes and modification times of `files`."""
+    """A short hash of the names, sizes and modification times of files.
+
+    Args:
+        files: Their paths.
+    """
     stamp = hashlib.sha256(str(FORMAT).encode())
     for file in files:
         status = os.stat(file)
@@ -31,14 +35,20 @@ def fingerprint(files: Iterable[str | Path]) -> str:
 
 
 def cached(folder: str | Path | None, key: str, fingerprint: str, build: Callable[[Path], None]) -> dict[str, Any]:
-    """The arrays that `build` writes as `NAME.npy` into the folder it is given, by name, memory-mapped.
+    """The arrays that a function writes into a folder, by name, memory-mapped.
 
-    They are built again only when `fingerprint` has changed. A finished build appears under its final name by one
+    They are built again only when the fingerprint has changed. A finished build appears under its final name by one
     rename, so that half a cache is never used. A build that was killed or interrupted finds what it left in its folder
-    when it is called again. If two processes build the same cache, one waits for the other.
+    when it runs again. If two processes build the same cache, one waits for the other.
 
-    folder: None for `$VAEKIT_CACHE`, or else `~/.cache/vaekit`.
-    Raises `Refusal` where the folder cannot be written.
+    Args:
+        folder: Of all caches; None for `$VAEKIT_CACHE`, or else `~/.cache/vaekit`.
+        key: Name of this cache in it.
+        fingerprint: Of the files that the arrays are made of, see `fingerprint`.
+        build: Writes arrays as `NAME.npy` into the folder that it receives.
+
+    Raises:
+        Refusal: If the folder cannot be written.
     """
     folder = Path(folder or os.environ.get("VAEKIT_CACHE") or "~/.cache/vaekit").expanduser()
     done = folder / f"{key}-{fingerprint}"

@@ -51,10 +51,17 @@ INDEX = ("", "Unnamed: 0")  # what pandas calls the column of its row numbers
 
 
 class Cells(dict[str, list[str | None]]):
-    """Of each column, by name.
+    """The cells of each column of a file by the column's name; None where one is missing.
 
-    path: the file that they are from. lines: that of each row, where the file has lines. separator: what stands between
-    cells. headed: whether the file has a line of names. index: the names of rows, which are no column.
+    Args:
+        columns: Cells `[n]` of each column.
+        path: The file.
+        lines: Line number of each row; empty where the file has no lines.
+        separator: The character between cells.
+        headed: Whether the file has a line of names.
+
+    Attributes:
+        index: Names of rows, which are not a column.
     """
 
     def __init__(
@@ -85,7 +92,13 @@ class Cells(dict[str, list[str | None]]):
 
 
 class Dialect(NamedTuple):
-    """separator: one character, or a space for any number of spaces and tabs. escape: "" where quotes are doubled."""
+    """How a text separates and quotes cells.
+
+    Args:
+        separator: One character; a space stands for any number of spaces and tabs.
+        quote: The quotation mark.
+        escape: The escape character; empty where quotes are doubled.
+    """
 
     separator: str
     quote: str = '"'
@@ -112,9 +125,14 @@ ONE_COLUMN = Dialect("\x1f")
 
 
 def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
-    """The cells of a file, stripped, None where they are missing. Raises `Refusal`.
+    """The cells of a .csv or .parquet file, stripped, None where they are missing.
 
-    columns: the names, of a file without a line of them.
+    Args:
+        path: The file.
+        columns: Names of columns, for a file without a line of names.
+
+    Raises:
+        Refusal: If the file does not exist or cannot be read; the message names the line.
     """
     path = Path(path).expanduser()
     if not path.is_file():

@@ -38,11 +38,16 @@ def no_bombs() -> Iterator[None]:
 def read_pages(
     file: str | Path, pages: Sequence[int], channels: int, size: tuple[int, int] | None, white: int | None = None
 ) -> Iterator[np.ndarray]:
-    """Pages or frames of a file, in ascending order from 0, as uint8 `[channels, height, width]` each.
+    """Pages or frames of an image file as uint8 `[channels, height, width]` each.
 
-    size: (height, width) to resize and crop to at the centre; None takes the image as it is.
-    white: the brightest value of images with more than 8 bits; None for that of this file.
-    Pillow raises nearly anything on a broken file.
+    Pillow raises many kinds of errors on a broken file.
+
+    Args:
+        file: The image file.
+        pages: Numbers from 0, ascending.
+        channels: 1 (gray) or 3 (colour).
+        size: Height and width to resize and crop to at the centre; None takes the image as it is.
+        white: Brightest value of images with more than 8 bits; None for that of this file.
     """
     with PIL.Image.open(file) as opened:
         if opened.width * opened.height * (1 + pages[-1]) > PIXELS + PACKED * os.stat(file).st_size:
@@ -78,7 +83,11 @@ def _pixels(
 
 
 def by_file(images: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[int]]]:
-    """Each file with those of its pages that follow each other, so that it is opened once."""
+    """Each file with those of its pages that follow each other, so that it is opened once.
+
+    Args:
+        images: Files and pages.
+    """
     for file, group in groupby(images, key=itemgetter(0)):
         yield file, [page for _, page in group]
 
@@ -97,11 +106,18 @@ def _white(image: PIL.Image.Image) -> int:
 
 
 def survey(files: Sequence[str]) -> tuple[int | None, np.ndarray]:
-    """The brightest value of those files that have more than 8 bits, None where no file has, and the pages or frames of
-    those files that have several: numbers of a file and a page, `[n, 2]`. What is not of its first page's size is a
-    preview, and left out. Files that cannot be read are passed over.
+    """Depth and pages of image files; files that cannot be read are skipped.
 
-    Raises `Refusal` where there are fractions in one file, and whole numbers of many bits in another.
+    Args:
+        files: Image files.
+
+    Returns:
+        The brightest value of files with more than 8 bits (None where there are none), and the pages or frames of files
+            that have several: numbers of a file and a page, `[n, 2]`. Pages of another size than the first one are
+            previews, and left out.
+
+    Raises:
+        Refusal: If one file holds fractions, and another whole numbers of more than 8 bits.
     """
     blocks = [range(start, min(start + BLOCK, len(files))) for start in range(0, len(files), BLOCK)]
     with no_bombs(), _pool(len(files)) as pool:
@@ -141,10 +157,20 @@ def _survey(files: Sequence[str]) -> tuple[list[tuple[int, int]], list[tuple[int
 def decode(
     images: Sequence[tuple[str, int]], rows: np.ndarray, target: Path, size: tuple[int, int] | None, white: int | None
 ) -> Iterator[tuple[np.ndarray, dict[int, str]]]:
-    """Write these `rows` of `images`, a file and a page each, into the array at `target`, `[N, C, H, W]` in a .npy
-    file; by blocks, as they are done: their rows, and what is wrong with those that cannot be used.
+    """Write images into an array on disk, in parallel.
 
-    size, white: see `read_pages`. Raises `Refusal` for images of another size than the array's.
+    Args:
+        images: A file and a page of each row of the array.
+        rows: Numbers of the rows to write.
+        target: A .npy file of an array `[N, C, H, W]`, uint8.
+        size: See `read_pages`.
+        white: See `read_pages`.
+
+    Returns:
+        Blocks, as they are finished: their rows, and for rows that cannot be used a sentence that says why.
+
+    Raises:
+        Refusal: If an image is of another size than the array's.
     """
     blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
     with no_bombs(), _pool(len(rows)) as pool:

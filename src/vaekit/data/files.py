@@ -29,7 +29,16 @@ log = logging.getLogger(__name__)
 
 
 def part_of(name: str) -> str | None:
-    """The part that a name such as `Train`, `seg_train` or `test-data` means; None for one that means none, or two."""
+    """The part (train, val, test) that a name such as `Train`, `seg_train` or `test-data` means; None for none or two.
+
+    Args:
+        name: Of a folder or an array.
+
+    Example:
+        >>> from vaekit.data.files import part_of
+        >>> part_of("seg_train"), part_of("cats")
+        ('train', None)
+    """
     words = re.split(r"[\W\d_]+", name.lower())
     found = [part for part, names in PARTS.items() if not {*names}.isdisjoint(words)]
     return found[0] if len(found) == 1 else None
@@ -54,10 +63,14 @@ def check_folder(path: Path, setting: str, kind: str) -> None:
 
 
 def below(top: Path, suffixes: Collection[str]) -> Iterator[str]:
-    """The path of every file below a folder with one of these suffixes, in small letters, but hidden ones.
+    """The path of each file below a folder with one of the suffixes, without hidden ones.
 
-    Every folder is read once, however many links lead to it. Links that lead nowhere, pipes and other special files,
-    and folders that cannot be read are named in a warning.
+    Each folder is read once, however many links lead to it. Broken links, pipes and other special files, and folders
+    that cannot be read are named in a warning.
+
+    Args:
+        top: The folder.
+        suffixes: In lower case, e.g. `.png`.
     """
     tops, seen = [str(top)], set()
     while tops:
@@ -85,14 +98,22 @@ def _skip(error: OSError) -> None:
 
 
 def printable(path: str | Path) -> str:
-    """A path as text that can be written: bytes that are not UTF-8, as in names from other systems, as \\xe9."""
+    r"""A path as text that can be written: bytes that are not UTF-8, as in names from other systems, as \xe9.
+
+    Args:
+        path: The path.
+    """
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, or in what its byte order mark says; lines end in a line feed.
+    """The text of a file in UTF-8, or in the encoding of its byte order mark; lines end in a line feed.
 
-    Raises `Refusal`, naming the line, for a file that is not text.
+    Args:
+        path: The file.
+
+    Raises:
+        Refusal: If the file is not text; the message names the line.
     """
     try:
         data = path.read_bytes()

@@ -30,17 +30,22 @@ USES = {"train": "training", "val": "validation", "test": "test"}
 
 
 class ImageFolder(Source):
-    """The images below `root`, with 256 levels a channel.
+    """The images below a folder, with 256 levels a channel.
 
-    Sub-folders are classes, labelled by their place in sorted order, unless images lie beside them. Sub-folders such as
-    `train`, `val` and `test`, above those of classes or below each, are the splits; `train` alone is split by seed.
-    A folder that all images are in is neither. Each page or frame of a file is an image. Of images with more than 8
-    bits the brightest level is the largest value of as many bits as their values need.
+    Sub-folders are classes, labelled by their place in sorted order, unless images lie in the folder itself. Sub-
+    folders such as `train`, `val` and `test`, above those of classes or in each of them, are the splits; `train` alone
+    is split by seed. A folder that contains all images is neither. Each page or frame of a file is an image. For images
+    with more than 8 bits the brightest level is the largest value of as many bits as their values need.
 
-    image_size: side or [height, width] in pixels: an image is resized until its shorter side fits, then cropped at
-        the centre. None takes images as they are, which then must all have one size.
-    channels: 1 (grey) or 3 (colour). Transparent images are laid on white.
-    Raises `Refusal` where there is no folder, no usable image in it, or images differ in size.
+    Args:
+        root: The folder.
+        image_size: Side or [height, width] in pixels: an image is resized until its shorter side fits, then cropped at
+            the centre. None takes images as they are, which must then all have one size.
+        channels: 1 (gray) or 3 (colour). Transparent images are laid on white.
+        cache: Folder of decoded rows, see `cached`.
+
+    Raises:
+        Refusal: If there is no folder or no usable image in it, or images differ in size.
     """
 
     def __init__(
@@ -240,7 +245,14 @@ class ImageFolder(Source):
 
 
 def image_files(path: Path) -> list[Path]:
-    """An image file, or those below a folder, sorted, without hidden ones. Raises `Refusal` where there is none."""
+    """An image file, or the image files of a folder, sorted, without hidden ones.
+
+    Args:
+        path: The file or folder.
+
+    Raises:
+        Refusal: If there is none.
+    """
     files = [path] if path.is_file() else sorted(map(Path, below(path, SUFFIXES)))
     if not files:
         raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {path}; name a folder that has some.")
@@ -248,13 +260,23 @@ def image_files(path: Path) -> list[Path]:
 
 
 def shared(paths: Sequence[list[str]]) -> int:
-    """How many folders all paths begin with, but for one in which a path ends."""
+    """Number of folders that all paths begin with, without one in which a path ends.
+
+    Args:
+        paths: Names of folders from the top.
+    """
     common = sum(1 for _ in takewhile(lambda names: len({*names}) == 1, zip(*paths, strict=False)))
     return max(0, common - (common == min(map(len, paths), default=0)))
 
 
 def as_said(files: Sequence[str], white: int | None, paged: np.ndarray) -> tuple[int | None, dict[str, list[int]]]:
-    """What `survey` found of files, after it is logged: the brightest value, and the pages of files with several."""
+    """The result of `survey` by file, after it is logged: the brightest value, and the pages of files with several.
+
+    Args:
+        files: Image files.
+        white: Brightest value of files with more than 8 bits, or None.
+        paged: Numbers of a file and a page, `[n, 2]`.
+    """
     pages: dict[str, list[int]] = {}
     for row, page in paged.tolist():
         pages.setdefault(files[row], []).append(page)

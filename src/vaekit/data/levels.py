@@ -22,13 +22,19 @@ Tiles = dict[str, tuple[str, ...]]
 
 
 class Levels(Source):
-    """The levels in a folder, a `.txt` file each, lines of equal length, a character a tile; and `tiles.json`, which
-    has the properties of each: {"tiles": {"#": ["passable", "climbable", "ladder"], ...}}.
+    """The game levels of a folder: a `.txt` file each, lines of equal length, a character a tile.
 
-    All levels have one size, or `window` is given: then rows are all pieces of levels that are so many columns wide,
-    as high as they are; those of every fifth level are the test rows, those of the last of the others validation's.
-    count: tiles whose numbers in a row are its condition, for condition=attributes.
-    Raises `Refusal`, naming file and line, for what cannot be read.
+    A file `tiles.json` has the properties of each tile: {"tiles": {"#": ["passable", "climbable", "ladder"], ...}}.
+    Without `window` all levels have one size.
+
+    Args:
+        path: The folder.
+        window: Width in columns: rows are all pieces of levels of this width. Those of every fifth level are the test
+            rows, those of the last of the others the validation rows. None for whole levels.
+        count: Tiles whose counts in a row are its condition, for condition=attributes.
+
+    Raises:
+        Refusal: If a file cannot be read; the message names file and line.
     """
 
     def __init__(self, path: str | Path | None, window: int | None = None, count: Sequence[str] = ()):
@@ -100,7 +106,14 @@ class Levels(Source):
 
 
 def level_files(folder: Path) -> list[Path]:
-    """The levels in a folder, by name. Raises `Refusal` where there is none."""
+    """The level files of a folder, by name.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        Refusal: If there is none.
+    """
     check_folder(folder, "data.path", "levels")
     if files := sorted(file for file in map(Path, below(folder, {".txt"})) if file.parent == folder):
         return files
@@ -108,7 +121,14 @@ def level_files(folder: Path) -> list[Path]:
 
 
 def read_tiles(file: Path) -> Tiles:
-    """The properties of each tile. Raises `Refusal`."""
+    """The properties of each tile.
+
+    Args:
+        file: A JSON file.
+
+    Raises:
+        Refusal: If it does not exist or holds something else.
+    """
     if not file.is_file():
         raise Refusal(
             f"There is no file {file.absolute()}; write one that has the properties of each tile: "
@@ -131,7 +151,16 @@ def read_tiles(file: Path) -> Tiles:
 
 
 def read_level(file: Path, tiles: Mapping[str, Sequence[str]], unknown: str = "") -> list[str]:
-    """The lines of a level. unknown: a character that stands for any tile. Raises `Refusal`, naming file and line."""
+    """The lines of a level.
+
+    Args:
+        file: A text file.
+        tiles: The tiles that may occur.
+        unknown: A character that stands for any tile; empty for none.
+
+    Raises:
+        Refusal: If lines differ in length or a character is not a tile; the message names the line.
+    """
     lines = read_text(file).rstrip("\n").split("\n")
     if not lines[0]:
         raise Refusal(f"{file} is empty; remove it, or draw a level of the characters {' '.join(tiles)}.")
@@ -150,7 +179,12 @@ def read_level(file: Path, tiles: Mapping[str, Sequence[str]], unknown: str = ""
 
 
 def one_hot(level: Sequence[str], space: Space) -> tuple[np.ndarray, np.ndarray]:
-    """x `[*space.shape]`, uint8, of a level, and which cells have a tile, `[height, width]`."""
+    """A level as x `[*space.shape]`, uint8, and which cells have a tile, `[height, width]`.
+
+    Args:
+        level: Its lines.
+        space: The tiles and their order.
+    """
     numbers = {tile: number for number, tile in enumerate(space.tiles)}
     index = np.array([[numbers.get(tile, -1) for tile in line] for line in level])
     return (index == np.arange(len(numbers))[:, None, None]).astype(np.uint8), index >= 0

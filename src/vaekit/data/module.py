@@ -32,18 +32,30 @@ LABELLED = 0.25  # labelled rows in an epoch, to those of the training split, wh
 class DataModule(LightningDataModule):
     """A source's rows, split, in batches, in the data space.
 
-    batch_size: rows a step and process. eval_batch_size: in evaluation; None for four times as many.
-    binarize, dequantize, flip, shift: see `Transform`. In evaluation every draw belongs to its row.
-    validation: number (int) or fraction (float) of the training rows that is held out.
-    calibration: the same for rows that are used for p-values alone, of those that are left; 0 for none.
-    test: the same for the test rows, where the source has no official ones.
-    classes: labels whose rows are kept in training and validation; the others are only in the test split.
-    labels: how many labels are kept in training, as many of each class; the others are missing, which is -1. These rows
-        come again and again, until they are `LABELLED` of all rows in an epoch.
-    seed: of the splits and of draws that belong to rows; not the run's, so that runs compare on the same data.
+    In evaluation the draws of `binarize` and `dequantize` belong to the row.
 
-    shuffle_seed: an attribute, `seed` at first: the training order depends on it and on the epoch alone.
-    Raises `Refusal` for settings that do not fit each other or the source.
+    Args:
+        source: The data set.
+        batch_size: Rows a step and process.
+        eval_batch_size: Rows a batch in evaluation; None for four times `batch_size`.
+        binarize: See `Transform`.
+        dequantize: See `Transform`.
+        flip: See `Transform`.
+        shift: See `Transform`.
+        validation: Number (int) or fraction (float) of the training rows that is held out.
+        calibration: The same, of the remaining rows, for p-values alone; 0 for none.
+        test: The same for the test rows, where the source has no official ones.
+        classes: Labels whose rows are kept in training and validation; the others are only in the test split.
+        labels: Number of labels kept in training, equally many of each class; the others are missing, which is -1.
+            Labelled rows are repeated until they are `LABELLED` of all rows in an epoch.
+        seed: Of the splits and of draws that belong to rows; separate from the run's, so that runs compare on the same
+            data.
+
+    Attributes:
+        shuffle_seed: `seed` at first; the training order depends on it and on the epoch alone.
+
+    Raises:
+        Refusal: If settings do not fit each other or the source.
     """
 
     def __init__(

@@ -9,10 +9,26 @@ from torch import Tensor
 
 
 def row_noise(seed: int, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Uniform noise in [0, 1): `[B, *shape]` for the row numbers `rows` `[B]` (int64).
+    """Uniform noise in [0, 1) that depends on the row alone, `[B, *shape]`.
 
-    A counter hashed by SplitMix64 (Steele et al. 2014, https://doi.org/10.1145/2714064.2660195): entry j of row i
-    depends on the seed and i * size + j, and on nothing else. int64 wraps around as uint64 does.
+    A counter hashed by SplitMix64: entry j of row i depends on the seed and i * size + j, and on nothing else. int64
+    wraps around as uint64 does.
+
+    Args:
+        seed: Of all rows.
+        rows: Row numbers `[B]`, int64.
+        shape: Of the noise of one row.
+
+    References:
+        Guy Steele, Doug Lea, Christine Flood. Fast Splittable Pseudorandom Number Generators. In OOPSLA 2014.
+            https://doi.org/10.1145/2714064.2660195
+
+    Example:
+        >>> import torch
+        >>> from vaekit.data.noise import row_noise
+        >>> both, one = (row_noise(0, torch.tensor(rows), (3,)) for rows in ([4, 7], [7]))
+        >>> torch.equal(both[1], one[0])
+        True
     """
     size = math.prod(shape)
     counter = rows[:, None] * size + torch.arange(size, device=rows.device)

@@ -14,15 +14,24 @@ INFLATED = 1032  # bytes that deflate makes of one, at most
 
 
 def holds_arrays(path: Path) -> bool:
-    """Whether numpy has saved a file, going by its name."""
+    """Whether a file holds numpy arrays, by its name.
+
+    Args:
+        path: The file.
+    """
     return path.suffix.lower() in (".npy", ".npz")
 
 
 class Npz(Mapping[str, np.ndarray]):
-    """The arrays in an .npz file by name, each read when it is asked for.
+    """The arrays in an .npz file by name, each read on access.
 
-    headers: shape and dtype of each, from the file's own words, and none longer than what the file can hold.
-    Raises nearly anything on a broken file, at once or on reading.
+    A broken file raises many kinds of errors, at once or on reading.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        headers: Shape and dtype of each array, as the file states them, checked against its size.
     """
 
     def __init__(self, path: Path):

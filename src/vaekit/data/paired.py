@@ -15,12 +15,20 @@ from vaekit.spaces import Pairs
 
 
 class Paired(Source):
-    """The images and labels of another data set in one array, uint8, in which the largest grey level is 1.
+    """The images and labels of another data set in one array, uint8, in which the largest gray level is 1.
 
-    of: digits, or the name of a `TorchvisionSet`; root, cache, image_size: as that takes them.
-    missing: of the rows that are not official test rows, the share that lacks the image or else the label, by the toss
-        of a coin that depends on `seed`; test rows have both, where they are official.
-    Raises `Refusal` for another name or share, and on loading for labels that are not below num_classes.
+    Args:
+        of: `digits`, or the name of a `TorchvisionSet`.
+        num_classes: Number of classes.
+        root: See `TorchvisionSet`.
+        cache: See `TorchvisionSet`.
+        image_size: See `TorchvisionSet`.
+        missing: Fraction of the rows, official test rows excepted, that lack the image or the label, each with
+            probability 1/2.
+        seed: Of these draws.
+
+    Raises:
+        Refusal: If the name or the fraction is wrong, and on loading if a label is not below `num_classes`.
     """
 
     name = "paired"

@@ -33,7 +33,13 @@ Columns = Mapping[str, Sequence[str | None]]
 
 
 class Table(NamedTuple):
-    """times: of each row, the file's own words or its number. values: `[series, rows]`, NaN where they are missing."""
+    """The series of a file.
+
+    Args:
+        times: The time of each row as the file writes it, or the row's number.
+        names: Of the series.
+        values: `[series, rows]`, NaN where they are missing.
+    """
 
     times: list[str]
     names: list[str]
@@ -41,7 +47,19 @@ class Table(NamedTuple):
 
 
 class Windows:
-    """Windows `[B, series, window]` of series `[series, T]`, from `starts` `[N]` on, made when they are asked for."""
+    """Windows of series, cut on access: `[B, series, window]`.
+
+    Args:
+        series: `[series, T]`.
+        starts: First step of each window, `[N]`.
+        window: Steps of a window.
+
+    Example:
+        >>> import numpy as np, torch
+        >>> from vaekit.data.series import Windows
+        >>> Windows(torch.arange(6)[None], np.array([0, 2]), 3)[torch.tensor([1])]
+        tensor([[[2, 3, 4]]])
+    """
 
     def __init__(self, series: Tensor, starts: np.ndarray, window: int):
         self.series, self.starts, self.steps = series, torch.from_numpy(starts), torch.arange(window)
@@ -54,18 +72,26 @@ class Windows:
 
 
 class Series(Source):
-    """The columns of numbers of a .csv or .parquet file, a row a step in time, in windows.
+    """The columns of numbers of a .csv or .parquet file, a row a time step, in windows.
 
-    Split by time: the last steps are the test, those before them the validation, and no window reaches over an edge.
-    Mean and standard deviation, by which each series is standardised, are those of the steps before the validation.
+    Split by time: the last steps are the test, those before them the validation, and no window crosses an edge. Each
+    series is standardised by mean and standard deviation of the steps before the validation. Empty cells, `?`, `.`,
+    `NA` and `NaN` are missing: the mask is 0 for them, and for both returns next to a missing price.
 
-    window: steps. stride: from the start of one window to that of the next. values: returns (log-returns, of prices) or
-    levels. columns: names of the series; None for all columns of numbers, but of open, high, low and close the close.
-    time: the column that says when, a column of days among them with another of times of day beside it; None for the
-    first one of dates, or else the first of the file where its whole numbers only rise or only fall.
-    validation, test: number (int) or fraction (float) of the steps.
-    Empty cells, `?`, `.`, `NA` and `NaN` are missing: the mask is 0 there, and in both returns beside a missing price.
-    Raises `Refusal`, naming file, row and column, for what cannot be read.
+    Args:
+        path: The file.
+        window: Steps of a window.
+        stride: Steps from the start of a window to that of the next.
+        values: `returns` (log-returns, of prices) or `levels`.
+        columns: Names of the series; None for all columns of numbers, and of open, high, low and close for the close
+            alone.
+        time: The column of times; a column of days is joined with one of times of day. None for the first column of
+            dates, or else the first column if its whole numbers only rise or only fall.
+        validation: Number (int) or fraction (float) of the steps.
+        test: Number (int) or fraction (float) of the steps.
+
+    Raises:
+        Refusal: If a cell cannot be read or a split is shorter than a window; the message names file, row and column.
     """
 
     def __init__(
@@ -150,7 +176,17 @@ class Series(Source):
 def read_series(
     path: str | Path, returns: bool, columns: Sequence[str] | None = None, time: str | None = None
 ) -> Table:
-    """The series of a file, and their log-returns if `returns`, of a row to the next. Raises `Refusal` as `Series`."""
+    """The series of a file, or the log-returns from each row to the next.
+
+    Args:
+        path: The file.
+        returns: Whether to take log-returns.
+        columns: See `Series`.
+        time: See `Series`.
+
+    Raises:
+        Refusal: As `Series` does.
+    """
     path = Path(path).expanduser()
     cells = read(path)
     for name in (*(columns or ()), *([time] if time else ())):
@@ -193,9 +229,13 @@ def read_series(
 
 
 def time_of(path: Path, cells: Columns, forms: Mapping[str, Form | None], columns: Sequence[str]) -> list[str]:
-    """The column that says when, none where nothing says. columns: those that are series.
+    """The column of times in a list, which is empty where no column is one.
 
-    Raises `Refusal` where the first column of the file seems to, and its cells cannot be put in order.
+    Args:
+        path: The file, for messages.
+        cells: Cells by column.
+        forms: The form of each column, None for text.
+        columns: Columns that are series.
     """
     dates = {name: form for name, form in forms.items() if isinstance(form, Date)}
     if dates:
@@ -216,14 +256,25 @@ def time_of(path: Path, cells: Columns, forms: Mapping[str, Form | None], column
 
 
 def clock_of(day: str, cells: Columns, forms: Mapping[str, Form | None]) -> str | None:
-    """The column of times of day that goes with one of days, where a day has several rows."""
+    """The column of times of day that belongs to a column of days, where a day has several rows.
+
+    Args:
+        day: The column of days.
+        cells: Cells by column.
+        forms: The form of each column.
+    """
     if not isinstance(of_day := forms[day], Date) or of_day.fields & CLOCK or len({*cells[day]}) == len(cells[day]):
         return None
     return next((name for name, form in forms.items() if isinstance(form, Date) and form.fields <= CLOCK), None)
 
 
 def chosen(path: Path, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The series that are meant where none are named: all; of the open, high, low and close of each price the close."""
+    """The series to model where none are named: all, or of the open, high, low and close of each price the close.
+
+    Args:
+        path: The file, for messages.
+        series: Values `[rows]` by column.
+    """
     words = {name: {*re.findall("[a-z]+", name.casefold())} for name in series}
     bars = [[name for name in series if bar in words[name] and not words[name] & ADJUSTED] for bar in BARS]
     kept = {name: series[name] for name in bars[-1]} if len({*map(len, bars)}) == 1 and bars[0] else series
@@ -236,7 +287,12 @@ def chosen(path: Path, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def form_of(name: str, cells: Sequence[str | None]) -> Form | None:
-    """How the dates or numbers of a column are written, or nearly all of them; None where it has neither."""
+    """The form of all or nearly all numbers or dates of a column; None where it has neither.
+
+    Args:
+        name: The column, for messages.
+        cells: Its cells.
+    """
     distinct = [*dict.fromkeys(cell for cell in cells if cell is not None)]
     if not distinct:
         return None
@@ -249,7 +305,18 @@ def form_of(name: str, cells: Sequence[str | None]) -> Form | None:
 def to_numbers(
     path: Path, name: str, cells: Sequence[str | None], form: Form | None, required: bool
 ) -> np.ndarray | None:
-    """The numbers of a column, NaN where missing; None for one that has none and is not `required`."""
+    """The numbers of a column, NaN where missing; None for a column without numbers that is not required.
+
+    Args:
+        path: The file, for messages.
+        name: The column.
+        cells: Its cells.
+        form: The form of its numbers, or None.
+        required: Whether the user named the column.
+
+    Raises:
+        Refusal: If a cell is not a finite number, or all are missing.
+    """
     if not isinstance(form, Number) and not required:
         return None
     values = (form if isinstance(form, Number) else Number()).parse(cells)
@@ -267,10 +334,16 @@ def to_numbers(
 def in_order(
     path: Path, when: Sequence[str], cells: Columns, forms: Mapping[str, Form | None]
 ) -> tuple[list[str], bool]:
-    """The cells of a column of times, the earliest first, and whether the rows are in the order of time backwards.
+    """The cells of a column of times, the earliest first, and whether the rows are in reverse order.
 
-    when: of dates or numbers, or of words in an order, such as 2024-Q1; or a column of days and one of times of day.
-    Raises `Refusal` unless the rows are in the order of time, or of time backwards.
+    Args:
+        path: The file, for messages.
+        when: Columns: one of dates, numbers or ordered words such as 2024-Q1, or one of days and one of times of day.
+        cells: Cells by column.
+        forms: The form of each column.
+
+    Raises:
+        Refusal: If the rows are neither in the order of time nor in reverse order.
     """
     name = " ".join(when)
     times = [" ".join(map(str, row)) if all(row) else None for row in zip(*map(cells.get, when), strict=True)]
@@ -297,8 +370,13 @@ def in_order(
 
 
 def moments(times: Sequence[str | None], forms: Sequence[Form | None]) -> np.ndarray:
-    """The times `[n]` of cells of a form, or of a day's and a clock's; of words their places, where they only rise or
-    only fall with their numbers, as 2024-Q1 does; NaN for all others.
+    """The times of cells as numbers `[n]`; NaN where they have none.
+
+    Words such as 2024-Q1 get their places, if these only rise or only fall with the numbers in them.
+
+    Args:
+        times: Cells of times.
+        forms: Form of each column that they are joined of.
     """
     patterns = [form.pattern for form in forms if isinstance(form, Date)]
     if form := Date(" ".join(patterns)) if patterns else forms[0]:
@@ -317,7 +395,18 @@ def refuse_stacked(
     cells: Columns,
     forms: Mapping[str, Form | None],
 ) -> None:
-    """Raise `Refusal` for series that stand one under another, where another column tells them apart."""
+    """Refuse series that are stacked in one column, which another column tells apart.
+
+    Args:
+        path: The file.
+        when: Columns of times.
+        times: Cells of times.
+        cells: Cells by column.
+        forms: The form of each column.
+
+    Raises:
+        Refusal: If there is such a column, with a command that pivots the file.
+    """
     for name, column in cells.items():
         several = 2 * len({*column}) <= len(times) and len({*zip(column, times, strict=True)}) == len(times)
         value = next(
@@ -335,5 +424,10 @@ def refuse_stacked(
 
 
 def as_sql(text: str, mark: str = '"') -> str:
-    """A name, or with ' for the mark a text, as SQL writes it."""
+    """A name, or with ' as the mark a text, as SQL writes it.
+
+    Args:
+        text: The name or text.
+        mark: The quotation mark.
+    """
     return mark + text.replace(mark, 2 * mark) + mark

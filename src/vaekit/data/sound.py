@@ -24,7 +24,12 @@ def _sizes(rate: int) -> tuple[int, int]:
 
 @cache
 def filters(rate: int, mels: int) -> Tensor:
-    """Triangles evenly spaced in mel, O'Shaughnessy's, from 0 to half the rate: `[mels, frequencies]`."""
+    """Triangular mel filters from 0 to half the rate, by O'Shaughnessy's formula: `[mels, frequencies]`.
+
+    Args:
+        rate: Samples a second.
+        mels: Number of bands, evenly spaced in mel.
+    """
 
     def mel(hertz: float) -> float:
         return 2595 * math.log10(1 + hertz / 700)
@@ -36,15 +41,28 @@ def filters(rate: int, mels: int) -> Tensor:
 
 
 def spectrum(wave: Tensor, rate: int, hop: int) -> Tensor:
-    """Complex, of each frame of waves `[n, samples]`: `[n, frequencies, 1 + samples // hop]`."""
+    """The complex short-time Fourier transform, `[n, frequencies, 1 + samples // hop]`.
+
+    Args:
+        wave: `[n, samples]`.
+        rate: Samples a second, which sets the window.
+        hop: Samples between frames.
+    """
     window, size = _sizes(rate)
     hann = torch.hann_window(window, device=wave.device)
     return torch.stft(wave, size, hop, window, hann, center=True, pad_mode="constant", return_complex=True)
 
 
 def to_mel(wave: Tensor, rate: int, hop: int, mels: int) -> Tensor:
-    """Waves `[n, hop * frames]` -> `[n, 1, mels, frames]`: decibels below the loudest place, from 0 (`RANGE` below, or
-    more) to 1; high notes first. A wave is nowhere louder than another: its loudest place is 1.
+    """Mel spectrograms `[n, 1, mels, frames]` in decibels, scaled to [0, 1], high frequencies first.
+
+    0 is `RANGE` decibels below the loudest value, or more. The loudest value is 1 in every spectrogram.
+
+    Args:
+        wave: `[n, hop * frames]`.
+        rate: Samples a second.
+        hop: Samples between frames.
+        mels: Number of bands.
     """
     wave = wave / wave.abs().amax(1, keepdim=True).clamp(min=torch.finfo(wave.dtype).tiny)  # in floats of any size
     power = filters(rate, mels).to(wave) @ spectrum(wave, rate, hop)[..., :-1].abs().square()
@@ -54,9 +72,20 @@ def to_mel(wave: Tensor, rate: int, hop: int, mels: int) -> Tensor:
 
 
 def from_mel(x: Tensor, rate: int, hop: int) -> Tensor:
-    """Waves `[n, hop * frames]`, loudest at 0.9, whose spectrogram is near x `[n, 1, mels, frames]`.
+    """Waves `[n, hop * frames]`, loudest at 0.9, whose spectrogram is near x.
 
-    Phases by Griffin and Lim 1984, with momentum (Perraudin et al. 2013, https://doi.org/10.1109/WASPAA.2013.6701851).
+    Phases by the algorithm of Griffin and Lim with momentum.
+
+    Args:
+        x: `[n, 1, mels, frames]`, as `to_mel` makes them.
+        rate: Samples a second.
+        hop: Samples between frames.
+
+    References:
+        Daniel Griffin, Jae Lim. Signal Estimation from Modified Short-Time Fourier Transform. IEEE Transactions on
+            Acoustics, Speech, and Signal Processing, 1984. https://doi.org/10.1109/TASSP.1984.1164317
+        Nathanael Perraudin, Peter Balazs, Peter Soendergaard. A Fast Griffin-Lim Algorithm. In WASPAA 2013.
+            https://doi.org/10.1109/WASPAA.2013.6701851
     """
     power = 10 ** ((x.squeeze(1).flip(1).clamp(0, 1) - 1) * RANGE / 10)
     back = torch.linalg.pinv(filters(rate, x.shape[2])).to(power)
@@ -77,18 +106,38 @@ def from_mel(x: Tensor, rate: int, hop: int) -> Tensor:
 
 
 def to_levels(wave: Tensor) -> Tensor:
-    """Waves in [-1, 1] -> mu-law levels 0 .. 255, uint8 (ITU-T G.711)."""
+    """Mu-law levels 0 .. 255 of waves, uint8 (ITU-T G.711).
+
+    Args:
+        wave: Values in [-1, 1]; values beyond are clipped.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.data.sound import to_levels
+        >>> to_levels(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([  0, 128, 255], dtype=torch.uint8)
+    """
     squeezed = wave.sign() * (MU * wave.abs().clamp(max=1)).log1p() / math.log1p(MU)
     return ((squeezed + 1) / 2 * MU).round().byte()
 
 
 def from_levels(x: Tensor) -> Tensor:
-    """Levels as they stand in the data space, k / 255 -> waves in [-1, 1]."""
+    """Waves in [-1, 1] of mu-law levels.
+
+    Args:
+        x: Levels in the data space, k / 255.
+    """
     squeezed = 2 * x.clamp(0, 1) - 1
     return squeezed.sign() * ((squeezed.abs() * math.log1p(MU)).expm1()) / MU
 
 
 def spectrograms(x: Tensor, rate: int, hop: int) -> Tensor:
-    """What waves `[n, 1, 1, samples]`, levels as in the data space, sound like: `[n, 1, MELS, frames]`."""
+    """Mel spectrograms `[n, 1, MELS, frames]` of waves.
+
+    Args:
+        x: `[n, 1, 1, samples]`, mu-law levels in the data space.
+        rate: Samples a second.
+        hop: Samples between frames.
+    """
     samples = x.shape[3]
     return to_mel(from_levels(x.flatten(1)), rate, min(hop, samples), MELS)

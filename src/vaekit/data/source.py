@@ -16,7 +16,7 @@ Split = Literal["train", "test"]
 
 
 class Made(Protocol):
-    """Rows that are made when they are asked for."""
+    """Rows generated on access."""
 
     def __len__(self) -> int: ...
 
@@ -28,10 +28,12 @@ class Made(Protocol):
 class Rows:
     """The rows of one split, usually memory-mapped.
 
-    x: `[N, *space.shape]`: uint8 for grey levels 0 .. levels - 1, float32 for continuous values.
-    label: `[N]`, or `[N, F]` where there are F factors, integers. mask: bool, like `x`, true where observed.
-    condition: `[N, ...]`, float32, what else is known of a row.
-    validation: how many, the last, are the validation split, where the data set has its own, as rows that overlap must.
+    Args:
+        x: `[N, *space.shape]`: uint8 for gray levels 0 .. levels - 1, float32 for continuous values.
+        label: `[N]`, or `[N, F]` for F factors, integers.
+        mask: bool, of the shape of `x`, true where observed.
+        condition: `[N, ...]`, float32, other values that are known of a row.
+        validation: Number of rows, the last ones, of the data set's own validation split, which overlapping rows need.
     """
 
     x: np.ndarray | Made
@@ -45,12 +47,22 @@ class Rows:
 
 
 def holds_bits(x: np.ndarray) -> bool:
-    """Whether no value of x `[N, ...]` is above 1; of other rows, the first block tells."""
+    """Whether no value of x is above 1; the first block decides for most other rows.
+
+    Args:
+        x: `[N, ...]`.
+    """
     return all(x[start : start + 4096].max() <= 1 for start in range(0, len(x), 4096))
 
 
 class Source:
-    """A data set. Constructing one reads nothing; `space` reads headers, or what only the values can tell."""
+    """A data set. Its constructor reads nothing; `space` reads headers, or values where only they tell.
+
+    Attributes:
+        name: For figures and messages.
+        cache: Folder of arrays made of the data.
+        factors: Names of the factors, where each row has several labels.
+    """
 
     name: str
     cache: str | Path | None = None  # the folder that arrays made of the data are kept in

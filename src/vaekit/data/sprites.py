@@ -16,11 +16,16 @@ WINDOW = torch.arange(-14, 15)  # pixels around the centre, further than which n
 
 
 class Sprites(Source):
-    """All 737,280 images of dSprites (Matthey et al. 2017, https://github.com/google-deepmind/dsprites-dataset): a
-    square, an ellipse or a heart in 6 scales, 40 orientations and 32x32 positions; 64x64 binary pixels.
+    """All 737,280 images of dSprites: 64x64 binary pixels, drawn by formula.
 
-    label: `[N, 5]`, the values of `factors`, each counted from 0. The rows are shuffled, once and for all: the first
-    of them show every factor. No official test split.
+    A square, an ellipse or a heart in 6 scales, 40 orientations and 32x32 positions. Labels `[N, 5]` are the values of
+    `factors`, each counted from 0. The rows are shuffled in a fixed order, so that the first of them show every factor.
+    There is no official test split.
+
+    References:
+        Loic Matthey, Irina Higgins, Demis Hassabis, Alexander Lerchner. dSprites: Disentanglement testing Sprites
+            dataset.
+            2017. https://github.com/google-deepmind/dsprites-dataset
     """
 
     name = "sprites"
@@ -36,7 +41,11 @@ class Sprites(Source):
 
 
 class Drawn:
-    """The images of factors `[N, 5]`, drawn when they are asked for, a batch at once: quicker than from a disk."""
+    """Images of factors, drawn on access a batch at once, which is faster than reading them from a disk.
+
+    Args:
+        factors: `[N, 5]`.
+    """
 
     def __init__(self, factors: np.ndarray):
         self.factors = torch.from_numpy(factors)
@@ -49,11 +58,20 @@ class Drawn:
 
 
 def draw(factors: Tensor) -> Tensor:
-    """The images `[B, 1, 64, 64]`, uint8, 0 or 1, of factors `[B, 5]`.
+    """The images of factors, `[B, 1, 64, 64]`, uint8, 0 or 1.
 
     The shape is a square, an ellipse or a heart; scale goes from 0.5 to 1, orientation anticlockwise from 0 to 2 pi,
     both ends included, the centre from 16 to 48 pixels from the left and from the top. A pixel is 1 where its own
-    centre lies inside. Of 320 genuine images 272 are met exactly, and the others up to 4 pixels.
+    centre lies inside. Of 320 original images 272 are reproduced exactly, and the others up to 4 pixels.
+
+    Args:
+        factors: `[B, 5]`: shape, scale, orientation, x, y.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.data.sprites import draw
+        >>> draw(torch.tensor([[0, 5, 0, 16, 16]])).sum()
+        tensor(400)
     """
     shape, values = factors[:, 0], factors.double()  # float32 could round a pixel on an edge this way or that
     scale, angle = 0.5 + values[:, 1] / 10, 2 * math.pi * values[:, 2] / 39

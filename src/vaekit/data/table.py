@@ -31,20 +31,25 @@ RARE = 2  # rows a category, fewer than which on average make no categories to l
 
 
 class Table(Source):
-    """A table in one file, .csv (a first line of names; `,`, `;`, `|`, a tab or spaces between cells) or .parquet, or
-    in two.
+    """A table in one or two files, .csv (`,`, `;`, `|`, a tab or spaces between cells) or .parquet.
 
-    Empty cells, `?`, `.`, `NA`, `NaN`, `NULL` and `None` are missing: the mask of the row is 0. Spaces around cells are
-    dropped.
+    Empty cells, `?`, `.`, `NA`, `NaN`, `NULL` and `None` are missing: the row's mask is 0 for them. Spaces around cells
+    are dropped. Quantiles and categories are those of all rows of the file, validation and test included where there is
+    no `test_path`: marginals alone.
 
-    test_path: a file of test rows. columns: names, of a file without a line of them. types: of a column, by name or as
-    pairs of name and type, where it is another than the cells suggest (`infer`): real, positive, date, count, binary,
-    ordinal, categorical, identifier, `ignore`, which leaves it out, or the pattern of its dates, %d/%m/%Y. label: the
-    column of the classes of rows, which is no part of x; an empty cell is a missing label. decimal: the mark of numbers
-    such as 1,234 where neither their column nor another tells; None for a point, or a comma where `;` stands between
-    cells. Quantiles and categories are those of all rows of the file, validation and test among them where there is no
-    `test_path`: marginals alone.
-    Raises `Refusal`, naming row and column, for what cannot be read.
+    Args:
+        path: The file.
+        test_path: A file of test rows.
+        columns: Names of columns, for a file without a line of names.
+        types: Type of a column, by name or as pairs of name and type, where it differs from what `infer` finds: real,
+            positive, date, count, binary, ordinal, categorical, identifier, `ignore`, which leaves the column out, or
+            the pattern of its dates, %d/%m/%Y.
+        label: The column of the classes of rows, which is not part of x; an empty cell is a missing label.
+        decimal: Decimal mark of numbers such as 1,234 where neither their column nor another one decides; None for a
+            point, or a comma where `;` separates cells.
+
+    Raises:
+        Refusal: If a cell cannot be read; the message names row and column.
     """
 
     def __init__(
@@ -141,16 +146,27 @@ class Table(Source):
 def infer(
     name: str, cells: Sequence[str | None], kind: str | None = None, forms: Sequence[Form] | None = None
 ) -> Column:
-    """The column that these cells are of.
+    """The column that cells belong to.
 
-    kind: None for what they suggest. Two different cells are binary; up to `FEW` different whole numbers ordinal; more
-    of them count, where they go from 0 on, half of those up to the largest are there, and a negative binomial comes
-    near their frequencies; other numbers positive, where all are above 0, or real; dates and times date; text that
-    differs nearly everywhere, and whole numbers like 1 .. N, identifier; all else is categorical, codes among them
-    (`vaekit.written`). Or a pattern of dates, such as %d/%m/%Y.
-    forms: how the cells may be written, the likeliest first; None for `readings`.
-    Raises `Refusal` for a column without cells, one of another kind than is asked for, or a few cells that are neither
-    numbers nor dates where `NEARLY` all others are.
+    Two different cells are binary; up to `FEW` different whole numbers ordinal; more of them count, if they start at 0,
+    at least half of the numbers up to the largest occur, and a negative binomial fits their frequencies; other numbers
+    positive, if all are above 0, or real; dates and times date; text that differs nearly everywhere, and whole numbers
+    like 1 .. N, identifier; all else is categorical, codes included (`vaekit.written`).
+
+    Args:
+        name: The column.
+        cells: Its cells, None where missing.
+        kind: None for what the cells suggest, or a kind, or a pattern of dates such as %d/%m/%Y.
+        forms: How the cells may be written, the likeliest first; None for `readings`.
+
+    Raises:
+        Refusal: If all cells are missing, the column is not of the kind asked for, or a few cells are neither numbers
+            nor dates where the fraction `NEARLY` of all is.
+
+    Example:
+        >>> from vaekit.data.table import infer
+        >>> infer("smokes", ["no", "yes", None]).kind
+        'binary'
     """
     distinct = [*dict.fromkeys(cell for cell in cells if cell is not None)]
     if not distinct:
@@ -260,10 +276,16 @@ def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[
 
 
 def encode(cells: Cells, space: Space) -> Rows:
-    """Rows of the space, with labels where the file has their column.
+    """Rows of a table's space, with labels where the file has their column.
 
-    Warns of categories and values beyond those of the space. Raises `Refusal` for other columns than its own, in any
-    order, for text in place of a number, and for labels that it lacks.
+    Categories and values beyond those of the space are logged.
+
+    Args:
+        cells: Of a file; columns in any order.
+        space: The table.
+
+    Raises:
+        Refusal: If a column is missing, text stands in place of a number, or a label is unknown.
     """
     if missing := [column.name for column in space.ordered if column.name not in cells]:
         raise Refusal(f"{cells.path} has no column {missing[0]!r}; it has {', '.join(cells)}. Add it, its cells empty.")
@@ -292,10 +314,14 @@ def _warn(cells: Cells, space: Space) -> None:
 
 
 def write(path: Path, x: Tensor, space: Space, label: Tensor | None = None, spreadsheet: bool = False) -> None:
-    """Write rows x `[n, *space.shape]` as CSV, with the names, order, separator and written forms of the original.
+    """Write rows as CSV, with the names, order, separator and written forms of the original.
 
-    label: `[n]`, of the column that is the label, whose cells are empty without it.
-    spreadsheet: see `write_csv`.
+    Args:
+        path: The CSV file.
+        x: `[n, *space.shape]`.
+        space: The table.
+        label: `[n]`, of the label's column, whose cells are empty without it.
+        spreadsheet: See `write_csv`.
     """
     write_cells(path, space.decode(x, label), space, spreadsheet=spreadsheet)
 
@@ -303,7 +329,15 @@ def write(path: Path, x: Tensor, space: Space, label: Tensor | None = None, spre
 def write_cells(
     path: Path, columns: list[list[str]], space: Space, given: Cells | None = None, spreadsheet: bool = False
 ) -> None:
-    """Write the cells of columns in the order of the space. given: cells that stay, where they are not missing."""
+    """Write the cells of columns in the order of the space.
+
+    Args:
+        path: The CSV file.
+        columns: Cells `[n]` of each column.
+        space: The table.
+        given: Cells that are kept, where they are not missing.
+        spreadsheet: See `write_csv`.
+    """
     if given is not None:
         for name, cells in zip(space.names, columns, strict=True):
             cells[:] = [new if old is None else old for new, old in zip(cells, given.get(name, cells), strict=True)]

@@ -25,13 +25,22 @@ WORDS = r" ?<unk>| ?\w+| ?[^\w\s]|\s"  # a word or a mark, with the space before
 
 
 class Text(Source):
-    """A text file in UTF-8, one sentence a line, and maybe another one of test sentences.
+    """A text file in UTF-8, one sentence a line, and optionally another one of test sentences.
 
-    unit: word, of words and marks; bpe, of parts of words, by byte-pair encoding, which knows every word; or char. The
-    tokenizer is learned from all lines of `path`: the `vocabulary` most frequent ones that occur `min_count` times; a
-    word or character that it lacks becomes <unk>, which is said, and so is what goes beyond `length` tokens, <eos>
-    among them, and is cut.
-    Raises `Refusal`, naming file and line, for what cannot be read.
+    The tokenizer is learned from all lines of `path`. A word or character that is not in the vocabulary becomes <unk>,
+    and what exceeds `length` is cut; both are logged.
+
+    Args:
+        path: The file.
+        test_path: A file of test sentences.
+        unit: `word`, of words and marks; `bpe`, of parts of words by byte-pair encoding, which covers every word; or
+            `char`.
+        length: Tokens of a sentence at most, <eos> included.
+        vocabulary: The most frequent tokens are kept, so many at most.
+        min_count: Occurrences that a word or character needs.
+
+    Raises:
+        Refusal: If a file cannot be read; the message names file and line.
     """
 
     def __init__(
@@ -105,7 +114,14 @@ class Text(Source):
 
 
 def read(path: str | Path) -> list[str]:
-    """The lines of a file, stripped. Raises `Refusal` for an empty one, and one that is not UTF-8."""
+    """The lines of a file, stripped.
+
+    Args:
+        path: The file.
+
+    Raises:
+        Refusal: If it does not exist, is empty, has an empty line or is not UTF-8.
+    """
     path = Path(path).expanduser()
     if not path.is_file():
         raise Refusal(f"There is no file {path.absolute()}; name a text file with a sentence a line.")
@@ -123,7 +139,17 @@ def read(path: str | Path) -> list[str]:
 
 
 def refuse_unknown(path: Path, lines: list[str], sentences: list[list[int]], advice: Sequence[str] = ()) -> None:
-    """Raise `Refusal` where more than `UNKNOWN_AT_MOST` of the tokens are unknown. advice: settings that help."""
+    """Check that enough tokens of sentences are in the vocabulary.
+
+    Args:
+        path: The file, for the message.
+        lines: Its lines.
+        sentences: Their tokens.
+        advice: Settings that help, for the message.
+
+    Raises:
+        Refusal: If a fraction above `UNKNOWN_AT_MOST` is unknown.
+    """
     if (unknown := _unknown(lines, sentences)) <= UNKNOWN_AT_MOST:
         return
     found = "no word of it is" if unknown == 1 else f"{unknown:.0%} of its words or marks are not"
@@ -138,7 +164,17 @@ def _unknown(lines: list[str], sentences: list[list[int]]) -> float:
 
 
 def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_count: int = 1) -> str:
-    """The tokenizer of `vaekit.spaces.Text` that these lines make, as JSON."""
+    """The tokenizer of `vaekit.spaces.Text` that lines give, as JSON.
+
+    Args:
+        lines: Sentences.
+        unit: See `Text`.
+        vocabulary: See `Text`.
+        min_count: See `Text`.
+
+    Raises:
+        Refusal: If the library tokenizers is not installed.
+    """
     try:
         from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     except ImportError:

@@ -19,7 +19,14 @@ from vaekit.spaces import Image
 
 
 class Layout(NamedTuple):
-    """torchvision's class, the shape of an image, where its files lie below the root, and the splits' names there."""
+    """How torchvision stores a data set.
+
+    Args:
+        loader: torchvision's class.
+        shape: Of an image.
+        files: Pattern of its files below the root, with {} for the split.
+        splits: Names of the training and test split in it.
+    """
 
     loader: str
     shape: tuple[int, int, int]
@@ -39,13 +46,17 @@ SETS = {
 
 
 class TorchvisionSet(Source):
-    """One of torchvision's data sets, with 256 grey levels and labels.
+    """One of torchvision's data sets, with 256 gray levels and labels.
 
-    name: mnist, fashion_mnist, kmnist, emnist (balanced), omniglot (background to train, evaluation to test; bright
-        strokes on black), cifar10 or svhn.
-    root: torchvision's root folder; what is missing is downloaded into it.
-    image_size: height and width in pixels to resize to; None keeps the data set's own.
-    Raises `Refusal` for another name, and on loading where files are missing and cannot be downloaded.
+    Args:
+        name: mnist, fashion_mnist, kmnist, emnist (balanced), omniglot (background is training, evaluation is test;
+            bright strokes on black), cifar10 or svhn.
+        root: torchvision's root folder; missing files are downloaded into it.
+        cache: Folder of decoded rows, see `cached`.
+        image_size: Height and width in pixels to resize to; None keeps the data set's own.
+
+    Raises:
+        Refusal: If the name is unknown, and on loading if files are missing and cannot be downloaded.
     """
 
     def __init__(

@@ -15,14 +15,24 @@ BINARIZE = ("none", "dynamic", "fixed", "threshold")
 
 @dataclass(frozen=True)
 class Transform:
-    """What happens to raw rows. The dtype of x tells how far they are: uint8 holds grey levels, bool a binary image,
-    float the data space.
+    """From raw rows to the data space.
 
-    bins: number L of gray values of raw images; None for continuous rows.
-    binarize: "dynamic" draws x ~ Bernoulli(k / (L - 1)) afresh each time (Salakhutdinov & Murray 2008), "fixed" once
-        for each row, "threshold" takes x >= 0.5, "none" keeps k / (L - 1).
-    dequantize: (k + u) / L with uniform u.
-    flip, shift: in training, mirror half of the images, and translate each by up to `shift` pixels, padded by zeros.
+    The dtype of raw x says what it holds: uint8 gray values, bool a binary image, float values of the data space.
+
+    Args:
+        bins: Number L of gray values of raw images; None for continuous rows.
+        binarize: `dynamic` draws x ~ Bernoulli(k / (L - 1)) at each access (Salakhutdinov & Murray 2008), `fixed` once
+            for each row, `threshold` takes x >= 0.5, `none` keeps k / (L - 1).
+        dequantize: Whether to add uniform noise u, (k + u) / L.
+        flip: Whether to mirror half of the training images.
+        shift: Pixels by which training images are translated at most, padded by zeros.
+
+    Example:
+        >>> import torch
+        >>> from vaekit.batch import Batch
+        >>> from vaekit.data.transform import Transform
+        >>> Transform(bins=3)(Batch(torch.tensor([[0, 1, 2]], dtype=torch.uint8)), training=False).x
+        tensor([[0.0000, 0.5000, 1.0000]])
     """
 
     bins: int | None
@@ -87,7 +97,13 @@ class Transform:
 
 
 def bytes_below_255(shape: torch.Size) -> Tensor:
-    """Uniform on 0 .. 254, in a third of the time that torch.randint takes: eight bytes a draw, anew if one is 255."""
+    """Uniform on 0 .. 254, in a third of the time of torch.randint.
+
+    Eight bytes are drawn at once, and again if one of them is 255.
+
+    Args:
+        shape: Of the result, uint8.
+    """
     size = shape.numel()
     words = _words(-(-size // 8))
     anew = _holds_255(words).nonzero().view(-1)

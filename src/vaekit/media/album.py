@@ -68,12 +68,22 @@ def draw_examples(figures: Path, vae: VAE, examples: Batch, classes: Mapping[str
 
 
 def reconstruction_headings(of: str) -> Headings:
-    """Headings of originals, each left of its reconstruction."""
+    """Headings of originals, each left of its reconstruction.
+
+    Args:
+        of: What is reconstructed, for the title.
+    """
     return Headings(f"Reconstructions of {of}", ("original", "reconstruction"))
 
 
 def interpolation_headings(of: str, steps: int, ends: bool = False) -> Headings:
-    """Headings of `steps` points between examples a and b, which stand at both ends where `ends` is true."""
+    """Headings of points on the path between examples a and b.
+
+    Args:
+        of: What a and b are, for the title.
+        steps: Number of decoded points.
+        ends: Whether a and b themselves stand left and right of them.
+    """
     fractions = [f"{step / (steps - 1):.2g}" for step in range(steps)]
     columns = ["a", *fractions, "b"] if ends else fractions
     return Headings(f"Interpolations between {of}", columns, xlabel="position from a (0) to b (1)")

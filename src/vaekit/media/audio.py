@@ -21,9 +21,10 @@ from vaekit.media.real import Real, first
 
 
 class Audio(Image):
-    """A sound file, a folder of them, named by their path there, or rows as of images.
+    """A sound file, a folder of them named by their path in it, or rows as for images.
 
-    Written as a folder of WAV files, from spectrograms by Griffin and Lim's phases, and a picture of spectrograms.
+    Written as a folder of WAV files, from spectrograms by the phases of Griffin and Lim, and as a picture of
+    spectrograms.
     """
 
     def open(self, path: Path) -> tuple[Names, Read]:

@@ -79,13 +79,14 @@ def save_lines(path: Path, x: Tensor, columns: int, headings: Headings = Heading
         axis.set_title(_plain("".join(headings.cells[number : number + 1])), fontsize=7)
     for axis, heading in zip(axes[0], headings.of_columns(columns), strict=False):
         axis.set_title(_plain(heading), fontsize=8)
-    for axis, name in zip(axes[:, 0], headings.rows, strict=False):
+    for axis, name in zip(axes[:, -1], headings.rows, strict=False):
+        axis.yaxis.set_label_position("right")
         axis.set_ylabel(_plain(name), fontsize=8)
-    if headings.title:
-        figure.suptitle(_plain(headings.title))
-    below, left = headings.xlabel, headings.ylabel
-    figure.supxlabel(f"position in the row; columns: {below}" if below else "position in the row")
-    figure.supylabel(f"value; rows: {left}" if left else "value")
+    meanings = {"columns": headings.xlabel, "rows": headings.ylabel}
+    lines = [headings.title, *(f"{name}: {meaning}" for name, meaning in meanings.items() if meaning)]
+    figure.suptitle(_plain("\n".join(lines)))
+    figure.supxlabel("position in the row")
+    figure.supylabel("value")
     _save(figure, path)
 
 
@@ -103,7 +104,12 @@ def save_grid(path: Path, x: Tensor, space: Maps, columns: int, headings: Headin
 
 
 def pixels(x: Tensor, space: Maps) -> np.ndarray:
-    """Images `[N, *space.shape]` as bytes `[N, H, W, 3]`, enlarged to about 56 pixels where they are smaller."""
+    """Images as bytes `[N, H, W, 3]`, enlarged to about 56 pixels where they are smaller.
+
+    Args:
+        x: `[N, *space.shape]`, values in [0, 1].
+        space: Their space.
+    """
     zoom = max(1, min(56 // min(space.shape[1:]), 512 // max(space.shape[1:])))
     x = x.float().clamp(0, 1).cpu().repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
     if space.shape[0] != 3:
@@ -112,9 +118,16 @@ def pixels(x: Tensor, space: Maps) -> np.ndarray:
 
 
 def heat(x: Tensor, space: Maps) -> tuple[np.ndarray, Any]:
-    """Maps `[N, *space.shape]` of values from 0 as colours `[N, H, W, 3]`, and the scale for `save_pixels`.
+    """Maps of values from 0 as colours.
 
     The brightest colour is the value that one pixel in a thousand exceeds.
+
+    Args:
+        x: `[N, *space.shape]`; channels are averaged.
+        space: The space of the images that the maps are of.
+
+    Returns:
+        Bytes `[N, H, W, 3]`, and the colour scale for `save_pixels`.
     """
     import matplotlib
     from matplotlib.cm import ScalarMappable
@@ -197,7 +210,13 @@ def save_pixels(
 
 
 def save_walk(path: Path, x: Tensor, space: Maps) -> None:
-    """Play paths x `[N, steps, *space.shape]` side by side, forwards and backwards in a loop: a GIF."""
+    """Play paths side by side, forwards and backwards in a loop: a GIF.
+
+    Args:
+        path: The GIF file.
+        x: Images `[N, steps, *space.shape]`.
+        space: Their space.
+    """
     from PIL import Image as Picture
 
     columns = math.ceil(math.sqrt(len(x)))
@@ -272,7 +291,11 @@ def colours_of(count: int, ordered: bool = False) -> list[Any]:
 
 
 def marker(line: Tensor) -> str | None:
-    """A point for each value of a line with missing values, whose neighbours no line would reach."""
+    """The marker of a line's values: points where some are missing, because no line reaches a value between two gaps.
+
+    Args:
+        line: `[T]`, NaN where missing.
+    """
     return "." if line.isnan().any() else None
 
 
@@ -356,7 +379,15 @@ def save_curves(path: Path, metrics_csv: Path) -> None:
 
 
 def save_bars(path: Path, title: str, values: Tensor, xlabel: str, ylabel: str) -> None:
-    """Draw one bar for each of values `[N]`, numbered from 0, e.g. the rate of each latent variable in nats."""
+    """Draw one bar for each value, e.g. the rate of each latent variable.
+
+    Args:
+        path: The PNG file.
+        title: Above the bars.
+        values: `[N]`, numbered from 0.
+        xlabel: What the numbers are.
+        ylabel: What the values are, with their unit.
+    """
 
     def bars(axis: Any) -> None:
         axis.bar(range(len(values)), values.tolist())

@@ -25,9 +25,9 @@ from vaekit.track import track
 
 
 class Image(Real):
-    """An image file, a folder of them (also in sub-folders), named by their path there, or rows as of vectors.
+    """An image file, a folder of them (also in sub-folders) named by their path in it, or rows as for vectors.
 
-    Grey values of files and of uint8 arrays go up to 255, all else lies in the data space already.
+    Gray values of files and of uint8 arrays go up to 255; other values are in the data space already.
     """
 
     gap = 0.5  # grey
@@ -108,6 +108,11 @@ class Image(Real):
 
 
 def write_png(path: Path, x: np.ndarray) -> None:
-    """One image `[C, H, W]`, of bytes or in [0, 1], as it is."""
+    """Write one image as it is.
+
+    Args:
+        path: The PNG file.
+        x: `[C, H, W]`, bytes, or floats in [0, 1].
+    """
     pixels = x if x.dtype == np.uint8 else (x * 255.0).round().clip(0, 255).astype(np.uint8)
     PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(path)

@@ -41,9 +41,10 @@ OTHER, HOLE = (200, 80, 200), (70, 70, 70)
 
 
 class Levels(Real):
-    """A text file, a folder of them, or rows as of vectors; `?` is a cell that is not known (`_`, where `?` is a tile).
+    """A text file of a game's level, a folder of them, or rows as for vectors.
 
-    Written as text, NAME/1.txt, ..., and as a picture of all.
+    `?` is a cell that is not known (`_`, where `?` is a tile). Written as text, NAME/1.txt, ..., and as a picture of
+    all.
     """
 
     @property
@@ -122,12 +123,22 @@ class Levels(Real):
 
 
 def rounded(mean: Tensor) -> Tensor:
-    """A tile for each cell, by number, `[H, W]`, each as often as the mean `[tiles, H, W]` expects it; -1 where that is
-    0 everywhere.
+    """The tile of each cell by number, each tile as often as the mean expects it.
 
-    The likeliest tile of every cell would leave out what is rare, such as where a game begins: there is one, but it may
-    be in many places. So tiles are placed from the rarest to the most frequent one, each in the cells where it stands
-    out most against the others. Of a one-hot map it is the map itself.
+    The likeliest tile of every cell would leave out rare tiles, such as the one where a game begins: there is one, but
+    it may be in many places. So tiles are placed from the rarest to the most frequent one, each in the cells where its
+    odds against the others are highest. The result for a one-hot map is that map.
+
+    Args:
+        mean: Probabilities `[tiles, H, W]`.
+
+    Returns:
+        `[H, W]`; -1 where all probabilities are 0.
+
+    Example:
+        >>> from vaekit.media.levels import rounded
+        >>> rounded(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]))
+        tensor([[0, 1]])
     """
     p = mean.double().flatten(1).cpu()
     expected, chosen = p.sum(1), torch.full(p.shape[1:], -1)

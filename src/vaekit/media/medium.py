@@ -24,9 +24,16 @@ SHOWN = 256  # panels of a picture at most: more are too small to be looked at
 
 
 class Medium:
-    """One for each kind of space, in the file that has the space's name: `medium` finds it there.
+    """How examples of a space are read from files, and written into files.
 
-    drawn: whether only a draw from p(x | z) is an example, while its mean is not. spreadsheet: see `write_csv`.
+    Each kind of space has one, in the file with the name of the space: `medium` finds it there.
+
+    Args:
+        space: The data space.
+        spreadsheet: Whether CSV files are safe to open in a spreadsheet, see `write_csv`.
+
+    Attributes:
+        drawn: Whether only a draw from p(x | z) is an example, while its mean is not.
     """
 
     drawn = False
@@ -92,7 +99,14 @@ class Medium:
 
 
 def there(path: str | Path) -> Path:
-    """A path that may start with ~. Raises `Refusal` where there is nothing."""
+    """The path of a file or folder that exists.
+
+    Args:
+        path: It may start with ~.
+
+    Raises:
+        Refusal: If there is neither a file nor a folder; reading from a pipe would never end.
+    """
     path = Path(path).expanduser()
     if not (path.is_file() or path.is_dir()):  # from a pipe would be read for ever
         raise Refusal(f"There is no file or folder {path.absolute()}; name one that is there.")
@@ -100,21 +114,47 @@ def there(path: str | Path) -> Path:
 
 
 def write_arrays(folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
-    """synthetic.npz: x, and y, the labels."""
+    """Write synthetic.npz: x, and y, the labels.
+
+    Args:
+        folder: An existing folder.
+        x: Rows as the data set holds them, `[n, *space.shape]`.
+        label: `[n]`, or None.
+        classes: The name of each label; the arrays hold the labels.
+    """
     arrays: dict[str, Any] = {"x": x} if label is None else {"x": x, "y": label.numpy()}
     np.savez(folder / "synthetic.npz", **arrays)
 
 
 def medium(space: Space, spreadsheet: bool = False) -> Medium:
-    """The medium of a space. Raises `Refusal` as `check_medium`."""
+    """The medium of a space.
+
+    Args:
+        space: The data space.
+        spreadsheet: See `Medium`.
+
+    Raises:
+        Refusal: If the space has none.
+
+    Example:
+        >>> from vaekit.media.medium import medium
+        >>> from vaekit.spaces import Image
+        >>> type(medium(Image((1, 8, 8)))).__name__
+        'Image'
+    """
     return getattr(import_module(check_medium(space)), type(space).__name__)(space, spreadsheet)
 
 
 def check_medium(space: Space) -> str:
     """The module of the medium of a space.
 
-    A space derived from another one does not inherit its medium, whose units may be others. Raises `Refusal` where
-    there is no medium.
+    A space derived from another one does not inherit its medium, whose units may be others.
+
+    Args:
+        space: The data space.
+
+    Raises:
+        Refusal: If there is no medium.
     """
     name = type(space).__name__
     module = f"vaekit.media.{name.lower()}"

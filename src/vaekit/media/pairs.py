@@ -59,7 +59,15 @@ class Pairs(Real):
 
 
 def read_labels(path: Path, classes: int) -> Tensor:
-    """The column `label` of a .csv file, `[n]`. Raises `Refusal`, naming the line, for what is not a class."""
+    """The column `label` of a .csv file, `[n]`.
+
+    Args:
+        path: The file.
+        classes: Number of classes; labels are below it.
+
+    Raises:
+        Refusal: If a cell is not a class; the message names the line.
+    """
     try:
         rows = list(csv.DictReader(StringIO(read_text(path))))
     except csv.Error as error:

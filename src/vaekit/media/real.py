@@ -21,9 +21,13 @@ Rows = TypeVar("Rows", bound=Any)
 
 
 class Real(Medium):
-    """Rows in a .npy or .npz file (there the array "x", or the only one), named by their number.
+    """Rows of a .npy or .npz file, named by their number, drawn as lines.
 
-    gap: what is drawn in the place of a missing value. filled: rows that are drawn of an imputation.
+    An .npz file has them in the array "x", or in its only one.
+
+    Attributes:
+        gap: The value drawn in place of a missing one.
+        filled: Number of rows that the picture of an imputation has at most.
     """
 
     gap = math.nan
@@ -76,7 +80,16 @@ class Real(Medium):
 
 
 def check(values: Tensor, space: Any, path: Path) -> None:
-    """Raise `Refusal`, naming the file, for values that do not lie in the space."""
+    """Check that values from a file are in the space.
+
+    Args:
+        values: `[N, *space.shape]`.
+        space: The data space.
+        path: The file, for the message.
+
+    Raises:
+        Refusal: If they are not.
+    """
     try:
         space.check(values)
     except Refusal as refusal:
@@ -98,11 +111,16 @@ def imputed_panels(
     panels = {"observed": observed, "mean": mean} | {f"draw {i}": each for i, each in enumerate(draws[:5], 1)}
     panels |= {} if truth is None else {"original": truth}
     shown = torch.stack([*panels.values()], 1)[:rows]
-    names = [str(number) for number in range(1, len(shown) + 1)]
+    names = [f"row {number}" for number in range(1, len(shown) + 1)]
     title = f"Imputed values: {len(shown)} of {len(mean):,} rows" if len(shown) < len(mean) else "Imputed values"
-    return shown, Headings(title, [*panels], names, ylabel="row")
+    return shown, Headings(title, [*panels], names)
 
 
 def first(x: Rows, columns: int) -> Rows:
-    """So many rows of panels as can be looked at."""
+    """The first rows of panels, as many as a picture can show.
+
+    Args:
+        x: Panels.
+        columns: Panels in a row.
+    """
     return x[: max(1, SHOWN // columns) * columns]

@@ -23,8 +23,10 @@ GROUPS = 4  # rows of panels
 
 
 class Series(Medium):
-    """Every window of a .csv or .parquet file that has the run's series, named by the time of its last step. Written
-    in the file's units: levels, or prices from a start of 100, as CSV, a row a step of each path, and as lines.
+    """Windows of a .csv or .parquet file that has the run's series, named by the time of their last step.
+
+    Written in the file's units, levels, or prices from a start of 100: as CSV, a row for each step of each path, and as
+    lines.
     """
 
     drawn = True
@@ -101,4 +103,9 @@ class Series(Medium):
 
 
 def cell(value: float) -> str:
+    """A value as CSV files hold it, in nine digits.
+
+    Args:
+        value: The number.
+    """
     return f"{value:.9g}"

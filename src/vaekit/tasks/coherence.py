@@ -72,8 +72,8 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
 
     asked = space.pair(None, torch.arange(space.classes).repeat_interleave(ROW)).to(vae.device)
     told = torch.where(space.per_value(torch.tensor([False, True], device=vae.device)), asked, given(asked, 1, 1))
-    names = [str(number) for number in range(space.classes)]
-    context.show("from_labels", told, ROW, Headings("Images given each label", rows=names, ylabel="label"))
+    labels = [str(number) for number in range(space.classes)]
+    context.show("from_labels", told, ROW, Headings("Images given each label", rows=labels, ylabel="label"))
     x = context.examples(context.sample(64))
     told = torch.where(space.per_value(torch.tensor([True, False], device=x.device)), x, given(x, 0, num_samples))
     context.show("from_images", told, 16, Headings("Likeliest labels of test images, below each image"))

@@ -54,9 +54,17 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Date:
-    """Dates or times of one pattern, of DuckDB's strptime and strftime; values are seconds since 1970.
+    """Dates or times of one pattern, that of DuckDB's strptime and strftime.
 
-    Raises `ValueError` for any other text.
+    Values are seconds since 1970. Any other text raises `ValueError`.
+
+    Args:
+        pattern: E.g. `%d/%m/%Y`; `%-d` is a day of one or two digits.
+
+    Example:
+        >>> from vaekit.written import Date
+        >>> Date("%d/%m/%Y").parse(["02/01/1970", None])
+        array([86400.,    nan])
     """
 
     pattern: str

@@ -27,14 +27,26 @@ NO_SIGNS = str.maketrans("", "", f"{SIGNS}()")
 
 @dataclass(frozen=True)
 class Number:
-    """Numbers in a form: `-1,234.50`, `$12`, `12,5 %`, `(3.00)`, `42.0`, `1.5e-07`.
+    """Numbers written in one form: `-1,234.50`, `$12`, `12,5 %`, `(3.00)`, `42.0`, `1.5e-07`.
 
-    places: digits behind the decimal mark to which values are rounded. padded: how many are written, be they zeros
-    (`42.0`: places 0, padded 1). significant: digits of a column of numbers like 1.5e-07; 0 for plain ones.
-    scientific: whether all of those have an exponent (`1.50e+00`).
-    prefix, suffix: what each cell starts and ends with. negative: one of `NEGATIVES`. inside: whether the minus stands
-    behind the prefix.
-    Raises `ValueError` for what is none of these.
+    Values that are none of these raise `ValueError`.
+
+    Args:
+        places: Decimal places to which values are rounded.
+        padded: Decimal places that are always written, zeros included (`42.0`: places 0, padded 1).
+        significant: Digits of a column of numbers like 1.5e-07; 0 for plain ones.
+        scientific: Whether all of those have an exponent (`1.50e+00`).
+        decimal: Decimal mark, `.` or `,`.
+        thousands: Separator of groups of three digits; empty for none.
+        prefix: Text at the start of each cell, e.g. a currency.
+        suffix: Text at the end of each cell, e.g. a unit.
+        negative: How negative numbers are written, one of `NEGATIVES`.
+        inside: Whether the minus stands between prefix and digits.
+
+    Example:
+        >>> from vaekit.written import Number
+        >>> Number(places=2, padded=2, thousands=",", prefix="$").write(np.array([1234.5]))
+        ['$1,234.50']
     """
 
     places: int = 0

@@ -17,11 +17,19 @@ F = TypeVar("F", Number, Date)
 
 
 def readings(cells: Sequence[str]) -> list[Form]:
-    """The forms that all of these different cells, in the order of the file, may have; the likeliest first.
+    """The forms that all cells of a column may have, the likeliest first.
 
     There are two numbers where a comma or a point may be the decimal mark or stand between thousands (the first has the
-    point for its mark), and two dates where the day or the month may be first (the first is in order of time, in steps
-    alike, or has more months).
+    point as its mark), and two dates where the day or the month may be first (the first is in order of time, in equal
+    steps, or has more months).
+
+    Args:
+        cells: Different cells, in the order of the file.
+
+    Example:
+        >>> from vaekit.written import readings
+        >>> [form.pattern for form in readings(["2024-01-31", "2024-02-29"])]
+        ['%Y-%m-%d']
     """
 
     def reading(forms: Sequence[F]) -> dict[bytes, list[F]]:
@@ -55,18 +63,28 @@ def _calendar(values: bytes, unit: str) -> np.ndarray:
     return np.frombuffer(values).astype("datetime64[s]").astype(f"datetime64[{unit}]").astype(int)
 
 
-def nearly(cells: Sequence[str], share: float) -> Form | None:
-    """The form of the first of these different cells that has one, where at least this fraction of them have one."""
+def nearly(cells: Sequence[str], fraction: float) -> Form | None:
+    """The form that nearly all cells have: that of the first cell with one. None where fewer have one.
+
+    Args:
+        cells: Different cells.
+        fraction: The least fraction of the cells that has a form.
+    """
     for kind in (Number, Date):
         forms: Sequence[Form] = kind.candidates(cells)
         reads = np.array([~np.isnan(form.parse(cells)) for form in forms])
-        if len(forms) and reads.any(0).mean() >= share:
+        if len(forms) and reads.any(0).mean() >= fraction:
             return forms[int(reads[:, reads.any(0).argmax()].argmax())].completed(cells)
     return None
 
 
 def doubtful(cells: Sequence[str], forms: Sequence[Form]) -> str:
-    """What may be meant otherwise by different cells, of `readings` forms; empty where nothing may."""
+    """A sentence about what cells may mean otherwise; empty where the form is certain.
+
+    Args:
+        cells: Different cells.
+        forms: Their `readings`.
+    """
     pair = [form for form in forms if type(form) is type(forms[0])][:2]
     if len(pair) < 2:
         return ""
@@ -80,19 +98,31 @@ def doubtful(cells: Sequence[str], forms: Sequence[Form]) -> str:
 
 
 def are_codes(cells: Sequence[str]) -> bool:
-    """Whether these cells, which are not numbers, are made of digits all the same."""
+    """Whether cells that are not numbers consist of digits, as phone numbers and ZIP codes do.
+
+    Args:
+        cells: Different cells.
+    """
     return all(re.fullmatch(r"\+?[\d_]+", cell) for cell in cells)
 
 
 def is_pattern(text: str) -> bool:
-    """Whether this is a pattern of dates."""
+    """Whether a text is a pattern of dates.
+
+    Args:
+        text: E.g. `%d/%m/%Y`.
+    """
     with suppress(ValueError):
         return "%" in text and bool(Date(text))
     return False
 
 
 def form_of(fields: Form | Mapping[str, Any]) -> Form:
-    """The form that a run's configuration holds. Raises `TypeError` or `ValueError` for anything else."""
+    """The form that a run's configuration holds. Anything else raises `TypeError` or `ValueError`.
+
+    Args:
+        fields: The fields of a `Number` or `Date` by name, or one of these.
+    """
     if isinstance(fields, Number | Date):
         return fields
     return Date(**fields) if "pattern" in fields else Number(**fields)
