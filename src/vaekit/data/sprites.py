@@ -71,7 +71,7 @@ def draw(factors: Tensor) -> Tensor:
         >>> import torch
         >>> from vaekit.data.sprites import draw
         >>> draw(torch.tensor([[0, 5, 0, 16, 16]])).sum()
-        tensor(400)
+        tensor(361)
     """
     shape, values = factors[:, 0], factors.double()  # float32 could round a pixel on an edge this way or that
     scale, angle = 0.5 + values[:, 1] / 10, 2 * math.pi * values[:, 2] / 39
