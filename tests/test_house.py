@@ -69,6 +69,7 @@ DOCUMENTED = (
     "conditions",
     "configs",
     "csv_file",
+    "data",
     "denormals",
     "distributions",
     "entropy_coder",
@@ -77,6 +78,7 @@ DOCUMENTED = (
     "latents",
     "likelihoods",
     "limits",
+    "media",
     "memory",
     "metrics",
     "networks",
@@ -107,6 +109,7 @@ DOCUMENTED = (
     "whole_file",
     "words",
     "writers",
+    "written",
 )
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 

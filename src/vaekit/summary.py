@@ -142,7 +142,16 @@ def results(metrics: Mapping[str, float]) -> Table:
 
 
 def number(value: float) -> str:
-    """A figure for a table: four digits, or all of a whole number from 1,000, never as 1.422e+04."""
+    """A value as tables print it: four digits, or a whole number from 1,000 on, without an exponent.
+
+    Args:
+        value: Any number, e.g. nats.
+
+    Example:
+        >>> from vaekit.summary import number
+        >>> number(14220.3), number(0.98765)
+        ('14,220', '0.9877')
+    """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
