@@ -200,14 +200,14 @@ def test_other_compressors_are_given_the_same_values(opened, grey_run, binary_ru
         ("grey_run", np.full((5, 1, 8, 8), 256), "values from 256 to 256, expected 0 to 255"),
         ("grey_run", np.full((5, 1, 8, 8), -1), "expected 0 to 255"),
         ("grey_run", np.full((5, 1, 8, 8), 1.5), "values from 1.5 to 1.5, expected 0 to 1"),
-        ("grey_run", np.full((5, 1, 8, 8), 0.1234), "between the 256 grey levels .* whole numbers from 0 to 255"),
+        ("grey_run", np.full((5, 1, 8, 8), 0.1234), "between the 256 gray values .* whole numbers from 0 to 255"),
         ("grey_run", np.full((5, 1, 8, 8), np.nan), "NaN .* drop those rows"),
         ("grey_run", np.full((5, 1, 8, 8), np.inf), "drop those rows"),
         ("grey_run", np.full((5, 1, 8, 8), "a"), "save it as uint8"),
         ("grey_run", np.full((5, 1, 8, 8), None), "save it again by numpy.save"),
         ("binary_run", np.full((5, 1, 8, 8), 2), "expected 0 to 1"),
-        ("binary_run", np.full((5, 1, 8, 8), 7, np.uint8), "between the 2 grey levels"),
-        ("binary_run", np.full((5, 1, 8, 8), 0.5), "between the 2 grey levels"),
+        ("binary_run", np.full((5, 1, 8, 8), 7, np.uint8), "between the 2 gray values"),
+        ("binary_run", np.full((5, 1, 8, 8), 0.5), "between the 2 gray values"),
     ],
 )
 def test_arrays_that_cannot_come_back_are_refused(request, opened, tmp_path, run, x, says):

@@ -150,7 +150,7 @@ def check_space(vae: VAE) -> None:
     space = vae.space
     if space.bins is None or space.dequantized:
         raise Refusal(
-            f"Only images of whole gray levels can be coded without loss, and this run's values are {space.values}; "
+            f"Only images of discrete gray values can be coded without loss, and this run's values are {space.values}; "
             "train on such images with likelihood=discretized_logistic data.dequantize=false data.binarize=none, or "
             "likelihood=bernoulli data.binarize=fixed."
         )
