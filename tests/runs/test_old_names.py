@@ -7,8 +7,9 @@ from torch import nn
 
 import vaekit
 from helpers import BINARY, PAIRS, TEXT, examples, write_run
+from vaekit.coding.archive import fingerprint
 from vaekit.refusal import Refusal
-from vaekit.runs import renamed
+from vaekit.runs import read_weights, renamed
 from vaekit.training.transfer import match
 
 SENTENCES = ("network=transformer", "network.width=4", "network.blocks=1", "network.heads=2", "data=text",
@@ -66,6 +67,7 @@ def test_weights_of_an_earlier_version_give_the_same_answers(words, space, tmp_p
     assert torch.equal(before.log_likelihood(x, num_samples=2), expected)
     fitting, unlike = match(vae, load_file(folder / "model.safetensors"))  # as init_from starts from them
     assert not unlike and fitting.keys() == now.keys()
+    assert fingerprint(read_weights(folder)) == fingerprint(old)  # which archives of the run hold
 
 
 @pytest.mark.parametrize(
