@@ -1,10 +1,16 @@
 import pytest
 
+from vaekit.objectives.elbo import ELBO
 from vaekit.refusal import Refusal
 from vaekit.schedules.constant import Constant
 from vaekit.schedules.cyclical import Cyclical
 from vaekit.schedules.linear import Linear
-from vaekit.schedules.schedule import at, refuse_below
+from vaekit.schedules.schedule import at, refuse_below, scheduled
+
+
+def test_settings_that_follow_a_schedule_are_found_by_name():
+    assert scheduled(ELBO(beta=Linear(4.0, epochs=10)), 5) == {"beta": 2.0}
+    assert scheduled(ELBO(beta=4.0), 5) == {}
 
 
 def test_linear():

@@ -192,7 +192,7 @@ class Arrays(Source):
         if shape[:1] != (count,) or (kind == "condition" and not numeric):
             raise Refusal(
                 f"{name!r} in {self.path} has shape {list(shape)} and dtype {dtype}, expected numbers for each of the "
-                f"{count} rows of {self._name(part)!r}; mend it, or save the file without {name!r}."
+                f"{count} rows of {self._name(part)!r}; correct it, or save the file without {name!r}."
             )
         if kind == "condition":
             condition = self._read(file, name).astype(np.float32).reshape(count, -1)

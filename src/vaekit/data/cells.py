@@ -163,7 +163,7 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Cells:
     else:
         number = next(cell for cell in rows[0] if NUMBER.fullmatch(cell))
         raise Refusal(
-            f"{path}: the first line holds the number {number}, so that it is no line of names; add one to the file, "
+            f"{path}: the first line holds the number {number}, so it is not a line of names; add one to the file, "
             "or give them, of data=table, by data.columns=[a,b,...]."
         )
     if all(len(row) == len(names) + 1 for row in rows):
@@ -227,7 +227,7 @@ def _dialect(text: str) -> Dialect:
     head = "".join(islice(StringIO(text, newline=""), SAMPLE))
     first, *rest = head.split("\n")
     if not {*SEPARATORS} & {*first} and all(VALUE.fullmatch(each) and " " not in each for each in rest if each):
-        return ONE_COLUMN  # of numbers, whose marks are no separators
+        return ONE_COLUMN  # of numbers: their marks are not separators
     scored = []
     for separator in (each for each in (*SEPARATORS, " ") if each in head):
         dialect = Dialect(separator, *_quotes(head, separator))
@@ -241,7 +241,7 @@ def _dialect(text: str) -> Dialect:
             count / max(1, len(rows)),
             float(np.mean([_value(each) for row in rows[1:] for each in row] or [0])),
         )
-        if separator == " ":  # where half of the cells are no words
+        if separator == " ":  # where half of the cells are not words
             headed = (
                 width > 2 and count == len(rows) - 1 and len(rows[0]) == width - 1
             )  # R names the rows, and not their names

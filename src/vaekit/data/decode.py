@@ -101,7 +101,7 @@ def _white(image: PIL.Image.Image) -> int:
     """The largest value of as many bits as the pixels of a deep image need: 4095 for 12, 1 for floats up to 1."""
     values = np.asarray(image)
     if not (np.isfinite(values).all() and values.min() >= 0):
-        raise ValueError("it has negative, infinite or NaN pixels, which are no brightness")
+        raise ValueError("it has negative, infinite or NaN pixels, expected brightness from 0")
     return 2 ** max(1, int(np.ceil(values.max())).bit_length()) - 1
 
 

@@ -119,7 +119,7 @@ class ImageFolder(Source):
                     f"{self.root} has images in {' and '.join(sorted(at))}, but none in train; name the folder of one, "
                     "to be split by seed, by data.root=FOLDER."
                 )
-            # a train beside ships and cars is a class; what lies beside both train and test is none of them
+            # train next to ships and cars is a class; a folder next to both train and test is none of the splits
             if "train" in parts and (not others or (depth == 0 and len(parts) > 1)):
                 return depth
         return None

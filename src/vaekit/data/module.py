@@ -152,9 +152,9 @@ class DataModule(LightningDataModule):
         held_out, rest = np.split(order, [self._count("test", first) if test is None else 0])
         if self.classes is not None:
             label = self._classes(train)
-            there = set(label[rest].tolist()) - {-1}
-            if absent := [each for each in self.classes if each not in there]:
-                kept = sorted(there.intersection(self.classes) or there)[:10]
+            present = set(label[rest].tolist()) - {-1}
+            if absent := [each for each in self.classes if each not in present]:
+                kept = sorted(present.intersection(self.classes) or present)[:10]
                 raise Refusal(
                     f"Got data.classes={list(self.classes)}, and {absent[0]} is the label of no training row; "
                     f"use {typed('data.classes', kept)}."
@@ -232,7 +232,7 @@ class DataModule(LightningDataModule):
 
     @property
     def num_train(self) -> int:
-        """Number of training rows, each once: those that data.labels repeats in an epoch are no more for it."""
+        """Number of training rows, each once, whether or not data.labels repeats it in an epoch."""
         return len(self._splits["train"][1].unique())
 
     def mean(self) -> Tensor:
@@ -274,7 +274,7 @@ class DataModule(LightningDataModule):
         return self.transform(batches.gather(batches.sample(n, self.seed)), training=False)
 
     def in_order(self, part: Part) -> Batches:
-        """Every row of a part once, raw, in its source's order; `indices` holds the row numbers there."""
+        """Every row of a part once, raw, in the order of its source; `indices` are the row numbers in it."""
         return self._batches(part, self.eval_batch_size)
 
     def train_dataloader(self) -> Batches:

@@ -44,7 +44,7 @@ class Paired(Source):
         seed: int = 0,
     ):
         if not 0 <= missing <= 1:
-            raise Refusal(f"Got data.missing={missing}, expected a share from 0 to 1, for example data.missing=0.3.")
+            raise Refusal(f"Got data.missing={missing}, expected a fraction from 0 to 1, for example data.missing=0.3.")
         if num_classes < 1:
             raise Refusal(f"Got data.num_classes={num_classes}, expected at least 1, for example data.num_classes=10.")
         self.of: Source = Digits() if of == "digits" else TorchvisionSet(of, root, cache, image_size)
@@ -72,7 +72,7 @@ class Paired(Source):
             return Rows(whole, rows.label)
         random = np.random.default_rng(self.seed)
         lost = random.permutation(n)[: round(self.missing * n)]
-        there = np.ones((n, self.space.modalities), dtype=bool)
-        there[lost, random.integers(self.space.modalities, size=len(lost))] = False
-        mask = np.concatenate([there.repeat(self.space.sizes[:-1], 1), there], 1)
+        observed = np.ones((n, self.space.modalities), dtype=bool)
+        observed[lost, random.integers(self.space.modalities, size=len(lost))] = False
+        mask = np.concatenate([observed.repeat(self.space.sizes[:-1], 1), observed], 1)
         return Rows(whole * mask, rows.label, mask)

@@ -126,10 +126,10 @@ class Series(Source):
     def space(self) -> Space:
         _, names, values = self.table
         training = values[:, : self._edges[0]]
-        if (there := (~np.isnan(training)).sum(1)).min() < 2:
+        if (observed := (~np.isnan(training)).sum(1)).min() < 2:
             raise Refusal(
-                f"{self.path}: column {names[there.argmin()]!r} has no two values before the validation begins, at row "
-                f"{self._edges[0] + 1}; leave it out, by data.columns=[a,b]."
+                f"{self.path}: column {names[observed.argmin()]!r} has no two values before the validation begins, at "
+                f"row {self._edges[0] + 1}; leave it out, by data.columns=[a,b]."
             )
         mean, deviation = np.nanmean(training, 1), np.nanstd(training, 1)
         if deviation.min() < 1e-12 * (1 + np.abs(mean).max()):
@@ -160,12 +160,16 @@ class Series(Source):
 
     def load(self, split: Split) -> Rows:
         series = self.space.standardise(self.table.values)
-        there, x = ~np.isnan(series), torch.from_numpy(np.nan_to_num(series).astype(np.float32))
+        observed, x = ~np.isnan(series), torch.from_numpy(np.nan_to_num(series).astype(np.float32))
         first, second, last = self._edges
         parts = [(0, first), (first, second)] if split == "train" else [(second, last)]
         starts = [np.arange(low, high - self.window + 1, self.stride) for low, high in parts]
         begin = np.concatenate(starts)
-        mask = None if there.all() else Windows(torch.from_numpy(there), begin, self.window)[torch.arange(len(begin))]
+        mask = (
+            None
+            if observed.all()
+            else Windows(torch.from_numpy(observed), begin, self.window)[torch.arange(len(begin))]
+        )
         return Rows(
             Windows(x, begin, self.window),
             mask=None if mask is None else mask.numpy(),
@@ -320,8 +324,8 @@ def to_numbers(
     if not isinstance(form, Number) and not required:
         return None
     values = (form if isinstance(form, Number) else Number()).parse(cells)
-    there = np.array([cell is not None for cell in cells])
-    if (wrong := there & ~np.isfinite(values)).any() or not there.any():
+    observed = np.array([cell is not None for cell in cells])
+    if (wrong := observed & ~np.isfinite(values)).any() or not observed.any():
         row = int(wrong.argmax())
         got, expected = (cells[row], "a finite number") if np.isinf(values[row]) else (repr(cells[row]), "a number")
         raise Refusal(

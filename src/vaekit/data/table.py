@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 ODD = 0.1  # total variation from the nearest negative binomial, beyond chance, from which on counts are numbers
 FEW = 20  # distinct whole numbers up to which they are categories in order
-NEARLY = 0.95  # share of the distinct cells of which more are meant to be numbers, or dates, than categories
+NEARLY = 0.95  # fraction of distinct cells that are numbers, or dates, from which on the others are mistakes
 CHANCE = 10  # -log of the probability that whole numbers which identify nothing are all different
 MOST = 1000  # categories up to which there is one number for each
 RARE = 2  # rows a category, fewer than which on average make no categories to learn
@@ -268,8 +268,8 @@ def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[
     """Raise `Refusal` for the first cell that makes categories of what are nearly all numbers, or nearly all dates."""
     sample = distinct[:: 1 + len(distinct) // MOST]
     if (form := nearly(sample, NEARLY)) is not None and not are_codes(distinct):
-        there = np.array([cell is not None for cell in cells])
-        row = int((there & np.isnan(form.parse(cells))).argmax())
+        observed = np.array([cell is not None for cell in cells])
+        row = int((observed & np.isnan(form.parse(cells))).argmax())
         hint = f"correct it, leave it empty, or use {kind_override(name, 'categorical')} for categories."
         expected = f"a {form.noun} like {form.example}"
         raise WrongCell(row, name, f"got {cells[row]!r}, expected {expected}, as most are; {hint}")

@@ -191,7 +191,7 @@ def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_co
     else:
         tokenizer = Tokenizer(models.WordLevel(unk_token=special[UNKNOWN]))
         split = pre_tokenizers.Split(Regex(WORDS if unit == "word" else "."), "isolated")
-        unknown = Regex(" ?<unk>" if unit == "word" else special[UNKNOWN])  # in a file, it is no word to be learned
+        unknown = Regex(" ?<unk>" if unit == "word" else special[UNKNOWN])  # in a file, it is not a word to learn
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(unknown, "removed"), split])
         tokenizer.decoder = decoders.Fuse()
         if unit == "word":
@@ -200,5 +200,5 @@ def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_co
     tokenizer.train_from_iterator(lines, trainer)
     if unit != "bpe":
         tokenizer.pre_tokenizer = split
-    # "<eos>" in a sentence is no end of it, and "${" no reference of a configuration
+    # "<eos>" in a sentence is not its end, and "${" not a reference of a configuration
     return json.dumps({**json.loads(tokenizer.to_str()), "added_tokens": []}).replace("$", "\\u0024")

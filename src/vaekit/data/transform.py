@@ -106,10 +106,10 @@ def bytes_below_255(shape: torch.Size) -> Tensor:
     """
     size = shape.numel()
     words = _words(-(-size // 8))
-    anew = _holds_255(words).nonzero().view(-1)
-    while len(anew):
-        words[anew] = drawn = _words(len(anew))
-        anew = anew[_holds_255(drawn)]
+    redrawn = _holds_255(words).nonzero().view(-1)
+    while len(redrawn):
+        words[redrawn] = drawn = _words(len(redrawn))
+        redrawn = redrawn[_holds_255(drawn)]
     return words.view(torch.uint8)[:size].view(shape)
 
 

@@ -260,7 +260,7 @@ def save_latent_map(
         z: `[N, D]`.
         label: `[N]`, or `[N, F]`, of which the first counts; -1 is a missing one, drawn in gray.
         classes: The label of each class that has a name, which the legend shows.
-        axes: Labels of the axes; others for z of two dimensions that are no principal components.
+        axes: Labels of the axes; others for z of two dimensions that are not principal components.
     """
     centred = z.float().cpu() - z.float().cpu().mean(0)
     if centred.shape[1] > 2:

@@ -18,7 +18,7 @@ from vaekit.data.files import printable
 from vaekit.data.image_folder import as_said, image_files
 from vaekit.data.npz import holds_arrays
 from vaekit.media.figures import Headings, save_grid
-from vaekit.media.medium import Names, Read, Write, there
+from vaekit.media.medium import Names, Read, Write, existing
 from vaekit.media.real import Real, check, first
 from vaekit.refusal import Refusal
 from vaekit.track import track
@@ -47,7 +47,7 @@ class Image(Real):
 
     def whole(self, path: str | Path) -> Iterator[tuple[str, Tensor]]:
         """Image files at their own size, `[C, H, W]`, by name. Raises `Refusal` as `open` does."""
-        path = there(path)
+        path = existing(path)
         images, white = self._images(path)
         for name, pixels in zip(images, self._pixels(images.values(), None, white), strict=True):
             yield name, Image(replace(self.space, shape=pixels.shape)).fit(pixels[None], path)[0]

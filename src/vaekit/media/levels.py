@@ -19,7 +19,7 @@ from vaekit.media.real import Real, first, imputed_panels
 from vaekit.refusal import Refusal
 from vaekit.track import track
 
-UNKNOWN = "?_~"  # the first of these that is no tile stands for any tile
+UNKNOWN = "?_~"  # the first of these that is not a tile stands for any tile
 SIDE = 6  # pixels of a tile
 # of the first property that a tile has; red, green, blue
 COLOURS = {
@@ -59,8 +59,8 @@ class Levels(Real):
 
     def _batch(self, files: Sequence[Path]) -> Batch:
         x, known = zip(*(one_hot(self._level(file), self.space) for file in files), strict=True)
-        there = torch.from_numpy(np.stack(known))
-        mask = None if there.all() else self.space.per_value(there.float())
+        observed = torch.from_numpy(np.stack(known))
+        mask = None if observed.all() else self.space.per_value(observed.float())
         return Batch(torch.from_numpy(np.stack(x)).float(), mask=mask)
 
     def _level(self, file: Path) -> list[str]:

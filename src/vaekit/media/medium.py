@@ -26,7 +26,7 @@ SHOWN = 256  # panels of a picture at most: more are too small to be looked at
 class Medium:
     """How examples of a space are read from files, and written into files.
 
-    Each kind of space has one, in the file with the name of the space: `medium` finds it there.
+    Each kind of space has one, in the file with the name of the space: `medium` finds it in this file.
 
     Args:
         space: The data space.
@@ -42,7 +42,7 @@ class Medium:
         self.space, self.spreadsheet = space, spreadsheet
 
     def open(self, path: Path) -> tuple[Names, Read]:
-        """The names of the examples in a file or folder, which is there, and what reads a slice of them: a batch in the
+        """The names of the examples in an existing file or folder, and what reads a slice of them: a batch in the
         data space, with its mask. Raises `Refusal` for what cannot be read or does not fit, now or on reading.
         """
         raise NotImplementedError
@@ -88,7 +88,7 @@ class Medium:
 
     def find(self, path: str | Path) -> tuple[Names, Read]:
         """`open`. Raises `Refusal` as that does, and where there is nothing."""
-        return self.open(there(path))
+        return self.open(existing(path))
 
     def one(self, path: str | Path) -> Tensor:
         """The one example in a file, `[1, *space.shape]`. Raises `Refusal` as `open` does, or if there are more."""
@@ -98,7 +98,7 @@ class Medium:
         return read(slice(1)).x
 
 
-def there(path: str | Path) -> Path:
+def existing(path: str | Path) -> Path:
     """The path of a file or folder that exists.
 
     Args:

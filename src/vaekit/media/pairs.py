@@ -27,7 +27,7 @@ class Pairs(Real):
     that label and its probability.
     """
 
-    gap = 0.5  # grey, where there is no image
+    gap = 0.5  # gray, in place of a missing image
     holed = Medium.holed  # what is missing is said by the pair, not by NaN
     write_imputed = Medium.write_imputed  # a label a line
 
@@ -43,17 +43,17 @@ class Pairs(Real):
         return names, lambda part: self.masked(space.pair(read(part).x, None))
 
     def masked(self, x: Tensor) -> Batch:
-        there = self.space.split(x)[2]
-        return Batch(x, mask=None if there.all() else self.space.per_value(there))
+        observed = self.space.split(x)[2]
+        return Batch(x, mask=None if observed.all() else self.space.per_value(observed))
 
     def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
-        image, label, there = self.space.split(x.float().cpu())
+        image, label, observed = self.space.split(x.float().cpu())
         probability, number = label.max(-1)
-        lines = zip(number.tolist(), probability.tolist(), there[:, 1].tolist(), strict=True)
+        lines = zip(number.tolist(), probability.tolist(), observed[:, 1].tolist(), strict=True)
         captions = [(str(each), f"{p:.4g}") if known else ("", "") for each, p, known in lines]
         rows = [("label", "probability"), *captions]
         write_csv(path.with_suffix(".csv"), rows, spreadsheet=self.spreadsheet)
-        grey = torch.where(there[:, :1, None, None] == 1, image, self.gap)
+        grey = torch.where(observed[:, :1, None, None] == 1, image, self.gap)
         headings = replace(headings, cells=[name or "?" for name, _ in captions])
         save_grid(path.with_suffix(".png"), first(grey, columns), self.space.image, columns, headings)
 

@@ -14,7 +14,7 @@ from vaekit.batch import Batch
 from vaekit.coding.originals import load_array
 from vaekit.data.npz import holds_arrays
 from vaekit.media.figures import Headings, save_lines
-from vaekit.media.medium import SHOWN, Medium, Names, Read, there
+from vaekit.media.medium import SHOWN, Medium, Names, Read, existing
 from vaekit.refusal import Refusal
 
 Rows = TypeVar("Rows", bound=Any)
@@ -44,7 +44,7 @@ class Real(Medium):
 
     def holed(self, path: str | Path) -> Batch:
         """In arrays, values that are NaN are missing."""
-        path = there(path)
+        path = existing(path)
         if not holds_arrays(path):
             return super().holed(path)
         rows = self.rows(path)
@@ -63,7 +63,7 @@ class Real(Medium):
         return held
 
     def fit(self, x: np.ndarray, path: Path) -> Tensor:
-        """Rows of a file in the data space. Raises `Refusal`, naming the file, for values that do not lie there."""
+        """Rows of a file in the data space. Raises `Refusal`, naming the file, for values outside of it."""
         values = torch.from_numpy(x.astype(np.float32))
         check(values, self.space, path)
         return values

@@ -40,9 +40,9 @@ class Series(Medium):
                 f"{path} has {values.shape[1]} {'returns' if self.space.returns else 'levels'}, expected at least "
                 f"{window}, the window of this run; name a longer file."
             )
-        there, begin = ~np.isnan(values), np.arange(count)
+        observed, begin = ~np.isnan(values), np.arange(count)
         x = Windows(torch.from_numpy(np.nan_to_num(self.space.standardise(values))).float(), begin, window)
-        mask = None if there.all() else Windows(torch.from_numpy(there).float(), begin, window)
+        mask = None if observed.all() else Windows(torch.from_numpy(observed).float(), begin, window)
         rows = torch.arange(count)
         return times[window - 1 :], lambda part: Batch(x[rows[part]], mask=None if mask is None else mask[rows[part]])
 

@@ -132,9 +132,9 @@ class Number:
         (prefix, suffix), _ = Counter(map(_affixes, cells[:: 1 + len(cells) // SAMPLE])).most_common(1)[0]
         if any(map(_is_code, cells)) or not _are_affixes(prefix, suffix, cells):
             return []
-        there = set("".join(cells))
-        marks = [(mark, group) for mark, group in MARKS if not group or group in there]
-        marks = [(mark, group) for mark, group in marks if mark == "." or there & {mark, group}]
+        characters = set("".join(cells))
+        marks = [(mark, group) for mark, group in MARKS if not group or group in characters]
+        marks = [(mark, group) for mark, group in marks if mark == "." or characters & {mark, group}]
         return [cls(decimal=mark, thousands=group, prefix=prefix, suffix=suffix) for mark, group in marks]
 
     def completed(self, cells: Sequence[str]) -> Number:
