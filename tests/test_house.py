@@ -57,60 +57,7 @@ GROUPS = {
     "schedule": {"schedule"},
     "task": set(),
 }
-# rooms whose docstrings are complete
-DOCUMENTED = (
-    "apply",
-    "batch",
-    "callbacks",
-    "capabilities",
-    "catalogue",
-    "coding",
-    "commands",
-    "conditions",
-    "configs",
-    "csv_file",
-    "data",
-    "denormals",
-    "distributions",
-    "entropy_coder",
-    "flags",
-    "folders",
-    "latents",
-    "likelihoods",
-    "limits",
-    "media",
-    "memory",
-    "metrics",
-    "networks",
-    "objectives",
-    "overrides",
-    "penalties",
-    "plan",
-    "posteriors",
-    "priors",
-    "processors",
-    "quantiles",
-    "refusal",
-    "runs",
-    "schedules",
-    "settings",
-    "shards",
-    "similarity",
-    "source_text",
-    "spaces",
-    "summary",
-    "sweep_jobs",
-    "sweep_summary",
-    "terms",
-    "torchvision_operators",
-    "track",
-    "training",
-    "vae",
-    "whole_file",
-    "words",
-    "writers",
-    "written",
-)
+UNDOCUMENTED = {"api", "hydra_job", "in_memory", "run_files"}  # whose docstrings are not complete yet
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 
 
@@ -227,7 +174,7 @@ def described(docstring):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in FILES if room(path) in DOCUMENTED], ids=lambda path: str(path.relative_to(SRC))
+    "path", [path for path in FILES if room(path) not in UNDOCUMENTED], ids=lambda path: str(path.relative_to(SRC))
 )
 def test_every_public_class_and_function_says_what_it_is_and_takes(path):
     for node in documented(path):

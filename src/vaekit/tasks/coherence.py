@@ -70,16 +70,18 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
     found["real"] = accuracy(classifier, real_rows(context, "test"))
     context.write_json("coherence.json", found)
 
-    asked = space.pair(None, torch.arange(space.classes).repeat_interleave(ROW)).to(vae.device)
-    told = torch.where(space.per_value(torch.tensor([False, True], device=vae.device)), asked, given(asked, 1, 1))
+    labelled = space.pair(None, torch.arange(space.classes).repeat_interleave(ROW)).to(vae.device)
+    completed = torch.where(
+        space.per_value(torch.tensor([False, True], device=vae.device)), labelled, given(labelled, 1, 1)
+    )
     labels = [str(number) for number in range(space.classes)]
-    context.show("from_labels", told, ROW, Headings("Images given each label", rows=labels, ylabel="label"))
+    context.show("from_labels", completed, ROW, Headings("Images given each label", rows=labels, ylabel="label"))
     x = context.examples(context.sample(64))
-    told = torch.where(space.per_value(torch.tensor([True, False], device=x.device)), x, given(x, 0, num_samples))
-    context.show("from_images", told, 16, Headings("Likeliest labels of test images, below each image"))
-    table = Table("", "share", title=f"Coherence, {count:,} test rows", title_justify="left")
-    for name, share in found.items():
-        table.add_row(name, f"{share:.4f}")
+    completed = torch.where(space.per_value(torch.tensor([True, False], device=x.device)), x, given(x, 0, num_samples))
+    context.show("from_images", completed, 16, Headings("Likeliest labels of test images, below each image"))
+    table = Table("", "fraction", title=f"Coherence, {count:,} test rows", title_justify="left")
+    for name, fraction in found.items():
+        table.add_row(name, f"{fraction:.4f}")
     Console().print(table)
     return found
 

@@ -1,4 +1,4 @@
-"""Which examples are unlike those that the model was trained on."""
+"""Anomaly detection: which examples are unlike the training data."""
 
 from __future__ import annotations
 
@@ -51,7 +51,14 @@ Labels = int | Sequence[int] | None
 
 @dataclass
 class Rows:
-    """A set of rows to judge: its name, its examples' names, which of them are known to be anomalies, and the rows."""
+    """A set of rows to score.
+
+    Args:
+        name: Name of the set.
+        examples: Name of each row.
+        anomaly: `[N]`, true for known anomalies.
+        batches: The rows.
+    """
 
     name: str
     examples: Sequence[Any]
@@ -70,28 +77,38 @@ def detect(
     steps: int = 100,
     n: int = 32,
 ) -> dict[str, np.ndarray]:
-    """Scores of each test row, high where it is unusual, and conformal p-values.
+    """Write anomaly scores and conformal p-values of test rows: scores.csv. High scores are unusual.
 
-    p-values need normal rows that neither training nor the choice of the best weights has seen: those of
-    data.calibration where the run has them, else its (normal) test rows, of which each is compared with the others.
-    They are too high for test rows among which there are anomalies that nobody has labelled.
+    p-values need normal rows that were used neither for training nor for the choice of the best weights: those of
+    data.calibration if the run has them, else its (normal) test rows, each of which is compared with the others. They
+    are too high for test rows that contain unlabelled anomalies.
 
-    input: in place of the test rows, an image file, a folder of images, or rows in .npy or .npz.
-    anomalies: more of that kind, known to be unusual. other: a data set whose test rows are anomalies, e.g. mnist.
-    normal: labels of the run's data that are normal: only such training and validation rows count, and test rows with
-        other labels are anomalies. None: the run's data.classes, if it was trained on some.
-    scores: of path, nll, elbo, distortion, rate, reconstruction, latent, typicality and regret, see
-        `vaekit.tasks.shared.anomaly`; the first one decides. None: all that the model has, but regret, which is slow.
-    num_samples: draws of z a row. steps: of regret. n: pictures.
-    Returns the scores by name, `[N]`, and their p-values as p/<name>; first the test rows', then the anomalies'.
+    scores.csv has set, `row` (from 0) or file, whether the row is a known anomaly, each score and its p-value.
+    detection.png is a histogram of the first score and, with known anomalies, ROC and precision-recall curves of each
+    score. With known anomalies metrics.json has AUROC and AUPR of each score, of an isolation forest, of PCA, of the
+    Mahalanobis distance, and of ECOD if pyod is installed. For images, maps.png and maps.npz have the n most unusual
+    rows x, the mean E[x | z] at the posterior mean of z, the distance of each pixel from it, `row` (line of scores.csv
+    below its head, from 0), score and p-value.
 
-    Writes scores.csv: set, row or file, whether it is an anomaly where that is known, each score and its p-value. Where
-    anomalies are known, metrics.json: AUROC and AUPR of each score, of an isolation forest, of PCA, of the Mahalanobis
-    distance, and of ECOD where pyod is installed. detection.png: the histogram of the first score; where anomalies are
-    known also the ROC and precision-recall curves of each score. For images maps.png and maps.npz: the n most unusual
-    ones x, the mean E[x | z] at the posterior's mean z, and the map of how far each pixel is from it; also `row`, their
-    line of scores.csv below its head, from 0, their score and p-value p.
-    Raises `Refusal` for settings, files and data sets that do not fit.
+    Args:
+        context: The run.
+        input: In place of the test rows, an image file, a folder of images, or rows in .npy or .npz.
+        anomalies: More rows of these kinds, known to be anomalies.
+        other: A data set whose test rows are anomalies, e.g. mnist.
+        normal: Labels that are normal: only such training and validation rows count, and test rows with other labels
+            are anomalies. None for data.classes of the run, if it was trained on some.
+        scores: path, nll, elbo, distortion, rate, reconstruction, latent, typicality or regret, see
+            `vaekit.tasks.shared.anomaly`; the first one counts for alarms. None for all that the model has except
+            regret, which is slow.
+        num_samples: Draws of z for each row.
+        steps: Steps of regret.
+        n: Number of images in maps.png.
+
+    Returns:
+        `[N]` for each score by name, and p-values as p/<name>; first of the test rows, then of the anomalies.
+
+    Raises:
+        Refusal: For settings, files and data sets that do not fit.
     """
     vae = context.vae
     normal = context.data.classes if normal is None else normal
@@ -279,8 +296,14 @@ def _of_files(context: Context, path: str | Path, name: str, anomaly: bool) -> R
 
 
 def other_data(context: Context, name: str) -> DataModule:
-    """The data set `name` of conf/data, read as the run reads its own: with its transforms, and where both are of one
-    source, from its root. Raises `Refusal` for an unknown name, or data of another space.
+    """Another data set, with the transforms of the data of the run, and from their root if both have one source.
+
+    Args:
+        context: The run.
+        name: Name of the data set in conf/data.
+
+    Raises:
+        Refusal: For an unknown name, and data of another space.
     """
     files = options("data")
     one_of("task.other", name, [each for each in files if not each.startswith("_")])

@@ -34,19 +34,27 @@ def sample(
     top_p: float = 1.0,
     beam: int = 1,
 ) -> Examples:
-    """n new examples x `[n, *space.shape]`: samples.png, of a table samples.csv, and samples.npz, with the
-    label of each where the model has labels.
+    """Write new examples: samples.npz, with labels if the model has them, and samples.png, or samples.csv for a table.
 
-    temperature multiplies the prior's standard deviation, of every level or one for each, top first. draw: x is drawn
-    from p(x | z), as rows of a table always are; without, it is its mean. quality: also measure the quality of as many
-    means as there are test rows: quality.json (`vaekit.tasks.shared.quality.write_quality`).
-    label: of all of them, where the model has labels; None as frequent as in training. given: cells of all of them, of
-    a table, e.g. "income=>50K" (`vaekit.tasks.shared.given`).
-    x_temperature: of draws of x, of text by which its logits are divided. Of text alone: top_p, to draw each token from
-    the likeliest that have this probability together; beam, the likeliest sentence by a search of this width, which is
-    no draw.
-    Raises `Refusal` for n < 1, a label that the model does not know, a temperature that is not above 0, a prior that
-    has no standard deviation, or the quality of data without labels.
+    Args:
+        context: The run.
+        n: Number of examples.
+        temperature: Multiplies the standard deviation of the prior, of all levels or of each, top first.
+        draw: Whether x is drawn from p(x | z), as rows of a table always are, rather than its mean.
+        quality: Whether to measure the quality of as many means as there are test rows: quality.json
+            (`vaekit.tasks.shared.quality.write_quality`).
+        label: Of all examples, for a model with labels; None for labels as frequent as in training.
+        given: Fixed cells of all rows of a table, e.g. `income=>50K` (`vaekit.tasks.shared.given`).
+        x_temperature: Multiplies the standard deviation of draws of x; for text it divides the logits.
+        top_p: For text: draw each token from the likeliest ones that have this probability together.
+        beam: For text: width of a beam search for the likeliest sentence, instead of a draw.
+
+    Returns:
+        x `[n, *space.shape]`.
+
+    Raises:
+        Refusal: For n < 1, an unknown label, a temperature that is not above 0, a prior without a standard deviation,
+            and the quality of data without labels.
     """
     within("task.n", n, 1)
     for each in temperature if isinstance(temperature, Sequence) else [temperature]:

@@ -1,4 +1,4 @@
-"""One latent variable at a time."""
+"""Traversals: one latent variable varies at a time."""
 
 from __future__ import annotations
 
@@ -35,19 +35,31 @@ def traverse(
     level: int = 0,
     label: int | Sequence[int] | None = None,
 ) -> Examples:
-    """Walks along the n most informative latent variables: x `[n, steps, *space.shape]`, the means of p(x | z).
+    """Write decoded traversals of the most informative latent variables: the means of p(x | z).
 
-    Each variable goes from `deviations` below to as far above its mean, in standard deviations, both over the codes of
-    test examples; the others stay at those of one example: the file `input`, or the test example number `index`, or
-    without either a typical one, whose distance to the mean code is the median of that of test examples. level: of the
-    latent tower, 0 being the top. label: of all that is decoded, where the model has labels (a class that it would
-    infer is then no level); None for the example's own.
+    Each variable goes from `deviations` standard deviations below its mean to as many above, both over the codes of
+    test examples; the others stay at those of one example. Variables are ordered by their rates: KL(q || p) of each in
+    nats, averaged over test examples; if posterior or prior do not factorise over variables, by the variance of the
+    posterior mean. Writes traversals.png, a row for each variable, rates.png, a bar for each variable of the level, and
+    traversals.npz: x, variable `[n]`, z `[n, steps]`, information `[n]`.
 
-    Variables are ordered by their rates: KL(q || p) of each in nats, averaged over test examples. Where posterior or
-    prior do not factorise over variables, they are ordered by the variance of the posterior's mean.
-    Writes traversals.png, a row a variable, rates.png, a bar for each variable of the level, and traversals.npz: x,
-    variable `[n]`, z `[n, steps]`, information `[n]`.
-    Raises `Refusal` for latent spaces without axes, such as spheres, and numbers out of range.
+    Args:
+        context: The run.
+        input: A file with the example.
+        index: Number of a test example, from 0. Without either, a typical one, whose distance from the mean code is the
+            median of the test examples.
+        n: Number of variables.
+        steps: Points of each traversal.
+        deviations: Its length to either side, in standard deviations.
+        level: Latent level, 0 for the top.
+        label: Of everything that is decoded, for a model with labels (an inferred class is then not a level); None for
+            that of the example.
+
+    Returns:
+        x `[n, steps, *space.shape]`.
+
+    Raises:
+        Refusal: For latent spaces without axes, such as spheres, and numbers out of range.
     """
     levels, _ = context.vae.initial_state(_seen(context, slice(0, 1), label))
     within("task.n", n, 1)
@@ -99,7 +111,16 @@ def traverse(
 
 @torch.no_grad()
 def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor], Tensor, str]:
-    """Codes of test examples, `[N, *shape]` per level; the information of each variable at `level`, `[D]`, in what."""
+    """The codes of test examples, and the information of each latent variable of a level.
+
+    Args:
+        context: The run.
+        level: Latent level, 0 for the top.
+        label: As for `traverse`.
+
+    Returns:
+        `[N, *shape]` for each level; the information `[D]`; its name and unit.
+    """
     vae, n = context.vae, min(ROWS, len(context.test.indices))
     numbers = context.sample(n)
     parts = track(numbers.split(context.batch_size), "encoding")
@@ -116,7 +137,7 @@ def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor
 
 
 def _seen(context: Context, numbers: slice | Tensor, label: Any) -> Tensor | None:
-    """The labels of test examples themselves: of a model that needs them, or that is told one."""
+    """The labels of test examples, for a model that needs them or is conditioned on `label`."""
     vae, batch = context.vae, context.test.gather(context.test.indices[numbers]).to(context.vae.device)
     return vae.condition_of(batch) if label is None or vae.condition is None else vae.condition.values_of(batch)
 

@@ -122,7 +122,7 @@ class Context:
         return self.data.transform(self.test.gather(self.test.indices[numbers]), training=False).x.to(self.vae.device)
 
     def condition(self, numbers: slice | Tensor, label: Any = None) -> Any:
-        """What the VAE is to be given beside these test examples: `label` where it is said, else what it needs."""
+        """The condition of these test examples: `label` if it is given, else their own if the model needs it."""
         return (
             self.vae.condition_of(self.test.gather(self.test.indices[numbers]).to(self.vae.device))
             if label is None
