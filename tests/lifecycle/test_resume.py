@@ -16,7 +16,8 @@ from helpers import assert_same, rows
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.refusal import Refusal
-from vaekit.runs import check_resumption, is_finished, write_config, write_metrics
+from vaekit.run_files import write_config, write_metrics
+from vaekit.runs import check_resumption, is_finished
 from vaekit.spaces import Real
 from vaekit.training.module import Training
 
