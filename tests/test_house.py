@@ -40,6 +40,7 @@ LEVELS = [
     ["apply", "hydra_job"],
     ["sweep_jobs", "in_memory"],
     ["api", "commands"],
+    ["sklearn"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # a folder of parts, and what in it is shared by the parts rather than one of them

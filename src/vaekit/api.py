@@ -72,7 +72,7 @@ def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
         return folder
 
     started: list[Path] = []
-    with _apart():
+    with apart():
         try:
             folder = run_here("train", job, words)
         except SystemExit:  # by which Lightning ends where it is interrupted
@@ -342,7 +342,7 @@ def _method(run: Run, task: Any) -> Any:
 
 
 @contextmanager
-def _apart() -> Iterator[None]:
+def apart() -> Iterator[None]:
     """Within, what training sets for a whole process is set for one run: seeds, environment, warnings, its folder."""
     environment, deterministic = dict(os.environ), torch.are_deterministic_algorithms_enabled()
     try:

@@ -87,7 +87,7 @@ def test_the_map_of_codes_names_the_classes(context, monkeypatch):
 
 
 def test_synthetic_rows_have_the_file_s_columns_and_their_label(context):
-    found = synthesize(context, n=200, source="prior")
+    found = synthesize(context, n=200, source="prior").figures
     cells = rows(context.out / "synthetic.csv")
     assert len(cells) == 200 and {town for _, town, _ in cells} == set(TOWNS) and fits(cells) > 0.5
     assert found["accuracy"] > 0.8
