@@ -58,7 +58,6 @@ GROUPS = {
     "schedule": {"schedule"},
     "task": set(),
 }
-UNDOCUMENTED = {"api", "hydra_job", "in_memory", "run_files"}  # whose docstrings are not complete yet
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 
 
@@ -174,9 +173,7 @@ def described(docstring):
     return set(re.findall(r"^ {4}\*{0,2}(\w+): \S", section[1], re.MULTILINE)) if section else set()
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in FILES if room(path) not in UNDOCUMENTED], ids=lambda path: str(path.relative_to(SRC))
-)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
 def test_every_public_class_and_function_says_what_it_is_and_takes(path):
     for node in documented(path):
         docstring = ast.get_docstring(node) or ""

@@ -188,7 +188,16 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
 
 
 def spell(*overrides: str | Mapping[str, Any]) -> list[str]:
-    """Words of the command line, of words and of settings by name.
+    """Words of the command line.
+
+    Args:
+        overrides: Such words, or settings by name.
+
+    Returns:
+        Words as Hydra reads them, without a shell's quotes.
+
+    Raises:
+        Refusal: For anything else.
 
     Example:
         >>> spell("model=mlp_vae", {"data.path": "my files/a.npz", "seed": 2})

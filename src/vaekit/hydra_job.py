@@ -112,7 +112,11 @@ def run_here(name: str, call: Callable[[DictConfig], Any], words: Sequence[str])
 
 
 def compose(name: str, words: Sequence[str]) -> DictConfig:
-    """The configuration of these words, as `run_here` hands it to a job.
+    """The configuration that `run_here` hands to a job.
+
+    Args:
+        name: The primary configuration.
+        words: Overrides as they are typed, without a shell's quotes.
 
     Raises:
         Refusal: If the words compose nothing.

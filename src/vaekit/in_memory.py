@@ -25,7 +25,15 @@ PRESETS = {"table": "table_vae", "text": "text_vae", "audio": "audio_vae"}  # by
 
 
 def library(x: Any) -> str:
-    """The library that a value is of: `numpy`, `torch`, `pandas`, `polars`, `datasets`, `builtins`, ..."""
+    """The library of a value's type: `numpy`, `torch`, `pandas`, `polars`, `builtins`, ...
+
+    Args:
+        x: Any value.
+
+    Example:
+        >>> library(np.zeros(3)), library([1, 2])
+        ('numpy', 'builtins')
+    """
     return type(x).__module__.partition(".")[0]
 
 
@@ -149,6 +157,13 @@ def as_array(x: Any) -> np.ndarray:
 def write_frame(x: Any, path: Path) -> Path:
     """Write a DataFrame as Parquet, without its index.
 
+    Args:
+        x: Of pandas or polars, or a table of pyarrow.
+        path: Of the file.
+
+    Returns:
+        The path.
+
     Raises:
         Refusal: If a column has a type that Parquet does not have.
     """
@@ -211,7 +226,7 @@ def _channels_first(rows: np.ndarray, space: Image) -> np.ndarray:
 class Like:
     """How a user holds rows.
 
-    Attributes:
+    Args:
         kind: `numpy`, `torch`, `pandas`, `polars` or `builtins`.
         device: Of tensors.
         template: A table without rows, whose columns have the types that are wanted.
@@ -317,12 +332,26 @@ class Like:
 
 
 def template(path: Path) -> Any:
-    """A DataFrame without rows, with the columns of a Parquet file; None without the file, or pandas and polars."""
+    """A DataFrame without rows, with the columns of a Parquet file.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        None if the file is missing, or pandas and polars are.
+    """
     return _query("SELECT * FROM read_parquet(?) LIMIT 0", path) if path.is_file() and _frames() else None
 
 
 def read_csv(path: Path) -> Any:
-    """A CSV file as a DataFrame, without pandas and polars as a dict of lists, None where a cell is empty."""
+    """Read a CSV file with a line of names.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        A DataFrame; without pandas and polars a dict of lists.
+    """
     return _query("SELECT * FROM read_csv(?, header=true)", path)
 
 

@@ -53,7 +53,12 @@ MISSING = -1  # the label of a row that has none
 
 
 class InMemory(Source):
-    """Rows in memory, all of which are for training."""
+    """Rows in memory, all of which are for training.
+
+    Args:
+        space: Of the rows.
+        rows: Them.
+    """
 
     name = "rows in memory"
 
