@@ -1,6 +1,6 @@
 """The two commands, `train.py` and `apply.py`: they let Hydra compose the configuration, then call one function.
 
-A `Refusal` is printed without a traceback; `debug=true` or HYDRA_FULL_ERROR=1 shows it.
+A `Refusal` is printed without a traceback; `traceback=true` or HYDRA_FULL_ERROR=1 shows it.
 """
 
 from __future__ import annotations
@@ -99,6 +99,9 @@ def train() -> None:
             scratch = stack.enter_context(TemporaryDirectory())
             sys.argv.remove("--dry-run")
             sys.argv += ["dry_run=true", f"hydra.run.dir='{scratch}'", "hydra.output_subdir=null"]
+        if "--find-lr" in sys.argv:
+            sys.argv.remove("--find-lr")
+            sys.argv += ["find_lr=true"]
         stack.enter_context(folders.CLAIMED)
         stack.enter_context(_sentences("train"))
         _train()

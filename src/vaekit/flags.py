@@ -26,7 +26,9 @@ HELP = """{purpose}
 
 {choices}"""
 
-DRY_RUN = "  --dry-run             the plan: every part, its parameters, and what is refused; nothing is trained\n"
+TRAINING = """  --dry-run             the plan: every part, its parameters, and what is refused; nothing is trained
+  --find-lr             the loss over the learning rate, and one to start from; nothing is trained
+"""
 
 
 def answer(words: Sequence[str], purpose: str, group: str | None = None) -> bool:
@@ -68,7 +70,7 @@ def _help(purpose: str, group: str | None, folders: Sequence[Path]) -> str:
     shown = [group] if group else [each for each in catalogue.groups(folders) if each != "task"]
     choices = "\n\n".join(f"{each}:\n{catalogue.listing(each, folders)}" for each in shown)
     alone = f"alone, of {group}" if group else "alone, the groups"
-    more = "" if group else DRY_RUN
+    more = "" if group else TRAINING
     return HELP.format(purpose=purpose, command=command, choices=choices, alone=alone, more=more)
 
 

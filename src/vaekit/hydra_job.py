@@ -24,7 +24,7 @@ from vaekit.configs import CONF
 from vaekit.refusal import Refusal, refusal_in
 
 NONE = {group: f"{group}=[]" for group in ("penalty", "callbacks", "logger")}  # how no choice of a group is typed
-NONE |= {group: f"'~{group}'" for group in ("condition", "experiment", "sweep")}
+NONE |= {group: f"'~{group}'" for group in ("condition", "debug", "experiment", "sweep")}
 
 
 def refuse_numbers(words: Sequence[str]) -> None:
@@ -71,7 +71,7 @@ def checked(call: Callable[[DictConfig], Any], config: DictConfig, unchecked: st
     except Exception as error:
         if (refusal := refusal_in(error)) is None:
             raise
-        if config.get("debug"):
+        if config.get("traceback"):
             traceback.print_exc()
         raise refusal from None
 

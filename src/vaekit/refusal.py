@@ -169,5 +169,5 @@ def building(group: str) -> Iterator[None]:
         reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise Refusal(
             f"{group} cannot be built: {reason.rstrip('.')}. Change {group}.* or leave it out; "
-            f"`python train.py --cfg job --package {group}` shows its settings, debug=true where it happened."
+            f"`python train.py --cfg job --package {group}` shows its settings, traceback=true where it happened."
         ) from error

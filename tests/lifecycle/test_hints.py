@@ -161,7 +161,7 @@ def mine(monkeypatch):
         (
             ["prior._target_=mine.Incomplete"],
             "prior: mine.Incomplete lacks latent, which vaekit.priors.prior.Prior declares as "
-            "`latent: ClassVar[type[Real]]`. Write `latent = ...` in the class.",
+            "`latent: ClassVar[type[Space]]`. Write `latent = ...` in the class.",
         ),
         (
             ["posterior._target_=mine.Spaceless"],
@@ -190,5 +190,5 @@ def test_a_part_knows_no_path_in_python():
 
 @pytest.mark.parametrize("word", ["model=3", "+model=3", "++model=null", "prior@prior.second.prior=3"])
 def test_a_number_for_a_part_is_answered_with_the_parts_there_are(word):
-    with pytest.raises(SystemExit, match=re.escape(f"Got {word}, expected one of ")):
+    with pytest.raises(Refusal, match=re.escape(f"Got {word}, expected one of ")):
         refuse_numbers([word])

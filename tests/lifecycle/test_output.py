@@ -97,3 +97,21 @@ def test_a_dry_run_refuses_what_a_run_would(train):
     done = train("--dry-run", "objective=dreg", "penalty=[mmd]")
     assert done.code == 1
     assert done.err.startswith("objective=iwae needs no_penalty; use penalty=[].")
+
+
+def test_the_learning_rate_test_draws_and_leaves_no_run(train):
+    done = train("--find-lr", "network=mlp", "network.hidden=[16]")
+    assert done.code == 0, done.err
+    run = Path("outputs/day/run0")
+    assert re.search(r"learning_rate.png: try optimizer.lr=\S+", done.out.replace("\n", " "))
+    assert (run / "figures" / "learning_rate.png").stat().st_size > 1000
+    assert not list(run.rglob("*.ckpt")) and not (run / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(("kind", "left"), [("fast", False), ("overfit", True), ("profile", True)])
+def test_short_runs_to_look_for_faults(train, kind, left):
+    done = train(f"debug={kind}", "network=mlp", "network.hidden=[16]")
+    assert done.code == 0, done.err
+    assert Path("outputs/day/run0/metrics.json").exists() == left
+    if kind == "profile":
+        assert "run_training_epoch" in done.out

@@ -95,7 +95,7 @@ def test_a_metric_that_is_not_measured_loses_nothing(train, here):
 
 
 def test_the_traceback_is_there_for_those_who_want_it(train, monkeypatch):
-    assert "Traceback" in train("optimizer.lr=-1", "debug=true").err
+    assert "Traceback" in train("optimizer.lr=-1", "traceback=true").err
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(Exception, match=r"use optimizer.lr=1e-3"):
         train("optimizer.lr=-1")

@@ -30,6 +30,7 @@ from vaekit.plan.run import check_run
 from vaekit.refusal import Refusal, building
 from vaekit.summary import composition, results
 from vaekit.training import transfer
+from vaekit.training.find_lr import find_lr
 from vaekit.training.module import Training
 from vaekit.training.processes import one_job
 
@@ -144,6 +145,10 @@ def _run(config: DictConfig, folder: Path) -> float | None:
                 if weights:
                     console.print(started, soft_wrap=True, highlight=False)
                 run_files.write_config(folder, plain, space)
+            if config["find_lr"]:
+                lr = find_lr(trainer, training, datamodule, config["optimizer"]["lr"], folder)
+                console.print(f"{folder}/figures/learning_rate.png: try optimizer.lr={lr:.2g}", soft_wrap=True)
+                return None
             for logger in loggers:
                 logger.log_hyperparams(plain)
             trainer.fit(training, datamodule, ckpt_path=checkpoint)
