@@ -34,6 +34,15 @@ def fingerprint(files: Iterable[str | Path]) -> str:
     return stamp.hexdigest()[:16]
 
 
+def root(folder: str | Path | None) -> Path:
+    """The folder of all caches.
+
+    Args:
+        folder: It; None for `$VAEKIT_CACHE`, or else `~/.cache/vaekit`.
+    """
+    return Path(folder or os.environ.get("VAEKIT_CACHE") or "~/.cache/vaekit").expanduser()
+
+
 def cached(folder: str | Path | None, key: str, fingerprint: str, build: Callable[[Path], None]) -> dict[str, Any]:
     """The arrays that a function writes into a folder, by name, memory-mapped.
 
@@ -50,7 +59,7 @@ def cached(folder: str | Path | None, key: str, fingerprint: str, build: Callabl
     Raises:
         Refusal: If the folder cannot be written.
     """
-    folder = Path(folder or os.environ.get("VAEKIT_CACHE") or "~/.cache/vaekit").expanduser()
+    folder = root(folder)
     done = folder / f"{key}-{fingerprint}"
     while True:
         try:

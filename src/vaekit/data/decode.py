@@ -57,13 +57,22 @@ def read_pages(
             )
         for page in pages:
             opened.seek(page)
-            yield _pixels(opened, channels, size, white)
+            yield pixels_of(opened, channels, size, white)
 
 
-def _pixels(
-    opened: PIL.ImageFile.ImageFile, channels: int, size: tuple[int, int] | None, white: int | None = None
+def pixels_of(
+    opened: PIL.Image.Image, channels: int, size: tuple[int, int] | None, white: int | None = None
 ) -> np.ndarray:
-    halved = any(";16" in str(tile[3]) for tile in opened.tile)  # of 16 bits a channel Pillow keeps the upper 8
+    """Pixels of an image of Pillow, uint8 `[channels, height, width]`.
+
+    Args:
+        opened: The image; of a file the page that it is at.
+        channels: 1 (gray) or 3 (colour).
+        size: Height and width to resize and crop to at the centre; None takes the image as it is.
+        white: Brightest value of images with more than 8 bits; None for that of this image.
+    """
+    # of 16 bits a channel Pillow keeps the upper 8
+    halved = any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ()))
     image = PIL.ImageOps.exif_transpose(opened)
     if _is_deep(image):
         values, most = np.asarray(image, np.float64), _white(image)
