@@ -43,7 +43,7 @@ def run(config: DictConfig) -> None:
 
 @denormals.flushed()
 def perform(
-    task: partial, folder: str | Path, seed: int = 1, precision: str = "32-true", **settings: Any
+    task: partial[Any], folder: str | Path, seed: int = 1, precision: str = "32-true", **settings: Any
 ) -> tuple[Any, list[Path]]:
     """Load a run and do one task; its files go into `<run>/tasks/<task>/` when it is done, and nowhere else.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -142,11 +142,11 @@ class Choice:
         return self.group.replace("/", ".") if given is None else given[1].replace("_global_", "")
 
     @cached_property
-    def _loaded(self) -> dict:
+    def _loaded(self) -> dict[str, Any]:
         return yaml.safe_load(self.text) or {}
 
     @property
-    def _defaults(self) -> list:
+    def _defaults(self) -> list[Any]:
         return self._loaded.get("defaults", [])
 
     @property

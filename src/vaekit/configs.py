@@ -14,7 +14,7 @@ CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 """The package's own `conf` in an installed wheel, the repository's in a checkout."""
 
 
-def options(group: str) -> dict[str, dict]:
+def options(group: str) -> dict[str, dict[str, Any]]:
     """The choices of a group, as they are written in their files.
 
     Args:
@@ -51,5 +51,5 @@ def choices(group: str, fits: Callable[[Any], bool]) -> str:
 
 
 @cache
-def _parse(text: str) -> dict:
+def _parse(text: str) -> dict[str, Any]:
     return yaml.safe_load(text) or {}

@@ -27,7 +27,7 @@ def check(strategy: Any, vae: nn.Module) -> None:
         raise Refusal(f"trainer=fsdp cannot spread {number}, a single number; use trainer=ddp.")
 
 
-def whole(trainer: L.Trainer) -> AbstractContextManager:
+def whole(trainer: L.Trainer) -> AbstractContextManager[None]:
     """A context in which the trainer's model has all of its weights, to be read. Every process must enter it.
 
     Args:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 SCHEMAS = {
     "nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -43,7 +44,7 @@ def declare_missing(folders: Iterable[str]) -> None:
 class _OnImport(importlib.abc.MetaPathFinder):
     """Runs `declare_missing` when torchvision is first imported, so that a program that never does pays nothing."""
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         if fullname != "torchvision":
             return None
         sys.meta_path.remove(self)  # the finders after it find the real one

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
+from torch.types import _size
 
 from vaekit.distributions.codes import Ordered
 from vaekit.entropy_coder import Code
@@ -43,7 +44,7 @@ class Autoregressive(Distribution):
         return self.values(self.sample_sequentially(self.batch_shape.numel(), pick)).reshape(self._extended_shape())
 
     @torch.no_grad()
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         drawn = self.expand(torch.Size(sample_shape) + self.batch_shape)
         return drawn.sample_values(lambda i, logits: Categorical(logits=logits, validate_args=False).sample())
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.distributions import constraints
 from torch.nn import functional
+from torch.types import _size
 
 from vaekit.distributions.autoregressive import Autoregressive
 from vaekit.distributions.precision import full_precision
@@ -54,7 +55,7 @@ class Bits(Autoregressive):
         self.network, self.context = network, context
         super().__init__(batch_shape, event_shape, validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         context = [each.expand(*batch_shape, *self.event_shape) for each in self.context]
         return Bits(self.network, context, torch.Size(batch_shape), self.event_shape)
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.types import _size
 
 from vaekit.entropy_coder import STEP, Code, rounded, table
 
@@ -32,7 +33,7 @@ class CategoricalBins(Distribution):
         self.bins = logits.shape[-1]
         super().__init__(logits.shape[:-1], validate_args=validate_args)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return CategoricalBins(self.logits.expand(*batch_shape, self.bins))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ class CategoricalBins(Distribution):
         logits = self.logits.expand(*shape, self.bins)
         return logits.gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1)
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.no_grad():
             draw = torch.distributions.Categorical(logits=self.logits, validate_args=False).sample(sample_shape)
             return draw.to(self.logits) / (self.bins - 1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, constraints, kl_divergence, register_kl
 from torch.nn.functional import embedding
+from torch.types import _size
 
 from vaekit.distributions.codes import code
 from vaekit.distributions.temperature import tempered
@@ -42,7 +43,7 @@ class Coded(Distribution):
         self.indices, self.space, self.atoms = indices, space, space.codebook()
         super().__init__(indices.batch_shape, torch.Size(space.shape), validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return Coded(self.indices.expand(batch_shape), self.space)
 
     @torch.no_grad()
@@ -54,7 +55,7 @@ class Coded(Distribution):
         """The z of atoms with these numbers `[..., *positions]`."""
         return self.space.array(embedding(index, self.atoms))
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.no_grad():
             return self.from_index(self.indices.sample(sample_shape))
 
@@ -135,7 +136,7 @@ class Choice(Coded):
         each = Categorical(logits=self.logits, validate_args=False)
         super().__init__(Independent(each, len(space.positions), validate_args=False), space)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return Choice(self.logits.expand(*batch_shape, *self.space.positions, -1), self.space)
 
     @property
@@ -143,7 +144,7 @@ class Choice(Coded):
         """The mean of the atoms, which lies between them."""
         return self.space.array(self.logits.exp() @ self.atoms)
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         return self.sample(sample_shape) + (self.mean - self.mean.detach())
 
 
@@ -170,7 +171,7 @@ class Relaxed(Choice):
         super().__init__(logits, space)
         self.temperature, self.hard = temperature, hard
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         shape = torch.Size(sample_shape) + self.logits.shape
         gumbel = -torch.empty(shape, dtype=self.logits.dtype, device=self.logits.device).exponential_().log()
         noisy = self.logits + gumbel

@@ -93,7 +93,7 @@ def _code(d: Distribution, alphabet: Any) -> Code:
 
 
 @_code.register
-def _(d: Independent, alphabet: Any) -> Code:
+def _(d: Independent, alphabet: Any) -> Code:  # type: ignore[type-arg]
     return code(d.base_dist, alphabet)
 
 
@@ -131,7 +131,7 @@ def _alphabet(p: Distribution) -> Alphabet:
 
 
 @_alphabet.register
-def _(p: Independent) -> Alphabet:
+def _(p: Independent) -> Alphabet:  # type: ignore[type-arg]
     return alphabet_of(p.base_dist)
 
 

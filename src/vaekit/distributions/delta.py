@@ -1,8 +1,11 @@
 """A point mass."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.types import _size
 
 
 class Delta(Distribution):
@@ -28,10 +31,10 @@ class Delta(Distribution):
         split = point.dim() - event_dim
         super().__init__(point.shape[:split], point.shape[split:], validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return Delta(self.point.expand(*batch_shape, *self.event_shape), len(self.event_shape))
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         return self.point.expand(self._extended_shape(sample_shape))
 
     @property

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import logsigmoid
+from torch.types import _size
 
 from vaekit.entropy_coder import STEP, Code, located, rounded
 
@@ -37,7 +38,7 @@ class DiscretizedLogistic(Distribution):
         self.bins = bins
         super().__init__(self.loc.shape, validate_args=validate_args)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return DiscretizedLogistic(self.loc.expand(batch_shape), self.scale.expand(batch_shape), self.bins)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ class DiscretizedLogistic(Distribution):
         inside = below + above + torch.log(-torch.expm1(-2 * half / self.scale))
         return torch.where(value < half, below, torch.where(value > 1 - half, above, inside))
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.no_grad():
             shape = self._extended_shape(sample_shape)
             noise = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device).logit(eps=1e-7)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.types import _size
 
 
 class Estimated(Distribution):
@@ -31,7 +32,7 @@ class Estimated(Distribution):
         self.draw, self.log_estimate = draw, log_estimate
         super().__init__(torch.Size(), torch.Size(event_shape), validate_args=False)
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         shape = torch.Size(sample_shape)
         return self.draw(shape.numel()).reshape(shape + self.event_shape)
 

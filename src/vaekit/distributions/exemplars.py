@@ -1,8 +1,11 @@
 """Mixtures with a component for each of some training rows."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
+from torch.types import _size
 
 
 class Exemplars(MixtureSameFamily):
@@ -26,7 +29,7 @@ class Exemplars(MixtureSameFamily):
         even = torch.zeros(components.batch_shape, device=row.device)
         super().__init__(Categorical(logits=even, validate_args=False), components, validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         """A mixture of the given batch shape, which forgets the rows of its components."""
         plain = MixtureSameFamily(self.mixture_distribution, self.component_distribution, validate_args=False)
         return plain.expand(batch_shape)

@@ -1,8 +1,11 @@
 """Normalizing flows as torch distributions."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
+from torch.types import _size
 
 from vaekit.distributions.precision import full_precision
 from vaekit.distributions.temperature import tempered
@@ -39,13 +42,13 @@ class Flow(Distribution):
         super().__init__(flow.batch_shape, flow.event_shape, validate_args=False)
 
     @property
-    def support(self):
+    def support(self) -> Any:
         return self.flow.support
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return Flow(self.flow.expand(torch.Size(batch_shape)))
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.autocast(self.flow.base.mean.device.type, enabled=False):
             z, log_prob = self.flow.rsample_and_log_prob(torch.Size(sample_shape))
         self._last = z, log_prob

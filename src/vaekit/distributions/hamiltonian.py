@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.types import _size
 
 
 class Hamiltonian(Distribution):
@@ -55,7 +56,7 @@ class Hamiltonian(Distribution):
         self._last: tuple[Tensor, Tensor] | None = None
         super().__init__(initial.batch_shape, initial.event_shape, validate_args=False)
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         z = self.initial.rsample(sample_shape)
         momentum = torch.randn_like(z)
         log_q = self.initial.log_prob(z) + standard_log_prob(momentum)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.types import _size
 
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic, in_bins
 from vaekit.entropy_coder import STEP, Code, Digits, rounded
@@ -40,7 +41,7 @@ class LogisticMixture(Distribution):
         self.coefficients, self.bins = coefficients, bins
         super().__init__(loc.shape[:-4], loc.shape[-3:], validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         logits, loc, scale, coefficients = (
             t.expand(*batch_shape, *t.shape[len(self.batch_shape) :])
             for t in (self.logits, self.loc, self.scale, self.coefficients)
@@ -82,7 +83,7 @@ class LogisticMixture(Distribution):
         return image
 
     @torch.no_grad()
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         logits = self.logits.movedim(-3, -1)
         pick = torch.distributions.Categorical(logits=logits, validate_args=False).sample(torch.Size(sample_shape))
         return self._with_component(pick, "sample")

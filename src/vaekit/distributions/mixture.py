@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.types import _size
 
 
 class EvenMixture(Distribution):
@@ -39,7 +40,7 @@ class EvenMixture(Distribution):
         each = normals.log_prob(value.unsqueeze(-2)).sum(-1)
         return each.masked_fill(~self.observed, -torch.inf).logsumexp(-1) - self.count.log()
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         shape = torch.Size(sample_shape)
         first = (torch.rand_like(self.loc[..., 0, 0]) * self.count).long().clamp(max=self.count - 1)
         turns = torch.arange(shape.numel(), device=self.loc.device).reshape(-1, *[1] * len(self.batch_shape))
@@ -52,7 +53,7 @@ class EvenMixture(Distribution):
         )
         return (loc + scale * torch.randn_like(loc)).reshape(*shape, *self.batch_shape, *self.event_shape)
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.no_grad():
             return self.rsample(sample_shape)
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 from torch import distributions as of_torch
+from torch.types import _size
 
 
 class InFullPrecision:
@@ -10,7 +11,7 @@ class InFullPrecision:
 
     loc: Tensor
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.autocast(self.loc.device.type, enabled=False):
             return super().rsample(sample_shape)  # type: ignore[misc]
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
 from torch.nn.functional import one_hot
+from torch.types import _size
 
 from vaekit.distributions.bernoulli import Bernoulli
 
@@ -39,7 +40,7 @@ class Pairs(Distribution):
         of_image, of_label = self.image.log_prob(image) * observed[..., :1], label * self.label
         return torch.cat([of_image, of_label, torch.zeros_like(observed).expand(*of_image.shape[:-1], -1)], -1)
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.no_grad():
             return self._whole(
                 self.image.sample(sample_shape),

@@ -1,11 +1,13 @@
 """The power spherical distribution."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Beta, Distribution, constraints
 from torch.distributions.kl import register_kl
+from torch.types import _size
 
 from vaekit.distributions.sphere import MIN_TEMPERATURE, SphereUniform, around, log_area
 
@@ -39,10 +41,10 @@ class PowerSpherical(Distribution):
         self.alpha, self.beta = (self.d - 1) / 2 + concentration, torch.full_like(concentration, (self.d - 1) / 2)
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=validate_args)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return PowerSpherical(self.loc.expand(*batch_shape, self.d), self.concentration.expand(batch_shape))
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         w = 2 * Beta(self.alpha, self.beta, validate_args=False).rsample(torch.Size(sample_shape)) - 1
         return around(self.loc, w)
 

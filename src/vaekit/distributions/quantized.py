@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl
+from torch.types import _size
 
 from vaekit.distributions.coded import Coded
 from vaekit.entropy_coder import Code
@@ -36,10 +37,10 @@ class Deterministic(Distribution):
         split = index.dim() - event_dim
         super().__init__(index.shape[:split], index.shape[split:], validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return Deterministic(self.index.expand(*batch_shape, *self.event_shape), len(self.event_shape))
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         return self.index.expand(self._extended_shape(sample_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -101,11 +102,11 @@ class Quantized(Coded):
         self.source, self.fraction = source, fraction
         self.point = self.from_index(index)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         source = self.source.expand(*batch_shape, *self.event_shape)
         return Quantized(self.indices.expand(batch_shape).index, self.space, source, self.fraction)
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         through = self.fraction * (self.source - self.source.detach())
         return (self.point + through).expand(self._extended_shape(sample_shape))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.distributions import constraints
 from torch.nn import functional
+from torch.types import _size
 
 from vaekit.distributions.autoregressive import Autoregressive
 from vaekit.distributions.precision import full_precision
@@ -129,7 +130,7 @@ class Raster(Autoregressive):
         event_shape = torch.Size((symbols.channels, *maps.shape[-2:]))
         super().__init__(maps.shape[:-3], event_shape, validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return type(self)(self.network, self.maps.expand(*batch_shape, *self.maps.shape[-3:]), self.symbols)
 
     def numbers(self, x: Tensor) -> Tensor:

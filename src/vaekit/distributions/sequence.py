@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
+from torch.types import _size
 
 from vaekit.distributions.codes import Ordered
 from vaekit.distributions.temperature import divided
@@ -49,11 +50,11 @@ class Sequence(Distribution):
     arg_constraints = {}
     support = constraints.nonnegative_integer
 
-    def __init__(self, network: Network, positions: tuple[int, ...], batch_shape=(), temperature: float = 1.0):
+    def __init__(self, network: Network, positions: tuple[int, ...], batch_shape: _size = (), temperature: float = 1.0):
         self.network, self.temperature = network, temperature
         super().__init__(torch.Size(batch_shape), torch.Size(positions), validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return Sequence(self.network, self.event_shape, batch_shape, self.temperature)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ class Sequence(Distribution):
             numbers.append(pick(i, divided(logits[:, 0], self.temperature)))
         return torch.stack(numbers[1:], 1).unflatten(1, self.event_shape)
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         n = shape.numel() // self.event_shape.numel()
 

@@ -1,11 +1,13 @@
 """The unit sphere in R^d: its area, its uniform distribution, and draws around a pole."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import normalize
+from torch.types import _size
 
 MIN_TEMPERATURE = 1e-3  # lower temperatures do not raise a concentration further
 
@@ -79,10 +81,10 @@ class SphereUniform(Distribution):
         self.like = like
         super().__init__(batch_shape, like.shape, validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return SphereUniform(self.like, torch.Size(batch_shape))
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         return normalize(torch.randn(shape, dtype=self.like.dtype, device=self.like.device), dim=-1)
 

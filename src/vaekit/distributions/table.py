@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Distribution, Normal, constraints
 from torch.nn.functional import logsigmoid, one_hot
+from torch.types import _size
 
 HALF = 0.5  # a binary cell with an unseen value
 
@@ -43,7 +44,7 @@ class Counts(Distribution):
         shape = torch.broadcast_shapes(n.shape, self.batch_shape)
         return self.log_mass.expand(*shape, -1).gather(-1, n.expand(shape).unsqueeze(-1)).squeeze(-1)
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.no_grad():
             return Categorical(logits=self.log_mass, validate_args=False).sample(sample_shape).to(self.log_mass)
 
@@ -126,7 +127,7 @@ class Cells(Distribution):
         """Normal, counts, binary ones, blocks and missing ones in the order of the row."""
         return torch.cat(numbers, -1)[..., self.back]
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.no_grad():
             chosen = (Categorical(logits=block, validate_args=False).sample(sample_shape) for block in self.blocks)
             hot = [one_hot(each, block.shape[-1]) for each, block in zip(chosen, self.blocks, strict=True)]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal, constraints
 from torch.nn.functional import one_hot
+from torch.types import _size
 
 from vaekit.refusal import Refusal
 
@@ -83,7 +84,7 @@ class Spread(Distribution):
         self.d, self.center, self.temperature = d, mean, temperature
         super().__init__(d.batch_shape, d.event_shape, validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         d = self.d.expand(batch_shape)
         return Spread(d, self.center.expand(d.batch_shape + d.event_shape), self.temperature)
 
@@ -95,7 +96,7 @@ class Spread(Distribution):
     def stddev(self) -> Tensor:
         return self.temperature * self.d.stddev
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         return self.center + self.temperature * (self.d.rsample(sample_shape) - self.center)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -122,7 +123,7 @@ def divided(logits: Tensor, temperature: float) -> Tensor:
 
 
 @_tempered.register
-def _(d: Independent, temperature: float) -> Distribution:
+def _(d: Independent, temperature: float) -> Distribution:  # type: ignore[type-arg]
     return Independent(tempered(d.base_dist, temperature), d.reinterpreted_batch_ndims, validate_args=False)
 
 

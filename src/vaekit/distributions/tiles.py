@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
 from torch.nn.functional import one_hot
+from torch.types import _size
 
 
 class Tiles(Distribution):
@@ -32,7 +33,7 @@ class Tiles(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         return value * self.logits
 
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.no_grad():
             chosen = Categorical(logits=self.logits.movedim(-3, -1), validate_args=False).sample(sample_shape)
             return self._one_hot(chosen)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
 from torch.nn import functional
+from torch.types import _size
 
 from vaekit.distributions.precision import full_precision
 from vaekit.spaces import END, PAD, sentence_mask
@@ -59,7 +60,7 @@ class Tokens(Distribution):
         self.network, self.context, self.temperature, self.top_p = network, context, temperature, top_p
         super().__init__(context.shape[:-2], context.shape[-2:-1], validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         context = self.context.expand(*batch_shape, *self.context.shape[-2:])
         return Tokens(self.network, context, self.temperature, self.top_p)
 
@@ -106,7 +107,7 @@ class Tokens(Distribution):
         return x.reshape(self._extended_shape()).to(self.context.dtype)
 
     @torch.no_grad()
-    def sample(self, sample_shape=torch.Size()) -> Tensor:
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         drawn = self.expand(torch.Size(sample_shape) + self.batch_shape)
         return drawn.sample_sequentially(lambda t, logits: Categorical(logits=logits, validate_args=False).sample())
 

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Beta, Distribution, constraints
 from torch.distributions.kl import register_kl
 from torch.distributions.utils import lazy_property
+from torch.types import _size
 
 from vaekit.distributions.sphere import MIN_TEMPERATURE, SphereUniform, around, log_area
 
@@ -50,7 +52,7 @@ class VonMisesFisher(Distribution):
         self.d = loc.shape[-1]
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=validate_args)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         return VonMisesFisher(self.loc.expand(*batch_shape, self.d), self.concentration.expand(batch_shape))
 
     def _log_integrand(self, angle: Tensor, concentration: Tensor) -> Tensor:
@@ -96,7 +98,7 @@ class VonMisesFisher(Distribution):
         log_integral, cosine = self._log_integral_and_cosine
         return log_integral + log_area(self.d - 1) - self.concentration * cosine
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         shape = torch.Size(sample_shape) + self.batch_shape
         k = self.concentration.expand(shape)
         w = self._draw_cosine(k.detach())

@@ -1,8 +1,11 @@
 """A normal distribution wrapped onto the Poincaré ball."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints
+from torch.types import _size
 
 from vaekit.spaces.poincare import conformal_factor, double, exp, log
 
@@ -34,11 +37,11 @@ class WrappedNormal(Distribution):
         self.loc, self.scale = torch.broadcast_tensors(loc, scale)
         super().__init__(self.loc.shape[:-1], self.loc.shape[-1:], validate_args=validate_args)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: _size, _instance: Any = None) -> Any:
         shape = (*batch_shape, *self.event_shape)
         return WrappedNormal(self.loc.expand(shape), self.scale.expand(shape))
 
-    def rsample(self, sample_shape=torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         loc = self.loc.expand(self._extended_shape(sample_shape))
         return exp(loc, self.scale * torch.randn_like(loc) / conformal_factor(loc))
 

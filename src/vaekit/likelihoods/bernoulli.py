@@ -1,13 +1,11 @@
 """Binary values, independent given z."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
 from vaekit.distributions import bernoulli
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.spaces import Space
 
 
@@ -35,7 +33,7 @@ class Bernoulli(Likelihood):
     values = frozenset({"binary"})
     gives = frozenset({Capability.FACTORISED, Capability.CODED})
 
-    def __init__(self, space: Space, network: Callable):
+    def __init__(self, space: Space, network: BuildNetwork):
         super().__init__(space, network, params=1)
 
     def distribution(self, *params: Tensor) -> Distribution:

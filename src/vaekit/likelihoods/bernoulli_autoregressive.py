@@ -1,14 +1,12 @@
 """Binary values, each conditioned on z and the values before it."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
 from vaekit.distributions.bits import Bits
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.networks.made import MADE, causal_mask
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Maps, Space
@@ -50,7 +48,7 @@ class BernoulliAutoregressive(Likelihood):
     values = frozenset({"binary"})
     gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN, Capability.CODED})
 
-    def __init__(self, space: Space, network: Callable, layers: int = 1, reach: int = 4):
+    def __init__(self, space: Space, network: BuildNetwork, layers: int = 1, reach: int = 4):
         at_least_one(layers=(layers, 1), reach=(reach, 4))
         super().__init__(space, network, params=layers + 1)
         self.made = MADE(causal_mask(space.shape, reach if isinstance(space, Maps) else None), layers)

@@ -1,13 +1,11 @@
 """Values in [0, 1] with a beta distribution each."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.distributions import modes
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.spaces import Space
 
 
@@ -36,7 +34,7 @@ class Beta(Likelihood):
 
     values = frozenset({"unit"})
 
-    def __init__(self, space: Space, network: Callable):
+    def __init__(self, space: Space, network: BuildNetwork):
         super().__init__(space, network, params=2)
 
     def distribution(self, *params: Tensor) -> Distribution:

@@ -1,14 +1,12 @@
 """Gray values with a free probability each."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
 from vaekit.distributions.categorical_bins import CategoricalBins
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.spaces import Space
 
 
@@ -39,7 +37,7 @@ class Categorical(Likelihood):
     values = frozenset({"binary", "discrete"})
     gives = frozenset({Capability.FACTORISED, Capability.CODED})
 
-    def __init__(self, space: Space, network: Callable):
+    def __init__(self, space: Space, network: BuildNetwork):
         assert space.bins is not None
         super().__init__(space, network, params=space.bins)
 

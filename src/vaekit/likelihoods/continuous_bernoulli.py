@@ -1,12 +1,10 @@
 """Values in [0, 1] with a continuous Bernoulli distribution each."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.distributions.modes import ContinuousBernoulli as ContinuousBernoulliDistribution
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.spaces import Space
 
 
@@ -37,7 +35,7 @@ class ContinuousBernoulli(Likelihood):
 
     values = frozenset({"unit"})
 
-    def __init__(self, space: Space, network: Callable):
+    def __init__(self, space: Space, network: BuildNetwork):
         super().__init__(space, network, params=1)
 
     def distribution(self, *params: Tensor) -> Distribution:

@@ -1,7 +1,6 @@
 """Gray values by a discretized logistic distribution."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -9,7 +8,7 @@ from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
 from vaekit.distributions import discretized_logistic
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.spaces import Space
 
 
@@ -42,7 +41,7 @@ class DiscretizedLogistic(Likelihood):
     values = frozenset({"binary", "discrete"})
     gives = frozenset({Capability.FACTORISED, Capability.CODED})
 
-    def __init__(self, space: Space, network: Callable):
+    def __init__(self, space: Space, network: BuildNetwork):
         super().__init__(space, network, params=2)
         assert space.bins is not None
         self.bins = space.bins

@@ -1,13 +1,12 @@
 """Continuous values with a normal distribution each."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.refusal import Refusal, one_of, setting
 from vaekit.spaces import Space
 
@@ -44,7 +43,14 @@ class Gaussian(Likelihood):
 
     values = frozenset({"unit", "continuous"})
 
-    def __init__(self, space: Space, network: Callable, scale: str = "global", value: float = 1.0, floor: float = 1e-3):
+    def __init__(
+        self,
+        space: Space,
+        network: BuildNetwork,
+        scale: str = "global",
+        value: float = 1.0,
+        floor: float = 1e-3,
+    ):
         one_of(scale=(scale, ("fixed", "global", "pixel")))
         if value <= floor:
             raise Refusal(f"{setting('value')}={value} must lie above the floor {floor}; use {setting('value')}=0.1.")

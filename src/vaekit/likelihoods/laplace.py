@@ -1,13 +1,11 @@
 """Continuous values with a Laplace distribution each."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions import Laplace as LaplaceDistribution
 
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.spaces import Space
 
 FLOOR = 1e-3  # below it a density can grow without bound
@@ -36,7 +34,7 @@ class Laplace(Likelihood):
 
     values = frozenset({"unit", "continuous"})
 
-    def __init__(self, space: Space, network: Callable):
+    def __init__(self, space: Space, network: BuildNetwork):
         super().__init__(space, network, params=1)
         self.log_scale = torch.nn.Parameter(torch.tensor(-1.0))
 

@@ -15,6 +15,9 @@ from vaekit.distributions.precision import full_precision
 from vaekit.refusal import Refusal
 from vaekit.spaces import Space
 
+BuildNetwork = Callable[[int], Any]
+"""Builds the network of a likelihood, which has an `in_shape`, of the numbers that it gives for each value of x."""
+
 
 class Likelihood(nn.Module):
     """p(x | z): a network gives `params` numbers for each value of x, and `distribution` makes a distribution of them.
@@ -42,7 +45,7 @@ class Likelihood(nn.Module):
     reads: ClassVar[type[Space]] = Space
     gives = frozenset({Capability.FACTORISED})
 
-    def __init__(self, space: Space, network: Callable[[int], Any], params: int):
+    def __init__(self, space: Space, network: BuildNetwork, params: int):
         super().__init__()
         self.space = space
         self.network = network(params)

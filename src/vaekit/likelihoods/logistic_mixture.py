@@ -1,7 +1,6 @@
 """Gray or color values by a mixture of discretized logistics."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -9,7 +8,7 @@ from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
 from vaekit.distributions import logistic_mixture
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Space
 
@@ -46,7 +45,7 @@ class LogisticMixture(Likelihood):
     values = frozenset({"binary", "discrete"})
     gives = frozenset({Capability.CODED})
 
-    def __init__(self, space: Space, network: Callable, components: int = 5):
+    def __init__(self, space: Space, network: BuildNetwork, components: int = 5):
         at_least_one(components=(components, 5))
         assert space.bins is not None
         self.bins, self.components, self.channels = space.bins, components, space.shape[0]

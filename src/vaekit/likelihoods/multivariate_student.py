@@ -1,6 +1,5 @@
 """Parallel series with heavy tails, a scale that changes over time, and a correlation."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch.nn.functional import softplus
 
 from vaekit.capabilities import Capability
 from vaekit.distributions import multivariate_student
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.spaces import Series, Space
 
 FLOOR = 1e-2  # below it a density can grow without bound
@@ -48,7 +47,7 @@ class MultivariateStudent(Likelihood):
     reads = Series
     gives = frozenset[Capability]()
 
-    def __init__(self, space: Space, network: Callable):
+    def __init__(self, space: Space, network: BuildNetwork):
         assert isinstance(space, Series)
         super().__init__(space, network, params=2)
         self.lower_triangle = nn.Parameter(torch.zeros(space.shape[0], space.shape[0]))

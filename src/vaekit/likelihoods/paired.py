@@ -1,13 +1,11 @@
 """Binary images and their labels."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.distributions.pairs import Pairs
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.spaces import Pairs as PairsSpace
 from vaekit.spaces import Space
 
@@ -38,7 +36,7 @@ class Paired(Likelihood):
 
     values = frozenset({"pairs"})
 
-    def __init__(self, space: Space, network: Callable):
+    def __init__(self, space: Space, network: BuildNetwork):
         assert isinstance(space, PairsSpace)
         super().__init__(space, network, params=1)
         self.sizes = space.sizes

@@ -1,14 +1,12 @@
 """Gray values, each conditioned on z and the values before it."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
 from vaekit.distributions.raster import GrayLevels, Raster
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.networks.pixelcnn import PixelCNN
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Space
@@ -54,7 +52,7 @@ class PixelAutoregressive(Likelihood):
     values = frozenset({"binary", "discrete"})
     gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN, Capability.CODED})
 
-    def __init__(self, space: Space, network: Callable, width: int = 32, layers: int = 4):
+    def __init__(self, space: Space, network: BuildNetwork, width: int = 32, layers: int = 4):
         at_least_one(width=(width, 32), layers=(layers, 4))
         assert space.bins is not None
         super().__init__(space, network, params=width)

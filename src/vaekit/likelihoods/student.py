@@ -1,13 +1,11 @@
 """Continuous values with a Student's t distribution each."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, StudentT
 from torch.nn.functional import softplus
 
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.refusal import one_of
 from vaekit.spaces import Space
 
@@ -44,7 +42,7 @@ class Student(Likelihood):
 
     values = frozenset({"unit", "continuous"})
 
-    def __init__(self, space: Space, network: Callable, scale: str = "value"):
+    def __init__(self, space: Space, network: BuildNetwork, scale: str = "value"):
         one_of(scale=(scale, ("value", "pixel")))
         super().__init__(space, network, params=2 if scale == "pixel" else 1)
         self.log_scale = torch.nn.Parameter(torch.full(space.shape, START)) if scale == "value" else None

@@ -1,14 +1,12 @@
 """Rows of tables: each column by a distribution of its kind."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Normal
 from torch.nn.functional import softplus
 
 from vaekit.distributions.table import Cells, Counts
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.spaces import Space
 from vaekit.spaces import Table as TableSpace
 
@@ -51,7 +49,7 @@ class Table(Likelihood):
     unseen: Tensor
     order: Tensor
 
-    def __init__(self, space: Space, network: Callable):
+    def __init__(self, space: Space, network: BuildNetwork):
         assert isinstance(space, TableSpace)
         super().__init__(space, network, params=1)
         self.sizes = space.sizes

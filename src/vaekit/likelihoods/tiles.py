@@ -1,12 +1,10 @@
 """Maps of games: one tile in each cell."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.distributions import tiles
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.spaces import Space
 
 RARE = 1e-4  # least probability of a tile at the start, because a cell may need a tile that it never had in training
@@ -36,7 +34,7 @@ class Tiles(Likelihood):
 
     values = frozenset({"tiles"})
 
-    def __init__(self, space: Space, network: Callable):
+    def __init__(self, space: Space, network: BuildNetwork):
         super().__init__(space, network, params=1)
 
     def distribution(self, *params: Tensor) -> Distribution:

@@ -1,14 +1,12 @@
 """Maps of games: one tile in each cell, conditioned on z and the tiles before it."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.capabilities import Capability
 from vaekit.distributions.raster import OneHot, Raster
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.networks.pixelcnn import PixelCNN
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Space
@@ -51,7 +49,7 @@ class TilesAutoregressive(Likelihood):
     values = frozenset({"tiles"})
     gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN, Capability.CODED})
 
-    def __init__(self, space: Space, network: Callable, maps: int = 4, width: int = 32, layers: int = 4):
+    def __init__(self, space: Space, network: BuildNetwork, maps: int = 4, width: int = 32, layers: int = 4):
         at_least_one(maps=(maps, 4), width=(width, 32), layers=(layers, 4))
         super().__init__(space, network, params=maps)
         tiles = space.shape[0]

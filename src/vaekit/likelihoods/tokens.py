@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaekit.capabilities import Capability
 from vaekit.distributions.tokens import Network
 from vaekit.distributions.tokens import Tokens as Sentence
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Space, Text
 
@@ -50,7 +50,7 @@ class Tokens(Likelihood):
     values = frozenset({"tokens"})
     gives = frozenset({Capability.AUTOREGRESSIVE})
 
-    def __init__(self, space: Space, network: Callable, writer: Callable[[Text, int], Network], told: int = 64):
+    def __init__(self, space: Space, network: BuildNetwork, writer: Callable[[Text, int], Network], told: int = 64):
         at_least_one(told=(told, 64))
         assert isinstance(space, Text)
         super().__init__(space, network, params=told)

@@ -1,7 +1,5 @@
 """Waveforms: each sample conditioned on z and the samples before it."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -9,7 +7,7 @@ from torch.distributions import Distribution
 from vaekit.capabilities import Capability
 from vaekit.distributions.raster import GrayLevels
 from vaekit.distributions.wave import Wave
-from vaekit.likelihoods.likelihood import Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.networks.wavenet import WaveNet
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Audio, Space
@@ -54,7 +52,7 @@ class WaveAutoregressive(Likelihood):
     reads = Audio
     gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN, Capability.CODED})
 
-    def __init__(self, space: Space, network: Callable, maps: int = 16, width: int = 32, layers: int = 10):
+    def __init__(self, space: Space, network: BuildNetwork, maps: int = 16, width: int = 32, layers: int = 10):
         at_least_one(maps=(maps, 16), width=(width, 32), layers=(layers, 10))
         assert isinstance(space, Audio) and space.bins is not None
         super().__init__(space, network, params=maps)

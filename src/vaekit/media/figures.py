@@ -51,7 +51,7 @@ class Headings:
         return [self.columns[number % len(self.columns)] for number in range(count)] if self.columns else []
 
 
-def _pyplot():
+def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -402,7 +402,7 @@ def _plain(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def _save(figure, path: Path) -> None:
+def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)

@@ -33,7 +33,7 @@ GROUPS = ("network", "posterior", "prior", "latents", "likelihood", "condition",
 HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_")  # keys that `hydra.utils.instantiate` reads
 
 
-class Choice(partial):
+class Choice(partial[Any]):
     """A part that was chosen: its class, its settings, and the path of its configuration.
 
     Calling it builds the part; what depends on other parts, e.g. shapes, is an argument of the call.
@@ -162,7 +162,7 @@ class Plan:
         training: Whether the VAE will be trained rather than evaluated.
     """
 
-    def __init__(self, config: Mapping, space: Space, path: str, training: bool):
+    def __init__(self, config: Mapping[Any, Any], space: Space, path: str, training: bool):
         self.config, self.space, self.path, self.training = config, space, path, training
         self.condition: Condition | None = None
         check_types(config.get("condition"), self.at("condition"))  # whose number of classes others refer to
@@ -192,7 +192,7 @@ class Plan:
         self.penalties = {name: read_choice(each, f"penalty.{name}", Penalty) for name, each in chosen.items()}
 
     @classmethod
-    def read(cls, config: Mapping, space: Space, path: str = "", training: bool = False) -> Plan:
+    def read(cls, config: Mapping[Any, Any], space: Space, path: str = "", training: bool = False) -> Plan:
         """The plan of `config`, checked. Raises `Refusal` for settings that are not as their part takes them, and for
         parts that do not fit.
         """

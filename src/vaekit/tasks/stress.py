@@ -154,7 +154,12 @@ def draw(context: Context, n: int, proposal: Distribution | None = None) -> Path
         log_weight = torch.zeros(count, device=vae.device)
 
         def pick(
-            level: Level, state: Tensor | None, p: Distribution, top=levels[0], count=count, log_weight=log_weight
+            level: Level,
+            state: Tensor | None,
+            p: Distribution,
+            top: Level = levels[0],
+            count: int = count,
+            log_weight: Tensor = log_weight,
         ) -> Step:
             z = p.sample(torch.Size([] if p.batch_shape else [count]))
             if proposal is not None and level is top:
