@@ -34,7 +34,7 @@ test: setup  ## style, types, tests; ARGS="tests/priors -k vamp" for some of the
 	$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-long: export OMP_NUM_THREADS ?= 1
-test-long: setup  ## the tests that take more than five seconds each, which `make test` leaves out
+test-long: setup  ## the longer tests, which `make test` leaves out
 	$(PYTHON) -m pytest -n auto --dist worksteal -m long $(ARGS)
 
 test-slow: override ARGS += -m "slow or not slow"

@@ -3,7 +3,7 @@
 import csv
 import io
 import logging
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -202,14 +202,18 @@ def restored():
         torch.use_deterministic_algorithms(False)
 
 
-def train(folder: Path, *words: str) -> Path:
-    """The folder of `python train.py *words`, run in this process."""
+def train(folder: Path, *words: str, figures: bool = False) -> Path:
+    """The folder of `python train.py *words`, run in this process. figures: whether they are drawn, which takes longer
+    than the training.
+    """
     flags_first = sorted(words, key=lambda word: not word.startswith("--"))
     argv = ["train.py", *map(str, flags_first), f"hydra.run.dir={folder}"]
     printed = io.StringIO()
+    drawn = nullcontext() if figures else patch("vaekit.training.run.draw_run")
     with restored(), chdir(folder.parent), patch("sys.argv", argv), redirect_stdout(printed), redirect_stderr(printed):
         try:
-            commands.train()
+            with drawn:
+                commands.train()
         except SystemExit as end:
             raise AssertionError(f"{printed.getvalue()}{end.code}") from None
     return folder

@@ -60,6 +60,7 @@ def people(folder):
     return vaekit.fit(table(), ONE)
 
 
+@pytest.mark.long
 def test_a_run_in_python_is_a_run_folder(digits):
     assert (digits.folder / "model.safetensors").is_file()
     assert digits.folder.is_relative_to(Path("outputs").resolve())
@@ -95,6 +96,7 @@ def test_synthetic_images_come_with_labels(digits):
     assert set(y) <= set(range(10))
 
 
+@pytest.mark.long
 def test_bytes_with_channels_last_come_back_so(folder):
     x = np.random.default_rng(0).integers(0, 256, (60, 6, 6, 3), dtype=np.uint8)
     run = vaekit.fit(x, "model=mlp_vae", ONE)
@@ -105,6 +107,7 @@ def test_bytes_with_channels_last_come_back_so(folder):
     assert bits.config["likelihood"]["_target_"].endswith("Bernoulli")
 
 
+@pytest.mark.long
 def test_tables_keep_names_types_categories_and_index(people):
     given = table()
     made = people.synthesize(40)
@@ -124,6 +127,7 @@ def test_tables_keep_names_types_categories_and_index(people):
     assert people.embed(given.iloc[:3]).shape == (3, 32)
 
 
+@pytest.mark.long
 def test_an_opened_run_makes_tables_of_the_types_that_were_stored(people):
     opened = vaekit.open(people.folder)
     kinds = opened.sample(3).dtypes
@@ -141,6 +145,7 @@ def test_a_moved_run_has_its_rows(people, tmp_path):
         shutil.move(tmp_path / "away", people.folder)
 
 
+@pytest.mark.long
 def test_polars_in_polars_out_and_rows_that_are_not_stored(folder):
     given = polars.from_pandas(table().reset_index(drop=True))
     run = vaekit.fit(given, ONE, store_data=False)
@@ -150,12 +155,14 @@ def test_polars_in_polars_out_and_rows_that_are_not_stored(folder):
         run.evaluate()
 
 
+@pytest.mark.long
 def test_sentences(folder):
     run = vaekit.fit(["A man walks.", "A dog runs home.", "The man has a dog."] * 30, ONE, {"data.min_count": 1})
     assert all(isinstance(each, str) for each in run.sample(3))
     assert run.score(["A man has a dog."], num_samples=2).shape == (1,)
 
 
+@pytest.mark.long
 def test_files_and_folders_of_images(folder):
     import PIL.Image
 
@@ -168,6 +175,7 @@ def test_files_and_folders_of_images(folder):
     assert len(list((run.folder / "data" / "files").iterdir())) == 30
 
 
+@pytest.mark.long
 def test_words_of_the_command_line_train_in_new_folders_each_time(folder):
     environment, hydra = dict(os.environ), GlobalHydra.instance().hydra
     handler, state = signal.getsignal(signal.SIGINT), random.getstate()
@@ -199,6 +207,7 @@ def test_a_program_of_hydra_keeps_its_own(folder):
     assert vae.space == Real((4,))
 
 
+@pytest.mark.long
 def test_refusals_are_exceptions_and_leave_no_folder(folder):
     before = set(Path("outputs").rglob("*"))
     for call in (
@@ -245,6 +254,7 @@ def test_every_task_is_a_method_with_its_signature(digits):
         digits.sample(number=3)
 
 
+@pytest.mark.long
 def test_an_untrained_vae_learns_in_a_loop_of_its_own_and_is_saved(tmp_path):
     vae = vaekit.build(Image((1, 8, 8), bins=None), "model=mlp_vae", "likelihood=gaussian", "objective=iwae", seed=1)
     x = torch.from_numpy(DIGITS[:64, None])

@@ -21,6 +21,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Codes
 from vaekit.training.module import Training
 
+pytestmark = pytest.mark.long  # all combinations, in two minutes of a core
 GROUPS = ("posterior", "prior", "likelihood", "objective", "network")
 SMALL = {
     "network=mlp": ["network.hidden=[8]"],

@@ -59,6 +59,7 @@ def test_a_copy_by_pickle_is_the_same(kind):
     assert clone(fitted).get_params() == fitted.get_params()
 
 
+@pytest.mark.long
 def test_likelihoods_are_in_the_units_of_the_rows():
     """Rows of a Gaussian, in which z is of no use, have the Gaussian's density, whatever their scale."""
     generator = np.random.default_rng(0)
@@ -74,6 +75,7 @@ def test_likelihoods_are_in_the_units_of_the_rows():
     assert made.std(0) == pytest.approx([0.01, 40.0], rel=0.15)
 
 
+@pytest.mark.long
 def test_a_detector_finds_what_is_far_and_keeps_its_rate_of_false_alarms():
     generator = np.random.default_rng(0)
     rows = generator.normal(size=(700, 4))
@@ -86,6 +88,7 @@ def test_a_detector_finds_what_is_far_and_keeps_its_rate_of_false_alarms():
     assert np.allclose(few.decision_scores_, -few.score_samples(rows[:400]))
 
 
+@pytest.mark.long
 def test_an_imputer_uses_what_is_observed_and_leaves_it():
     generator = np.random.default_rng(0)
     first = generator.normal(size=600)
@@ -103,6 +106,7 @@ def test_an_imputer_uses_what_is_observed_and_leaves_it():
     assert drawn[:, ::3, 1].std(0).min() > 0
 
 
+@pytest.mark.long
 def test_few_labels_are_enough_where_classes_are_apart():
     generator = np.random.default_rng(0)
     label = np.repeat(["a", "b"], 300)

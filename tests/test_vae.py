@@ -68,6 +68,7 @@ def test_linear_gaussian_elbo_is_exact_where_the_posterior_factorises(linear):
     torch.testing.assert_close(vae(Batch(x), 50_000).elbo, truth, atol=0.02, rtol=0)
 
 
+@pytest.mark.long
 def test_linear_gaussian_training_reaches_the_closed_form():
     """Probabilistic PCA (Tipping and Bishop 1999): the trained ELBO meets the best log-likelihood there is."""
     torch.manual_seed(0)

@@ -137,6 +137,9 @@ def _own_keys(name: str, words: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The dotted names that the user's own files set, in a --config-dir or conf/local, and the file of each."""
     hydra: Any = GlobalHydra.instance().hydra
     loader = hydra.config_loader
+    folders = [path for path in loader.get_search_path().get_path() if path.provider == "command-line"]
+    if not folders and not loader.get_group_options("local"):
+        return
     for default in loader.compute_defaults_list(name, list(words), RunMode.RUN).defaults:
         loaded = loader._load_single_config(default, loader.repository)
         if loaded.provider == "command-line" or str(default.config_path).startswith("local/"):

@@ -135,6 +135,7 @@ def test_another_image_is_read_through_a_network_that_learns():
     assert vae.sample(3, condition=batch.condition[0]).shape == (3, 1, 8, 8)
 
 
+@pytest.mark.long
 def test_an_image_tells_what_x_is():
     """x is its condition upside down: given it, little is left to be said."""
     torch.manual_seed(0)
@@ -224,6 +225,7 @@ def test_verbs_refuse_what_they_do_not_know():
         vae.sample(3, condition=[1, 2])
 
 
+@pytest.mark.long
 def test_samples_of_a_class_look_like_it():
     """A classifier of real digits finds the class that was asked for."""
     torch.manual_seed(0)

@@ -69,6 +69,7 @@ def _build_slowly(folder, started):
     cached(folder, "rows", "a", build)
 
 
+@pytest.mark.long
 def test_a_killed_build_is_never_used_and_swept_a_week_later(tmp_path):
     context = multiprocessing.get_context("spawn")
     started = context.Event()
@@ -146,6 +147,7 @@ def _ask(task):
     return cached(folder, "rows", fingerprint, write(value))["x"].tolist() == [value] * 5
 
 
+@pytest.mark.long
 def test_every_process_gets_its_array_while_others_build_and_sweep(tmp_path):
     with multiprocessing.get_context("fork").Pool(6) as pool:
         for number in range(15):

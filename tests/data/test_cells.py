@@ -128,6 +128,7 @@ text = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size
 cell = st.one_of(text, st.integers(-999, 999).map(str), st.floats(-9, 9).map(lambda value: f"{value:.2f}"))
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=200, database=None)
 @given(st.data(), st.sampled_from(",;\t|"))
 def test_what_is_written_is_read_again_as_it_was(tmp_path_factory, data, separator):

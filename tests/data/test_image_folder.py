@@ -353,6 +353,7 @@ ImageFolder(sys.argv[1], image_size=4).load("train")
 """
 
 
+@pytest.mark.long
 def test_a_killed_build_goes_on_where_it_stopped(tmp_path, monkeypatch, caplog):
     for i in range(600):
         paint(tmp_path / f"{i:03}.png", (i % 256, i // 256, 7))
@@ -368,6 +369,7 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path, monkeypatch, caplog):
     assert "Skipped 1 of 600" in caplog.text and "100.png" in caplog.text
 
 
+@pytest.mark.long
 def test_processes_decode_as_threads_do(tmp_path, monkeypatch):
     for i in range(40):
         paint(tmp_path / f"{i:02}.png", (i, 0, 0))

@@ -40,6 +40,7 @@ def test_a_batch_is_what_its_factors_say_whatever_the_batch(rows):
     assert set(batch.x.unique().tolist()) == {0, 1}
 
 
+@pytest.mark.long
 def test_the_data_module_takes_it():
     data = DataModule(Sprites(), batch_size=8, validation=5000, test=10_000)
     assert data.space.values == "binary"

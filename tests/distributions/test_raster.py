@@ -43,6 +43,7 @@ def every_image(symbols, size):
     return symbols.values(numbers.reshape(-1, each, *size)).double()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("space", SMALL, ids=str)
 def test_masses_of_all_images_sum_to_one_and_draws_follow_them(space):
     assert_draws_follow_masses(raster(*space), every_image(*space))

@@ -387,6 +387,7 @@ def test_archives(examples, tmp_path):
     fuzz(examples, raws, read, tmp_path)
 
 
+@pytest.mark.long
 @many(60)
 def test_configurations(examples, tmp_path):
     run = write_run(

@@ -47,6 +47,7 @@ def test_sizes_follow_from_the_image(shape, blocks, sizes):
     assert torch.isfinite(vae.log_likelihood(batch.x, 2)).all()
 
 
+@pytest.mark.long
 def test_every_weight_learns_once_the_priors_have_left_where_they_start():
     for prior in ("standard_normal", "gaussian", "mixture", "vamp", "exemplar", "two_stage"):
         vae, objective = build(BINARY, *SMALL, f"prior={prior}")
@@ -78,6 +79,7 @@ def test_replaying_a_draw_meets_the_same_state(vae):
     torch.testing.assert_close(again.steps[2].p.mean, draw.steps[2].p.mean)
 
 
+@pytest.mark.long
 def test_nll_does_not_depend_on_what_is_drawn_from():
     """Importance weights integrate to p(x): with another proposal, the same estimate."""
     vae, objective = build(BINARY, *SMALL, "latents.blocks=[2x1,1x1]", "latents.dim=1", "network.channels=4")
@@ -108,6 +110,7 @@ def test_each_level_reads_the_map_of_its_own_size():
         assert torch.equal(own, maps[coarse_to_fine[level.space.shape[-1]]])
 
 
+@pytest.mark.long
 def test_branches_start_the_smaller_the_deeper():
     def spread(count):
         vae, _ = build(BINARY, *DEEP, "network.channels=64", f"latents.blocks=4x{count}")

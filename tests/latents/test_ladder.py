@@ -180,6 +180,7 @@ def test_the_vamp_prior_at_the_top_is_the_tops_posterior():
     assert q.mean.shape == (4, 1)
 
 
+@pytest.mark.long
 def test_each_level_has_a_rate_that_is_right_on_average(vae, monkeypatch):
     batch = examples(BINARY, 5, dtype=torch.float64)
     torch.manual_seed(0)
@@ -269,6 +270,7 @@ def test_what_cannot_be_is_refused_with_what_can(choices):
         build(BINARY, *LADDER, *choices.split())
 
 
+@pytest.mark.long
 def test_the_posteriors_that_may_serve_are_those_with_a_density_over_real_numbers():
     served = set()
     for name in options("posterior"):

@@ -13,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from vaekit import commands
+from vaekit.training import run
 
 TRAIN = str(Path(__file__).parents[2] / "train.py")
 TINY = [
@@ -49,17 +50,22 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def train(here, monkeypatch, capsys):
-    """`train("optimizer.lr=1e-3", folder="a")` calls `python train.py` on a tiny VAE, without a new process."""
+    """`train("optimizer.lr=1e-3", folder="a")` calls `python train.py` on a tiny VAE, without a new process.
+
+    figures: whether they are drawn, which takes longer than the training.
+    """
     root, hydra, calls = logging.getLogger(), HydraConfig.instance(), iter(range(1000))
     before = root.handlers[:], root.level, hydra.cfg
 
-    def call(*words, folder=None, epochs=1, tiny=TINY, stamped=True):
+    def call(*words, folder=None, epochs=1, tiny=TINY, stamped=True, figures=False):
         run_dir = [f"hydra.run.dir={folder}"] if folder else []
         if stamped:
             monkeypatch.setenv("VAEKIT_STAMP", f"day/run{next(calls)}")
         words = [*tiny, f"trainer.max_epochs={epochs}", *run_dir, *words]
         monkeypatch.setattr(sys, "argv", [TRAIN, *flags_first(words)])
         code = 0
+        if not figures:
+            monkeypatch.setattr(run, "draw_run", lambda *_: None)
         try:
             commands.train()
         except SystemExit as end:

@@ -41,6 +41,7 @@ def test_a_process_that_flushed_before_still_does(two_threads):
     assert denormals.flushes()
 
 
+@pytest.mark.long
 def test_training_flushes_in_every_thread(train, two_threads, monkeypatch):
     found = []
     monkeypatch.setattr("vaekit.training.module.Training.on_train_epoch_end", lambda self: found.append(flushed()))

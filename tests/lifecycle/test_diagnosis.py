@@ -15,6 +15,7 @@ def typed(sentence):
     return sentence.rpartition("Try ")[2].removesuffix(".").strip("'")
 
 
+@pytest.mark.long
 def test_a_collapsed_run_says_so_as_soon_as_it_shows_and_at_its_end(train):
     done = train("objective.beta=1000", "optimizer.lr=0.1", epochs=3)
     said = [line for line in done.out.splitlines() if "has collapsed" in line]

@@ -115,6 +115,7 @@ def table(trained, kept):
     return trained(*words, name="table")
 
 
+@pytest.mark.long
 def test_dates_codes_whole_numbers_and_formulas_are_written_as_in_the_file(table, tmp_path):
     synthesize(opened(table, tmp_path), n=200)
     path = tmp_path / "out" / "synthetic.csv"
@@ -312,6 +313,7 @@ def test_the_advice_for_features_of_another_scale_lets_them_be_learned(train, tm
 # Text -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_chinese_is_refused_with_the_unit_that_trains(train, tmp_path):
     signs = list("天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏")
     (tmp_path / "x.txt").write_text("".join("".join(RNG.choice(signs, 12)) + "。\n" for _ in range(200)))

@@ -21,6 +21,7 @@ from vaekit.training.csv_logger import read_rows
 from vaekit.training.module import Training
 
 
+@pytest.mark.long
 def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_is_whole(train, monkeypatch):
     save, count = torch.save, []
 
@@ -90,6 +91,7 @@ def test_out_of_memory_says_which_batch_size_to_try(train, monkeypatch):
     assert done.code == 1 and "Try data.batch_size=64" in done.err and "Traceback" not in done.err
 
 
+@pytest.mark.long
 def test_the_advice_after_nan_can_be_followed(train, monkeypatch):
     rates = []
 
@@ -127,6 +129,7 @@ def test_a_damaged_record_of_a_job_is_one_that_is_not_done(here, content):
     assert summarise(here / "sweep")[0]["status"] == "unfinished"
 
 
+@pytest.mark.long
 def test_damaged_rows_of_metrics_are_left_out(train):
     assert train(folder="run").code == 0
     metrics = Path("run/metrics.csv")
@@ -141,6 +144,7 @@ def test_damaged_rows_of_metrics_are_left_out(train):
     assert steps == sorted(steps) and steps[-1] == 22
 
 
+@pytest.mark.long
 def test_a_task_does_not_write_through_links(train, here, monkeypatch, capsys):
     assert train(folder="run").code == 0
     (here / "elsewhere").mkdir()

@@ -62,6 +62,7 @@ def test_csv_rows_survive_a_resumption_and_none_is_there_twice(here):
     assert "test/loss" not in rows("metrics.csv")[0]
 
 
+@pytest.mark.long
 def test_all_loggers_at_once(train, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -132,6 +133,7 @@ def board(folder):
     return pictures | texts
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_loggers_show_what_the_figures_show(kind, shown, tmp_path):
     space, *overrides = KINDS[kind]
@@ -154,6 +156,7 @@ def test_loggers_show_what_the_figures_show(kind, shown, tmp_path):
             assert in_wandb[name] == in_tensorboard[name] == cells and any(cells)
 
 
+@pytest.mark.long
 def test_a_resumed_run_goes_on_in_its_own_wandb_run(train, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -166,6 +169,7 @@ def test_a_resumed_run_goes_on_in_its_own_wandb_run(train, monkeypatch):
     assert first == second != names["other"][0]
 
 
+@pytest.mark.long
 def test_wandb_without_an_account_is_refused_and_does_not_ask(train_apart, here):
     done = train_apart("logger=wandb", HOME=str(here))
     assert done.code == 1

@@ -25,6 +25,7 @@ print(faults() - before)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(libc_ver()[0] != "glibc", reason="sets glibc alone")
 def test_freed_memory_serves_the_next_tensors():
     def pages(*words: str) -> int:

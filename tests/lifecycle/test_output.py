@@ -12,6 +12,7 @@ from tqdm import tqdm
 from vaekit.callbacks.progress import Progress
 
 
+@pytest.mark.long
 def test_a_run_prints_its_parts_its_progress_and_its_figures_and_nothing_else(train_apart):
     done = train_apart("trainer.max_epochs=30")
     assert done.code == 0
@@ -28,7 +29,7 @@ def test_a_run_prints_its_parts_its_progress_and_its_figures_and_nothing_else(tr
 
 
 def test_the_folder_of_a_run(train):
-    assert train().code == 0
+    assert train(figures=True).code == 0
     run = Path("outputs/day/run0")
     assert sorted(path.name for path in run.iterdir()) == [
         ".hydra", "checkpoints", "config.yaml", "figures", "metrics.csv", "metrics.json", "model.safetensors"
@@ -42,13 +43,14 @@ def test_the_folder_of_a_run(train):
 
 
 def test_of_one_test_row_there_is_no_way_to_another(train):
-    done = train("data.test=1", folder="run")
+    done = train("data.test=1", folder="run", figures=True)
     assert done.code == 0, done.err
     assert sorted(path.name for path in Path("run/figures").iterdir()) == [
         "latent_map.png", "learning_curves.png", "reconstructions.png", "samples.png"
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_run_that_is_interrupted_says_how_to_go_on(start, here):
     ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     process = start("trainer.max_epochs=100000", "hydra.run.dir=run")

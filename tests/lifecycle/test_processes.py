@@ -124,6 +124,7 @@ def test_a_process_that_dies_takes_the_run_with_it(start, here):
     assert parent.returncode != 0
 
 
+@pytest.mark.long
 def test_processes_started_elsewhere_share_a_folder_by_its_exported_name(train_apart):
     def folder(**environment):
         words = ["--cfg=all", "--resolve", "--package=hydra.run.dir"]

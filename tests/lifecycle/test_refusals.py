@@ -88,7 +88,7 @@ def test_convolutions_over_vectors(train, here):
 
 
 def test_a_metric_that_is_not_measured_loses_nothing(train, here):
-    done = train("optimized_metric=val/luck", folder="run")
+    done = train("optimized_metric=val/luck", folder="run", figures=True)
     assert done.code == 1
     assert "use one of test/active_units" in done.err and "val/loss" in done.err and "Traceback" not in done.err
     assert {"metrics.json", "model.safetensors", "figures"} <= {path.name for path in (here / "run").iterdir()}

@@ -42,6 +42,7 @@ def test_killed_within_an_epoch_and_resumed(start, train_apart):
 
 
 # each as if the run had been stopped after its second epoch of four
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [
@@ -73,12 +74,14 @@ def test_resumed_from_an_earlier_checkpoint(train, monkeypatch, words):
     assert_same(resting, "whole")
 
 
+@pytest.mark.long
 def test_the_same_command_gives_the_same_numbers_and_another_seed_does_not(train):
     assert train(folder="a").code == train(folder="b").code == train("seed=2", folder="c").code == 0
     assert_same("a", "b")
     assert json.loads(Path("a/metrics.json").read_text()) != json.loads(Path("c/metrics.json").read_text())
 
 
+@pytest.mark.long
 def test_validation_does_not_touch_training(train):
     words = {"on": [], "off": ["+trainer.limit_val_batches=0"], "often": ["+trainer.val_check_interval=3"]}
     weights = {}
@@ -90,6 +93,7 @@ def test_validation_does_not_touch_training(train):
         assert all(torch.equal(weights["on"][name], weights[folder][name]) for name in weights["on"])
 
 
+@pytest.mark.long
 def test_a_finished_run_goes_on_where_it_ended_and_is_tested_anew(train):
     words = ["optimizer/decay=cosine"]
     assert train(*words, folder="outputs/run", epochs=1).code == 0
@@ -102,6 +106,7 @@ def test_a_finished_run_goes_on_where_it_ended_and_is_tested_anew(train):
     assert last["optimizer_states"][0]["param_groups"][0]["lr"] == 0  # the cosine ends where the longer run does
 
 
+@pytest.mark.long
 def test_another_model_is_refused_with_the_settings_of_the_first(train):
     assert train("latents.dim=3", folder="outputs/run").code == 0
     before = {path: path.read_bytes() for path in Path("outputs").rglob("*") if path.is_file()}
@@ -145,6 +150,7 @@ def test_a_damaged_file_is_refused_by_name(train, name, kept, message):
     assert done.code == 1 and message in done.err and "Traceback" not in done.err
 
 
+@pytest.mark.long
 def test_a_configuration_is_damaged_wherever_it_was_cut(train):
     assert train(folder="run").code == 0
     config = Path("run/config.yaml")
@@ -259,6 +265,7 @@ def test_a_run_that_goes_on_is_not_finished_until_it_is(train, run, monkeypatch)
     assert not is_finished(Path("run"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [[], ["optimizer.warmup=1", "optimizer/decay=cosine"]], ids=["constant", "cosine"])
 def test_another_learning_rate_takes_effect(train, monkeypatch, words):
     rates = []
@@ -295,6 +302,7 @@ def test_one_flipped_bit_is_refused(train, run):
     assert "last.ckpt is damaged" in done.err and "best.ckpt" in done.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", [Path.rename, shutil.copytree], ids=["moved", "copied"])
 def test_a_run_that_was_moved_or_copied_keeps_its_best_weights(train, monkeypatch, place):
     compute, growth = Evaluation.compute, itertools.count(0, 1000)  # each validation is worse than the one before
@@ -318,6 +326,7 @@ def test_a_run_whose_best_checkpoint_is_lost_goes_on_without(train, run):
     assert torch.load("run/checkpoints/best.ckpt", weights_only=True)["epoch"] == 1
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_an_earlier_version_with_other_names_of_weights_goes_on(train):
     words = ["prior=vamp", "prior.components=5", "callbacks=ema"]
     assert train(*words, folder="whole", epochs=2).code == 0

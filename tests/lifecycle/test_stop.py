@@ -29,6 +29,7 @@ def sent_at(monkeypatch, step, number=signal.SIGTERM):
     monkeypatch.setattr(Training, "training_step", watched)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", [0, 4, 10, 15, 21], ids=["first", "middle", "epoch's last", "second epoch", "last"])
 def test_a_terminated_run_goes_on_as_if_nothing_had_happened(train, monkeypatch, step):
     words = ["data.binarize=dynamic", "likelihood=bernoulli", "callbacks=ema", "optimizer/decay=cosine",
@@ -84,6 +85,7 @@ def test_several_processes_stop_at_the_same_step(start, train_apart):
     assert done.code == 0, done.err
 
 
+@pytest.mark.long
 def test_slurm_queues_a_job_again_and_it_goes_on(train, here, monkeypatch):
     (here / "bin").mkdir()
     (here / "bin/scontrol").write_text(f"#!/bin/sh\necho $* >> {here}/asked\n")
@@ -133,6 +135,7 @@ def test_a_job_that_is_queued_again_asks_where_overrides_are_damaged(here, monke
 # A folder belongs to one run ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_two_runs_of_one_process_have_folders_of_their_own(train):
     for _ in range(2):
         done = train(stamped=False)
@@ -141,6 +144,7 @@ def test_two_runs_of_one_process_have_folders_of_their_own(train):
     assert "VAEKIT_STAMP" not in os.environ
 
 
+@pytest.mark.long
 def test_the_folder_of_another_run_is_refused(train):
     assert train(folder="run").code == 0
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
@@ -168,7 +172,7 @@ def test_of_two_at_once_in_one_folder_one_is_refused(train, monkeypatch):
 
 
 def test_a_run_does_not_write_through_links(train, here):
-    assert train(folder="run").code == 0
+    assert train(folder="run", figures=True).code == 0
     (here / "elsewhere").mkdir()
     Path("run/figures").rename("run/pictures")
     Path("run/figures").symlink_to(here / "elsewhere")

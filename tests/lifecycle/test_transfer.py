@@ -25,6 +25,7 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [["optimizer=adamw", "callbacks=ema"], ["trainer.gradient_clip_val=1"]])
 def test_a_frozen_part_starts_from_the_run_and_does_not_move(train, words):
     assert train("latents.dim=3", folder="first").code == 0
@@ -57,6 +58,7 @@ def test_a_run_starts_from_what_the_other_ended_with(train):
     assert metrics[0]["test/nll"] == metrics[1]["test/nll"]
 
 
+@pytest.mark.long
 def test_a_run_with_nothing_that_fits_is_refused_and_leaves_no_folder_of_a_run(train):
     assert train("network.hidden=[16]", folder="first").code == 0
     state = weights("first")

@@ -46,6 +46,7 @@ def test_what_nothing_reads(train, words):
     assert "epoch 0" not in done.out, "it trained"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -64,6 +65,7 @@ def test_a_multirun_of_what_nothing_reads_starts_no_job(train, here, words, says
     assert re.search(says, done.err.strip()) and not re.search("Traceback|warn", done.err), done.err
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # optuna 2, of itself
 def test_an_engine_s_sweep_of_what_nothing_reads_starts_no_job(train, here):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
@@ -91,6 +93,7 @@ def test_what_something_reads(train, words):
     assert train(*words.split(), "trainer.fast_dev_run=true").code == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("full", [True, False])
 def test_parts_of_ones_own_in_a_folder_of_ones_own(train, here, full):
     (here / "my" / "prior").mkdir(parents=True)
@@ -111,6 +114,7 @@ OWN = {  # a file of one's own: what is said of it
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", OWN)
 def test_what_nothing_reads_in_a_file_of_ones_own(train, here, text):
     (here / "my" / "experiment").mkdir(parents=True)

@@ -81,6 +81,7 @@ def test_levels_may_be_asked_for_by_the_number_of_a_tile():
 ONE_BY_ONE = ("likelihood=tiles_autoregressive", "likelihood.width=8", "likelihood.layers=2")
 
 
+@pytest.mark.long
 def test_cells_drawn_one_by_one_agree_on_a_single_spawn():
     """Wherever it stands: which tiles stand before is told to every cell. Cells by themselves agree 4 times in 10."""
     vae, objective = build(LEVELS, "model=mlp_vae", *SMALL, *ONE_BY_ONE)

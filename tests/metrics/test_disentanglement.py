@@ -30,6 +30,7 @@ def test_the_matrices_show_which_code_is_which_factor():
         assert matrix == pytest.approx(np.eye(F)[::-1], abs=0.05)
 
 
+@pytest.mark.long
 def test_random_codes_stand_for_nothing():
     found = figures(*NOISE.T)
     for name in ("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap"):
@@ -76,6 +77,7 @@ def test_codes_that_stand_for_nothing_beside_those_that_do():
     assert dci(codes, FACTORS).disentanglement > 0.95
 
 
+@pytest.mark.long
 def test_collapsed_and_constant_codes_do_no_harm():
     codes = np.column_stack([NOISY, 0.01 * NOISY[:, 0], np.zeros(N)])
     assert factor_vae(codes, FACTORS) > 0.95
@@ -113,6 +115,7 @@ def test_modularity_of_a_known_table():
     assert modularity(codes, factors) == pytest.approx(expected)
 
 
+@pytest.mark.long
 def test_the_seed_decides():
     codes = (NOISY + NOISE[:, 4:8])[:500]
     first, again, other = (disentanglement(codes, FACTORS[:500], seed)[0] for seed in (3, 3, 4))

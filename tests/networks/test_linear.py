@@ -49,6 +49,7 @@ def test_any_layout(layer, x):
     assert layer.products
 
 
+@pytest.mark.long
 def test_torch_multiplies_in_other_precisions_in_more_axes_and_where_it_traces(layer):
     x = torch.randn(3, 7)
     with torch.autocast("cpu", torch.bfloat16):

@@ -23,6 +23,7 @@ def test_each_value_is_that_of_the_nearest_place():
         assert torch.equal(compiled(x, (b, 9)), expected)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # torch's compiler, of itself
 def test_the_compiled_gradient_in_bfloat16_is_the_plain_one():

@@ -53,6 +53,7 @@ def test_the_enumerated_bound_is_the_sum_by_hand(tower):
     torch.testing.assert_close(SemiSupervised()(terms, 0.5), -bound)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tower", TOWERS)
 def test_a_labelled_row_is_charged_its_own_class_and_the_classifier(tower):
     vae, batch = tiny(tower), labelled([2, 0, 3])

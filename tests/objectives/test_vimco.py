@@ -48,6 +48,7 @@ def test_the_gradient_is_right_on_average(samples):
         assert expected.abs().sum() > 0
 
 
+@pytest.mark.long
 def test_the_loss_is_the_importance_weighted_one():
     vae, objective = build(GREY, *BITS[:1], "likelihood=categorical", "network.hidden=[8]", "objective.num_samples=5")
     terms = vae(examples(GREY, 4), 5)

@@ -178,6 +178,7 @@ def test_mmd_is_the_unbiased_estimator(kernel):
     assert MMD(None, kernel=kernel).distance(a, b).item() == pytest.approx(expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kernel", ["imq", "rbf"])
 def test_mmd_is_zero_in_mean_where_the_codes_follow_the_prior_and_not_elsewhere(kernel):
     here, mmd = torch.zeros(20, 3), MMD(None, kernel=kernel)
@@ -217,6 +218,7 @@ def test_sliced_wasserstein_is_the_best_assignment_along_each_line():
     assert ours.item() == pytest.approx(np.mean(costs))
 
 
+@pytest.mark.long
 def test_sliced_wasserstein_of_a_shift():
     """Along a line u, N(c, I) is (c . u)^2 from N(0, I); on average over lines, |c|^2 / D."""
     shift = torch.tensor([2.0, 0.0, 1.0]).expand(20_000, 3)

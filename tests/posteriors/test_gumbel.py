@@ -17,6 +17,7 @@ def one_hot(z):
     return ((z == 0) | (z == 1)).all() and (z.unflatten(-1, (2, 3)).sum(-1) == 1).all()
 
 
+@pytest.mark.long
 def test_only_training_sees_the_softmax_and_only_if_asked():
     for hard in (True, False):
         vae, _ = build(BINARY, *GUMBEL, f"posterior.hard={hard}")

@@ -89,6 +89,7 @@ def test_codes_follow_the_mean_of_what_is_quantised_to_them():
     torch.testing.assert_close(vq.atoms[:5], expected + weight)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ema", [True, False])
 def test_codes_that_nothing_is_near_are_moved(ema):
     vae, vq = posterior(f"posterior.ema={ema}", "posterior.decay=0.9")
@@ -149,6 +150,7 @@ def _follow(rank, folder, points, index):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.long
 def test_processes_move_codes_together(tmp_path: Path):
     points, index = torch.randn(40, 4), torch.arange(40) % 5
     mp.spawn(_follow, (tmp_path, points, index), nprocs=2)

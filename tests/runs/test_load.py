@@ -23,6 +23,7 @@ def x():
     return torch.randint(17, (5, 1, 8, 8), generator=torch.Generator().manual_seed(0)) / 16
 
 
+@pytest.mark.long
 def test_loads_in_evaluation_mode_with_the_trained_weights(run, vae):
     from safetensors.torch import load_file
 
@@ -137,6 +138,7 @@ def test_latest_moves_on_and_stays_within_outputs(tmp_path):
     assert sorted(path.name for path in outputs.iterdir()) == ["a", "b", "latest"]
 
 
+@pytest.mark.long
 def test_neither_the_package_nor_load_imports_lightning_or_hydra():
     code = "import sys, vaekit, vaekit.plan.plan; vaekit.load; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -46,6 +46,7 @@ def test_threads_are_no_more_than_processors(monkeypatch, pinned, told, threads)
         torch.set_num_threads(before)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes are not pinned here")
 def test_affinity_is_heard():
     code = (

@@ -413,6 +413,7 @@ def importable(mine, monkeypatch):
     sys.modules.pop("my_priors", None)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("importable")
 def test_a_part_of_the_users_own_loads_when_it_is_named(mine):
     for trust in (["my_priors.Shifted"], {"my_priors.Shifted"}, "my_priors.Shifted"):
@@ -443,6 +444,7 @@ def test_a_trusted_part_that_is_not_there_is_refused(mine):
     assert_refused(mine, match="my_priors", trust=["my_priors.Shifted"])
 
 
+@pytest.mark.long
 def test_apply_takes_trust_too(mine):
     apply = [sys.executable, str(Path(__file__).parents[2] / "apply.py"), "task=sample", f"run={mine}"]
     environment = {**os.environ, "PYTHONPATH": str(mine.parent)}

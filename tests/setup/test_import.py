@@ -17,6 +17,7 @@ def test_import_loads_nothing_heavy():
     python(f"import sys, vaekit; assert vaekit.__version__; assert not {heavy} & set(sys.modules)")
 
 
+@pytest.mark.long
 def test_load_is_there_when_it_is_asked_for():
     python("import sys, vaekit; assert vaekit.load.__module__ == 'vaekit.runs'; assert 'torch' in sys.modules")
     python("import vaekit\ntry: vaekit.unknown\nexcept AttributeError: pass\nelse: raise AssertionError")
@@ -26,6 +27,7 @@ def test_what_there_is_is_listed():
     python("import vaekit; assert 'load' in dir(vaekit) and '__version__' in dir(vaekit)")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "then",
     ["import lightning.pytorch", "import torchvision.utils, torchvision.transforms.v2", "import torch"],
@@ -34,6 +36,7 @@ def test_torchvision_imports_after_vaekit(then):
     python(f"import vaekit; {then}; import torchvision; assert torchvision.__spec__.origin")
 
 
+@pytest.mark.long
 def test_the_hook_is_there_once_and_goes():
     python(
         "import sys, vaekit\n"
@@ -45,6 +48,7 @@ def test_the_hook_is_there_once_and_goes():
     )
 
 
+@pytest.mark.long
 def test_operators_that_are_there_are_left_alone():
     python(
         "import torch, vaekit\n"

@@ -66,6 +66,7 @@ def wheel(tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 def test_the_wheel_holds_the_package_and_its_configuration_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     code = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
@@ -105,6 +106,7 @@ def commands(wheel, tmp_path_factory):
     return bin
 
 
+@pytest.mark.long
 def test_the_commands_run_from_any_folder_with_configurations_of_ones_own(commands, tmp_path):
     for folder, text in {
         "model": "# @package _global_\ndefaults:\n  - override /network: mlp\nnetwork:\n  hidden: [16]\n",

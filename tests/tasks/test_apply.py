@@ -41,6 +41,7 @@ def applied(digits_run, tmp_path_factory):
     return run, before, done.stdout
 
 
+@pytest.mark.long
 def test_nothing_but_the_tasks_own_folders_changes(applied):
     run, before, _ = applied
     after = files(run)
@@ -155,6 +156,7 @@ def refused(printed):
     return printed
 
 
+@pytest.mark.long
 def test_a_refusal_ends_the_process_with_code_1(tmp_path):
     command = [sys.executable, str(ROOT / "apply.py"), f"run={tmp_path}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -35,6 +35,7 @@ def fitted(vq_run, tmp_path_factory):
     return out / "new", fit_prior(open_run(vq_run, out, device="cpu"), prior, out / "new", epochs=10)
 
 
+@pytest.mark.long
 def test_the_use_of_codes_is_among_the_figures(vq_run):
     metrics = runs.read_metrics(vq_run)
     for split in ("val", "test"):
@@ -44,6 +45,7 @@ def test_the_use_of_codes_is_among_the_figures(vq_run):
     assert metrics["test/nll"] == pytest.approx(metrics["test/distortion"] + metrics["test/rate"], rel=1e-5)
 
 
+@pytest.mark.long
 def test_the_fitted_prior_knows_what_codes_go_together(fitted):
     metrics = fitted[1]
     assert metrics["test/nll"] < metrics["before/nll"] - 30
@@ -52,6 +54,7 @@ def test_the_fitted_prior_knows_what_codes_go_together(fitted):
     assert metrics["test/nll"] == pytest.approx(metrics["test/distortion"] + metrics["test/rate"], rel=1e-5)
 
 
+@pytest.mark.long
 def test_everything_can_be_done_with_it(fitted, apply, tmp_path):
     run = fitted[0]
     for task in ("sample", "reconstruct", "interpolate", "vary", "score", "evaluate", "describe"):

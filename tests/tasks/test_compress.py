@@ -164,6 +164,7 @@ def test_the_batch_size_may_be_another(digits):
     assert np.array_equal(decompress(other, input=digits.out / "compressed.vaekit"), 16 * digits.examples(slice(None)))
 
 
+@pytest.mark.long
 def test_the_file_is_within_two_percent_of_the_bound(opened, digits_run, tmp_path):
     from sklearn.datasets import load_digits
 
@@ -174,6 +175,7 @@ def test_the_file_is_within_two_percent_of_the_bound(opened, digits_run, tmp_pat
     assert bits["vaekit"] < bits["PNG"]
 
 
+@pytest.mark.long
 def test_other_compressors_are_given_the_same_values(opened, grey_run, binary_run, tmp_path):
     """Of constant images, nothing but the headers is left; of random ones, nothing less than all."""
     np.save(tmp_path / "x.npy", numbers(256, 500, 1, 8, 8).astype(np.uint8))
@@ -490,6 +492,7 @@ def test_a_file_that_is_not_there_is_refused(small, tmp_path):
 # The command line -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_both_tasks_by_the_command_line(apply, digits_run, tmp_path):
     run = shutil.copytree(digits_run, tmp_path / "run")
     code, printed = apply(f"run={run}", "device=cpu", "task=compress")

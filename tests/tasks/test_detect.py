@@ -244,12 +244,14 @@ def test_labels_that_are_not_normal_are_anomalies(digits):
     assert "auroc/nll" in json.loads((digits.out / "metrics.json").read_text())
 
 
+@pytest.mark.long
 def test_classes_that_were_left_out_of_training_are_anomalies(digits):
     detect(replace(digits, changes={"classes": [0, 1, 2]}), scores=["nll"], num_samples=2)
     labels = digits.test.label[digits.test.indices].numpy()
     assert [int(row["anomaly"]) for row in table(digits)] == (labels > 2).astype(int).tolist()
 
 
+@pytest.mark.long
 def test_p_values_rest_on_calibration_rows_or_else_on_test_rows(digits, noise, untrained, capsys):
     found = detect(digits, scores=["nll"], num_samples=2)
     assert "p-values by 359 test rows, each by the others" in capsys.readouterr().out
@@ -343,6 +345,7 @@ def test_too_few_rows_are_refused_with_how_many_to_hold_out(digits, untrained, p
         detect(few, scores="nll")
 
 
+@pytest.mark.long
 def test_from_the_command_line(apply, digits_run, noise):
     words = ("task.num_samples=2", f"task.anomalies={noise}", "task.scores=[path,rate]")
     code, printed = apply(f"run={digits_run}", "task=detect", "device=cpu", *words)

@@ -30,6 +30,7 @@ def context(run, tmp_path):
     return open_run(run, tmp_path, device="cpu", batch_size=64)
 
 
+@pytest.mark.long
 def test_a_run_is_judged(context):
     found = disentangle(context, n=300)
     assert set(found) == NAMES
@@ -48,6 +49,7 @@ def test_the_figures_of_a_perfect_encoder_are_perfect(context, monkeypatch):
     assert found["factor_vae"] > 0.95 and found["dci_disentanglement"] > 0.9 and found["mig"] > 0.6
 
 
+@pytest.mark.long
 def test_the_command_line(run, apply):
     code, printed = apply(f"run={run}", "task=disentangle", "task.n=200", "device=cpu")
     assert code == 0, printed

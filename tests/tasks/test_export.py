@@ -30,6 +30,7 @@ def exported(digits_run, tmp_path_factory):
     return context, export(context)
 
 
+@pytest.mark.long
 def test_differences_are_small_and_of_every_file(exported):
     _, differences = exported
     assert set(differences) == FILES
@@ -66,6 +67,7 @@ def test_onnx_files_are_valid_alone_and_named(exported):
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_decoder_that_draws_value_by_value_is_left_out(untrained, tmp_path, capsys):
     words = ("likelihood=pixel_autoregressive", "likelihood.width=4", "likelihood.layers=1")
     assert set(export(open_run(untrained(*words), tmp_path, device="cpu"))) == {"encoder.onnx", "encoder.pt2"}
@@ -102,6 +104,7 @@ def test_the_card_s_own_lines_run(exported, monkeypatch):
     assert names["x"].shape == (16, 1, 8, 8)
 
 
+@pytest.mark.long
 def test_two_levels(untrained, tmp_path):
     context = open_run(untrained("latents=ladder", "latents.levels=2", "latents.width=8"), tmp_path, device="cpu")
     assert set(export(context)) == FILES
@@ -112,6 +115,7 @@ def test_two_levels(untrained, tmp_path):
     assert np.abs(again - context.vae.reconstruct(x).numpy()).max() < 1e-4
 
 
+@pytest.mark.long
 def test_vectors(vectors):
     assert max(export(vectors).values()) < 1e-5
     assert "pipeline_tag" not in (vectors.out / "README.md").read_text()
@@ -150,6 +154,7 @@ def test_nothing_to_export_is_refused(digits, monkeypatch, capsys):
     assert not list(digits.out.iterdir())
 
 
+@pytest.mark.long
 def test_what_differs_is_refused(digits, monkeypatch):
     monkeypatch.setattr(module, "LARGEST", -1)
     with pytest.raises(Refusal, match=r"differs from the module .* vaekit.load"):
@@ -166,6 +171,7 @@ def test_a_package_that_is_not_there_is_named(digits, monkeypatch, package, extr
     assert not list(digits.out.iterdir())
 
 
+@pytest.mark.long
 def test_push_uploads_the_folder(digits, monkeypatch):
     calls = []
     hub = SimpleNamespace(
@@ -180,6 +186,7 @@ def test_push_uploads_the_folder(digits, monkeypatch):
     assert made and name == "me/mine" and files > {"README.md", "model.safetensors", "config.yaml"} | FILES
 
 
+@pytest.mark.long
 def test_an_upload_that_fails_is_refused(digits, monkeypatch):
     def fail(*args, **options):
         raise OSError("401 Client Error: no such account")

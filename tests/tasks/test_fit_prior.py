@@ -48,6 +48,7 @@ def mixture(digits_run, tmp_path_factory):
     return fitted(digits_run, tmp_path_factory.mktemp("mixture"), "mixture")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["gaussian", "flow", "two_stage"])
 def test_the_density_of_held_out_codes_grows(digits_run, tmp_path, name):
     folder, metrics = fitted(digits_run, tmp_path, name)
@@ -85,6 +86,7 @@ def test_a_prior_is_fitted_in_the_precision_of_its_run(digits_run, tmp_path, mon
     assert seen == {(precision == "bf16-mixed", torch.float32)}
 
 
+@pytest.mark.long
 def test_everything_but_the_prior_stays(digits_run, mixture):
     folder, metrics = mixture
     before, after = (load_file(each / "model.safetensors") for each in (digits_run, folder))
@@ -101,6 +103,7 @@ def test_everything_but_the_prior_stays(digits_run, mixture):
     assert metrics["test/distortion"] == pytest.approx(metrics["before/distortion"])
 
 
+@pytest.mark.long
 def test_the_new_run_is_a_run(digits_run, mixture, apply, tmp_path):
     run = shutil.copytree(mixture[0], tmp_path / "run")
     assert {path.name for path in (run / "figures").iterdir()} == {
@@ -115,6 +118,7 @@ def test_the_new_run_is_a_run(digits_run, mixture, apply, tmp_path):
     assert mixture[1]["before/nll"] == pytest.approx(runs.read_metrics(digits_run)["test/nll"], rel=1e-6)
 
 
+@pytest.mark.long
 def test_an_autoencoder_gets_a_sampler(autoencoder, apply, tmp_path):
     folder, metrics = fitted(autoencoder, tmp_path, "mixture")
     assert metrics["test/log_pz"] > metrics["before/log_pz"] + 1
@@ -146,6 +150,7 @@ def test_on_the_command_line(digits_run, apply, tmp_path, monkeypatch):
     assert "use another task.folder=FOLDER" in printed
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_prior(digits_run, tmp_path):
     folders = [fitted(digits_run, tmp_path / name, "mixture", epochs=2)[0] for name in "ab"]
     first, second = (load_file(folder / "model.safetensors") for folder in folders)

@@ -46,6 +46,7 @@ def columns(context, x):
     return dict(zip(("town", "height", "smokes"), context.vae.space.decode(x), strict=True))
 
 
+@pytest.mark.long
 def test_given_cells_are_kept_and_tell_the_others(context):
     heights = []
     for town in ("Ulm", "Bonn", "Kiel"):

@@ -84,6 +84,7 @@ def test_imputation_of_a_linear_gaussian_model_is_its_conditional_distribution(l
     assert torch.allclose(found.nll, nll, atol=0.1)
 
 
+@pytest.mark.long
 def test_chunks_of_samples_change_nothing(linear, monkeypatch):
     x = rows_of(linear, 3)
     observed = torch.tensor([True, False, True, False, False]).expand(3, 5)
@@ -108,6 +109,7 @@ def test_imputations_come_of_different_z_where_one_weight_exceeds_all_others(lin
     assert apart.min() > 10 * SIGMA
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [
@@ -134,6 +136,7 @@ def test_values_drawn_one_by_one_are_imputed_from_their_conditional_distribution
     assert torch.allclose(found.nll, -p[5].log(), atol=0.1)
 
 
+@pytest.mark.long
 def test_the_encoder_learns_the_posterior_of_rows_with_holes(linear, tmp_path):
     np.save(tmp_path / "rows.npy", rows_of(linear, 4000).numpy())
     data = DataModule(Arrays(tmp_path / "rows.npy", cache=tmp_path / "cache"), batch_size=256)
@@ -252,6 +255,7 @@ def test_the_mean_of_a_cell_is_that_of_values_not_of_normal_numbers(method):
     assert found.mean[:, 0].abs().max() < 0.15 and (found.plain[:, 1] == 1).all()
 
 
+@pytest.mark.long
 def test_digits_are_filled_and_scored(digits):
     torch.manual_seed(0)
     imputed = impute(digits, hole="half", n=100, num_samples=50, draws=3, updates=150)
@@ -305,6 +309,7 @@ def test_a_table_with_nan(vectors, tmp_path, method):
         impute(vectors, input=tmp_path / "whole.npy")
 
 
+@pytest.mark.long
 def test_rows_that_were_trained_with_holes_are_filled_where_they_were(vectors_run, tmp_path, monkeypatch):
     x = np.random.default_rng(1).normal(loc=3.0, size=(60, 5)).astype("float32")
     missing = x.copy()
@@ -340,6 +345,7 @@ def test_refusals_say_what_to_type(vectors, settings, says):
         impute(vectors, **settings)
 
 
+@pytest.mark.long
 def test_likelihoods_and_posteriors_that_cannot_are_refused(untrained, tmp_path):
     together = open_run(untrained("likelihood=logistic_mixture"), tmp_path, device="cpu")
     with pytest.raises(Refusal, match=r"train with .*likelihood=discretized_logistic"):
@@ -353,6 +359,7 @@ def test_likelihoods_and_posteriors_that_cannot_are_refused(untrained, tmp_path)
     assert torch.isfinite(imputed.mean).all()
 
 
+@pytest.mark.long
 def test_halves_of_images_that_are_drawn_value_by_value(untrained, tmp_path):
     words = ("likelihood=pixel_autoregressive", "likelihood.width=4", "likelihood.layers=1")
     context = open_run(untrained(*words), tmp_path, device="cpu")
@@ -363,12 +370,14 @@ def test_halves_of_images_that_are_drawn_value_by_value(untrained, tmp_path):
     assert torch.equal(found.draws[0, :, :, :4], context.data.sample("test", 2).x[:, :, :4])
 
 
+@pytest.mark.long
 def test_a_tower_of_levels_is_read_from_the_top(untrained, tmp_path):
     context = open_run(untrained("latents=ladder", "latents.levels=2"), tmp_path, device="cpu")
     imputed = impute(context, n=6, num_samples=5, draws=2, updates=2)
     assert torch.isfinite(imputed.nll).all()
 
 
+@pytest.mark.long
 def test_from_the_command_line(apply, digits_run):
     words = ("task.n=4", "task.num_samples=5", "task.updates=1", "task.hole=box")
     code, printed = apply(f"run={digits_run}", "task=impute", "device=cpu", *words)

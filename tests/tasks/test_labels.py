@@ -68,6 +68,7 @@ def test_a_label_changes_what_is_made(run, apply, task):
     assert np.abs(found[0] - found[1]).max() > 1e-3
 
 
+@pytest.mark.long
 def test_without_a_label_test_examples_bring_their_own(run, apply):
     for task in ("sample", "vary", "interpolate", "reconstruct", "evaluate"):
         code, printed = apply(f"task={task}", f"run={run}", *(["task.rows=20"] if task == "evaluate" else []))
@@ -100,8 +101,9 @@ def test_labels_are_refused_where_there_are_none_or_not_these(run, untrained, ap
     assert code == 1 and "condition=label" in printed
 
 
-def test_a_conditional_model_asks_for_a_label_where_nothing_brings_one(untrained, apply):
-    code, printed = apply("task=traverse", f"run={untrained(*CVAE['words'])}")
+def test_a_conditional_model_asks_for_a_label_where_nothing_brings_one(untrained, apply, tmp_path):
+    np.save(tmp_path / "one.npy", np.zeros((1, 1, 8, 8), np.uint8))
+    code, printed = apply("task=vary", f"task.input={tmp_path}/one.npy", f"run={untrained(*CVAE['words'])}")
     assert code == 1 and "task.label=7" in printed
 
 
@@ -207,6 +209,7 @@ def test_labels_travel_with_what_is_compressed(moved, tmp_path, words):
     assert np.array_equal(back, expected[:20])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "prior"),
     [

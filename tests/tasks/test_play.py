@@ -45,6 +45,7 @@ def run(tmp_path_factory):
     return train(folder / "run", *data)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("source", ["prior", "posterior"])
 def test_levels_are_written_with_what_is_known_of_them(run, tmp_path, source):
     torch.manual_seed(0)

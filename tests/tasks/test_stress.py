@@ -67,6 +67,7 @@ def test_importance_weights_leave_probabilities_as_they_are(context):
     assert float((weight * hit).mean()) == pytest.approx(0.02, rel=0.15)
 
 
+@pytest.mark.long
 def test_writes_paths_of_the_scenario_and_what_may_be_lost(context, tmp_path):
     found = stress(context, scenario="drawdown", top=0.1, n=2000, paths=20)
     least = float(found["scenario"].rpartition(" ")[2])
@@ -104,6 +105,7 @@ def test_the_panels_of_facts_have_a_legend_and_ticks_that_can_be_read(tmp_path, 
         assert all(right <= left for (_, right), (left, _) in pairwise(boxes))
 
 
+@pytest.mark.long
 def test_a_deviation_without_a_threshold_is_that_of_the_top(context):
     found = stress(context, scenario="volatility", top=0.2, n=500, paths=2)
     assert found["probability"] == pytest.approx(0.2, rel=0.4)

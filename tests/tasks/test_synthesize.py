@@ -39,6 +39,7 @@ def test_arrays_are_read_as_data(digits, tmp_path):
     assert json.loads((digits.out / "synthesize.json").read_text()) == {"rows": 250, "source": "mixture", **found}
 
 
+@pytest.mark.long
 def test_another_run_is_trained_on_it(digits, tmp_path):
     synthesize(digits, n=200)
     data = ("data=arrays", f"data.path={tmp_path}/synthetic.npz", f"data.cache={tmp_path}/cache")
@@ -55,6 +56,7 @@ def test_as_many_rows_as_there_are_training_rows_in_their_proportions(digits):
     assert np.abs(shares[0] - shares[1]).max() < 0.04
 
 
+@pytest.mark.long
 def test_the_command_writes_images_again_over_those_of_an_earlier_call(digits_run, apply, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
@@ -72,6 +74,7 @@ def test_the_command_writes_images_again_over_those_of_an_earlier_call(digits_ru
     assert sorted(names[label] for label in rows.label) == sorted(path.parent.name for path in images.rglob("*.png"))
 
 
+@pytest.mark.long
 def test_folders_have_the_names_of_the_original_s_classes(untrained, tmp_path):
     random = np.random.default_rng(0)
     for name in ("cat", "dog"):
@@ -89,6 +92,7 @@ def test_folders_have_the_names_of_the_original_s_classes(untrained, tmp_path):
         assert (picture.size, picture.mode) == ((8, 8), "L")
 
 
+@pytest.mark.long
 def test_rows_without_labels(vectors):
     found = synthesize(vectors, n=64).figures
     held = np.load(vectors.out / "synthetic.npz")
@@ -120,6 +124,7 @@ def test_what_is_real_and_unseen_is_no_copy(digits, monkeypatch):
     assert found["distance"] == pytest.approx(found["distance_real"], rel=0.2)
 
 
+@pytest.mark.long
 def test_labels_that_fit_the_rows_teach_as_much_as_real_ones(digits, monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 300)
     real = digits.data.sample("train", 1294)
@@ -194,6 +199,7 @@ def test_refusals(untrained, vectors, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_class_of_one_row(vectors, tmp_path):
     x = np.random.default_rng(1).normal(size=(60, 5)).astype("float32")
     np.savez(tmp_path / "rows.npz", x_train=x, x_test=x, y_train=[9] + [1] * 59, y_test=[1] * 60)

@@ -55,6 +55,7 @@ def context(run, tmp_path):
     return open_run(run, tmp_path, device="cpu")
 
 
+@pytest.mark.long
 def test_missing_cells_are_written_where_the_file_lacks_them(context, folder):
     synthesize(context, n=2000)
     made, real = read(context.out / "synthetic.csv"), read(folder / "people.csv")

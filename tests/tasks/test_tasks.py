@@ -80,6 +80,7 @@ def test_interpolate_between_two_files(digits, picture):
     assert np.load(digits.out / "interpolations.npz")["a"].shape == (1, 1, 8, 8)
 
 
+@pytest.mark.long
 def test_variants_differ_more_at_a_higher_temperature(digits):
     spread = [vary(digits, n=200, temperature=t).std(0).mean() for t in (0.1, 1.0)]
     assert spread[0] < spread[1]
@@ -118,12 +119,14 @@ def test_score_a_folder_of_images_and_an_array(digits, picture):
     assert [row["row"] for row in table(digits)] == list("01234")
 
 
+@pytest.mark.long
 def test_evaluate_with_more_samples_tightens_the_bound(digits):
     few, many = (evaluate(digits, num_samples=k) for k in (1, 50))
     assert many["test/nll"] < few["test/nll"]
     assert many["test/elbo"] == pytest.approx(few["test/elbo"], rel=0.01)
 
 
+@pytest.mark.long
 def test_vectors(vectors, tmp_path):
     """Every task, where there are no pictures and no bits per dimension."""
     assert sample(vectors, n=3).shape == (3, 5)
@@ -172,6 +175,7 @@ def test_data_of_another_space_are_refused(vectors_run, tmp_path):
         reconstruct(context)
 
 
+@pytest.mark.long
 def test_the_walk_is_played_there_and_back(digits, vectors):
     interpolate(digits, n=3, steps=5)
     with PIL.Image.open(digits.out / "walk.gif") as walk:

@@ -42,6 +42,7 @@ def lines(context, name):
     return (context.out / f"{name}.txt").read_text().splitlines()
 
 
+@pytest.mark.long
 def test_a_run_leaves_sentences_and_its_perplexity(run):
     metrics = json.loads((run / "metrics.json").read_text())
     context = open_run(run, run, device="cpu")
@@ -82,6 +83,7 @@ def test_settings_that_cannot_be_are_refused(text, wrong):
         sample(text, n=2, **wrong)
 
 
+@pytest.mark.long
 def test_other_data_have_no_tokens_to_choose(vectors):
     for wrong in ({"top_p": 0.9}, {"beam": 2}):
         with pytest.raises(Refusal, match=r"task.top_p=1 task.beam=1"):

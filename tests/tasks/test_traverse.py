@@ -14,6 +14,7 @@ def read(context):
     return dict(np.load(context.out / "traversals.npz"))
 
 
+@pytest.mark.long
 def test_shapes_and_files(digits, monkeypatch):
     figures = drawn(monkeypatch)
     x = traverse(digits, n=2, steps=5)
@@ -86,6 +87,7 @@ def test_walks_without_an_example_start_at_a_typical_one(digits, monkeypatch):
     assert (distance < distance[index]).float().mean().item() == pytest.approx(0.5, abs=0.1), "neither near nor far"
 
 
+@pytest.mark.long
 def test_vectors(vectors, tmp_path):
     np.save(tmp_path / "row.npy", np.zeros((1, 5)))
     assert traverse(vectors, input=tmp_path / "row.npy", n=2, steps=4).shape == (2, 4, 5)

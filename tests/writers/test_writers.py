@@ -94,6 +94,7 @@ def test_trains_every_weight_and_writes(name):
     assert torch.isfinite(vae.log_likelihood(batch.x, num_samples=3)).all()
 
 
+@pytest.mark.long
 def test_settings_that_cannot_be_are_refused(name):
     wrong = {"width=0": "width=256", "embedding=0": "embedding=128", "dropout=1.0": "dropout=0.3"}
     wrong |= {"word_dropout=-0.1": "word_dropout=0.3"}
