@@ -18,7 +18,7 @@ LEVELS = [
     ["capabilities", "configs", "overrides"],
     ["source_text"],
     ["catalogue", "refusal", "denormals", "memory", "processors", "torchvision_operators", "whole_file"],
-    ["csv_file", "flags"],
+    ["csv_file", "flags", "hub"],
     ["quantiles", "shards", "similarity", "track"],
     ["written"],
     ["limits", "entropy_coder"],

@@ -30,7 +30,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn, optim
 
-from vaekit import run_files, spaces
+from vaekit import hub, run_files, spaces
 from vaekit.limits import allocating
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
@@ -162,7 +162,7 @@ def find(run: str | Path, setting: str = "run") -> Path:
     Raises:
         Refusal: If it is not a finished run.
     """
-    folder = Path(run)
+    folder = hub.download(str(run)) if str(run).startswith(hub.PREFIX) else Path(run)
     if not os.path.isfile(folder / "config.yaml"):  # nor of a name that no file can have
         raise Refusal(
             f"{folder} holds no run (no config.yaml); train one with `python train.py`, or give {setting}=outputs/..."

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def train(folder, *overrides, small=("network=mlp", "network.hidden=[32]", "latents.dim=3")):
-    return helpers.train(folder, *small, "trainer=cpu", "callbacks.progress.refresh_rate=0", *overrides)
+    return helpers.train(folder, *small, "trainer=cpu", "callbacks.progress.refresh_rate=0", *overrides, figures=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -175,7 +175,7 @@ def test_a_package_that_is_not_there_is_named(digits, monkeypatch, package, extr
 def test_push_uploads_the_folder(digits, monkeypatch):
     calls = []
     hub = SimpleNamespace(
-        create_repo=lambda name, exist_ok: calls.append((name, exist_ok)),
+        create_repo=lambda name, exist_ok, private: calls.append((name, exist_ok)),
         upload_folder=lambda repo_id, folder_path: calls.append(
             (repo_id, {path.name for path in folder_path.iterdir()})
         ),

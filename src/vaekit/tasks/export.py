@@ -17,6 +17,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit import hub
 from vaekit.capabilities import Capability
 from vaekit.latents.tower import Step, descend
 from vaekit.refusal import Refusal
@@ -93,7 +94,9 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
             "This model needs a condition, and task=export writes encoder and decoder of unconditional models. Use "
             "vaekit.load, or train one with '~condition'."
         )
-    hub = None if push is None else needed("huggingface_hub", "hub")
+
+    if push is not None:
+        needed("huggingface_hub", "hub")  # before the export, which takes time
 
     vae = copy.deepcopy(context.vae).cpu()
     levels = range(len(vae.latents.levels))
@@ -130,7 +133,7 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
         shutil.copy(context.run / "figures" / figure, context.out)
     (context.out / "README.md").write_text(model_card(context, differences, figures), encoding="utf-8")
     if push is not None:
-        upload(hub, push, context.out)
+        hub.upload(push, context.out)
     return differences
 
 
@@ -201,21 +204,3 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         Distribution.set_default_validate_args(validated)
-
-
-def upload(hub: Any, repository: str, folder: Path) -> None:
-    """Upload a folder to a Hugging Face repository, which is created if it does not exist.
-
-    Args:
-        hub: The package `huggingface_hub`.
-        repository: Name of the repository.
-        folder: The folder.
-    """
-    try:
-        hub.create_repo(repository, exist_ok=True)
-        hub.upload_folder(repo_id=repository, folder_path=folder)
-    except Exception as error:  # of the network, the account, the name
-        reason = " ".join(str(error).split())[:300]
-        raise Refusal(
-            f"Cannot upload to {repository} ({reason}); log in by `hf auth login`, or leave out task.push."
-        ) from error

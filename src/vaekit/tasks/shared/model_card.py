@@ -16,11 +16,11 @@ from vaekit.tasks.shared.context import Context
 USE = """```python
 import vaekit
 
-vae = vaekit.load("FOLDER")  # this one, with its config.yaml and model.safetensors
+vae = vaekit.load("{address}")  # config.yaml and model.safetensors; no code is run
 x = vae.sample(16)
 ```
-
-Each `.pt2` file is read by `torch.export.load`; an `.onnx` file needs neither vaekit nor torch:
+"""
+EXPORTED = """Each `.pt2` file is read by `torch.export.load`; an `.onnx` file needs neither vaekit nor torch:
 
 ```python
 import numpy
@@ -33,13 +33,16 @@ decoder = onnxruntime.InferenceSession("decoder.onnx")
 """
 
 
-def model_card(context: Context, differences: Mapping[str, float], figures: Sequence[str]) -> str:
+def model_card(
+    context: Context, differences: Mapping[str, float], figures: Sequence[str], address: str = "FOLDER"
+) -> str:
     """Metadata, parts, metrics, figures, and the use of the exported files.
 
     Args:
         context: The run.
         differences: Largest difference of each exported file from the module, by its name.
         figures: Names of the figures.
+        address: From which `vaekit.load` reads the run.
 
     Returns:
         Markdown.
@@ -77,12 +80,11 @@ def model_card(context: Context, differences: Mapping[str, float], figures: Sequ
         table(("metric", "value"), ((name, number(value)) for name, value in tested.items())),
         *(f"![{name}]({name})" for name in figures),
         "## Use",
-        USE.format(inputs="\n".join(inputs), feed=feed),
-        table(
-            ("file", "largest difference from the module"),
-            ((file, f"{value:.1e}") for file, value in differences.items()),
-        ),
+        USE.format(address=address),
     ]
+    if differences:
+        rows = ((file, f"{value:.1e}") for file, value in differences.items())
+        sections += [EXPORTED.format(inputs="\n".join(inputs), feed=feed), table(("file", "largest difference"), rows)]
     return "\n\n".join(sections) + "\n"
 
 

@@ -1,0 +1,64 @@
+"""A run on the Hugging Face Hub, which here is a folder."""
+
+import shutil
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+import yaml
+
+import vaekit
+from vaekit.refusal import Refusal
+from vaekit.tasks.push_to_hub import push_to_hub
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    def upload_folder(repo_id, folder_path):
+        shutil.copytree(folder_path, tmp_path / "hub" / repo_id)
+
+    def snapshot_download(name, revision, allow_patterns):
+        if revision not in (None, "main"):
+            raise OSError(f"404: no revision {revision}")
+        return str(tmp_path / "hub" / name)
+
+    package = SimpleNamespace(
+        create_repo=lambda name, exist_ok, private: None,
+        upload_folder=upload_folder,
+        snapshot_download=snapshot_download,
+    )
+    monkeypatch.setitem(sys.modules, "huggingface_hub", package)
+    return tmp_path / "hub"
+
+
+def test_a_run_goes_to_the_hub_and_back_bit_for_bit(digits, hub):
+    address = push_to_hub(digits, "me/digits")
+    assert address == "hf://me/digits"
+    there = vaekit.load(address)
+    weights = digits.vae.state_dict()
+    assert there.state_dict().keys() == weights.keys()
+    assert all(torch.equal(there.state_dict()[name], weights[name].cpu()) for name in weights)
+    run = vaekit.open("hf://me/digits@main")
+    assert run.metrics == vaekit.open(digits.run).metrics
+
+
+def test_the_card_says_what_it_is_and_the_files_tell_no_paths(digits, hub):
+    push_to_hub(digits, "me/digits")
+    folder = hub / "me" / "digits"
+    card = (folder / "README.md").read_text()
+    about = yaml.safe_load(card.split("---")[1])
+    assert about["library_name"] == "vaekit"
+    assert {each["type"] for each in about["model-index"][0]["results"][0]["metrics"]} >= {"nll"}
+    assert 'vaekit.load("hf://me/digits")' in card
+    assert "onnx" not in card
+    assert str(digits.run.parent) not in (folder / "config.yaml").read_text()
+    assert "run_dir" not in yaml.safe_load((folder / "config.yaml").read_text())
+
+
+def test_refusals(digits, hub):
+    for name in (None, "digits", "a/b/c"):
+        with pytest.raises(Refusal, match=r"task\.repository=me/digits"):
+            push_to_hub(digits, name)
+    with pytest.raises(Refusal, match="Cannot download hf://me/digits@old"):
+        vaekit.load("hf://me/digits@old")
