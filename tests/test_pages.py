@@ -1,4 +1,4 @@
-"""The commands that the pages show are commands: Hydra composes each."""
+"""The commands and the Python that the pages show: Hydra composes each command, and Python runs in an empty folder."""
 
 import re
 import shlex
@@ -22,6 +22,10 @@ def shell_lines(page):
         for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
         for line in block.splitlines()
     ]
+
+
+def python_blocks(page):
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
 def bare_words(line):
@@ -65,3 +69,14 @@ def test_the_choices_that_a_config_mentions_exist(path):
 def test_brackets_are_quoted_because_zsh_takes_them_for_file_names(page):
     bare = [word for line in shell_lines(page) for word in bare_words(line) if set(word) & set("[]{}*?()")]
     assert not bare
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", filter(python_blocks, PAGES), ids=lambda page: page.stem)
+def test_python_of_a_page_is_one_session_with_the_shapes_that_its_comments_state(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": page.stem}
+    for block in python_blocks(page):
+        exec(compile(block, page, "exec"), names)
+        for name, shape in re.findall(r"^(\w+) = .*# \[([\d, ]+)\]", block, re.MULTILINE):
+            assert list(names[name].shape) == [int(size) for size in shape.split(",")], name
