@@ -171,7 +171,9 @@ def test_files_and_folders_of_images(folder):
     files = [f"{i}.png" for i in range(30)]
     words = ONE | {"data.image_size": 8, "data.channels": 1, "model": "mlp_vae"}
     run = vaekit.fit(files, words)
-    assert run.reconstruct(files[:2]).shape == (2, 1, 8, 8)
+    twice = run.reconstruct([files[2], files[10]])
+    assert twice.shape == (2, 1, 8, 8)
+    assert np.allclose(twice[0], run.reconstruct(files[2:3])[0], atol=1e-5), "in the order that was given"
     assert len(list((run.folder / "data" / "files").iterdir())) == 30
 
 

@@ -101,12 +101,13 @@ def _of_path(path: Path) -> dict[str, Any]:
     raise Refusal(f"{path} is none of {known}; use vaekit.train('data=NAME', 'data.path=...') for other files.")
 
 
-def _copied(files: Sequence[Path], folder: Path) -> Path:
-    """A folder with copies of the files, numbered where two have one name."""
+def _copied(files: Sequence[Path], folder: Path, in_order: bool = False) -> Path:
+    """A folder with copies of the files, with numbers before names to keep the order, or where two have one name."""
     folder.mkdir()
+    width = len(str(len(files)))
     for number, file in enumerate(files):
-        taken = (folder / file.name).exists()
-        shutil.copyfile(file, folder / (f"{number}_{file.name}" if taken else file.name))
+        numbered = in_order or (folder / file.name).exists()
+        shutil.copyfile(file, folder / (f"{number:0{width}}_{file.name}" if numbered else file.name))
     return folder
 
 
@@ -205,7 +206,7 @@ def as_file(x: Any, folder: Path, space: Space) -> Any:
     if library(x) in (*FRAMES, "pyarrow"):
         return write_frame(x, _made(folder) / "rows.parquet")
     if _is_list_of(x, str, Path):
-        return _copied(list(map(Path, x)), _made(folder) / "files")
+        return _copied(list(map(Path, x)), _made(folder) / "files", in_order=True)  # folders are read by name
     rows = as_array(x)
     if isinstance(space, Image):
         rows = _channels_first(rows, space)
