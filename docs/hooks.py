@@ -3,7 +3,9 @@
 import re
 import textwrap
 from pathlib import Path
+from typing import Any
 
+import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -15,6 +17,14 @@ ROOT = Path(__file__).parents[1]
 OUTSIDE = ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "benchmarks/LOG.md"]
 SECTION = re.compile(r"^(Args|Returns|Raises|Example):\n((?: {4}.*\n?|\n(?= {4}))+)", re.MULTILINE)  # of a docstring
 RESULTS = ["Results", "Speed", "From one core to a cluster"]  # sections of README.md
+
+
+class Examples(griffe.Extension):
+    """Reads a section `Example` as one of code, as mkdocstrings reads `Examples`."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        if obj.docstring:
+            obj.docstring.value = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -49,7 +59,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Let links follow files of the repository to where the site has them."""
     inside = "../" * page.file.src_uri.count("/")
-    markdown = re.sub(r"\]\(\.\./(?=(?:[A-Z_]+|benchmarks/LOG)\.md)", "](", markdown)
+    markdown = re.sub(r"\]\(\.\./(?=(?:\.\./)*(?:[A-Z_]+|benchmarks/LOG)\.md)", "](", markdown)
     return re.sub(r"\]\(docs/", f"]({inside}", markdown)
 
 

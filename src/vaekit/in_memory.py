@@ -21,6 +21,7 @@ from vaekit.written import Number
 
 FRAMES = ("pandas", "polars")
 SOUNDS = (".wav", ".flac")
+IMAGES = {"b": "arrays_bool", "u": "arrays_uint8", "f": "arrays_float"}  # by the kind of their dtype: data=NAME
 PRESETS = {"table": "table_vae", "text": "text_vae", "audio": "audio_vae"}  # by data=NAME; others take the default one
 
 
@@ -113,7 +114,7 @@ def _copied(files: Sequence[Path], folder: Path, in_order: bool = False) -> Path
 
 def _write_arrays(x: Any, folder: Path, labels: Any) -> dict[str, Any]:
     rows = as_array(x)
-    kind = f"arrays_{rows.dtype}" if rows.ndim > 2 and rows.dtype in (np.uint8, np.bool_) else "arrays"
+    kind = IMAGES.get(rows.dtype.kind, "arrays") if rows.ndim > 2 else "arrays"
     settings = {"data": kind, "data.cache": folder / "cache"} | ({"model": "mlp_vae"} if rows.ndim == 2 else {})
     if labels is None:
         np.save(folder / "rows.npy", rows)

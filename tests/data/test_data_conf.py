@@ -29,8 +29,9 @@ VALUES = {
     "tokens": "tokens",
     "series": "continuous",
     "audio": "unit",
+    "continuous_bernoulli": "unit",
 } | {"paired": "pairs"}
-ARRAYS = {"arrays_uint8": "discretized_logistic", "arrays_bool": "bernoulli"}
+ARRAYS = {"arrays_uint8": "discretized_logistic", "arrays_float": "continuous_bernoulli", "arrays_bool": "bernoulli"}
 NAMES = {name: likelihood for likelihood, names in LIKELIHOODS.items() for name in names}
 
 
@@ -39,7 +40,7 @@ def composed(tmp_path, monkeypatch):
     """A function from overrides to the configuration, with stand-ins for the other groups."""
     monkeypatch.delenv("VAEKIT_DATA", raising=False)
     (tmp_path / "likelihood").mkdir()
-    for name in LIKELIHOODS:
+    for name in {*LIKELIHOODS, *ARRAYS.values()}:
         (tmp_path / "likelihood" / f"{name}.yaml").write_text(f"name: {name}")
     (tmp_path / "primary.yaml").write_text(
         f"defaults: [likelihood: bernoulli, data: digits, _self_]\nhydra: {{searchpath: ['file://{CONF}']}}\n"
