@@ -71,8 +71,13 @@ def test_brackets_are_quoted_because_zsh_takes_them_for_file_names(page):
     assert not bare
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("page", [*filter(python_blocks, PAGES)], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem == "python" else pytest.mark.long)
+        for page in filter(python_blocks, PAGES)
+    ],
+)
 def test_python_of_a_page_is_one_session_with_the_shapes_that_its_comments_state(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": page.stem}
