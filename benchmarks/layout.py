@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from vaekit.batch import Batch
-from vaekit.callbacks.layout import lay
+from vaekit.callbacks.layout import set_layout
 from vaekit.configs import CONF
 from vaekit.plan.plan import Plan
 from vaekit.spaces import Image
@@ -45,7 +45,7 @@ def main() -> None:
     for model in ("conv_vae", "resnet_vae", "deep_vae"):
         for bf16 in (False, True):
             first, last = build(model), build(model)
-            lay(last[0], torch.channels_last)
+            set_layout(last[0], torch.channels_last)
             speeds = [(speed(*first, x, bf16), speed(*last, x, bf16)) for _ in range(ROUNDS + 1)][1:]
             a, b = (statistics.median(each) for each in zip(*speeds, strict=True))
             print(f"{model:14}{'bfloat16' if bf16 else 'float32':10}{a:8,.0f}{b:8,.0f}{b / a:8.2f}", flush=True)

@@ -135,7 +135,7 @@ def test_an_opened_run_makes_tables_of_the_types_that_were_stored(people):
     assert kinds["smokes"] == np.bool_
 
 
-def test_a_moved_run_has_its_rows(people, tmp_path):
+def test_a_moved_run_finds_its_rows(people, tmp_path):
     moved = shutil.copytree(people.folder, tmp_path / "moved")
     before = vaekit.open(people.folder).evaluate(num_samples=2)
     shutil.move(people.folder, tmp_path / "away")
@@ -202,7 +202,7 @@ def test_words_of_the_command_line_train_in_new_folders_each_time(folder):
     assert longer.folder == first.folder
 
 
-def test_a_program_of_hydra_keeps_its_own(folder):
+def test_vaekit_does_not_change_the_hydra_state_of_other_programs(folder):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         vae = vaekit.build(Real((4,)), "model=mlp_vae", "likelihood=gaussian")
         assert compose("train", ["seed=5"])["seed"] == 5
@@ -239,7 +239,7 @@ def test_an_interrupted_run_says_how_to_go_on(folder, monkeypatch):
         raise SystemExit(1)
 
     monkeypatch.setattr(api, "train_run", stop)
-    with pytest.raises(KeyboardInterrupt, match=r"Go on with vaekit.train\('data=digits', ckpt_path='.*last.ckpt'\)"):
+    with pytest.raises(KeyboardInterrupt, match=r"Resume with vaekit.train\('data=digits', ckpt_path='.*last.ckpt'\)"):
         vaekit.train("data=digits")
 
 

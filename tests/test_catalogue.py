@@ -44,7 +44,7 @@ def test_defaults_are_those_of_the_file(choice):
 
 
 @pytest.mark.parametrize("choice", [each for each in EVERY if each.declared], ids=typed)
-def test_what_a_part_declares_is_what_it_has(choice):
+def test_the_catalogue_lists_what_parts_declare(choice):
     (target, *_) = choice._targets or choice.parents[0]._targets
     part = get_object(target)
     for name, words in choice.declared.items():
@@ -118,7 +118,7 @@ def test_info_has_options_requirements_and_papers(say):
     assert "VAE with a VampPrior" in out
 
 
-def test_help_has_every_choice_and_those_of_ones_own(say, tmp_path):
+def test_help_lists_every_choice_including_user_defined_ones(say, tmp_path):
     (tmp_path / "prior").mkdir()
     (tmp_path / "prior" / "mine.yaml").write_text("# the one of the test\n_target_: mine.Prior\nwidth: 3  # of it\n")
     out = say("--config-dir", str(tmp_path), "--help")
@@ -141,6 +141,6 @@ def test_help_has_every_choice_and_those_of_ones_own(say, tmp_path):
         (["--info", "pior=vamp"], r"Did you mean --info prior=vamp\?"),
     ],
 )
-def test_what_is_not_there_is_refused(say, words, sentence):
+def test_unknown_choices_are_refused(say, words, sentence):
     with pytest.raises(SystemExit, match=sentence):
         say(*words)

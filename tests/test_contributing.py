@@ -46,7 +46,7 @@ def changed(text, diff):
 
 
 @pytest.mark.slow
-def test_the_walk_throughs(tmp_path):
+def test_the_tutorials_run(tmp_path):
     for name in ("src", "conf", "tests"):
         shutil.copytree(
             ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "local")

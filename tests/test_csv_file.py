@@ -24,7 +24,7 @@ def read(path, separator=","):
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_cells_are_as_they_are_or_none_is_a_formula(tmp_path, separator):
+def test_cells_are_unchanged_or_escaped(tmp_path, separator):
     rows = [["=name", "n"], *([cell, -1] for cell in FORMULAS + PLAIN)]
     write_csv(tmp_path / "x.csv", rows, separator)
     assert read(tmp_path / "x.csv", separator) == [[str(cell) for cell in row] for row in rows]
@@ -45,7 +45,7 @@ def test_each_task_writes_what_a_spreadsheet_may_open(tmp_path):
         assert read(out / "scores.csv")[1][0] == name
 
 
-def test_each_kind_of_data_too(tmp_path):
+def test_series_and_tables_are_escaped(tmp_path):
     series = Series((1, 4), ["=a"], [0.0], [1.0])
     table = Table.of([Column("=b", "binary", ["=no", "-2+3"]), Column("n", "count")])
     for space in (series, table):

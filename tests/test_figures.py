@@ -62,7 +62,7 @@ def test_a_grid_of_lines_names_its_axes(tmp_path, monkeypatch):
     assert (figure.get_supxlabel(), figure.get_supylabel()) == ("position in the row", "value")
 
 
-def test_dollars_in_the_name_of_a_series_are_no_formula(tmp_path):
+def test_dollars_in_the_name_of_a_series_are_not_a_formula(tmp_path):
     save_panels(tmp_path / "panels.png", {"$%$ of GDP": lambda axis: axis.plot([1, 2])})
     assert len(colours(tmp_path / "panels.png")) > 1
 
@@ -98,7 +98,7 @@ def test_headings_stand_above_left_of_and_below_the_panels(tmp_path, monkeypatch
     assert any(np.array_equal(row, line[i : i + 56]) for line in shown for i in range(len(line) - 55)), "sharp pixels"
 
 
-def test_a_map_of_small_differences_is_bright_where_they_are_largest():
+def test_heat_maps_scale_to_the_largest_difference():
     x = torch.full((2, 1, 8, 8), 0.001)
     x[1, 0, 3, 4] = 0.01
     colours, scale = heat(x, GREYS)
@@ -118,7 +118,7 @@ def curve(axis, label):
     return [*zip(*line.get_data(), strict=True)]
 
 
-def test_losses_of_a_warm_up_are_compared_at_one_beta(tmp_path, monkeypatch):
+def test_curves_of_a_warm_up_are_drawn_at_the_final_beta(tmp_path, monkeypatch):
     rows = [
         {"step": 9, "train/loss": 10.0, "train/distortion": 10.0, "train/rate": 5.0, "schedule/beta": 0.0},
         {"step": 10, "val/loss": 16.0, "val/distortion": 11.0, "val/rate": 5.0},

@@ -76,7 +76,7 @@ def imported(path):
         yield from (name.split(".")[1] for name in names if name.startswith("vaekit."))
 
 
-def test_every_room_has_a_level():
+def test_every_module_has_a_level():
     assert {room(path) for path in FILES} == set(LEVEL)
 
 

@@ -137,7 +137,7 @@ def test_trains_and_answers_or_is_refused(combination):
 
 
 @pytest.mark.parametrize(("tower", "combination"), [(tower, each) for tower in TALL for each in TALL[tower]], ids=str)
-def test_a_tall_tower_trains_and_answers_or_is_refused(tower, combination):
+def test_deep_latents_train_and_generate_or_are_refused(tower, combination):
     if tower == "deep":  # nearly all others are refused
         combination = (combination[0], "gaussian", *combination[2:-1], "pyramid")
     if tower == "map":
@@ -164,7 +164,7 @@ def test_every_posterior_and_prior_reads_a_label_or_is_refused(tower, network):
     assert {("gaussian", "standard_normal"), ("gaussian", "gaussian")} <= trained
 
 
-def test_a_class_stands_above_every_posterior_and_prior_or_is_refused():
+def test_a_class_level_works_with_every_posterior_and_prior_or_is_refused():
     trained = {each[1:3] for each in pairs("mlp") if check((*each[:4], "semi_supervised", each[5]))}
     assert {("gaussian", "standard_normal"), ("flow", "gaussian"), ("full_gaussian", "flow")} <= trained
 

@@ -35,7 +35,7 @@ def folder(tmp_path):
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", EVERY)
-def test_scikit_learn_finds_no_fault(kind):
+def test_scikit_learn_checks_pass(kind):
     steps = 200 if kind is VAEClassifier else 20  # it asks for an accuracy
     check_estimator(kind(**SMALL | {"max_steps": steps}), expected_failed_checks=FAILS.get(kind))
 
@@ -76,7 +76,7 @@ def test_likelihoods_are_in_the_units_of_the_rows():
 
 
 @pytest.mark.long
-def test_a_detector_finds_what_is_far_and_keeps_its_rate_of_false_alarms():
+def test_a_detector_finds_distant_rows_and_keeps_its_false_alarm_rate():
     generator = np.random.default_rng(0)
     rows = generator.normal(size=(700, 4))
     detector = VAEDetector(alpha=0.1, max_steps=200, random_state=0).fit(rows[:400])

@@ -56,7 +56,7 @@ def module(tmp_path, monkeypatch):
         ("def Part(x): ...", ["x"]),
     ],
 )
-def test_classes_of_ones_own(module, text, names):
+def test_signatures_of_user_defined_classes(module, text, names):
     module(text)
     assert list(Source.find("mine.Part").signature.parameters) == names
 
@@ -70,7 +70,7 @@ def test_where_the_text_does_not_tell(module, text):
 
 
 @pytest.mark.parametrize("text", ["Part = 3", "class Part(:", "if True:\n    class Part: ..."])
-def test_what_is_not_found(module, text):
+def test_missing_sources_are_not_found(module, text):
     module(text)
     assert Source.find("mine.Part") is None
     assert Source.find("nowhere.Part") is None

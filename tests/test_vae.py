@@ -169,21 +169,21 @@ def test_a_mask_leaves_out_what_is_missing():
 
 
 @pytest.mark.parametrize("likelihood", ["logistic_mixture", "pixel_autoregressive"])
-def test_a_mask_is_refused_where_values_are_scored_together(likelihood):
+def test_a_mask_is_refused_if_the_likelihood_is_joint(likelihood):
     vae, _ = build(GREY, "model=mlp_vae", *SMALL, f"likelihood={likelihood}")
     batch = examples(GREY, 4)
     with pytest.raises(Refusal, match="likelihood=bernoulli"):
         vae(Batch(batch.x, mask=torch.ones_like(batch.x)))
 
 
-def test_a_mask_is_refused_where_the_posterior_climbs_the_density_of_all_values():
+def test_a_mask_is_refused_if_the_posterior_needs_the_density_of_whole_rows():
     vae, _ = build(BINARY, "model=mlp_vae", *SMALL, "posterior=hamiltonian")
     batch = examples(BINARY, 4)
     with pytest.raises(Refusal, match="posterior=gaussian"):
         vae(Batch(batch.x, mask=torch.ones_like(batch.x)))
 
 
-def test_verbs_give_the_shapes_they_promise():
+def test_vae_methods_return_the_documented_shapes():
     vae, _ = build(GREY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic")
     x = examples(GREY, 5).x
     assert vae.sample(7).shape == (7, 1, 8, 8)
@@ -221,7 +221,7 @@ def test_temperature_spreads_samples_and_variants():
         (torch.full((2, 1, 8, 8), math.nan), "NaN"),
     ],
 )
-def test_what_is_not_in_the_data_space_is_refused(x, says):
+def test_values_outside_of_the_data_space_are_refused(x, says):
     vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
     for verb in (vae.encode, vae.reconstruct, vae.log_likelihood, lambda x: vae.vary(x, 2)):
         with pytest.raises(Refusal, match=says):
@@ -315,7 +315,7 @@ def test_linear_gaussian_nll_is_its_closed_form_under_a_posterior_that_walks():
 
 
 @pytest.mark.parametrize(("space", "fix"), [(GREY, "round them to the grid"), (BINARY, "binarise them")])
-def test_any_image_can_be_read_and_only_the_grid_scored(space, fix):
+def test_networks_read_any_image_but_only_gray_values_are_scored(space, fix):
     vae = build(space, "model=mlp_vae", "likelihood=discretized_logistic", *SMALL)[0].eval()
     x = torch.rand(3, *space.shape)
     assert vae.encode(x)[0].shape[0] == vae.reconstruct(x).shape[0] == vae.interpolate(x, x, 2).shape[0] == 3
@@ -359,7 +359,7 @@ def test_bytes_are_gray_levels():
     torch.testing.assert_close(binary.encode(255 * ones)[0], binary.encode(ones.float())[0])
 
 
-def test_arrays_as_people_have_them():
+def test_arrays_of_common_forms_are_read():
     vae = build(VECTORS, "model=mlp_vae", "network.hidden=[8]", "latents.dim=2", "likelihood=gaussian")[0].eval()
     x = torch.randn(4, *VECTORS.shape)
     (z,) = vae.encode(x.double().numpy())

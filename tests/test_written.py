@@ -90,7 +90,7 @@ def test_codes_are_text(cells):
     assert readings(cells) == []
 
 
-def test_a_column_decides_whether_the_day_or_the_month_is_first():
+def test_the_order_of_day_and_month_is_inferred_from_the_column():
     firsts = [f"01/{month:02}/2020" for month in range(1, 13)]
     assert [form.pattern for form in readings(firsts)] == ["%d/%m/%Y", "%m/%d/%Y"]
     days = [f"01/{day:02}/2020" for day in range(1, 14)]
@@ -99,19 +99,19 @@ def test_a_column_decides_whether_the_day_or_the_month_is_first():
     assert readings(ordered)[0].pattern == "%m/%d/%Y"
     hours = [f"01/{day:02}/2020 {hour:02}:00" for day in range(1, 13) for hour in range(24)]
     assert readings(hours)[0].pattern == "%m/%d/%Y %H:%M", "an hour apart, rather than now and then a month"
-    assert doubtful(firsts, readings(firsts)) == "01/02/2020 is read as 2020-02-01, and may be 2020-01-02"
+    assert doubtful(firsts, readings(firsts)) == "01/02/2020 is read as 2020-02-01, but may mean 2020-01-02"
     assert doubtful(days, readings(days)) == ""
 
 
-def test_a_comma_of_three_digits_is_doubtful():
+def test_a_comma_before_three_digits_is_ambiguous():
     forms = readings(["1,234", "5,600"])
     assert [form.parse(["1,234"])[0] for form in forms] == [1234, 1.234]
-    assert doubtful(["1,234"], forms) == "1,234 is read as 1234, and may be 1.234"
+    assert doubtful(["1,234"], forms) == "1,234 is read as 1234, but may mean 1.234"
     assert doubtful(["1.234"], readings(["1.234", "5.600"])) == "", "a point is one"
     assert len(readings(["1,234", "1,234,567"])) == len(readings(["1,234", "0,5"])) == 1
 
 
-def test_what_nearly_all_are():
+def test_the_form_of_nearly_all_cells():
     cells = [f"{n}.5" for n in range(40)]
     assert nearly([*cells, "x"], 0.95) == readings(cells)[0] and nearly([*cells, *"abcdef"], 0.95) is None
     dates = [f"2020-01-{day:02}" for day in range(1, 31)]
@@ -135,7 +135,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("fields", [*WRONG, {"pattern": "%Q"}, {"pattern": 1}, {"pattern": "%Y", "places": 1}])
-def test_what_is_no_form_is_refused(fields):
+def test_invalid_forms_are_refused(fields):
     with pytest.raises((TypeError, ValueError)):
         form_of(fields)
 
@@ -154,7 +154,7 @@ forms = st.builds(
 
 @settings(deadline=None, max_examples=200, database=None)
 @given(forms, st.lists(st.floats(-1e7, 1e7), min_size=1, max_size=8))
-def test_what_is_written_is_read_again_as_it_was(form, values):
+def test_written_files_round_trip(form, values):
     cells = form.write(np.array(values))
     np.testing.assert_allclose(form.parse(cells), values, rtol=0, atol=0.51 * form.step)
     found = readings(list(dict.fromkeys(cells)))
@@ -164,14 +164,14 @@ def test_what_is_written_is_read_again_as_it_was(form, values):
 
 @settings(deadline=None, max_examples=100, database=None)
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=6, unique=True))
-def test_any_text_is_read_or_left(cells):
+def test_any_text_is_parsed_or_ignored(cells):
     for form in readings(cells):
         values = form.parse(cells)
         finite = np.isfinite(values)
         np.testing.assert_allclose(form.parse(form.write(values[finite])), values[finite], rtol=1e-9)
 
 
-def test_a_number_of_too_many_digits_is_one_of_as_many_as_can_be():
+def test_the_digits_of_a_form_are_limited():
     cells = ["9" * 404, "0." + "1" * 404, "1.5"]
     for some in (cells, cells[:1], cells[1:]):
         form = Number().completed(some)

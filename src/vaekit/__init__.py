@@ -8,7 +8,7 @@ from vaekit.torchvision_operators import declare_on_import
 
 declare_on_import()
 __version__ = version("vaekit")
-HOMES = {"load": "runs", "Refusal": "refusal"}  # of what does not stand in vaekit.api
+MODULES = {"load": "runs", "Refusal": "refusal"}  # of names that are not defined in vaekit.api
 __all__ = ["Refusal", "Run", "build", "fit", "load", "open", "train"]
 
 
@@ -17,7 +17,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is used: torch takes seconds, Lightning and Hydra more, and tab completion should wait for none."""
+    """Import a name on first use, because torch, Lightning and Hydra take seconds and would delay tab completion."""
     if name not in __all__:
         raise AttributeError(f"module 'vaekit' has no attribute {name!r}")
-    return getattr(import_module(f"vaekit.{HOMES.get(name, 'api')}"), name)
+    return getattr(import_module(f"vaekit.{MODULES.get(name, 'api')}"), name)

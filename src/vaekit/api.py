@@ -39,7 +39,7 @@ from vaekit.tasks.synthesize import Synthesized
 from vaekit.training.run import run as train_run
 from vaekit.vae import VAE
 
-FILE = "str | Path | None"  # the type of a task's setting that names examples, which Python may give in memory
+FILE = "str | Path | None"  # annotation of task settings that name examples, which may also be passed in memory
 __all__ = ["Run", "build", "fit", "load", "open", "train"]
 
 
@@ -54,8 +54,8 @@ def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
         The finished run.
 
     Raises:
-        Refusal: In a sentence with what to give instead, as the command prints it.
-        KeyboardInterrupt: On Ctrl-C, or when a notebook interrupts its kernel; with how to go on.
+        Refusal: With the message that the command prints.
+        KeyboardInterrupt: On Ctrl-C, or when a notebook interrupts its kernel. The message says how to resume.
 
     Example:
         >>> import vaekit
@@ -72,15 +72,15 @@ def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
         return folder
 
     started: list[Path] = []
-    with apart():
+    with restored_state():
         try:
             folder = run_here("train", job, words)
-        except SystemExit:  # by which Lightning ends where it is interrupted
+        except SystemExit:  # raised by Lightning on an interruption
             last = started[0] / "checkpoints" / "last.ckpt" if started else None
             if last is None or not last.is_file():
                 raise KeyboardInterrupt("No epoch was finished.") from None
             given = ", ".join(map(repr, words))
-            raise KeyboardInterrupt(f"Go on with vaekit.train({given}, ckpt_path={str(last)!r}).") from None
+            raise KeyboardInterrupt(f"Resume with vaekit.train({given}, ckpt_path={str(last)!r}).") from None
     return open(folder)
 
 
@@ -97,17 +97,17 @@ def fit(
         x: An array or tensor `[N, D]`, `[N, H, W]`, or with 1 or 3 channels `[N, C, H, W]` or `[N, H, W, C]`: images
             are uint8, bool, or floats from 0 to 1; NaN is missing. A DataFrame of pandas or polars, or a table of
             pyarrow. A list of sentences. A list of image or sound files. A path of such a file, or of a folder.
-        overrides: As of `train`; without `model=` one that reads such rows.
+        overrides: As of `train`; without `model=` one that fits these rows is chosen.
         labels: The class of each row, integers `[N]`, -1 where it is missing; of a table the name of its column.
-        store_data: Keep a copy of the rows in the folder, for tasks that read the training data. Else the run has their
-            checksum alone.
+        store_data: Whether to keep a copy of the rows in the folder, for tasks that read the training data. Otherwise
+            the run only has their checksum.
         settings: As of `train`.
 
     Returns:
-        The finished run. What its methods return is held as `x` is: DataFrame, numpy or torch.
+        The finished run. Its methods return rows in the container type of `x`: DataFrame, numpy or torch.
 
     Raises:
-        Refusal: As `train`, and for rows that are none of these.
+        Refusal: As `train`, and for rows of another type.
 
     Example:
         >>> import torch, vaekit
@@ -145,10 +145,10 @@ def open(
 
     Args:
         run: Its folder.
-        device: Of its tasks: auto, cpu, cuda or mps.
-        batch_size: Rows at once on the device; None for the run's own in evaluation.
-        data: Settings of its data that differ now, e.g. `{"root": "/data"}`.
-        trust: Classes of your own that its configuration may name, e.g. `["my_package.MyPrior"]`.
+        device: Device for tasks: auto, cpu, cuda or mps.
+        batch_size: Number of rows on the device at once; None for that of evaluation in the run.
+        data: Settings of its data to change, e.g. `{"root": "/data"}`.
+        trust: Your own classes that its configuration may name, e.g. `["my_package.MyPrior"]`.
 
     Raises:
         Refusal: If the folder holds no finished run.
@@ -162,15 +162,15 @@ def open(
 
 
 def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) -> VAE:
-    """A VAE that is not trained, for a training loop of your own.
+    """Build an untrained VAE, for your own training loop.
 
     Args:
-        space: Where x lives, one of `vaekit.spaces`.
-        overrides: As of `train`; those of data, trainer and logger change nothing.
+        space: The space of x, one of `vaekit.spaces`.
+        overrides: As of `train`; those of data, trainer and logger have no effect.
         settings: As of `train`.
 
     Returns:
-        The VAE, in training mode. `vae.loss(x)` is that of the objective that was chosen.
+        The VAE, in training mode. `vae.loss(x)` is the loss of the chosen objective.
 
     Raises:
         Refusal: For a combination of parts that does not fit.
@@ -215,11 +215,11 @@ def spell(*overrides: str | Mapping[str, Any]) -> list[str]:
 
 
 class Run:
-    """A finished run: its VAE, its figures, and a method for each task of apply.py.
+    """A finished run: its VAE, metrics and figures, and a method for each task of apply.py.
 
     Args:
         folder: Of the run.
-        like: How the rows are held that its methods return; None for numpy, and DataFrames of tables.
+        like: Container type of the rows that its methods return; None for numpy, and DataFrames for tables.
         settings: See `open`.
 
     Attributes:
@@ -248,7 +248,9 @@ class Run:
 
     @property
     def history(self) -> Any:
-        """What metrics.csv holds, a row a logged step: a DataFrame; without pandas and polars a dict of lists."""
+        """The contents of metrics.csv, one row per logged step: a DataFrame; without pandas and polars a dict of
+        lists.
+        """
         return in_memory.read_csv(self.folder / "metrics.csv")
 
     @property
@@ -258,7 +260,7 @@ class Run:
 
     @cached_property
     def like(self) -> Like:
-        """How the rows are held that methods return."""
+        """The container type of the rows that methods return."""
         return Like(template=in_memory.template(self.folder / "data" / "rows.parquet"))
 
     def __getattr__(self, name: str) -> Any:
@@ -287,15 +289,15 @@ class Run:
         return f"<b>{html.escape(str(self.folder))}</b><table>{rows}</table>{shown}<details><pre>{plan}</pre></details>"
 
     def do(self, task: Callable[..., Any], seed: int = 1, **keywords: Any) -> Any:
-        """Do a task, whose files go into `<run>/tasks/<task>/`.
+        """Run a task, which writes its files into `<run>/tasks/<task>/`.
 
         Args:
-            task: A function of a `Context`; one of your own may be given.
+            task: A function of a `Context`, e.g. your own.
             seed: Of what it draws.
             keywords: Its settings; examples may be paths, or in memory.
 
         Returns:
-            What the task returns, held as the rows that it was given, or that the run was trained on.
+            What the task returns, in the container type of its input, or of the training rows.
         """
         parameters = inspect.signature(task).parameters
         space, like = self.vae.space, None
@@ -306,19 +308,19 @@ class Run:
                         like = like or Like.of(value, space)
                     keywords[name] = in_memory.as_file(value, Path(scratch, name), space)
             returned, _ = perform(partial(task, **keywords), self.folder, seed, **self.settings)
-        return _held(returned, like or self.like.rows(None), space, get_type_hints(task).get("return"))
+        return _convert(returned, like or self.like.rows(None), space, get_type_hints(task).get("return"))
 
 
-def _held(x: Any, like: Like, space: Space, hint: Any = None) -> Any:
-    """What a task returns, as a user holds rows; `hint` is its type."""
+def _convert(x: Any, like: Like, space: Space, hint: Any = None) -> Any:
+    """Convert what a task returns to the container type of the user; `hint` is its type hint."""
     if isinstance(x, Imputation):
         return like.examples(x.mean, space, plain=x.plain)
     if isinstance(x, Synthesized):
         rows = like.examples(space.from_user(torch.from_numpy(np.array(x.x))), space, x.label)
         return rows if x.label is None or isinstance(space, Table) else (rows, like.numbers(x.label))
     if isinstance(x, list) and x and all(isinstance(each, Tensor) for each in x):
-        each_held = [_held(each, like, space, hint) for each in x]
-        return each_held[0] if len(x) == 1 else each_held
+        converted = [_convert(each, like, space, hint) for each in x]
+        return converted[0] if len(x) == 1 else converted
     if isinstance(x, Tensor):
         return like.examples(x, space) if "Examples" in str(hint) else like.numbers(x)
     if isinstance(x, dict) and x and all(hasattr(each, "shape") for each in x.values()):
@@ -334,7 +336,7 @@ def _tasks() -> list[str]:
 
 def _method(run: Run, task: Any) -> Any:
     """A task as a method: examples come first, then its other settings, and `seed`."""
-    parameters = list(inspect.signature(task).parameters.values())[1:]  # less the context
+    parameters = list(inspect.signature(task).parameters.values())[1:]  # without the context
     ordered = sorted(parameters, key=lambda each: each.name != "input")
     seed = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=1, annotation="int")
     signature = inspect.Signature(
@@ -351,8 +353,10 @@ def _method(run: Run, task: Any) -> Any:
 
 
 @contextmanager
-def apart() -> Iterator[None]:
-    """Within, what training sets for a whole process is set for one run: seeds, environment, warnings, its folder."""
+def restored_state() -> Iterator[None]:
+    """A context that restores what training sets for the whole process: seeds, environment, warnings, and the lock of
+    its folder.
+    """
     environment, deterministic = dict(os.environ), torch.are_deterministic_algorithms_enabled()
     try:
         with isolate_rng(), warnings.catch_warnings(), folders.CLAIMED:

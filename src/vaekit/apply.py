@@ -23,7 +23,7 @@ from vaekit.tasks.shared.context import open_run
 
 
 def run(config: DictConfig) -> None:
-    """Do the task of the command line, and print the files that it made.
+    """Run the task of the command line, and print the files that it wrote.
 
     Args:
         config: Composed of conf/apply.yaml.
@@ -45,7 +45,7 @@ def run(config: DictConfig) -> None:
 def perform(
     task: partial[Any], folder: str | Path, seed: int = 1, precision: str = "32-true", **settings: Any
 ) -> tuple[Any, list[Path]]:
-    """Load a run and do one task; its files go into `<run>/tasks/<task>/` when it is done, and nowhere else.
+    """Load a run and run one task, whose files are moved into `<run>/tasks/<task>/` when it is done.
 
     Args:
         task: A function of a `Context`, with its own settings.
@@ -64,10 +64,10 @@ def perform(
     within("seed", seed, 0)
     one_of("precision", precision, ("32-true", "bf16-mixed"))
     name = task.func.__name__
-    known = list(signature(task.func).parameters)[1:]  # less the context
+    known = list(signature(task.func).parameters)[1:]  # without the context
     if unknown := task.keywords.keys() - known:
         raise Refusal(f"task={name} has no setting {unknown.pop()}; use task.{', task.'.join(known)}.")
-    folder = runs.find(folder).resolve()  # outputs/latest may move on while the task works
+    folder = runs.find(folder).resolve()  # outputs/latest may change while the task runs
     out = folder / "tasks" / name
     check_own(folder, "tasks", f"tasks/{name}")
     try:
@@ -76,20 +76,20 @@ def perform(
     except OSError as error:
         raise Refusal(f"Cannot write to {out.parent} ({error.strerror}); copy the run, and give run=COPY.") from error
     full = within_limits("Try a smaller batch_size=8.", "Then repeat the command.")
-    with full, unfinished:  # a task that fails leaves the files of an earlier call as they were
+    with full, unfinished:  # a task that fails does not change the files of an earlier call
         context = open_run(folder, unfinished.name, **settings)
         if (label := task.keywords.get("label")) is not None:
             task = partial(task, label=context.class_number(label))
         torch.manual_seed(seed)
         halved = precision == "bf16-mixed"
-        # without the cache, which would keep the weights that a task starts from while it fits them
+        # without the autocast cache, which would keep outdated weights while a task trains
         with torch.autocast(context.vae.device.type, torch.bfloat16, enabled=halved, cache_enabled=False):
             returned = task(context)
         return returned, [_put(file, out) for file in sorted(Path(unfinished.name).iterdir())]
 
 
 def _put(file: Path, folder: Path) -> Path:
-    """Move a file, or folder, into `folder`, in the place of an older one."""
+    """Move a file or folder into `folder`, and replace an older one."""
     folder.mkdir(exist_ok=True)
     if (folder / file.name).is_dir():
         shutil.rmtree(folder / file.name)

@@ -1,4 +1,4 @@
-"""A batch of rows: what the data give to the model."""
+"""A batch of rows, as the data pass it to the model."""
 
 from __future__ import annotations
 

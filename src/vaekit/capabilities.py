@@ -1,4 +1,4 @@
-"""What parts need, give and require of each other: all names, with a sentence each."""
+"""All names of inputs and capabilities by which parts are matched, with a sentence each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Described(StrEnum):
 
 
 class Input(_Described):
-    """What the constructor of a posterior or prior gets in addition to its own space, as an argument of that name.
+    """What the constructor of a posterior or prior takes in addition to its space, as an argument of that name.
 
     Example:
         >>> from vaekit.capabilities import Input

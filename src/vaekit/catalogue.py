@@ -85,8 +85,8 @@ class Choice:
 
     @cached_property
     def sources(self) -> list[Source]:
-        """Of the parts of one module that the file names and the module defines, or if it names none, of those that it
-        starts from.
+        """Source text of the parts that the file names and their module defines; if it names none, of the parts of its
+        parents.
         """
         if not self._targets:
             return [source for each in self.parents for source in each.sources]
@@ -96,7 +96,9 @@ class Choice:
 
     @cached_property
     def docstring(self) -> str:
-        """Of the part; where the file names several of one module, the module's; without the papers."""
+        """The docstring of the part without references; if the file names several parts of a module, that of the
+        module.
+        """
         if not self.sources:
             return ""
         first = self.sources[0]
@@ -105,7 +107,7 @@ class Choice:
 
     @cached_property
     def declared(self) -> dict[str, str]:
-        """What the part reads, needs and gives, by its own words for it."""
+        """What the part declares to read, need and give, by the name of the declaration."""
         return self.sources[0].declared if self.sources else {}
 
     @cached_property
@@ -120,13 +122,13 @@ class Choice:
 
     @cached_property
     def options(self) -> list[Option]:
-        """Its settings and the choices that it makes in other groups, those of the files that it starts from first."""
+        """Its settings and its choices in other groups; those of its parents come first."""
         found = {option.key: option for each in self.parents for option in each.options}
         return list((found | {option.key: option for option in self._own_options()}).values())
 
     @cached_property
     def parents(self) -> list[Choice]:
-        """The choices of its group that the file starts from."""
+        """The choices of its group that the file includes."""
         names = [str(each) for each in self._defaults if isinstance(each, str)]
         names = [name.removeprefix("/").removeprefix(f"{self.group}/") for name in names if name != "_self_"]
         folders = {name: self.folder if self._has(self.folder, name) else CONF for name in names}
@@ -137,7 +139,7 @@ class Choice:
 
     @property
     def _package(self) -> str:
-        """Where its settings are, "" for the root."""
+        """The path of its settings, "" for the root."""
         given = re.match(r"# @package (\S+)", self.text)
         return self.group.replace("/", ".") if given is None else given[1].replace("_global_", "")
 
@@ -151,7 +153,7 @@ class Choice:
 
     @property
     def _targets(self) -> list[str]:
-        """Of the parts in the file, less those that are within another part."""
+        """The `_target_` of the parts in the file, without parts inside other parts."""
 
         def walk(node: object) -> Iterator[str]:
             if isinstance(node, dict) and "_target_" in node:
@@ -176,8 +178,8 @@ class Choice:
             yield from self._settings(root, self._package)
 
     def _settings(self, node: yaml.MappingNode, at: str) -> Iterator[Option]:
-        """Values with their comments. Left out are links to the sibling setting of the same name, what a file
-        that starts from this one must set, and what Hydra reads.
+        """Values with their comments. Omitted are links to the sibling setting of the same name, mandatory values, and
+        keys of Hydra.
         """
         for key, value in node.value:
             name, written = key.value, _written(self.text, value)
@@ -187,7 +189,7 @@ class Choice:
                 yield from self._settings(value, _below(at, name))
             elif not written.startswith("${.."):
                 flow = isinstance(value, yaml.ScalarNode) or value.flow_style
-                yield Option(_below(at, name), written, _behind(self.text, value if flow else key))
+                yield Option(_below(at, name), written, _comment_after(self.text, value if flow else key))
 
 
 def references(docstring: str) -> list[tuple[str, str, str]]:
@@ -214,15 +216,15 @@ def default_choices(text: str) -> Iterator[Option]:
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
     for entry in next((value.value for key, value in pairs if key.value == "defaults"), []):
         for key, chosen in entry.value if isinstance(entry, yaml.MappingNode) else ():
-            yield Option(key.value.rpartition(" ")[2], _written(text, chosen), _behind(text, chosen))
+            yield Option(key.value.rpartition(" ")[2], _written(text, chosen), _comment_after(text, chosen))
 
 
 def _written(text: str, node: yaml.Node) -> str:
     return " ".join(text[node.start_mark.index : node.end_mark.index].split())
 
 
-def _behind(text: str, node: yaml.Node) -> str:
-    """The comment after a node, in its line."""
+def _comment_after(text: str, node: yaml.Node) -> str:
+    """The comment after a node in the same line."""
     comment = re.match(r":?[ \t]*#[ \t]*(.*)", text[node.end_mark.index :])
     return comment[1] if comment else ""
 
@@ -238,7 +240,7 @@ def groups(folders: Sequence[Path] = (CONF,)) -> list[str]:
 
 
 def choices(group: str, folders: Sequence[Path] = (CONF,)) -> list[Choice]:
-    """The choices of a group. Where a name is in several folders, that of the first counts.
+    """The choices of a group. If a name is in several folders, the first one counts.
 
     Args:
         group: Name of the group.

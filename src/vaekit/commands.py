@@ -25,7 +25,7 @@ from vaekit.flags import answer
 from vaekit.hydra_job import checked, refusals_alone, refuse_numbers
 from vaekit.refusal import Refusal, refusal_in
 
-ENGINES = {  # sweepers and launchers that Hydra does not bring, and the packages that do
+ENGINES = {  # sweepers and launchers that are not part of Hydra, and their packages
     "sweep=random": "hydra-optuna-sweeper",
     "sweep=optuna": "hydra-optuna-sweeper",
     "hydra/sweeper=optuna": "hydra-optuna-sweeper",
@@ -35,12 +35,12 @@ ENGINES = {  # sweepers and launchers that Hydra does not bring, and the package
     "hydra/launcher=ray": "hydra-ray-launcher",
 }
 
-OPEN = "++data."  # what apply.py lets pass, and a run's data then refuse
+OPEN = "++data."  # settings that apply.py accepts unchecked; the data of the run check them
 
 
 @contextmanager
-def _sentences(name: str) -> Iterator[None]:
-    """Within, Hydra reports a refusal, and words that `name` cannot be composed of, by a sentence and nothing else."""
+def _messages_only(name: str) -> Iterator[None]:
+    """A context in which Hydra reports refusals and composition errors of `name` by a message without a traceback."""
     report = utils.run_and_report
 
     def run_and_report(call: Callable[[], Any]) -> Any:
@@ -92,10 +92,10 @@ def train() -> None:
         raise SystemExit(str(refusal)) from None
     if stopped:
         folder, words = stopped
-        print(f"SLURM has queued this job again: it goes on in {folder}.")
+        print(f"SLURM has queued this job again: it continues in {folder}.")
         sys.argv += words
     with ExitStack() as stack:
-        if "--dry-run" in sys.argv:  # which writes nothing that stays
+        if "--dry-run" in sys.argv:  # which keeps no files
             scratch = stack.enter_context(TemporaryDirectory())
             sys.argv.remove("--dry-run")
             sys.argv += ["dry_run=true", f"hydra.run.dir='{scratch}'", "hydra.output_subdir=null"]
@@ -103,7 +103,7 @@ def train() -> None:
             sys.argv.remove("--find-lr")
             sys.argv += ["find_lr=true"]
         stack.enter_context(folders.CLAIMED)
-        stack.enter_context(_sentences("train"))
+        stack.enter_context(_messages_only("train"))
         _train()
 
 
@@ -122,7 +122,7 @@ def apply() -> None:
         refuse_numbers(sys.argv[1:])
     except Refusal as refusal:
         raise SystemExit(str(refusal)) from None
-    # which settings the run's data have is known when the run is read; until then Hydra must let them all pass
+    # the settings of the data are only known when the run is read; until then Hydra must accept all of them
     sys.argv[1:] = [f"++{word}" if word.startswith(OPEN.lstrip("+")) else word for word in sys.argv[1:]]
-    with _sentences("apply"):
+    with _messages_only("apply"):
         _apply()

@@ -15,7 +15,7 @@ CONF = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 def options(group: str) -> dict[str, dict[str, Any]]:
-    """The choices of a group, as they are written in their files.
+    """The contents of the configuration files of a group.
 
     Args:
         group: Name of the group, e.g. `likelihood`.

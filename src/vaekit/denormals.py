@@ -1,4 +1,4 @@
-"""Denormal numbers, which take a processor many times as long as others, are treated as zero."""
+"""Treats denormal numbers, which slow a processor down many times, as zero."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ HARD = 2  # omp_pause_hard, in OpenMP's omp.h
 
 @contextmanager
 def flushed() -> Iterator[None]:
-    """Within, every thread that computes treats denormal numbers as zero; after, as before.
+    """A context in which all computing threads treat denormal numbers as zero.
 
     A fifth of Adam's moments become denormal during training, and an Intel processor then trains at half its speed.
     `torch.set_flush_denormal` sets the calling thread alone. OpenMP's threads take the setting of the thread that

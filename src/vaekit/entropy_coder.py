@@ -16,8 +16,8 @@ from torch import Tensor
 
 from vaekit.refusal import Refusal
 
-CHUNK = 2**14  # values that have a table each at once: it stays in the cache
-STEP = 2.0**-8  # to which logits and logarithms settle
+CHUNK = 2**14  # values whose tables are built at once, which fits into the processor cache
+STEP = 2.0**-8  # to which logits and logarithms are rounded
 
 
 def _stream() -> Any:
@@ -32,7 +32,7 @@ def new_coder(words: np.ndarray) -> Any:
     """A stack of bits.
 
     Args:
-        words: What it holds: uint32, the last word not 0.
+        words: Its initial contents: uint32, the last word not 0.
 
     Raises:
         Refusal: If the library is missing.
@@ -57,7 +57,7 @@ def rounded(x: Tensor, step: float) -> Tensor:
         tensor([0.2500, 0.5000])
     """
     if not torch.isfinite(x).all():
-        raise Refusal("The model computes NaN or infinite values from these examples; train it again.")
+        raise Refusal("The model computes NaN or infinite values from these examples. Train it again.")
     return (x / step).round_().mul_(step)
 
 
@@ -68,7 +68,7 @@ class Code(Protocol):
         """Add symbols (int64, `[B, ...]`, on the CPU) to the stack, -log2 of their probability in bits."""
 
     def pop(self, coder: Any) -> Tensor:
-        """Take them off again. Of random bits, this draws from the distribution."""
+        """Remove symbols from the stack. Popping random bits draws from the distribution."""
 
 
 class Family:
@@ -132,7 +132,7 @@ def flip_bits(coder: Any, mask: np.ndarray) -> None:
 
 
 def located(cdf: Callable[[Tensor], Tensor], count: int, loc: Tensor, scale: Tensor) -> Code:
-    """A code of whole numbers, each by one location and scale.
+    """A code of whole numbers with one location and scale each.
 
     Args:
         cdf: Cumulative distribution function of the standard distribution, symmetric about 0.
@@ -154,7 +154,8 @@ class Digits:
         cdf: Cumulative distribution function of the standard distribution, symmetric about 0.
         count: The numbers are below this.
         logits: `[M, B, ...]`, rounded weights of the mixture.
-        loc: `[M, B, ...]`, rounded. A number k has the mass from k - 1/2 to k + 1/2, the first and the last all beyond.
+        loc: `[M, B, ...]`, rounded. A number k has the mass from k - 1/2 to k + 1/2; the first and the last also have
+            the tails.
         scale: `[M, B, ...]`, rounded.
     """
 
@@ -167,7 +168,7 @@ class Digits:
     def push(self, coder: Any, symbols: Tensor) -> None:
         parts = zip(self.params.split(CHUNK, 2), symbols.flatten().split(CHUNK), strict=True)
         for params, part in reversed(list(parts)):
-            for digit in range(self.digits):  # the last that is pushed, and so the first to come, is the highest
+            for digit in range(self.digits):  # the highest digit is pushed last, and so popped first
                 above = part // self.base ** (digit + 1)
                 self._table(params, above, digit).push(coder, part // self.base**digit % self.base)
 
@@ -182,16 +183,16 @@ class Digits:
 
     def _table(self, params: Tensor, above: Tensor, digit: int) -> Code:
         """The distribution of a digit, counted from the lowest, given the number that those above it make."""
-        # edges first, `[base + 1, N]`, so that all else lies along whole rows of memory
+        # edges in the first dimension, `[base + 1, N]`, so that memory access is contiguous
         size = self.base**digit
         x = above.double().mul_(self.base * size) + (torch.arange(self.base + 1).double() * size - 0.5).unsqueeze(1)
         x[0].masked_fill_(above == 0, -torch.inf)
         x.masked_fill_(x > self.count - 1, torch.inf)
         mass = torch.zeros_like(x[1:])
         for weight, loc, scale in params:
-            # the difference of two tails near 0 keeps its digits, that of two near 1 does not
+            # the difference of two tails near 0 is accurate, that of two near 1 is not
             side = torch.where(x[self.base // 2] > loc, -1.0, 1.0)
             mass.addcmul_(self.cdf((x - loc).mul_(side / scale)).diff(dim=0), weight * side)
         total = mass.sum(0)
-        # where even the tails' tails vanish, all digits are alike
+        # where even the tails underflow, all digits are equally likely
         return table(torch.where(total > 1e-280, mass / total, 1 / self.base).T)

@@ -1,4 +1,4 @@
-"""`--help`, `--list` and `--info` of the two commands: they explain what can be chosen, and do nothing else."""
+"""`--help`, `--list` and `--info` of the two commands, which explain the choices."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRAINING = """  --dry-run             the plan: every part, its parameters, and 
 
 
 def answer(words: Sequence[str], purpose: str, group: str | None = None) -> bool:
-    """Print what these flags ask for; False if none of them is among the words.
+    """Print the help that a flag requests. Returns False if no such flag is given.
 
     Args:
         words: the command line, without the command.

@@ -22,15 +22,15 @@ from vaekit.refusal import Refusal
 from vaekit.sweep_summary import find_done, own
 
 OUTPUTS = Path("outputs")
-STAMPS = itertools.count()  # how many runs this process has named; each process of a run counts alike
-CLAIMED = ExitStack()  # the folders of the command that runs now
+STAMPS = itertools.count()  # number of runs that this process has named; all processes of a run count the same
+CLAIMED = ExitStack()  # locks of the folders of the current command
 
 
 def stamp() -> str:
-    """The name of a new run: microseconds, so that two runs of one second do not share a folder.
+    """The name of a new run. It includes microseconds, so that two runs in one second do not share a folder.
 
-    Processes that srun or torchrun has started are one run, and agree on a name. That of a SLURM job begins with its
-    number. VAEKIT_STAMP, where somebody has set it, is the name.
+    Processes that srun or torchrun started are one run, and agree on a name. The name of a SLURM job begins with its
+    number. If VAEKIT_STAMP is set, it is the name.
     """
     now, job, number = datetime.now(), os.environ.get("SLURM_JOB_ID"), next(STAMPS)
     if exported := os.environ.get("VAEKIT_STAMP"):
@@ -42,12 +42,12 @@ def stamp() -> str:
         from torch.distributed import TCPStore
 
         store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
-        return store.compare_set(f"vaekit_stamp_{number}", "", name).decode()  # that of the first to come
+        return store.compare_set(f"vaekit_stamp_{number}", "", name).decode()  # the stamp of the first process
     return name
 
 
 def first_process() -> bool:
-    """Whether this is the only process of a run, or its first, whoever started the others."""
+    """Whether this is the only or the first process of a run."""
     return all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
@@ -71,7 +71,7 @@ def run_folder(ckpt_path: str | None, stamp: str) -> str:
 def job_folder(sweep: str, number: int, overrides: Sequence[str]) -> str:
     """The folder of a job of a multirun: its number and its overrides, in characters that need no quotes.
 
-    If the same job is done already, under any number, it is the folder of that job.
+    If the same job was done already, under any number, it is the folder of that job.
 
     Args:
         sweep: Folder of the multirun.
@@ -104,7 +104,7 @@ OmegaConf.register_new_resolver("stamp", stamp, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("wandb_run", wandb_run, replace=True)
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
 OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
-# a resumed run keeps the .hydra/ of its start: those are the overrides that compose its model
+# a resumed run keeps its first .hydra/, whose overrides compose its model
 OmegaConf.register_new_resolver("hydra_folder", lambda ckpt_path: None if ckpt_path else ".hydra", replace=True)
 
 
@@ -165,7 +165,7 @@ def claim(folder: Path) -> Iterator[None]:
         raise Refusal(
             f"Another process is training in {folder}. Wait until it has ended, or give another hydra.run.dir=FOLDER."
         ) from None
-    except (OSError, NotImplementedError):  # a file system without locks: nobody can know
+    except (OSError, NotImplementedError):  # a file system without locks
         yield
         return
     try:
@@ -198,10 +198,10 @@ def requeued(words: Sequence[str]) -> tuple[Path, list[str]] | None:
     task = sorted(word for word in words if not word.startswith(("hydra", "-")))
     folders = [Path(given["hydra.run.dir"])] if "hydra.run.dir" in given else sorted(OUTPUTS.glob(job))
     started = {folder: read_words(folder) for folder in folders if (folder / "checkpoints" / "last.ckpt").is_file()}
-    for folder, begun in started.items():
-        if begun == task:
+    for folder, overrides in started.items():
+        if overrides == task:
             return folder, [f"ckpt_path='{folder / 'checkpoints' / 'last.ckpt'}'"]
-    for folder in (folder for folder, begun in started.items() if begun is None):
+    for folder in (folder for folder, overrides in started.items() if overrides is None):
         raise Refusal(
             f"SLURM has queued this job again, but {folder}/.hydra/overrides.yaml is missing or damaged, so that it is "
             "unknown whether the job stopped there. If it did, repeat the overrides with "
@@ -227,7 +227,7 @@ def read_words(folder: Path) -> list[str] | None:
 
 
 class WritableFolder(Callback):
-    """Makes the folder before Hydra does, which would answer with a traceback where that cannot be, and claims it."""
+    """Creates and locks the folder before Hydra does, which would fail with a traceback if it is not writable."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config["dry_run"]:

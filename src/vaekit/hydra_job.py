@@ -1,4 +1,4 @@
-"""One job of Hydra, as a command or a call in Python runs it: its words are checked, and a refusal comes out alone."""
+"""Runs one job of Hydra, for a command or a call in Python: checks its words, and raises refusals unwrapped."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from vaekit import folders  # noqa: F401  (which registers the resolvers of conf
 from vaekit.configs import CONF
 from vaekit.refusal import Refusal, refusal_in
 
-NONE = {group: f"{group}=[]" for group in ("penalty", "callbacks", "logger")}  # how no choice of a group is typed
+NONE = {group: f"{group}=[]" for group in ("penalty", "callbacks", "logger")}  # how to choose nothing in a group
 NONE |= {group: f"'~{group}'" for group in ("condition", "debug", "experiment", "sweep")}
 
 
 def refuse_numbers(words: Sequence[str]) -> None:
-    """Refuse a number or null as the choice of a group, for which Hydra has a traceback.
+    """Refuse a number or null as the choice of a group, on which Hydra fails with a traceback.
 
     Args:
         words: Overrides as they are typed.
@@ -49,12 +49,12 @@ def refuse_numbers(words: Sequence[str]) -> None:
 
 
 def checked(call: Callable[[DictConfig], Any], config: DictConfig, unchecked: str | None = None) -> Any:
-    """Call a job, unless nothing reads one of its words.
+    """Call a job after checking that every word is read.
 
     Args:
         call: The job.
         config: What Hydra composed; `HydraConfig` is set.
-        unchecked: How words begin that `call` checks itself.
+        unchecked: Prefix of words that `call` checks itself.
 
     Raises:
         Refusal: Unwrapped, whatever exception holds it.
@@ -78,7 +78,7 @@ def checked(call: Callable[[DictConfig], Any], config: DictConfig, unchecked: st
 
 @contextmanager
 def refusals_alone() -> Iterator[None]:
-    """Within, Hydra prints no line before the refusal that a job ends in."""
+    """A context in which Hydra prints no line before the refusal of a job."""
     outcome = vars(JobReturn)["return_value"]
 
     def return_value(job: JobReturn) -> Any:
@@ -127,7 +127,7 @@ def compose(name: str, words: Sequence[str]) -> DictConfig:
 
 @contextmanager
 def _hydra(name: str, words: Sequence[str]) -> Iterator[Any]:
-    """Hydra, which is within as it is when a command runs."""
+    """A context in which Hydra is initialized as for a command."""
     from vaekit.words import explain
 
     refuse_numbers(words)
@@ -139,7 +139,7 @@ def _hydra(name: str, words: Sequence[str]) -> Iterator[Any]:
         with initialize_config_dir(str(CONF), job_name=name, version_base="1.3"), refusals_alone():
             try:
                 yield GlobalHydra.instance().hydra
-            except SystemExit as end:  # of a resolver or a callback, which can raise nothing else
+            except SystemExit as end:  # the only exception that a resolver or a callback can raise
                 if isinstance(end.code, str):
                     raise Refusal(end.code) from None
                 raise

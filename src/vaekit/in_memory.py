@@ -1,4 +1,4 @@
-"""What people hold in memory: written as files that data sources and tasks read, and returned as it was given."""
+"""Writes rows in memory to files that data sources and tasks read, and converts results to the type of the rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vaekit.written import Number
 FRAMES = ("pandas", "polars")
 SOUNDS = (".wav", ".flac")
 IMAGES = {"b": "arrays_bool", "u": "arrays_uint8", "f": "arrays_float"}  # by the kind of their dtype: data=NAME
-PRESETS = {"table": "table_vae", "text": "text_vae", "audio": "audio_vae"}  # by data=NAME; others take the default one
+PRESETS = {"table": "table_vae", "text": "text_vae", "audio": "audio_vae"}  # by data=NAME; others use the default
 
 
 def library(x: Any) -> str:
@@ -44,7 +44,7 @@ def write(x: Any, folder: Path, labels: Any = None) -> dict[str, Any]:
     Args:
         x: An array or tensor `[N, ...]`; a DataFrame of pandas or polars, or a table of pyarrow; a list of sentences;
             a list of image or sound files; a path of a file or folder, which is not copied.
-        folder: Of the files; it is made if something is written.
+        folder: Folder of the files; created if something is written.
         labels: The class of each row `[N]`, integers, -1 where it is missing; of a table the name of its column.
 
     Returns:
@@ -56,24 +56,28 @@ def write(x: Any, folder: Path, labels: Any = None) -> dict[str, Any]:
     if isinstance(x, str | Path):
         settings = _of_path(Path(x).expanduser())
     elif library(x) in (*FRAMES, "pyarrow"):
-        settings = {"data": "table", "data.path": write_frame(x, _made(folder) / "rows.parquet")}
+        settings = {"data": "table", "data.path": write_frame(x, _created(folder) / "rows.parquet")}
         if labels is not None:
             return settings | {"model": PRESETS["table"], "data.label": labels}
     elif _is_list_of(x, str, Path) and all(Path(each).is_file() for each in x):
-        settings = _of_path(_copied(list(map(Path, x)), _made(folder) / "files")) | {"data.cache": folder / "cache"}
+        settings = _of_path(_copy_all(list(map(Path, x)), _created(folder) / "files")) | {
+            "data.cache": folder / "cache"
+        }
     elif _is_list_of(x, str):
-        path = _made(folder) / "sentences.txt"
+        path = _created(folder) / "sentences.txt"
         path.write_text("".join(f"{' '.join(each.split())}\n" for each in x), encoding="utf-8")
         settings = {"data": "text", "data.path": path}
     else:
-        return _write_arrays(x, _made(folder), labels)
+        return _write_arrays(x, _created(folder), labels)
     if labels is not None:
-        raise Refusal("labels= belong to arrays and tables. Leave it out; class folders and file names hold classes.")
+        raise Refusal(
+            "labels= is for arrays and tables. Leave it out; class folders or file names contain the classes."
+        )
     preset = PRESETS.get(settings["data"])
     return settings | ({"model": preset} if preset else {})
 
 
-def _made(folder: Path) -> Path:
+def _created(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -83,12 +87,12 @@ def _is_list_of(x: Any, *kinds: type) -> bool:
 
 
 def _of_path(path: Path) -> dict[str, Any]:
-    """The data that a file or folder holds, going by suffixes."""
+    """Settings for the data of a file or folder, by its suffix."""
     if path.is_dir():
         sounds = any(each.suffix.lower() in SOUNDS for each in path.rglob("*"))
         return {"data": "audio", "data.path": path} if sounds else {"data": "image_folder", "data.root": path}
     if not path.is_file():
-        raise Refusal(f"There is no file or folder {path.absolute()}; name one that is there, or give the rows.")
+        raise Refusal(f"There is no file or folder {path.absolute()}; name an existing one, or give the rows.")
     suffix = path.suffix.lower()
     names = {
         "arrays": (".npy", ".npz", ".pt", ".pth"),
@@ -99,11 +103,13 @@ def _of_path(path: Path) -> dict[str, Any]:
         if suffix in suffixes:
             return {"data": name, "data.path": path}
     known = ", ".join(each for suffixes in names.values() for each in suffixes)
-    raise Refusal(f"{path} is none of {known}; use vaekit.train('data=NAME', 'data.path=...') for other files.")
+    raise Refusal(
+        f"Got {path}, expected a file of {known}. Use vaekit.train('data=NAME', 'data.path=...') for other files."
+    )
 
 
-def _copied(files: Sequence[Path], folder: Path, in_order: bool = False) -> Path:
-    """A folder with copies of the files, with numbers before names to keep the order, or where two have one name."""
+def _copy_all(files: Sequence[Path], folder: Path, in_order: bool = False) -> Path:
+    """A folder with copies of the files; a number precedes duplicate names, or all names to keep the order."""
     folder.mkdir()
     width = len(str(len(files)))
     for number, file in enumerate(files):
@@ -121,13 +127,15 @@ def _write_arrays(x: Any, folder: Path, labels: Any) -> dict[str, Any]:
         return settings | {"data.path": folder / "rows.npy"}
     label = as_array(labels)
     if label.shape[:1] != rows.shape[:1]:
-        raise Refusal(f"Got {len(label)} labels of {len(rows)} rows, expected one a row; give labels=y[:{len(rows)}].")
+        raise Refusal(
+            f"Got {len(label)} labels for {len(rows)} rows, expected one per row; give labels=y[:{len(rows)}]."
+        )
     np.savez(folder / "rows.npz", x=rows, y=label)
     return settings | {"data.path": folder / "rows.npz"}
 
 
 def as_array(x: Any) -> np.ndarray:
-    """An array of what numpy, torch or a list holds; pictures of Pillow among them.
+    """Convert arrays, tensors, or lists of these or of Pillow images, to an array.
 
     Args:
         x: `[N, ...]`, numbers.
@@ -171,7 +179,7 @@ def write_frame(x: Any, path: Path) -> Path:
     """
     columns = [str(name) for name in (x.columns if library(x) in FRAMES else x.column_names)]
     if len(set(columns)) < len(columns):
-        raise Refusal(f"The columns {columns} do not all have a name of their own; rename them.")
+        raise Refusal(f"The names of the columns {columns} are not unique; rename them.")
     if library(x) == "pandas":
         x = x.rename(columns=str)
     with duckdb.connect() as database:
@@ -185,10 +193,10 @@ def write_frame(x: Any, path: Path) -> Path:
 
 
 def as_file(x: Any, folder: Path, space: Space) -> Any:
-    """What a task takes as a file, written into `folder` where it is in memory.
+    """The path of examples for a task; examples in memory are written into `folder`.
 
     Args:
-        x: Examples, as `write` takes them, or one of them; a path, or None, which come back as they are.
+        x: Examples, as `write` takes them, or a single one; a path or None is returned unchanged.
         folder: Of the file.
         space: Of the model.
 
@@ -205,13 +213,13 @@ def as_file(x: Any, folder: Path, space: Space) -> Any:
             return x if Path(x).is_file() else write([x], folder)["data.path"]
         return write(list(x), folder)["data.path"]
     if library(x) in (*FRAMES, "pyarrow"):
-        return write_frame(x, _made(folder) / "rows.parquet")
+        return write_frame(x, _created(folder) / "rows.parquet")
     if _is_list_of(x, str, Path):
-        return _copied(list(map(Path, x)), _made(folder) / "files", in_order=True)  # folders are read by name
+        return _copy_all(list(map(Path, x)), _created(folder) / "files", in_order=True)  # folders are read by name
     rows = as_array(x)
     if isinstance(space, Image):
         rows = _channels_first(rows, space)
-    np.save(_made(folder) / "rows.npy", rows)
+    np.save(_created(folder) / "rows.npy", rows)
     return folder / "rows.npy"
 
 
@@ -226,13 +234,13 @@ def _channels_first(rows: np.ndarray, space: Image) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Like:
-    """How a user holds rows.
+    """The container type of rows in memory.
 
     Args:
         kind: `numpy`, `torch`, `pandas`, `polars` or `builtins`.
-        device: Of tensors.
-        template: A table without rows, whose columns have the types that are wanted.
-        index: The names of the rows, of pandas.
+        device: Device of tensors.
+        template: An empty table, whose columns have the types of the result.
+        index: The index of a pandas DataFrame.
         bytes: Whether images are uint8.
         gray: Whether images `[N, H, W]` have no axis of channels.
         channels_last: Whether they are `[N, H, W, C]`.
@@ -248,7 +256,7 @@ class Like:
 
     @classmethod
     def of(cls, x: Any, space: Space) -> Like:
-        """How `x` is held."""
+        """The container type of `x`."""
         kind = library(x)
         if kind in FRAMES:
             return cls(kind, template=x[:0], index=getattr(x, "index", None))
@@ -268,11 +276,11 @@ class Like:
         )
 
     def rows(self, index: Any) -> Like:
-        """The same for rows of these names; None for new ones."""
+        """The same type with another index; None for new rows."""
         return replace(self, index=index)
 
     def table(self, columns: Mapping[str, Any]) -> Any:
-        """Figures `[N]` by name: a DataFrame where rows are, else as they are."""
+        """Columns `[N]` by name, as a DataFrame if the rows were one."""
         if self.kind == "polars":
             return import_module("polars").DataFrame(dict(columns))
         if self.kind == "pandas":
@@ -280,7 +288,7 @@ class Like:
         return dict(columns)
 
     def numbers(self, x: Any) -> Any:
-        """An array of figures or latent variables."""
+        """Converts an array that is not rows, e.g. latent variables."""
         if self.kind == "torch":
             return torch.as_tensor(x).to(self.device)
         return x.detach().cpu().numpy() if isinstance(x, Tensor) else x
@@ -295,8 +303,8 @@ class Like:
             plain: Of a table, its means in the units of the file, see `Table.plain`.
 
         Returns:
-            Arrays or tensors of this kind; of a table a DataFrame, of text a list of sentences; of those with more
-            than one leading dimension a list of such.
+            Arrays or tensors of this type; a DataFrame for a table, a list of sentences for text. With more than one
+            leading dimension, a list of these.
         """
         batched = x.dim() == len(space.shape) + 1
         if isinstance(space, Table | Text) and not batched:
@@ -358,7 +366,7 @@ def read_csv(path: Path) -> Any:
 
 
 def _frames() -> str:
-    """The library of DataFrames that is there, "" for none."""
+    """The installed library of DataFrames, "" for none."""
     return next((each for each in FRAMES if find_spec(each)), "")
 
 

@@ -1,4 +1,4 @@
-"""Sentences for what a machine lacks or does not allow: memory, disk space, permissions."""
+"""Messages for missing memory, disk space and permissions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vaekit.refusal import Refusal
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the disk, of the user's quota, of a file
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota exceeded, file too large
 
 
 @contextmanager
@@ -23,10 +23,10 @@ def within_limits(memory: str, disk: str) -> Iterator[None]:
 
     Args:
         memory: What to type where memory runs out.
-        disk: What to type after disk space has been freed.
+        disk: What to type after freeing disk space.
 
     Raises:
-        Refusal: Which ends with these words.
+        Refusal: That ends with these words.
     """
     try:
         yield
@@ -41,7 +41,7 @@ def within_limits(memory: str, disk: str) -> Iterator[None]:
                     f"Out of memory ({' '.join(str(cause).split())[:200] or 'MemoryError'}). {memory}"
                 ) from error
         if isinstance(error, OSError) and error.filename:
-            path = error.filename2 or error.filename  # what a file was renamed to
+            path = error.filename2 or error.filename  # the target of a rename
             raise Refusal(
                 f"Cannot use {path}: {error.strerror}. Expected a file or folder that is there and may be written. "
                 "Move away what is in its place, or change its permissions."

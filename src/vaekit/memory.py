@@ -1,4 +1,4 @@
-"""Memory that a process frees stays with it, for its next tensors."""
+"""Keeps memory that a process frees, for its next tensors."""
 
 import ctypes
 from platform import libc_ver
@@ -8,10 +8,10 @@ KEPT = 2**30  # bytes
 
 
 def keep_freed() -> None:
-    """Up to 1 GiB; where the C library is glibc, as on most Linux systems.
+    """Keep up to 1 GiB of freed memory, if the C library is glibc, as on most Linux systems.
 
-    Else what a step frees goes back to the kernel, which fills each page of the next step's tensors with zeros: a
-    fifth of the time that `conv_vae` trains on a CPU in batches of 1024, a third of that of a PixelCNN.
+    Otherwise the memory that a step frees goes back to the kernel, which fills each page of the next step's tensors
+    with zeros: a fifth of the time that `conv_vae` trains on a CPU in batches of 1024, a third of that of a PixelCNN.
     """
     if libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

@@ -7,8 +7,8 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-NEAR = 0.65  # how alike two names are, 0 to 1, when one may be meant by the other
-BESIDE = 0.02  # names that are alike by so much less than the nearest one are offered as well
+MIN_SIMILARITY = 0.65  # of a mistyped name and of a name that is suggested for it, from 0 to 1
+TIE = 0.02  # names whose similarity is this close to the largest are suggested as well
 
 
 def typed(key: str, value: Any) -> str:
@@ -43,12 +43,13 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
         ['latents.dim']
     """
 
-    def alike(other: str) -> float:  # as a whole, and by the last name, which is what people remember
-        pairs = (name, other), (name.rpartition(".")[2], other.rpartition(".")[2])
-        return sum(SequenceMatcher(None, *pair).ratio() for pair in pairs) / 2
+    def similarity(other: str) -> float:
+        whole = SequenceMatcher(None, name, other).ratio()
+        last = SequenceMatcher(None, name.rpartition(".")[2], other.rpartition(".")[2]).ratio()
+        return min(last, (whole + last) / 2)  # a common prefix such as `data.` does not make other names similar
 
-    near = sorted(((alike(other), other) for other in known), reverse=True)
-    return [other for likeness, other in near[:3] if likeness >= max(NEAR, near[0][0] - BESIDE)]
+    ranked = sorted(((similarity(other), other) for other in known), reverse=True)
+    return [other for value, other in ranked[:3] if value >= max(MIN_SIMILARITY, ranked[0][0] - TIE)]
 
 
 def did_you_mean(words: Iterable[str]) -> str:

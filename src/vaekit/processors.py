@@ -1,4 +1,4 @@
-"""The processors that this process may use: fewer than those of the machine in a container, or where it is pinned."""
+"""The processors that this process may use: fewer than the machine has in a container, or if it is pinned."""
 
 import math
 import os
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-QUOTAS = (  # where a control group, of version 2 or 1, says how many microseconds it has in a period of how many
+QUOTAS = (  # files of cgroups, versions 2 and 1, with the quota and its period in microseconds
     ("/sys/fs/cgroup/cpu.max",),
     ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
 )
 
 
 def limit_threads() -> None:
-    """Let torch use no more threads than there are processors; what OMP_NUM_THREADS says counts more.
+    """Let torch use no more threads than there are processors; OMP_NUM_THREADS takes precedence.
 
     Threads that wait for one another on too few processors are several times slower than one.
     """

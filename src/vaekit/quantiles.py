@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-FEW = 256  # most distinct values, and at most half as many as cells, for each to keep its probability
-KNOTS = 256  # evenly spaced normal numbers that are kept, and at most as many others
-FREQUENT = 0.002  # fraction of cells from which a value keeps its probability
-SPARED = 0.25  # probability of extremes of one cell, in cells, so that they are drawn less often
+FEW = 256  # largest number of distinct values, and at most half the number of cells, that each keep their probability
+KNOTS = 256  # number of evenly spaced knots, and largest number of others
+FREQUENT = 0.002  # fraction of cells above which a value keeps its probability
+SPARED = 0.25  # probability of an extreme that occurs once, in cells, so that it is drawn less often
 
 
 def fit(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

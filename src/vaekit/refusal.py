@@ -104,16 +104,16 @@ def at_least_one(**counts: tuple[int | Sequence[int], Any]) -> None:
             raise Refusal(f"{key}={spelled(value)} must be at least 1; use {typed(key, usual)}.")
 
 
-def below_one(**shares: tuple[float, float]) -> None:
+def below_one(**fractions: tuple[float, float]) -> None:
     """Check that settings are at least 0 and below 1.
 
     Args:
-        shares: By the name of a setting, its value and a usual one.
+        fractions: By the name of a setting, its value and a usual one.
 
     Raises:
-        Refusal: For the first one that is not.
+        Refusal: For the first one out of this range.
     """
-    for name, (value, usual) in shares.items():
+    for name, (value, usual) in fractions.items():
         if not 0 <= value < 1:
             raise Refusal(f"{setting(name)}={value} must be from 0 to below 1; use {setting(name)}={usual}.")
 
@@ -125,12 +125,12 @@ def one_of(**values: tuple[str, Sequence[str]]) -> None:
         values: By the name of a setting, its value and the possible ones.
 
     Raises:
-        Refusal: For the first one that has not.
+        Refusal: For the first one with another value.
     """
-    for name, (value, there) in values.items():
-        if value not in there:
-            known = f"{', '.join(there[:-1])} or {there[-1]}"
-            raise Refusal(f"{setting(name)}={value} is unknown; use {setting(name)}={known}.")
+    for name, (value, known) in values.items():
+        if value not in known:
+            expected = f"{', '.join(known[:-1])} or {known[-1]}"
+            raise Refusal(f"{setting(name)}={value} is unknown; use {setting(name)}={expected}.")
 
 
 def refusal_in(error: BaseException | None) -> Refusal | None:
@@ -169,5 +169,5 @@ def building(group: str) -> Iterator[None]:
         reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise Refusal(
             f"{group} cannot be built: {reason.rstrip('.')}. Change {group}.* or leave it out; "
-            f"`python train.py --cfg job --package {group}` shows its settings, traceback=true where it happened."
+            f"`python train.py --cfg job --package {group}` shows its settings, traceback=true the traceback."
         ) from error

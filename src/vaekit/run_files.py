@@ -1,4 +1,4 @@
-"""The files that make a run's folder a trained VAE, each written whole."""
+"""The files that make the folder of a run a trained VAE, each written atomically."""
 
 from __future__ import annotations
 

@@ -39,12 +39,28 @@ from vaekit.whole_file import read_json
 
 log = logging.getLogger(__name__)
 OUTPUTS = Path("outputs")
-RUN_IS = ("space", "network", "posterior", "prior", "latents", "likelihood", "condition", "objective", "penalty")
-HOW_NOT_WHAT = ("trainer", "callbacks", "logger", "optimizer", "penalty")  # how a run was trained: of no use to load it
+FIXED_SECTIONS = (
+    "space",
+    "network",
+    "posterior",
+    "prior",
+    "latents",
+    "likelihood",
+    "condition",
+    "objective",
+    "penalty",
+)
+TRAINING_SECTIONS = (
+    "trainer",
+    "callbacks",
+    "logger",
+    "optimizer",
+    "penalty",
+)  # sections that are not needed to load a run
 KINDS = {"vaekit": object, "torch.nn": nn.Module, "torch.optim": optim.Optimizer, "zuko": nn.Module}
 """The classes that a run may name: where they are defined, and what they are."""
 LOADER, DUMPER = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-DEEPEST = 100  # levels of a configuration
+MAX_DEPTH = 100  # levels of nesting in a configuration
 RENAMED = {
     "blocks.N.look": "qkv",
     "blocks.N.join": "out_proj",
@@ -119,7 +135,7 @@ def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
     latest, link = outputs / "latest", outputs / f".latest-{os.getpid()}"
     if latest.is_dir() and not latest.is_symlink():
         log.warning(
-            f"{latest} is a folder, so it does not lead to this run; move it away, and give {typed('run', folder)}."
+            f"{latest} is a folder, so it does not link to this run. Move it away, or give {typed('run', folder)}."
         )
         return
     link.unlink(missing_ok=True)
@@ -140,7 +156,7 @@ def is_finished(folder: Path) -> bool:
         return False
 
 
-def how_to_go_on(folder: Path) -> str:
+def how_to_resume(folder: Path) -> str:
     """What to type to finish a run.
 
     Args:
@@ -163,14 +179,14 @@ def find(run: str | Path, setting: str = "run") -> Path:
         Refusal: If it is not a finished run.
     """
     folder = hub.download(str(run)) if str(run).startswith(hub.PREFIX) else Path(run)
-    if not os.path.isfile(folder / "config.yaml"):  # nor of a name that no file can have
+    if not os.path.isfile(folder / "config.yaml"):  # false also for invalid file names
         raise Refusal(
             f"{folder} holds no run (no config.yaml); train one with `python train.py`, or give {setting}=outputs/..."
         )
     if not (folder / "model.safetensors").is_file():
         raise Refusal(
             f"{folder} holds no weights (no model.safetensors), so its training did not finish; "
-            f"{how_to_go_on(folder)}, or give another {setting}=outputs/..."
+            f"{how_to_resume(folder)}, or give another {setting}=outputs/..."
         )
     return folder
 
@@ -203,10 +219,10 @@ def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
         siblings = [] if found is None or found.parent.name != "checkpoints" else sorted(found.parent.glob("*.ckpt"))
         newest = next(iter(siblings), last_checkpoint(outputs)) or "outputs/<date>/<time>/checkpoints/last.ckpt"
         raise Refusal(
-            f"ckpt_path={ckpt_path} leads to no checkpoint in a run's folder; give a file such as "
+            f"ckpt_path={ckpt_path} is not a checkpoint in the folder of a run; give a file such as "
             f"{typed('ckpt_path', newest)}, or leave it out to train from the start."
         )
-    return found.resolve()  # `latest` may come to be another run's
+    return found.resolve()  # `latest` may point to another run later
 
 
 def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
@@ -227,10 +243,10 @@ def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str,
             if not whole or (broken := archive.testzip()):
                 raise BadZipFile(f"bad checksum of {broken}" if whole else "compressed")
         return torch.load(path, map_location=device, weights_only=True, mmap=str(device) == "meta")
-    except Exception as error:  # as many kinds as there are ways to break a file
+    except Exception as error:  # a broken file can raise nearly anything
         others = [each for each in sorted(path.parent.glob("*.ckpt")) if each != path]
-        another = "there is no other, so train the run again"
-        other = f"go on from another: {typed('ckpt_path', others[0])}" if others else another
+        another = "there is no other checkpoint, so train the run again"
+        other = f"resume from another: {typed('ckpt_path', others[0])}" if others else another
         raise Refusal(f"{path} is damaged ({_reason(error)}); {other}.") from error
 
 
@@ -243,7 +259,7 @@ def restoring(checkpoint: Path | None, is_done: Callable[[], bool] = lambda: Fal
         is_done: Whether the checkpoint has been read completely, after which exceptions stay as they are.
 
     Raises:
-        Refusal: Which says that no run has written this checkpoint in this form.
+        Refusal: That says that the checkpoint is not valid.
     """
     try:
         yield
@@ -251,8 +267,8 @@ def restoring(checkpoint: Path | None, is_done: Callable[[], bool] = lambda: Fal
         if checkpoint is None or is_done() or isinstance(error, Refusal | torch.OutOfMemoryError):
             raise
         raise Refusal(
-            f"{checkpoint} is not as a run writes it ({type(error).__name__}: {_reason(error)}). "
-            "Go on from another checkpoint of the run, or train it again."
+            f"{checkpoint} is not a valid checkpoint ({type(error).__name__}: {_reason(error)}). "
+            "Resume from another checkpoint of the run, or train it again."
         ) from error
 
 
@@ -281,7 +297,7 @@ def check_resumption(
         before, now = parse_config(folder / "config.yaml"), yaml.load(run_files.describe(config, space), _Loader)
     except Refusal as refusal:
         raise Refusal(
-            f"{folder}/config.yaml is damaged; delete it, and nothing is compared before the run goes on."
+            f"{folder}/config.yaml is damaged; delete it to resume without comparing configurations."
         ) from refusal
     another = f"To start a new run from its weights: {typed('init_from', folder)}"
     then = state.get("DataModule")
@@ -289,7 +305,7 @@ def check_resumption(
         what = ", ".join(sorted(name for name in {**then, **data} if then.get(name) != data.get(name)))
         raise Refusal(
             f"These are not the data that the run of {checkpoint} was trained on (other {what}). "
-            f"Resuming goes on with the same data. {another} (with data=... as you like)."
+            f"Resume with the same data. {another}, with any data=..."
         )
     if changed := list(_changes(_fixed(before), _fixed(now))):
         parts = dict.fromkeys(key.partition(".")[0] for key, _ in changed)
@@ -307,14 +323,17 @@ def check_resumption(
 
 
 def _fixed(config: dict[str, Any]) -> dict[str, Any]:
-    """What of a configuration may not change while a run is trained. Of an optimiser, what it is, not its settings."""
+    """The settings that a resumed run may not change. Of the optimiser only its class, not its settings."""
     optimizer = config.get("optimizer") or {}
     kinds = {name: (optimizer.get(name) or {}).get("_target_") for name in ("algorithm", "decay")}
-    return {part: config.get(part) for part in RUN_IS} | {"freeze": config.get("freeze") or [], "optimizer": kinds}
+    return {part: config.get(part) for part in FIXED_SECTIONS} | {
+        "freeze": config.get("freeze") or [],
+        "optimizer": kinds,
+    }
 
 
 def _changes(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys, dotted, whose value is not `now` what it was before, and what it was."""
+    """The dotted keys whose values differ, and their values before."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in {**before, **now}:
             yield from _changes(before.get(key), now.get(key), f"{path}.{key}".lstrip("."))
@@ -323,15 +342,16 @@ def _changes(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any]]
 
 
 class _Loader(LOADER):  # type: ignore[misc, valid-type]
-    """YAML without aliases, which `write_config` never writes, and which make a small file a huge or an endless tree;
-    and without the depth at which libyaml's recursion would overflow the stack.
+    """Loads YAML without aliases, which can expand a small file endlessly, and with limited depth.
+
+    `write_config` writes no aliases. Greater depth would overflow the stack in libyaml.
     """
 
     def __init__(self, text: str):
         depth = 0
         for event in yaml.parse(text, LOADER):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+            if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
                 raise yaml.YAMLError("an alias, or too many levels")
         super().__init__(text)
 
@@ -367,7 +387,7 @@ def parse_config(path: Path) -> dict[str, Any]:
 
 
 def _with_new_fields(space: Any) -> Any:
-    """The description of a space, with the names that its fields have now."""
+    """The description of a space with the current names of its fields."""
     if not isinstance(space, dict):
         return space
     return {RENAMED_FIELDS.get(name, name): _with_new_fields(value) for name, value in space.items()}
@@ -376,7 +396,7 @@ def _with_new_fields(space: Any) -> Any:
 def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
     """The configuration of a run without its training, checked.
 
-    The sections in `HOW_NOT_WHAT` are dropped. `data` is kept: its source is known code too, but when rows are
+    The sections in `TRAINING_SECTIONS` are dropped. `data` is kept: its source is known code too, but when rows are
     requested it reads files, and writes a cache, at paths that the run names.
 
     Args:
@@ -389,7 +409,7 @@ def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
     """
     trust = [trust] if isinstance(trust, str) else trust
     config = read_whole_config(run)
-    config = {key: value for key, value in config.items() if key not in HOW_NOT_WHAT}
+    config = {key: value for key, value in config.items() if key not in TRAINING_SECTIONS}
     if "data" in config:
         config["data"] = _moved(config["data"], str(config.get("run_dir")), str(Path(run).resolve()))
     for target in _targets(config):
@@ -399,7 +419,7 @@ def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
 
 
 def _moved(node: Any, before: str, now: str) -> Any:
-    """Settings whose paths lead into a run's folder, where that is `now`."""
+    """The settings with paths into the folder of the run moved to its current folder."""
     if isinstance(node, dict):
         return {key: _moved(value, before, now) for key, value in node.items()}
     inside = isinstance(node, str) and node.startswith(f"{before}/")
@@ -408,13 +428,13 @@ def _moved(node: Any, before: str, now: str) -> Any:
 
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """A context in which every exception becomes a `Refusal` of a config.yaml, which anybody may have changed.
+    """A context in which every exception becomes a `Refusal` of a config.yaml, which may have been changed by hand.
 
     Args:
         folder: Folder of the run.
 
     Raises:
-        Refusal: Which names the file and the exception.
+        Refusal: That names the file and the exception.
     """
     try:
         yield
@@ -425,7 +445,7 @@ def reading(folder: Path) -> Iterator[None]:
         if cause is not None:
             raise cause from None
         raise Refusal(
-            f"{folder}/config.yaml is not as a run writes it ({type(error).__name__}: {_reason(error)}); "
+            f"{folder}/config.yaml is not a valid configuration ({type(error).__name__}: {_reason(error)}); "
             "restore it, or train the run again."
         ) from error
 
@@ -465,14 +485,14 @@ def check_target(target: Any) -> type:
     package = next((p for p in KINDS if f"{module_name}.".startswith(f"{p}.")), None)
     if package is None or not isinstance(target, str):
         raise refusal
-    try:  # only modules are imported: a name that leads through an attribute of another module ends here
+    try:  # only modules are imported: a name with an attribute of another module in its path fails here
         found = getattr(importlib.import_module(module_name), name)
-        found_by_name = resolve_name(target)  # which goes by attributes first
+        found_by_name = resolve_name(target)  # which resolves attributes first
     except Exception:
         raise refusal from None
     if not inspect.isclass(found) or found is not found_by_name or not issubclass(found, KINDS[package]):
         raise refusal
-    if not f"{found.__module__}.".startswith(f"{package}."):  # an import of theirs, not their own
+    if not f"{found.__module__}.".startswith(f"{package}."):  # imported there, not defined there
         raise refusal
     return found
 
@@ -496,7 +516,7 @@ def read_space(config: dict[str, Any]) -> spaces.Space:
             return kind(**{**values, "shape": tuple(map(int, values["shape"]))})
     except Refusal:
         raise
-    except Exception:  # whatever the space makes of fields that are not its own
+    except Exception:  # a space can raise anything on wrong fields
         pass
     raise Refusal(f"The run's space is {config['space']!r}, expected one of vaekit.spaces; train the run again.")
 
@@ -527,13 +547,13 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
             vae, *_ = Plan.read(config, space).build()
     except Refusal:
         raise
-    except Exception as error:  # whatever a part makes of arguments that are not its own
-        raise Refusal(f"{folder}/config.yaml makes no VAE ({_reason(error)}); train the run again.") from error
+    except Exception as error:  # a part can raise anything on wrong arguments
+        raise Refusal(f"{folder}/config.yaml does not define a VAE ({_reason(error)}); train the run again.") from error
     try:
         vae.load_state_dict(renamed(weights, vae))
     except RuntimeError as error:
         raise Refusal(
-            f"{folder}/model.safetensors does not fit its config.yaml ({_reason(error)}); {how_to_go_on(folder)}."
+            f"{folder}/model.safetensors does not fit its config.yaml ({_reason(error)}); {how_to_resume(folder)}."
         ) from error
     return vae.eval().to(device)
 
@@ -555,7 +575,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise Refusal(
-            f"{path} does not fit its own header ({_reason(error)}): it is damaged; {how_to_go_on(folder)}."
+            f"{path} is damaged: it does not match its header ({_reason(error)}); {how_to_resume(folder)}."
         ) from error
 
 

@@ -30,7 +30,7 @@ def check_types(node: Any, key: str) -> None:
     types = _types(node["_target_"]) if "_target_" in node else {}
     for name, value in node.items():
         if name in types:
-            link = re.fullmatch(r"\$\{(\.+)([\w.]+)\}", str(written[name]))  # then the user writes it further up
+            link = re.fullmatch(r"\$\{(\.+)([\w.]+)\}", str(written[name]))  # the user types it further up
             place = ".".join([*key.split(".")[: 1 - len(link[1]) or None], link[2]]) if link else f"{key}.{name}"
             check_type(place, value, types[name])
         check_types(value, f"{key}.{name}")
@@ -55,12 +55,12 @@ def _types(target: str) -> dict[str, Any]:
     try:
         call = resolve_name(target)
         return get_type_hints(getattr(call, "__init__") if isinstance(call, type) else call)  # noqa: B009
-    except Exception:  # what does not say its types is simply tried
+    except Exception:  # constructors without type hints are not checked
         return {}
 
 
 def spell(hint: Any) -> str:
-    """A type in words.
+    """A type hint in words.
 
     Args:
         hint: Type hint.

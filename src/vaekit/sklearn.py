@@ -46,18 +46,18 @@ from vaekit.training.module import Training
 from vaekit.training.run import quiet
 from vaekit.vae import VAE
 
-NUM_SAMPLES = 100  # of z, of a likelihood
+NUM_SAMPLES = 100  # draws of z for each likelihood
 AT_ONCE = 256  # rows whose likelihoods are estimated at once
-CALIBRATION = 0.2  # of the rows of a detector, which are held out for p-values
-MISSING = -1  # the label of a row that has none
+CALIBRATION = 0.2  # fraction of training rows that a detector holds out for p-values
+MISSING = -1  # the label of an unlabelled row
 
 
 class InMemory(Source):
-    """Rows in memory, all of which are for training.
+    """Rows in memory, all of them used for training.
 
     Args:
-        space: Of the rows.
-        rows: Them.
+        space: Their space.
+        rows: The rows.
     """
 
     name = "rows in memory"
@@ -73,12 +73,12 @@ class InMemory(Source):
         def repeated(column: Any) -> Any:
             return None if column is None else np.append(column, column[:1], 0)
 
-        rows = self.rows  # and the first again, as a validation split, which nobody looks at
+        rows = self.rows  # plus the first row as a validation split, which is not used
         return Rows(repeated(rows.x), repeated(rows.label), repeated(rows.mask), validation=1)
 
 
 class VAEEstimator(BaseEstimator):
-    """What all estimators share.
+    """Base class of all estimators.
 
     Args:
         latent_dim: Dimensions of z.
@@ -89,7 +89,7 @@ class VAEEstimator(BaseEstimator):
     """
 
     preset: Sequence[str] = ("model=mlp_vae", "likelihood=gaussian")
-    dim = "latents.dim"  # the setting that `latent_dim` is
+    dim = "latents.dim"  # the setting that `latent_dim` sets
     vae_: VAE
 
     def __init__(
@@ -131,7 +131,7 @@ class VAEEstimator(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if "vae_" in state:  # whose parts refer to each other by functions, which cannot be pickled
+        if "vae_" in state:  # its parts refer to each other by functions, which cannot be pickled
             vae = state.pop("vae_")
             state["vae_parts_"] = vae.config, vae.space, {name: w.numpy() for name, w in vae.state_dict().items()}
         return state
@@ -146,10 +146,10 @@ class VAEEstimator(BaseEstimator):
 
 
 class _Numeric(VAEEstimator):
-    """Of columns of numbers `[N, D]`, which are standardised."""
+    """Base class of estimators of numeric columns `[N, D]`, which are standardised."""
 
     def _validated(self, X: Any, reset: bool, **more: Any) -> np.ndarray:
-        """X, checked, as floats. reset: whether it is fitted to."""
+        """X as floats, checked. `reset`: whether X is training data."""
         if not reset:
             check_is_fitted(self)
         return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], **more)
@@ -185,7 +185,7 @@ class _Numeric(VAEEstimator):
             z = q.mean + q.stddev * noise
             log_w = self.vae_.joint(x, [z]) - q.log_prob(z)
             return log_w.logsumexp(0) - math.log(NUM_SAMPLES)
-        with torch.random.fork_rng(devices=[]):  # row by row, each from the same seed
+        with torch.random.fork_rng(devices=[]):  # row by row with the same seed
             return torch.cat([self._seeded(row) for row in x.split(1)])
 
     def _seeded(self, row: Tensor) -> Tensor:
@@ -194,7 +194,7 @@ class _Numeric(VAEEstimator):
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Numeric):
-    """Rows to the means of q(z | x), and back.
+    """Transforms rows to the means of q(z | x), and back.
 
     Args:
         latent_dim: Dimensions of z, the columns of what `transform` returns.
@@ -259,12 +259,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Numeric
 
 
 class VAEDetector(OutlierMixin, _Numeric):
-    """Rows that are unlike those that it was trained on, by log p(x).
+    """Detects rows that are unlike the training rows, by log p(x).
 
     Args:
         contamination: Fraction of the training rows that are outliers, from 0 to .5, which sets the threshold; None for
             `alpha`.
-        alpha: A row whose conformal p-value is at most this is an outlier: such a share of normal rows is one.
+        alpha: A row whose conformal p-value is at most `alpha` is an outlier, as is this fraction of normal rows.
         latent_dim: Dimensions of z.
         max_steps: Steps of the optimiser.
         batch_size: Rows a step.
@@ -316,7 +316,7 @@ class VAEDetector(OutlierMixin, _Numeric):
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """log p(x) of each row in nats, `[N]`: low where it is unusual."""
+        """log p(x) of each row in nats, `[N]`; low for unusual rows."""
         return self._log_likelihood(self._validated(X, reset=False))
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -342,7 +342,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
     """Fills NaN with E[missing | observed].
 
     Args:
-        n_draws: Multiple imputations of `draws`.
+        n_draws: Number of multiple imputations that `draws` returns.
         latent_dim: Dimensions of z.
         max_steps: Steps of the optimiser.
         batch_size: Rows a step.
@@ -379,12 +379,12 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
         return tags
 
     def fit(self, X: Any, y: Any = None) -> VAEImputer:
-        """Train on rows `[N, D]`, of which NaN is missing; y is not read."""
+        """Train on rows `[N, D]`, NaN where values are missing; y is ignored."""
         self._fit_rows(self._validated(X, reset=True, ensure_min_samples=2, ensure_all_finite="allow-nan"))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """X `[N, D]`, with the mean of what is missing."""
+        """X `[N, D]`, with missing values replaced by their mean."""
         rows = self._validated(X, reset=False, ensure_all_finite="allow-nan", copy=True)
         mean, _ = self._impute(rows)
         return np.where(np.isnan(rows), mean, rows).astype(rows.dtype)
@@ -402,7 +402,11 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
             torch.manual_seed(self.seed_)
             parts = [
                 importance_weighted(
-                    self.vae_, IncompleteRows.whole(*each), each[0].new_zeros(()), 10 * NUM_SAMPLES, self.n_draws
+                    self.vae_,
+                    IncompleteRows.fully_observed(*each),
+                    each[0].new_zeros(()),
+                    10 * NUM_SAMPLES,
+                    self.n_draws,
                 )
                 for each in zip(x.split(AT_ONCE), known.split(AT_ONCE), strict=True)
             ]
@@ -411,7 +415,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
 
 
 class VAEClassifier(ClassifierMixin, _Numeric):
-    """Classes, learnt from few labels and many rows: the label -1 is missing.
+    """Learns classes from few labelled and many unlabelled rows. The label -1 is missing.
 
     Args:
         latent_dim: Dimensions of z.
@@ -421,7 +425,7 @@ class VAEClassifier(ClassifierMixin, _Numeric):
         random_state: Seed, or generator, of weights, order and noise.
 
     Attributes:
-        classes_: The labels that rows had, sorted.
+        classes_: The sorted training labels.
 
     References:
         Diederik Kingma et al. Semi-Supervised Learning with Deep Generative Models. In NeurIPS 2014.
@@ -465,7 +469,7 @@ class VAEClassifier(ClassifierMixin, _Numeric):
 
 
 class VAESynthesizer(VAEEstimator):
-    """New rows like those of a DataFrame, with its names, types and categories.
+    """Generates rows like those of a DataFrame, with its names, types and categories.
 
     Args:
         latent_dim: Dimensions of z.
@@ -504,11 +508,11 @@ class VAESynthesizer(VAEEstimator):
         return self
 
     def sample(self, n_samples: int = 1, given: Mapping[str, Any] | None = None, random_state: Any = None) -> Any:
-        """New rows, held as those of `fit`.
+        """New rows, in the container type of the training rows.
 
         Args:
             n_samples: How many.
-            given: Cells that all of them have, by column: `{"income": ">50K"}`.
+            given: Cells that all rows have, by column: `{"income": ">50K"}`.
             random_state: Seed, or generator.
         """
         check_is_fitted(self)

@@ -12,30 +12,10 @@ from torch import nn
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.plan.compatibility import name
 from vaekit.schedules.schedule import at
-from vaekit.spaces import Codes, Space
+from vaekit.spaces import Space
 from vaekit.spaces import Table as TableSpace
 from vaekit.spaces.column import KINDS
 from vaekit.vae import VAE
-
-
-def describe_space(space: Space) -> str:
-    """A space in a few words.
-
-    Args:
-        space: A space of x or of z.
-
-    Example:
-        >>> from vaekit.spaces import Codes, Image
-        >>> from vaekit.summary import describe_space
-        >>> describe_space(Image((1, 28, 28), bins=2)), describe_space(Codes((1, 7, 7), atoms=512))
-        ('Image 1x28x28, binary', 'Codes 1x7x7, each of 512')
-    """
-    if isinstance(space, Codes):
-        return f"Codes {'x'.join(map(str, space.positions))}, each of {space.atoms}"
-    if isinstance(space, TableSpace):
-        return f"Table of {len(space.columns)} columns, {space.size} numbers"
-    kind = f"{type(space).__name__} {'x'.join(map(str, space.shape))}, {space.values}"
-    return f"{kind}, {space.bins} levels" if space.values == "discrete" and space.bins else kind
 
 
 def kinds(space: Space) -> dict[str, list[str]]:
@@ -47,10 +27,11 @@ def kinds(space: Space) -> dict[str, list[str]]:
     Returns:
         Names of columns; the column of labels is a kind of its own. Empty for data that are not a table.
     """
-    columns = space.columns if isinstance(space, TableSpace) else ()
-    found = {kind: [column.name for column in columns if column.kind == kind] for kind in KINDS}
-    found["with missing cells"] = [column.name for column in columns if column.nullable]
-    if isinstance(space, TableSpace) and space.label is not None:
+    if not isinstance(space, TableSpace):
+        return {}
+    found = {kind: [column.name for column in space.columns if column.kind == kind] for kind in KINDS}
+    found["with missing cells"] = [column.name for column in space.columns if column.nullable]
+    if space.label is not None:
         found["label"] = [space.label.name]
     return {kind: names for kind, names in found.items() if names}
 
@@ -92,15 +73,15 @@ def parts(vae: VAE, objective: Any, penalties: Any, data: str) -> list[Row]:
     levels: Any = vae.latents.levels
     samples = {1: "1 sample", None: "every class"}.get(objective.num_samples, f"{objective.num_samples} samples")
     return [
-        Row("data", data, describe_space(vae.space), 0),
+        Row("data", data, vae.space.description, 0),
         *(
             Row(f"  {kind}", f"{len(names)} column{'s' * (len(names) > 1)}", ", ".join(names), 0)
             for kind, names in kinds(vae.space).items()
         ),
         *([] if vae.condition is None else [row("condition", vae.condition, f"{vae.condition.size} numbers")]),
         row("encoder", vae.encoder, f"{torch.Size(out_shape).numel()} features"),
-        *(row(arrow, getattr(level, arrow), describe_space(level.space)) for level in levels for arrow in ARROWS),
-        row("likelihood", vae.likelihood, describe_space(vae.space)),
+        *(row(arrow, getattr(level, arrow), level.space.description) for level in levels for arrow in ARROWS),
+        row("likelihood", vae.likelihood, vae.space.description),
         Row("  network", name(type(vae.likelihood.network)), "", 0),
         row("objective", objective, f"{samples} of z, {kl_kind(vae)}"),
         *(row("penalty", penalty, f"weight {at(penalty.weight, None):g}") for penalty in penalties.values()),

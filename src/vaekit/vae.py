@@ -313,8 +313,8 @@ class VAE(nn.Module):
             with torch.no_grad():
                 return self.encode(x, levels, condition)
         features = self.encoder(self._checked(x))
-        walked, start = self.initial_state(self.parse_condition(condition, len(features)))
-        height = len(walked)
+        levels_below, start = self.initial_state(self.parse_condition(condition, len(features)))
+        height = len(levels_below)
         if levels is not None and not 1 <= levels <= height:
             raise Refusal(
                 f"levels={levels} must lie between 1 and {height}, the number of levels; use levels={height}."
@@ -325,7 +325,7 @@ class VAE(nn.Module):
             q = None if next(inferred, None) is None else level.infer(features, state)
             return Step(posterior_mean(p if q is None else q), q, p)
 
-        return [step.z for step in descend(walked, pick, start).steps]
+        return [step.z for step in descend(levels_below, pick, start).steps]
 
     def decode(self, zs: Tensor | Sequence[Tensor], condition: Any = None) -> Tensor:
         """The means of p(x | z), `[..., *space.shape]`, for one z per level as `encode` returns them, or for the only

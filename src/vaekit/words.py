@@ -83,7 +83,7 @@ def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
         for key, file in own.items():
             if not (_is_read(key, chosen, known) or _is_choice(key) or _is_referred_to(key, chosen)):
                 near = did_you_mean(nearest(key, dict(_names(known)))) or f" {_holding(key, known)}"
-                raise Refusal(f"{key} in {file} is read by nothing.{near}")
+                raise Refusal(f"{key} in {file} is not read by any part.{near}")
 
 
 def check_sweep(config: DictConfig, name: str) -> None:
@@ -194,8 +194,8 @@ def _explain_key(word: str, key: str, known: DictConfig) -> str:
         return f"~{name}" if word.startswith("~") else f"{'' if there[name] else '+'}{name}{value}"
 
     if near := nearest(key, there):
-        return f"{word} is read by nothing.{did_you_mean(map(spelt, near))}"
-    return f"{word} is read by nothing. {_holding(key, known)}"
+        return f"{word} is not read by any part.{did_you_mean(map(spelt, near))}"
+    return f"{word} is not read by any part. {_holding(key, known)}"
 
 
 def _holding(key: str, known: DictConfig) -> str:

@@ -66,7 +66,7 @@ def bound(vae, x, draws=200):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_all_comes_back_at_the_price_of_the_bound(name):
+def test_all_examples_are_restored_at_the_size_of_the_bound(name):
     vae, n = model(name), 150
     x = rows(vae.space, n)
     stream = encode(vae, x, batch_size=32)
@@ -179,7 +179,7 @@ def test_rounding_hides_numerical_noise(name):
     assert np.array_equal(decode(vae, stream), x)
 
 
-def test_a_machine_that_computes_otherwise_is_refused():
+def test_different_values_on_another_machine_are_detected():
     vae = model("grey")
     stream = encode(vae, rows(GREY, 60), 16)
     disturb(vae, 1e-3)
@@ -253,7 +253,7 @@ def test_a_likelihood_is_coded_where_it_declares_so(name):
     assert is_coded(px, None) == (Capability.CODED in kind.gives)
 
 
-def test_a_model_that_gives_nan_is_refused():
+def test_a_model_that_outputs_nan_is_refused():
     vae = model("binary")
     with torch.no_grad():
         vae.likelihood.bias[0, 0, 0, 0] = math.nan

@@ -136,7 +136,7 @@ def test_another_image_is_read_through_a_network_that_learns():
 
 
 @pytest.mark.long
-def test_an_image_tells_what_x_is():
+def test_an_image_as_condition_lowers_the_distortion():
     """x is its condition upside down: given it, little is left to be said."""
     torch.manual_seed(0)
     space, noise = replace(BINARY, shape=(1, 4, 4)), (torch.rand(512, 16) < 0.5).float()
@@ -199,17 +199,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("choices", REFUSED)
-def test_what_cannot_be_is_refused_with_what_can(choices):
+def test_invalid_settings_are_refused_with_valid_ones(choices):
     with pytest.raises(Refusal, match=REFUSED[choices]):
         Plan.read(config("network=mlp", "condition=label", BERNOULLI, *choices.split()), BINARY).build()
 
 
-def test_a_class_above_needs_a_condition():
+def test_a_class_level_requires_a_condition():
     with pytest.raises(Refusal, match="condition=label"):
         Plan.read(config("latents=labelled", "latents.classifier.codes=10", BERNOULLI), BINARY).build()
 
 
-def test_verbs_refuse_what_they_do_not_know():
+def test_vae_methods_refuse_invalid_arguments():
     plain, vae, x = build(BINARY, *MLP, BERNOULLI)[0], conditional("single"), examples(BINARY, 3, dtype=torch.float64).x
     for verb in (vae.reconstruct, vae.encode, lambda x: vae.vary(x, 2), vae.log_likelihood):
         with pytest.raises(Refusal, match="condition=7"):

@@ -92,7 +92,7 @@ def test_the_key_names_the_rows(tmp_path):
         _ = Arrays(tmp_path / "rows.npz", key="picture").space
 
 
-def test_labels_that_are_no_classes_are_left_out(tmp_path, caplog):
+def test_labels_that_are_not_classes_are_ignored(tmp_path, caplog):
     labels = {
         "many": np.zeros((12, 3), int),
         "real": np.linspace(0, 1, 12),
@@ -111,7 +111,7 @@ def test_labels_that_are_no_classes_are_left_out(tmp_path, caplog):
 @pytest.mark.parametrize(
     "y", [np.eye(3)[np.arange(12) % 3], np.array(["cat", "dog", "eel"] * 4)], ids=["one-hot", "words"]
 )
-def test_the_advice_for_other_labels_makes_classes(tmp_path, caplog, y):
+def test_the_conversion_suggested_for_labels_gives_classes(tmp_path, caplog, y):
     np.savez(tmp_path / "rows.npz", x=GREY, y=y)
     with caplog.at_level("INFO"):
         assert Arrays(tmp_path / "rows.npz").load("train").label is None
@@ -120,11 +120,11 @@ def test_the_advice_for_other_labels_makes_classes(tmp_path, caplog, y):
     assert Arrays(tmp_path / "rows.npz").load("train").label.tolist() == [0, 1, 2] * 4
 
 
-def test_labels_below_nought_are_missing_or_none(tmp_path, caplog):
+def test_negative_labels_are_missing_or_ignored(tmp_path, caplog):
     np.savez(tmp_path / "rows.npz", x=GREY, y=np.arange(12) % 2 * 2 - 1)
     with caplog.at_level("INFO"):
         assert Arrays(tmp_path / "rows.npz").load("train").label.tolist() == [-1, 1] * 6
-    assert "6 of 12 labels in 'y' are -1, which is missing" in caplog.text
+    assert "6 of 12 labels in 'y' are missing (-1)" in caplog.text
     np.savez(tmp_path / "rows.npz", x=GREY, y=np.arange(12) - 2)
     assert Arrays(tmp_path / "rows.npz").load("train").label is None
 
@@ -173,7 +173,7 @@ def test_other_spellings_of_a_suffix_and_other_numbers_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("x", "held"), [(VECTORS * 1j, "'x' of complex128"), (np.array([["a"]]), "'x' of <U1")], ids=["complex", "words"]
 )
-def test_what_is_no_number_is_named_with_its_type(tmp_path, x, held):
+def test_values_that_are_not_numbers_are_named_with_their_type(tmp_path, x, held):
     with pytest.raises(Refusal, match=rf"rows.npy holds {held}, expected numbers called x"):
         Arrays(npy(tmp_path / "rows", x)).load("train")
     torch.save((torch.zeros(3, 2), torch.zeros(3)), tmp_path / "pair.pt")
@@ -211,7 +211,7 @@ def test_rows_are_cached_until_the_file_changes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("x", [GREY, GREY > 99, np.moveaxis(COLOR, 3, 1).copy()], ids=["grey", "bits", "colour"])
-def test_bytes_that_lie_as_a_cache_would_have_them_are_not_copied(tmp_path, cache_folder, x):
+def test_arrays_in_the_layout_of_a_cache_are_not_copied(tmp_path, cache_folder, x):
     path = npy(tmp_path / "rows", x)
     rows = Arrays(path).load("train").x
     assert isinstance(rows, np.memmap) and rows.filename == path and list(cache_folder.iterdir()) == []
@@ -305,7 +305,7 @@ def test_refused_files(tmp_path):
         (np.where(GREY > 250, np.nan, GREY), np.where(GREY > 250, 0, GREY) / 255),
     ],
 )
-def test_the_advice_for_other_scales_makes_the_same_images(tmp_path, x, expected):
+def test_the_conversion_suggested_for_arrays_gives_the_same_images(tmp_path, x, expected):
     with pytest.raises(Refusal, match="; save ") as refusal:
         Arrays(npy(tmp_path / "rows", x)).load("train")
     advice = re.search(r"; save (.*)\.$", str(refusal.value))[1]
@@ -346,7 +346,7 @@ def broken_inside(raw):
     [zipped("x.npy", VECTORS, shape=(10**12, 4)), broken_inside(zipped("x.npy", VECTORS))],
     ids=["endless", "bits"],
 )
-def test_files_that_lie_are_refused_before_they_take_memory(tmp_path, raw):
+def test_files_with_false_headers_are_refused_before_allocation(tmp_path, raw):
     (tmp_path / "x.npz").write_bytes(raw)
     with pytest.raises(Refusal, match=r"Cannot read .*x\.npz.*save it again"):
         Arrays(tmp_path / "x.npz").load("train")
@@ -354,7 +354,7 @@ def test_files_that_lie_are_refused_before_they_take_memory(tmp_path, raw):
         load_array(tmp_path / "x.npz")
 
 
-def test_what_is_not_an_array_in_an_npz_file_is_left_out(tmp_path):
+def test_other_members_of_an_npz_file_are_ignored(tmp_path):
     (tmp_path / "x.npz").write_bytes(zipped("x.npy", VECTORS))
     with ZipFile(tmp_path / "x.npz", "a") as whole:
         whole.writestr("README", "words")

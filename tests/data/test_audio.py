@@ -96,7 +96,7 @@ def truncated(folder):
         (lambda folder: save(folder, "noclass.wav"), "noclass.wav does not match"),
     ],
 )
-def test_what_is_no_clip_is_refused_by_name(folder, make, words):
+def test_files_without_a_clip_are_refused_by_name(folder, make, words):
     make(folder)
     pattern = "([^_]+)_.*" if "match" in words else None
     with pytest.raises(Refusal, match=words):
@@ -129,7 +129,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_cannot_be_read_is_named_and_skipped(folder, caplog, name):
+def test_unreadable_files_are_named_and_skipped(folder, caplog, name):
     whole = audio(folder, pattern="([^_]+)_.*").load("train")
     BROKEN[name](folder / name)
     with caplog.at_level(logging.WARNING):
@@ -153,7 +153,7 @@ def test_floats_of_any_size_are_one_sound(tmp_path, size):
         np.testing.assert_allclose(b.astype(float), a, atol=1e-4 if representation == "mel" else 1)
 
 
-def test_a_name_that_is_no_text_is_a_sound_of_a_class(folder, caplog):
+def test_a_file_name_that_is_not_utf8_has_a_class(folder, caplog):
     os.rename(folder / "a_0.wav", os.fsencode(folder) + b"/caf\xe9_0.wav")
     source = audio(folder, pattern="([^_]+)_.*")
     assert list(source.classes()) == ["a", "b", "caf\\xe9"] and len(source.load("train")) == 12
@@ -175,14 +175,14 @@ def test_of_a_long_file_only_the_clip_is_read(tmp_path, monkeypatch):
     ("options", "words"),
     [
         ({"representation": "midi"}, "data.representation=mel"),
-        ({"pattern": "("}, "no regular expression"),
+        ({"pattern": "("}, "is not a regular expression"),
         ({"pattern": "[a-z]+"}, "has no group"),
         ({"seconds": 0}, "at least a frame"),
         ({"hop": 0}, "at least a frame"),
         ({"mels": 1000}, "1 to rate / 100 mels"),
     ],
 )
-def test_settings_that_make_no_clip_are_refused(tmp_path, options, words):
+def test_settings_without_a_clip_are_refused(tmp_path, options, words):
     with pytest.raises(Refusal, match=words):
         audio(tmp_path, **options)
 

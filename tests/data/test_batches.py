@@ -75,7 +75,7 @@ def test_a_pass_is_resumed_at_the_next_batch_and_in_no_other_epoch():
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 1000])
-def test_a_permutation_is_numpy_s_own_in_half_the_memory(n):
+def test_a_permutation_equals_that_of_numpy_in_half_the_memory(n):
     order = permutation(n, (3, 7))
     assert order.dtype == np.int32
     assert order.tolist() == np.random.default_rng((3, 7)).permutation(n).tolist()

@@ -35,7 +35,7 @@ def test_a_new_fingerprint_builds_again_and_removes_the_old(tmp_path):
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["rows-b", "rows-test-a"]
 
 
-def test_a_failed_build_leaves_nothing(tmp_path):
+def test_a_failed_build_leaves_no_files(tmp_path):
     def fail(folder):
         np.save(folder / "x.npy", np.zeros(3))
         raise Refusal("no such rows")
@@ -45,7 +45,7 @@ def test_a_failed_build_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupted_build_finds_what_it_left(tmp_path):
+def test_an_interrupted_build_finds_its_earlier_files(tmp_path):
     def interrupt(folder):
         (folder / "half").touch()
         raise KeyboardInterrupt
@@ -70,7 +70,7 @@ def _build_slowly(folder, started):
 
 
 @pytest.mark.long
-def test_a_killed_build_is_never_used_and_swept_a_week_later(tmp_path):
+def test_a_killed_build_is_never_used_and_removed_after_a_week(tmp_path):
     context = multiprocessing.get_context("spawn")
     started = context.Event()
     process = context.Process(target=_build_slowly, args=(tmp_path, started))
@@ -87,7 +87,7 @@ def test_a_killed_build_is_never_used_and_swept_a_week_later(tmp_path):
     assert [folder.name for folder in tmp_path.iterdir()] == ["rows-c"]
 
 
-def test_of_two_builds_at_once_one_waits_for_the_other(tmp_path):
+def test_concurrent_builds_wait_for_each_other(tmp_path):
     def slowly(folder):
         time.sleep(0.5)
         write(1)(folder)

@@ -90,7 +90,7 @@ def test_words_for_missing_cells(tmp_path, word):
         ("# x\na,b\n1,2\n1,2,3\n", "utf-8", r"x\.csv, line 4: got 3 cells, expected 2"),
         ("Report of 2020\n\na,b,c\n1,2,3\n", "utf-8", r"x\.csv, line 3: got 3 cells, expected 1"),
         ('a,b\n"x,1\ny,2\n', "utf-8", r"x\.csv, line 2 \(unexpected end"),
-        ("a,a\n1,2\n", "utf-8", "column name 'a' is empty or there twice"),
+        ("a,a\n1,2\n", "utf-8", "column name 'a' is empty or occurs twice"),
         (",a\nx,2\nx,3\n", "utf-8", "column name '' is empty"),
         ("a,b\n", "utf-8", "holds no rows"),
         ("\n\n", "utf-8", "is empty"),
@@ -131,7 +131,7 @@ cell = st.one_of(text, st.integers(-999, 999).map(str), st.floats(-9, 9).map(lam
 @pytest.mark.long
 @settings(deadline=None, max_examples=200, database=None)
 @given(st.data(), st.sampled_from(",;\t|"))
-def test_what_is_written_is_read_again_as_it_was(tmp_path_factory, data, separator):
+def test_written_files_round_trip(tmp_path_factory, data, separator):
     width = data.draw(st.integers(1, 4))
     rows = data.draw(st.lists(st.lists(cell, min_size=width, max_size=width).filter(any), min_size=1, max_size=6))
     path = tmp_path_factory.mktemp("again") / "x.csv"

@@ -53,12 +53,12 @@ def composed(tmp_path, monkeypatch):
     return composed
 
 
-def test_every_data_set_is_here():
+def test_every_data_set_is_tested():
     assert {file.stem for file in (CONF / "data").glob("[!_]*.yaml")} == {*NAMES, *ARRAYS, "hf"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_data_set_picks_its_likelihood_and_builds(composed, name, tmp_path):
+def test_a_data_set_selects_a_likelihood_that_builds(composed, name, tmp_path):
     (tmp_path / "x.csv").write_text("a,b\n" + "1,2\n2,4\n" * 20)
     files = {"arrays": [f"data.path={tmp_path}/x.npy"], "table": [f"data.path={tmp_path}/x.csv"]}
     files |= {"series": [f"data.path={tmp_path}/x.csv", "data.window=3"], "audio": [f"data.path={tmp_path}"]}
@@ -108,7 +108,7 @@ def test_the_environment_names_the_root(composed, monkeypatch):
     assert composed("data=cifar10").data.source.root == "/somewhere"
 
 
-def test_what_must_be_said_is_refused_when_it_is_not(composed):
+def test_mandatory_settings_are_required(composed):
     with pytest.raises(Exception, match=r"data\.root=photos") as raised:
         instantiate(composed("data=image_folder").data.module)
     assert isinstance(raised.value.__cause__, Refusal)

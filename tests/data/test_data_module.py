@@ -152,7 +152,7 @@ def test_rows_are_drawn_from_all_over_the_training_split(memory):
     assert sorted(data.sample("train", 1000).label.tolist()) == training
 
 
-def test_any_beginning_of_a_sample_has_as_many_of_each_class_as_the_rows_have():
+def test_every_prefix_of_a_sample_is_stratified():
     label = np.repeat([7, 3, -1, 5], [600, 300, 90, 10])  # a file in the order of its classes
     rows = Batches(Rows(np.zeros((1000, 2), np.float32), label), torch.arange(1000), batch_size=10)
     order = rows.sample(1000, seed=0)
@@ -245,7 +245,7 @@ class SaveAll(Callback):
 
 @lightning
 @pytest.mark.parametrize("options", [{}, {"limit_train_batches": 2}])
-def test_a_run_resumed_at_any_step_sees_what_the_whole_run_saw(memory, tmp_path, options):
+def test_a_resumed_run_sees_the_same_batches_as_an_uninterrupted_one(memory, tmp_path, options):
     def data():
         return DataModule(memory(SPACE, TRAIN, TEST), 30)
 
@@ -297,7 +297,7 @@ def test_refused_before_any_data_is_read(memory, rows, options, fix):
 
 @pytest.mark.parametrize("options", [{"validation": 0}, {"validation": 100}, {"validation": 1.0}, {"validation": -3}])
 @pytest.mark.parametrize("name", ["validation", "test"])
-def test_splits_that_leave_nothing_are_refused(memory, name, options):
+def test_empty_splits_are_refused(memory, name, options):
     value = options["validation"]
     with pytest.raises(Refusal, match=rf"data\.{name}={value}.*data\.{name}=0\.1"):
         DataModule(memory(SPACE, TRAIN), **{name: value}).setup()
@@ -307,11 +307,11 @@ def test_splits_that_leave_nothing_are_refused(memory, name, options):
     ("count", "test", "words"),
     [
         (5, None, r"takes 0 of 4 rows.*data\.validation=1\."),
-        (2, None, r"data\.test=0\.2 takes of 2 rows, but at least 3 are needed"),
-        (1, TEST, r"data\.validation=0\.1 takes of 1 rows, but at least 2 are needed"),
+        (2, None, r"data\.test=0\.2 needs at least 3 rows, .* there are 2"),
+        (1, TEST, r"data\.validation=0\.1 needs at least 2 rows, .* there are 1"),
     ],
 )
-def test_few_rows_are_told_what_is_needed(memory, count, test, words):
+def test_too_few_rows_are_refused_with_the_number_needed(memory, count, test, words):
     with pytest.raises(Refusal, match=words):
         DataModule(memory(SPACE, TRAIN[:count], test)).setup()
     DataModule(memory(SPACE, TRAIN[:5]), validation=1).setup()

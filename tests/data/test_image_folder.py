@@ -77,7 +77,7 @@ def pixels(path, values, dtype=np.uint8):
         ("trains/1 tests/2", [2, 1], None, None, ["tests", "trains"]),
     ],
 )
-def test_folders_of_splits_are_no_classes(tmp_path, caplog, files, train, validation, test, classes):
+def test_folders_of_splits_are_not_classes(tmp_path, caplog, files, train, validation, test, classes):
     for name in files.split():
         pixels(tmp_path / f"{name}.png", np.full((4, 4), int(name[-1])))
     source = ImageFolder(tmp_path, image_size=None, channels=1)
@@ -175,7 +175,7 @@ def test_every_page_and_frame_is_an_image(tmp_path, caplog):
         read(slice(0, 3))
 
 
-def test_fractions_beside_whole_numbers_of_many_bits_are_refused(tmp_path):
+def test_fractions_and_large_whole_numbers_in_one_folder_are_refused(tmp_path):
     pixels(tmp_path / "a.tif", np.linspace(0, 1, 16).reshape(4, 4), np.float32)
     pixels(tmp_path / "b.png", np.linspace(0, 4095, 16).reshape(4, 4), np.uint16)
     with pytest.raises(Refusal, match=r"a\.tif holds values up to 1 and .*b\.png up to 4095, expected one range"):
@@ -185,10 +185,12 @@ def test_fractions_beside_whole_numbers_of_many_bits_are_refused(tmp_path):
     assert np.abs(a - b).max() <= 1 and a.max() == 255
 
 
-def test_masks_of_nought_and_one_are_refused(tmp_path):
+def test_images_of_zeros_and_ones_are_refused(tmp_path):
     mask = np.arange(16).reshape(4, 4) % 2
     pixels(tmp_path / "a.png", mask)
-    with pytest.raises(Refusal, match=r"only 0 and 1, of 256 levels both black\. Save them times 255, or with one bit"):
+    with pytest.raises(
+        Refusal, match=r"only the gray values 0 and 1 of 256, .* Multiply them by 255, or save them with one bit"
+    ):
         ImageFolder(tmp_path, image_size=None, channels=1).load("train")
     pixels(tmp_path / "a.png", mask * 255)
     pixels(tmp_path / "b.png", mask == 1, bool)
@@ -205,7 +207,7 @@ def test_a_small_file_of_very_many_pixels_is_named_and_skipped(tmp_path, monkeyp
     assert rows.x[:, 0, 0, 0].tolist() == [40] and "40 times 64x64 pixels in a file of" in caplog.text
 
 
-def test_what_is_no_image_file_is_named_or_passed_over_in_training_and_in_tasks(tmp_path, caplog, monkeypatch):
+def test_files_that_are_not_images_are_named_or_ignored(tmp_path, caplog, monkeypatch):
     for i in range(4):
         paint(tmp_path / "a" / f"{i}.png", (i, i, i))
     os.rename(tmp_path / "a" / "3.png", os.fsencode(tmp_path / "a") + b"/caf\xe9.png")
@@ -236,7 +238,7 @@ def test_what_is_no_image_file_is_named_or_passed_over_in_training_and_in_tasks(
         ImageFolder(tmp_path, image_size=4).load("train")
 
 
-def test_images_beside_the_folders_mean_no_labels(tmp_path):
+def test_images_next_to_class_folders_mean_no_labels(tmp_path):
     for name in ("a/x.png", "x.png"):
         paint(tmp_path / name)
     rows = ImageFolder(tmp_path).load("train")
@@ -299,7 +301,7 @@ def test_conversions(tmp_path):
     assert only(paint(tmp_path / "color" / "x.png", (255, 0, 0)).parent, channels=1)[0, 0, 0] == 76
 
 
-def test_photographs_are_turned_as_their_camera_says(tmp_path):
+def test_photographs_are_rotated_by_their_exif_orientation(tmp_path):
     exif = Picture.Exif()
     exif[0x0112] = 6
     paint(tmp_path / "x.jpg", size=(24, 16), exif=exif)
@@ -354,7 +356,7 @@ ImageFolder(sys.argv[1], image_size=4).load("train")
 
 
 @pytest.mark.long
-def test_a_killed_build_goes_on_where_it_stopped(tmp_path, monkeypatch, caplog):
+def test_a_killed_build_is_continued(tmp_path, monkeypatch, caplog):
     for i in range(600):
         paint(tmp_path / f"{i:03}.png", (i % 256, i // 256, 7))
     (tmp_path / "100.png").write_bytes(b"broken")
@@ -448,7 +450,7 @@ def test_different_sizes_are_refused_unless_resized(tmp_path):
     assert len(ImageFolder(tmp_path, image_size=5).load("train")) == 2
 
 
-def test_a_file_in_place_of_the_folder_is_said_to_be_one(tmp_path):
+def test_a_file_instead_of_a_folder_is_refused_as_a_file(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     for root, says in ((tmp_path / "a.png", f"is a file.*Try data.root={tmp_path}"), (tmp_path / "b", "no folder")):
         with pytest.raises(Refusal, match=says):

@@ -112,12 +112,12 @@ def test_settings_that_do_not_fit_are_refused(tmp_path, settings, sentence):
         (["b\0"], TILES, "0.txt, line 1: it holds a zero byte"),
     ],
 )
-def test_files_that_are_no_levels_are_refused(tmp_path, levels, tiles, sentence):
+def test_files_that_are_not_levels_are_refused(tmp_path, levels, tiles, sentence):
     with pytest.raises(Refusal, match=sentence):
         Levels(save(tmp_path / "levels", levels, tiles)).load("train")
 
 
-def test_files_of_other_systems_are_levels_and_others_are_passed_over(tmp_path):
+def test_level_files_of_other_systems_are_read_and_other_files_ignored(tmp_path):
     folder = save(tmp_path / "levels", ["b.\nMG"], "\ufeff" + json.dumps({"tiles": TILES}))
     (folder / "1.TXT").write_bytes("\ufeffb.\r\nMG\r\n\r\n".encode())
     (folder / "2.txt").write_bytes("b.\nMG".encode("utf-16"))
@@ -132,7 +132,7 @@ def test_files_of_other_systems_are_levels_and_others_are_passed_over(tmp_path):
 def test_tiles_are_not_grey(tmp_path):
     source = Levels(save(tmp_path / "levels", ["b.\nMG", "..\nbb"]))
     for wrong in ({"binarize": "dynamic"}, {"dequantize": True}, {"shift": 1}):
-        with pytest.raises(Refusal, match=r"not grey.*data\.binarize=none"):
+        with pytest.raises(Refusal, match=r"cannot be binarised.*data\.binarize=none"):
             DataModule(source, **wrong)
 
 

@@ -30,7 +30,7 @@ def test_images_are_binarised_and_labels_stay(binarize):
     data.space.check(trained.x)
 
 
-def test_a_share_of_the_rows_lacks_one_of_the_two():
+def test_a_fraction_of_the_rows_lacks_one_modality():
     rows, whole = Paired(**DIGITS, missing=0.3).load("train"), Paired(**DIGITS).load("train")
     there = rows.mask[:, -2:]
     assert whole.mask is None and (there.sum(1) > 0).all()
@@ -54,7 +54,7 @@ def test_a_share_of_the_rows_lacks_one_of_the_two():
         ({"of": "cats"}, "expected one of mnist"),
     ],
 )
-def test_what_cannot_be_is_refused(settings, says):
+def test_invalid_settings_are_refused(settings, says):
     with pytest.raises(Refusal, match=says):
         Paired(**{**DIGITS, **settings})
 
@@ -64,7 +64,7 @@ def test_more_labels_than_classes_are_refused():
         Paired(**DIGITS, num_classes=7).load("train")
 
 
-def test_a_space_knows_its_parts():
+def test_pairs_split_into_their_parts():
     space = Pairs.of(Image((1, 2, 2), bins=2), 3)
     image, label = torch.tensor([[[[1.0, 0], [0, 1]]]] * 2), torch.tensor([2, 0])
     x = space.pair(image, label)
@@ -73,7 +73,7 @@ def test_a_space_knows_its_parts():
     assert torch.equal(space.pair(image, None), space.keep_modality(x, 0))
     assert torch.equal(space.pair(None, label), space.keep_modality(x, 1))
     assert space.per_value(torch.tensor([True, False])).tolist() == [True] * 4 + [False] * 3 + [True, False]
-    with pytest.raises(Refusal, match="draw some"):
+    with pytest.raises(Refusal, match="draw such pairs"):
         space.check(torch.tensor([[1.0, 0, 0, 1, 0.5, 0.2, 0.3, 1, 1]]))
     with pytest.raises(Refusal, match="0 everywhere"):
         space.check(torch.tensor([[1.0, 0, 0, 1, 0, 0, 1, 0, 1]]))

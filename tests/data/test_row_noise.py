@@ -4,7 +4,7 @@ import torch
 from vaekit.data.noise import row_noise
 
 
-def test_is_uniform():
+def test_row_noise_is_uniform():
     noise = row_noise(0, torch.arange(2000), (10, 10)).flatten()
     assert noise.min() >= 0 and noise.max() < 1
     assert noise.mean().item() == pytest.approx(0.5, abs=3e-3)
@@ -25,7 +25,7 @@ def test_is_independent_across_rows_and_entries_and_seeds():
         assert ((noise * other).mean() * 12).abs() < 5 / (4000 * 16) ** 0.5
 
 
-def test_belongs_to_the_row_and_not_to_the_batch():
+def test_row_noise_does_not_depend_on_the_batch():
     rows = torch.tensor([7, 3, 1_000_000_007, 3])
     together = row_noise(5, rows, (1, 4, 4))
     alone = torch.cat([row_noise(5, row[None], (1, 4, 4)) for row in rows])
@@ -33,7 +33,7 @@ def test_belongs_to_the_row_and_not_to_the_batch():
     assert torch.equal(together[1], together[3]) and not torch.equal(together[0], together[1])
 
 
-def test_is_splitmix64():
+def test_row_noise_is_splitmix64():
     """Against the generator as its authors publish it, in Python's integers."""
 
     def mixed(z):

@@ -61,7 +61,7 @@ def test_windows_are_the_log_returns_of_consecutive_days(tmp_path):
     torch.testing.assert_close(x, torch.from_numpy(PRICES[7:17].T), atol=1e-4, rtol=1e-5)
 
 
-def test_no_part_sees_a_day_of_another(tmp_path):
+def test_parts_share_no_time_step(tmp_path):
     path = save(tmp_path, **{"a": [str(10 + step) for step in range(STEPS)], "b": None})
     data = DataModule(Series(path, window=10, values="levels", validation=0.2, test=50))
     days = {part: data.source.space.restore(all_x(data, part)).round() - 10 for part in ("train", "val", "test")}
@@ -82,7 +82,7 @@ def test_the_future_does_not_change_what_training_sees(tmp_path):
     np.testing.assert_allclose(space.deviation, x.std(0), rtol=1e-5)
 
 
-def test_a_stride_leaves_windows_out(tmp_path):
+def test_a_stride_skips_windows(tmp_path):
     data = DataModule(Series(save(tmp_path), window=10, stride=10))
     assert [len(data.in_order(part).indices) for part in ("train", "val", "test")] == [13, 2, 4]
 
@@ -110,26 +110,26 @@ def test_a_run_keeps_the_space_exactly(tmp_path):
         ({}, {"stride": 0}, "data.stride=0"),
         ({}, {"values": "logs"}, "use data.values=returns"),
         ({}, {"columns": ["c"]}, "no column 'c'; it has day, a, b, venue"),
-        ({}, {"columns": ["venue"]}, "row 1, column 'venue': got 'X', expected a number"),
-        ({"day": [*DAYS[:9], DAYS[3], *DAYS[10:]]}, {}, "row 10, column 'day': 2020-01-04 comes after 2020-01-09"),
-        ({"day": [*DAYS[:9], DAYS[8], *DAYS[10:]]}, {}, "row 10, column 'day'"),
-        ({"day": [*DAYS[:9], "soon", *DAYS[10:]]}, {}, "row 10, column 'day': got 'soon', expected a date"),
-        (put(12, "0"), {}, "prices.csv, row 12, column 'a': got the price 0.*data.values=levels"),
-        (put(12, "-3"), {}, r"row 12, column 'a': got the price -3.*data.values=levels or 'data.columns=\[b\]'\."),
-        (put(12, "inf"), {}, "row 12, column 'a': got inf, expected a finite"),
-        (put(12, "1,5"), {}, "row 12, column 'a': got '1,5', expected a number"),
+        ({}, {"columns": ["venue"]}, "line 2, column 'venue': got 'X', expected a number"),
+        ({"day": [*DAYS[:9], DAYS[3], *DAYS[10:]]}, {}, "line 11, column 'day': 2020-01-04 comes after 2020-01-09"),
+        ({"day": [*DAYS[:9], DAYS[8], *DAYS[10:]]}, {}, "line 11, column 'day'"),
+        ({"day": [*DAYS[:9], "soon", *DAYS[10:]]}, {}, "line 11, column 'day': got 'soon', expected a date"),
+        (put(12, "0"), {}, "prices.csv, line 13, column 'a': got the price 0.*data.values=levels"),
+        (put(12, "-3"), {}, r"line 13, column 'a': got the price -3.*data.values=levels or 'data.columns=\[b\]'\."),
+        (put(12, "inf"), {}, "line 13, column 'a': got inf, expected a finite"),
+        (put(12, "1,5"), {}, "line 13, column 'a': got '1,5', expected a number"),
         ({"a": [""] * STEPS}, {}, r"every cell of column 'a' is missing; leave it out, by 'data.columns=\[b\]'"),
         (
             dict.fromkeys(("day", "a", "b", "venue")) | {"2019-12-31": DAYS, "1.5": [str(2 + i) for i in range(STEPS)]},
             {},
             "holds the number 1.5, .*; add one to the file",
         ),
-        ({"a": None, "b": None}, {}, "no column of numbers; its columns are day, venue"),
+        ({"a": None, "b": None}, {}, "no numeric column; its columns are day, venue"),
         ({"a": ["7"] * STEPS}, {}, "'a' never changes"),
         ({"a": [""] * 190 + ["7"] * 10}, {}, "'a' has no two values"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_name(tmp_path, changed, options, words):
+def test_invalid_series_are_refused_with_their_line(tmp_path, changed, options, words):
     with pytest.raises(Refusal, match=words):
         _ = Series(save(tmp_path, **changed), **{"window": 10, **options}).space
 
@@ -141,13 +141,13 @@ def test_no_file_is_refused(tmp_path):
         _ = Series(tmp_path / "none.csv").space
 
 
-def test_numbers_may_say_when(tmp_path):
+def test_numbers_may_be_times(tmp_path):
     path = save(tmp_path, day=[str(step / 2) for step in range(STEPS)])
     assert Series(path, time="day", window=10).space.names == ("a", "b")
     assert math.isclose(Series(path, values="levels", window=10).space.mean[0], 34.75)
 
 
-def test_dates_without_marks_say_when_and_numbers_do_not(tmp_path):
+def test_dates_without_separators_are_times_and_numbers_are_not(tmp_path):
     compact = [day.replace("-", "") for day in DAYS]
     source = Series(save(tmp_path, day=compact), window=10)
     assert source.space.names == ("a", "b") and source.table.times == compact[1:]
@@ -210,7 +210,7 @@ def test_times_in_no_known_order_are_refused(tmp_path):
         _ = Series(save(tmp_path, day=days), window=10, columns=["a"]).table
 
 
-def test_the_dates_of_rows_without_a_name_say_when(tmp_path):
+def test_a_nameless_column_of_dates_is_the_time(tmp_path):
     path = save(tmp_path, **{name: cells[::-1] for name, cells in columns().items()})
     path.write_text(path.read_text().removeprefix("day"))
     table = Series(path, window=10).table
@@ -218,7 +218,7 @@ def test_the_dates_of_rows_without_a_name_say_when(tmp_path):
     np.testing.assert_allclose(table.values, RETURNS.T, atol=1e-6)
 
 
-def test_days_and_times_of_day_in_two_columns_say_when(tmp_path):
+def test_days_and_times_of_day_in_two_columns_are_joined(tmp_path):
     when = {"day": [DAYS[step // 4] for step in range(STEPS)], "at": [f"{9 + step % 4}:30" for step in range(STEPS)]}
     path = save(tmp_path, **when)
     table = Series(path, window=10).table
@@ -239,7 +239,7 @@ def test_prices_in_dollars_are_prices(tmp_path):
     np.testing.assert_allclose(table.values, RETURNS.T, atol=1e-6)
 
 
-def test_of_open_high_low_and_close_the_close_is_meant(tmp_path, caplog):
+def test_of_open_high_low_and_close_only_the_close_is_used(tmp_path, caplog):
     bars = {"Open": columns()["a"], "High": columns()["a"], "Low": columns()["a"], "Close": columns()["b"]}
     path = save(tmp_path, a=None, b=None, **bars, Volume=["0"] * STEPS)
     table = Series(path, window=10).table
@@ -255,9 +255,9 @@ def test_bars_with_other_names_are_bars(tmp_path, names):
     assert Series(save(tmp_path, a=None, b=None, **changed), window=10).table.names == [close]
 
 
-def test_rows_without_dates_are_said_to_be_in_the_order_of_the_file(tmp_path, caplog):
+def test_rows_without_dates_keep_the_order_of_the_file_with_a_warning(tmp_path, caplog):
     assert Series(save(tmp_path, day=None), window=10).table.names == ["a", "b"]
-    assert "no column of dates; its rows are taken in the order of the file" in caplog.text
+    assert "no column of dates; rows are used in the order of the file" in caplog.text
 
 
 def test_series_one_under_another_are_refused_with_what_sets_them_side_by_side(tmp_path, monkeypatch):
@@ -266,7 +266,7 @@ def test_series_one_under_another_are_refused_with_what_sets_them_side_by_side(t
     prices = {name: columns()[name] for name in "ab"}
     stacked = {"name": ["a"] * STEPS + ["b"] * STEPS, "day": DAYS * 2, "price": prices["a"] + prices["b"]}
     path = save(tmp_path, **stacked, a=None, b=None, venue=None)
-    with pytest.raises(Refusal, match="2 series one under another, by column 'name'") as refused:
+    with pytest.raises(Refusal, match="2 series stacked in one column, named by column 'name'") as refused:
         _ = Series(path, window=10).table
     command = shlex.split(str(refused.value).split("Try ")[1].split(" and ")[0])
     monkeypatch.chdir(tmp_path)

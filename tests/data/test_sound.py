@@ -16,14 +16,14 @@ def tone(hertz):
 
 
 @pytest.mark.parametrize(("rate", "mels"), [(8000, 64), (8000, 80), (16_000, 40), (22_050, 80)])
-def test_every_band_hears_something_and_every_frequency_between_the_ends_is_heard(rate, mels):
+def test_every_mel_filter_and_every_inner_frequency_has_weight(rate, mels):
     bands = filters(rate, mels)
     assert (bands.sum(1) > 0).all()
     first, last = bands.argmax(1)[[0, -1]]
     assert (bands.sum(0)[first + 1 : last] > 0.9).all()
 
 
-def test_high_notes_stand_above_low_ones():
+def test_high_frequencies_are_above_low_ones():
     rows = [int(to_mel(tone(hertz), RATE, HOP, MELS)[0, 0, :, 30].argmax()) for hertz in (200, 800, 3000)]
     assert rows[0] > rows[1] > rows[2]
 

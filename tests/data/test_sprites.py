@@ -22,7 +22,7 @@ def drawn(*factors):
     return draw(torch.tensor(factors))[:, 0].float()
 
 
-def test_every_combination_of_factors_is_there_once(rows):
+def test_every_combination_of_factors_occurs_once(rows):
     assert len(rows) == len(rows.label) == 737_280
     assert Sprites().load("test") is None
     numbers = np.ravel_multi_index(tuple(rows.label.T), tuple(VALUES.values()))
@@ -31,7 +31,7 @@ def test_every_combination_of_factors_is_there_once(rows):
         assert len(np.unique(rows.label[:300, factor])) == count
 
 
-def test_a_batch_is_what_its_factors_say_whatever_the_batch(rows):
+def test_images_depend_only_on_their_factors(rows):
     numbers = torch.tensor([700_000, 3, 41, 3])
     batch = Batches(rows, torch.arange(len(rows)), 4).gather(numbers)
     assert batch.x.shape == (4, 1, 64, 64) and batch.x.dtype == torch.uint8

@@ -149,7 +149,7 @@ def labelled(folder, columns=PEOPLE, **options):
     return Table(save(folder, columns), label="smokes", **options)
 
 
-def test_a_label_is_no_part_of_x_and_its_categories_are_the_classes(tmp_path):
+def test_the_label_is_not_part_of_x_and_its_categories_are_the_classes(tmp_path):
     source, whole = labelled(tmp_path), Table(tmp_path / "people.csv").space
     assert source.classes() == {"no": 0, "yes": 1} and Table(tmp_path / "people.csv").classes() == {}
     assert [c.name for c in source.space.columns] == [name for name in PEOPLE if name != "smokes"]
@@ -193,7 +193,9 @@ def test_labels_of_a_file_of_test_rows(tmp_path):
     source = labelled(tmp_path, test_path=save(tmp_path, few, "test.csv"))
     assert np.array_equal(source.load("test").label, source.load("train").label[:9])
     save(tmp_path, {**few, "smokes": [*few["smokes"][:3], "perhaps", *few["smokes"][4:]]}, "test.csv")
-    with pytest.raises(Refusal, match="Row 4, column 'smokes': 'perhaps' was not seen in training, expected one of no"):
+    with pytest.raises(
+        Refusal, match=r"row 3 \(from 0\), column 'smokes': 'perhaps' was not seen in training, expected"
+    ):
         source.load("test")
     del few["smokes"]
     save(tmp_path, few, "test.csv")
@@ -210,7 +212,7 @@ def test_labels_of_a_file_of_test_rows(tmp_path):
         ("smokes", {name: "ignore" for name in PEOPLE if name != "smokes"}, "leave no column"),
     ],
 )
-def test_columns_that_are_no_label_are_refused(tmp_path, label, types, sentence):
+def test_columns_that_are_not_labels_are_refused(tmp_path, label, types, sentence):
     with pytest.raises(Refusal, match=sentence):
         Table(save(tmp_path), types=types, label=label).space  # noqa: B018
 
@@ -224,19 +226,19 @@ def changed(name, row, cell):
     [
         (PEOPLE, {"height": "evil"}, "Got data.types with evil, expected real, positive"),
         (PEOPLE, {"heigth": "real"}, "names 'heigth', expected one of town, height"),
-        (PEOPLE, {"town": "count"}, "Row 1, column 'town': got '.*', expected a number"),
+        (PEOPLE, {"town": "count"}, r"row 0 \(from 0\), column 'town': got '.*', expected a number"),
         (PEOPLE, {"town": "ordinal"}, "column 'town': got '.*', expected a number"),
         (PEOPLE, {"balance": "positive"}, r"Row \d+, column 'balance': got '-.*', expected a number above 0"),
-        (PEOPLE, {"height": "count"}, "Row 1, column 'height': '.*' is not a count"),
-        (PEOPLE, {"town": "date"}, "Row 1, column 'town': got '.*', expected a date"),
+        (PEOPLE, {"height": "count"}, r"row 0 \(from 0\), column 'height': '.*' is not a count"),
+        (PEOPLE, {"town": "date"}, r"row 0 \(from 0\), column 'town': got '.*', expected a date"),
         (PEOPLE, {"town": "binary"}, "'town' has 3 different cells, not two; use 'data.types={town:categorical}'"),
-        (changed("height", 7, "inf"), {}, "Row 7, column 'height': got 'inf', expected a finite number"),
+        (changed("height", 7, "inf"), {}, r"row 6 \(from 0\), column 'height': got 'inf', expected a finite number"),
         ({**PEOPLE, "height": ["?"] * N}, {}, "'height' has no cell that is not missing; use 'data.types={height:ign"),
         ({**PEOPLE, "town": [f"${{oc.env:{i}}}" for i in range(N)]}, {}, "'town' holds"),
-        ({**PEOPLE, "": PEOPLE["town"]}, {}, "the column name '' is empty or there twice"),
+        ({**PEOPLE, "": PEOPLE["town"]}, {}, "the column name '' is empty or occurs twice"),
     ],
 )
-def test_columns_that_are_none_are_refused(tmp_path, columns, types, sentence):
+def test_missing_columns_are_refused(tmp_path, columns, types, sentence):
     with pytest.raises(Refusal, match=sentence):
         Table(save(tmp_path, columns), types=types).space  # noqa: B018
 
@@ -251,8 +253,8 @@ def test_columns_that_are_none_are_refused(tmp_path, columns, types, sentence):
         ("born", changed("born", 7, "1960-02-30")["born"]),
     ],
 )
-def test_a_few_odd_cells_make_no_categories_of_numbers_or_dates(name, cells):
-    hint = rf"Row 7, column '{name}': got '{cells[6]}', expected a .*'data\.types={{{name}:categorical}}'"
+def test_a_few_invalid_cells_do_not_turn_numbers_or_dates_into_categories(name, cells):
+    hint = rf"row 6 \(from 0\), column '{name}': got '{cells[6]}', expected a .*'data\.types={{{name}:categorical}}'"
     with pytest.raises(Refusal, match=hint):
         infer(name, cells)
     assert infer(name, cells, "categorical").kind == "categorical"
@@ -288,7 +290,7 @@ def test_identifiers_are_not_modelled_and_new_rows_get_new_ones(cells, following
         PEOPLE["visits"],
     ],
 )
-def test_what_differs_by_chance_is_no_identifier(cells):
+def test_numbers_distinct_by_chance_are_not_an_identifier(cells):
     assert infer("x", cells).kind != "identifier"
 
 
@@ -315,13 +317,13 @@ def test_a_table_with_identifiers(tmp_path, caplog):
         ("", "is empty"),
         ("a,b\n", "is empty: it holds no rows; name a file that does"),  # a task's input may be meant
         ("a,b\nx,1\ny,2,3\n", "line 3: got 3 cells, expected 2"),
-        ("a,b\nx 1\n", "line 2: got 1 cells, expected 2.* or a tab stand between cells"),
-        ("a,a\nx,1\n", "the column name 'a' is empty or there twice"),
+        ("a,b\nx 1\n", "line 2: got 1 cells, expected 2.*separate cells by .* or a tab"),
+        ("a,a\nx,1\n", "the column name 'a' is empty or occurs twice"),
         (b"a,b\n\xff\xfe,1\n", "Cannot read"),
         (b"a,b\nx,1\n\xff\xfe,1\n", "Cannot read .*x.csv, line 3: byte 1"),
     ],
 )
-def test_files_that_are_no_table_are_refused(tmp_path, text, sentence):
+def test_files_that_are_not_a_table_are_refused(tmp_path, text, sentence):
     (tmp_path / "x.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(Refusal, match=sentence):
         Table(tmp_path / "x.csv").space  # noqa: B018
@@ -334,7 +336,7 @@ def test_no_file_is_refused(tmp_path):
         Table(tmp_path / "none.csv").space  # noqa: B018
 
 
-def test_what_training_did_not_see_is_encoded_and_said_once(caplog):
+def test_unseen_values_are_encoded_with_one_warning(caplog):
     cells = {
         "town": ["Ulm", "Rome", "Rome"],
         "height": ["1.5", "1.5", "2.5"],
@@ -348,22 +350,22 @@ def test_what_training_did_not_see_is_encoded_and_said_once(caplog):
     assert 3.5 < height[2] < 11 and children[:, 0].tolist() == pytest.approx(np.log([2, 2001, 0.5]))
     (record,) = caplog.records
     said = record.getMessage()
-    assert "people.csv: 2 rows" in said and "first in row 2" in said
+    assert "people.csv: 2 rows" in said and "the first in row 1 (from 0))" in said
     assert "town: 2, height: 1, children: 2, smokes: 1" in said
     with pytest.raises(Refusal, match="has no column 'height'"):
         encode(Cells({"town": ["Ulm"]}, Path("people.csv")), TABLE)
 
 
-def test_wrong_cells_are_refused_with_their_file_and_line(tmp_path):
+def test_invalid_cells_are_refused_with_their_file_and_line(tmp_path):
     path = tmp_path / "people.csv"
     path.write_text("town,height\n\nUlm,1.5\n\nBonn,inf\n")
-    with pytest.raises(Refusal, match=r"people.csv, line 5: Row 2, column 'height': got 'inf'"):
+    with pytest.raises(Refusal, match=r"people.csv, line 5, column 'height': got 'inf'"):
         Table(path, types={"height": "real"}).space  # noqa: B018
     path.write_text("town,height\nUlm,1.5\nBonn,1.6\n")
     (tmp_path / "other.csv").write_text("town,height\n\nUlm,tall\n")
     with pytest.raises(
         Refusal,
-        match=r"other.csv, line 3: Row 1, column 'height': got 'tall', expected a number.* or leave the cell empty\.",
+        match=r"other.csv, line 3, column 'height': got 'tall', expected a number.* or leave the cell empty\.",
     ):
         Table(path, tmp_path / "other.csv", types={"height": "real"}).load("test")
     (tmp_path / "other.csv").write_text("town\nUlm\n")
@@ -416,7 +418,7 @@ def figures(x):
 
 
 @pytest.mark.parametrize("name", LONG_TAILED)
-def test_a_perfect_normal_marginal_is_the_file_s_own(name):
+def test_normal_numbers_reproduce_the_marginal_of_the_file(name):
     values = LONG_TAILED[name]
     column, n = column_of(values), len(values)
     assert len(column.quantiles) <= 512
@@ -455,7 +457,7 @@ def test_the_largest_value_of_one_row_comes_back_less_often_than_once():
             assert 0 < (drawn_values == values.max()).sum(1).mean() < most
 
 
-def test_a_count_goes_no_further_than_the_file():
+def test_a_count_does_not_exceed_the_largest_count_of_the_file():
     column = infer("n", PEOPLE["visits"])
     assert column.decode(np.array([[9.0], [-1.0]])) == ["30", "0"] and column.largest == 30
 
@@ -476,7 +478,7 @@ def test_counts_unlike_a_negative_binomial_are_numbers_that_stay_whole():
 
 @pytest.mark.parametrize("digits", [309, 341, 400])
 def test_a_number_beyond_a_double_is_refused_with_its_row(digits):
-    with pytest.raises(Refusal, match=r"^Row 31, column 'x': got '9+.143', expected a (finite )?number"):
+    with pytest.raises(Refusal, match=r"^row 30 \(from 0\), column 'x': got '9+.143', expected a (finite )?number"):
         infer("x", [*(f"{n / 7:.3f}" for n in range(30)), f"{'9' * digits}.143"])
 
 
@@ -492,7 +494,7 @@ def rewritten(folder, text, **options):
     return source.space, read(folder / "x.csv"), read(folder / "again.csv")
 
 
-def test_a_german_file_is_read_and_written_as_it_stands(tmp_path):
+def test_a_german_csv_file_round_trips(tmp_path):
     amounts = [f"{n}.{n % 10}{n % 7}".replace(".", ",") for n in range(100, 160)]
     lines = [f"{amount};{n % 25};{n}.{n + 500}" for n, amount in enumerate(amounts, 100)]
     space, cells, again = rewritten(tmp_path, "\n".join(["Betrag, EUR;Stück;Summe", *lines]))
@@ -536,13 +538,13 @@ def test_a_column_is_written_in_its_own_form(tmp_path, cells, kind):
         assert min(lengths) <= min(map(len, written)) and max(map(len, written)) <= max(lengths)
 
 
-def test_a_few_powers_of_ten_leave_a_column_of_whole_numbers(tmp_path):
+def test_a_few_powers_of_ten_do_not_make_whole_numbers_scientific(tmp_path):
     space, _, again = rewritten(tmp_path, "\n".join(["a,b", *(f"{n * n},{n % 2}" for n in range(1, 30)), "1e+05,0"]))
     assert again["a"] == [*(str(n * n) for n in range(1, 30)), "100000"]
     assert all(cell.isdecimal() for cell in space.columns[0].decode(np.linspace(-3, 3, 50)[:, None]))
 
 
-def test_what_stays_ambiguous_is_said_with_what_to_type(tmp_path, caplog):
+def test_ambiguous_cells_are_reported_with_what_to_type(tmp_path, caplog):
     firsts = [f"01/{n % 12 + 1:02}/{2019 + n // 12}" for n in range(30)]
     lines = [f'{day},"{n},{n + 200}",name {n % 20}' for n, day in enumerate(firsts, 100)]
     text = "\n".join(["day,sum,name", *lines])
@@ -550,8 +552,8 @@ def test_what_stays_ambiguous_is_said_with_what_to_type(tmp_path, caplog):
     assert [column.kind for column in space.columns] == ["date", "positive", "categorical"]
     assert space.columns[0].form.pattern == "%d/%m/%Y" and space.columns[1].form.parse(["1,000"]) == [1000]
     day, total, name = (record.getMessage() for record in caplog.records)
-    assert "'day': 01/02/2019 is read as 2019-02-01, and may be 2019-01-02" in day and "{day:%m/%d/%Y}" in day
-    assert "'sum': 100,300 is read as 100300, and may be 100.3" in total and "data.decimal" in total
+    assert "'day': 01/02/2019 is read as 2019-02-01, but may mean 2019-01-02" in day and "{day:%m/%d/%Y}" in day
+    assert "'sum': 100,300 is read as 100300, but may mean 100.3" in total and "data.decimal" in total
     assert "'name' has 20 different cells in 30 rows" in name and "{name:ignore}" in name
     caplog.clear()
     space, *_ = rewritten(tmp_path, text, types={"day": "%m/%d/%Y", "name": "ignore"}, decimal=",")
@@ -583,8 +585,8 @@ def test_formulas_are_kept_unless_a_spreadsheet_reads_them(tmp_path):
     (tmp_path / "x.csv").write_text("\n".join(["a,n", *lines]))
     source = Table(tmp_path / "x.csv")
     x = source.load("train").x
-    medium(source.space).sets["table"](tmp_path, x, None, {})
+    medium(source.space).set_writers["table"](tmp_path, x, None, {})
     assert set(read(tmp_path / "synthetic.csv")["a"]) == set(formulas)
-    medium(source.space, spreadsheet=True).sets["table"](tmp_path, x, None, {})
+    medium(source.space, spreadsheet=True).set_writers["table"](tmp_path, x, None, {})
     cells = read(tmp_path / "synthetic.csv")
     assert set(cells["a"]) == {f"'{formula}" for formula in formulas} and "-10" in cells["n"]

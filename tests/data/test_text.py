@@ -48,7 +48,7 @@ def test_the_space_comes_back_from_the_run_s_configuration(tmp_path, unit):
     assert Text(tmp_path / "lines.txt", unit=unit, min_count=1).space == space
 
 
-def test_marks_of_files_are_no_part_of_sentences(tmp_path):
+def test_byte_order_marks_are_not_part_of_sentences(tmp_path):
     path = save(tmp_path, ["\ufeffA man", " runs\t"], ending="\r\n")
     assert read(path) == ["A man", "runs"]
     path.write_text("A man\nruns")  # no end of line behind the last
@@ -63,12 +63,12 @@ def test_lines_of_other_systems_are_lines(tmp_path, encoding, end):
     assert read(path) == LINES
 
 
-def test_a_vocabulary_is_no_larger_than_its_text(tmp_path):
+def test_the_vocabulary_is_limited_by_the_text(tmp_path):
     source = Text(save(tmp_path), unit="bpe", vocabulary=10**9)
     assert source.space.vocabulary < 400 and source.space.decode(torch.from_numpy(source.load("train").x)) == LINES
 
 
-def test_rare_words_are_unknown_and_it_is_said(tmp_path, caplog):
+def test_rare_words_become_unknown_with_a_log_message(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     source = Text(save(tmp_path, ["a man", "a man", "a dog", "<unk> man"]), min_count=2)
     x = torch.from_numpy(source.load("train").x)
@@ -80,7 +80,7 @@ def test_rare_words_are_unknown_and_it_is_said(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("unit", ["word", "bpe", "char"])
-def test_the_unknown_token_of_a_file_has_one_place_in_the_vocabulary(tmp_path, unit):
+def test_the_unknown_token_of_a_file_occurs_once_in_the_vocabulary(tmp_path, unit):
     lines = ["a <unk> man \ufffd", "(<unk>) <pad> <eos> man"] * 3
     source = Text(save(tmp_path, lines), unit=unit)
     x = torch.from_numpy(source.load("train").x)
@@ -90,7 +90,7 @@ def test_the_unknown_token_of_a_file_has_one_place_in_the_vocabulary(tmp_path, u
     assert (x == UNKNOWN).sum() == {"word": 6, "bpe": 0, "char": 3}[unit]
 
 
-def test_what_is_too_long_is_cut_and_it_is_said(tmp_path, caplog):
+def test_long_lines_are_cut_with_a_log_message(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     source = Text(save(tmp_path, ["a man in a hat", "a man", "a hat in"]), length=4, min_count=1)
     x = torch.from_numpy(source.load("train").x)
@@ -123,7 +123,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("content", REFUSED, ids=str)
-def test_what_cannot_be_read_is_refused(tmp_path, content):
+def test_unreadable_files_are_refused(tmp_path, content):
     path = tmp_path / "lines.txt"
     path.write_bytes(content)
     with pytest.raises(Refusal, match=REFUSED[content]) as refusal:
@@ -156,7 +156,7 @@ def test_mostly_unknown_words_are_refused_with_settings_that_know_them(tmp_path,
         assert (x == UNKNOWN).float().mean() < 0.05
 
 
-def test_settings_that_cannot_be_are_refused(tmp_path):
+def test_invalid_settings_are_refused(tmp_path):
     wrong = {"unit": "sentence", "length": 1, "vocabulary": 3, "min_count": 0}
     for name, value in wrong.items():
         with pytest.raises(Refusal, match=rf"data.{name}={value}.*data.{name}=\w+"):
@@ -169,12 +169,12 @@ def test_settings_that_cannot_be_are_refused(tmp_path):
         Text(tmp_path / "none.txt").load("train")
 
 
-def test_numbers_that_are_no_sentence_are_refused():
+def test_numbers_that_are_not_a_sentence_are_refused():
     space = Space((4,), learn(["a man"]))
     good = torch.tensor([[3, 4, 1, 0], [1, 0, 0, 0], [3, 3, 3, 3.0]])
     space.check(good)
     for wrong in ([3, 0, 3, 1], [3, 1, 3, 0], [3, 1, 1, 0], [3, 9, 1, 0], [3.5, 1, 0, 0], [-1, 1, 0, 0], [3, 3, 3, 0]):
-        with pytest.raises(Refusal, match="no sentence"):
+        with pytest.raises(Refusal, match="not a sentence"):
             space.check(torch.tensor([wrong], dtype=torch.float))
 
 

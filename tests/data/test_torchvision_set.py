@@ -125,7 +125,7 @@ def test_rows_are_cached_until_a_file_changes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_offline_is_one_sentence_that_says_what_to_do(name, tmp_path, offline):
+def test_a_failed_download_says_what_to_do(name, tmp_path, offline):
     start = time.perf_counter()
     with pytest.raises(Refusal) as refusal:
         TorchvisionSet(name, tmp_path).load("train")

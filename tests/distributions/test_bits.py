@@ -33,7 +33,7 @@ def test_masses_sum_to_one_and_draws_follow_them(layers):
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_value_sees_those_before_it_and_no_others(layers):
+def test_a_value_depends_only_on_earlier_values(layers):
     """By the gradient of its logit; it also depends on the context of a value and of those before it."""
     p = bits(shape=(7,), batch=(1,), layers=layers)
     context = [each.requires_grad_() for each in p.context]

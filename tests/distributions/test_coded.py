@@ -88,7 +88,7 @@ def test_a_relaxed_draw_comes_near_an_atom_as_the_temperature_falls():
         assert away < 0.05 if distance == 0.01 else away > distance
 
 
-def test_a_relaxed_gradient_follows_the_softmax():
+def test_a_relaxed_gradient_is_that_of_the_softmax():
     scores = logits(1, 2).requires_grad_()
     for hard in (True, False):
         torch.manual_seed(3)
@@ -100,7 +100,7 @@ def test_a_relaxed_gradient_follows_the_softmax():
         torch.testing.assert_close(first, torch.autograd.grad(soft[0, 0, 0], scores)[0])
 
 
-def test_what_is_quantised_is_certain():
+def test_quantized_codes_have_probability_one():
     index = torch.tensor([[0, 1], [2, 2]])
     source = torch.randn(2, 4, dtype=torch.float64, requires_grad=True)
     q, p = Quantized(index, SPACE, source), Choice(logits(2), SPACE)
@@ -132,7 +132,7 @@ def test_temperature_divides_the_logits():
         tempered(Quantized(torch.zeros(1, 2, dtype=torch.long), SPACE, torch.zeros(1, 4)), 0.5)
 
 
-def test_expanding_repeats():
+def test_expand_repeats_the_distribution():
     for q in (Choice(logits(2), SPACE), Coded(Choice(logits(2), SPACE).indices, SPACE)):
         wide = q.expand(torch.Size([4]))
         assert wide.batch_shape == (4,)

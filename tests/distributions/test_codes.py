@@ -69,7 +69,7 @@ def there_and_back(coded, symbols):
 
 
 @pytest.mark.parametrize("name", DISCRETE)
-def test_what_is_likely_comes_back_at_the_price_of_its_probability(name):
+def test_likely_symbols_are_coded_at_the_size_of_their_probability(name):
     torch.manual_seed(0)
     d, levels = DISCRETE[name]
     value = d.sample()
@@ -79,7 +79,7 @@ def test_what_is_likely_comes_back_at_the_price_of_its_probability(name):
 
 
 @pytest.mark.parametrize("name", DISCRETE)
-def test_what_the_model_holds_impossible_comes_back_too(name):
+def test_values_of_probability_zero_are_restored(name):
     d, levels = DISCRETE[name]
     shape = d.batch_shape + d.event_shape
     for symbols in (torch.zeros(shape), torch.full(shape, levels - 1.0), torch.arange(math.prod(shape)) % levels):

@@ -78,7 +78,7 @@ def test_logistic_in_single_precision_agrees_with_double():
     torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-3)
 
 
-def test_bernoulli_scores_bits_as_torch_does_however_sure_it_is():
+def test_bernoulli_log_probs_equal_those_of_torch_for_all_logits():
     logits = torch.tensor([-200.0, -20, -1, 0, 1, 20, 200], requires_grad=True)
     for value in (torch.zeros(7), torch.ones(7)):
         log_p = [each(logits=logits).log_prob(value) for each in (Bernoulli, torch.distributions.Bernoulli)]

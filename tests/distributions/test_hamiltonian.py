@@ -80,7 +80,7 @@ def test_draws_the_same_without_gradients():
     torch.testing.assert_close(drawn[0], drawn[2])
 
 
-def test_the_density_elsewhere_is_not_known():
+def test_the_density_of_other_points_is_unknown():
     q = hamiltonian(ring)
     with pytest.raises(NotImplementedError):
         q.log_prob(q.sample().clone())

@@ -80,7 +80,7 @@ def test_temperature_0_is_the_mean_and_on_a_sphere_the_pole():
 
 
 @pytest.mark.parametrize("d", [Bernoulli(torch.ones(3)), Beta(torch.ones(3), torch.ones(3))])
-def test_temperature_of_what_cannot_be_spread_is_refused(d):
+def test_temperature_without_a_standard_deviation_is_refused(d):
     with pytest.raises(Refusal, match=r"Try temperature=1\."):
         tempered(d, 0.5)
 

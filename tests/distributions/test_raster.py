@@ -60,7 +60,7 @@ SEVERAL = [GrayLevels(1, 4), GrayLevels(3, 4), OneHot(4)]
 
 
 @pytest.mark.parametrize("symbols", SEVERAL, ids=str)
-def test_a_value_sees_those_before_it_and_no_others(symbols):
+def test_a_value_depends_only_on_earlier_values(symbols):
     """By the gradient of its logits; within the receptive field it depends on every one of them."""
     p = raster(symbols, size=(5, 6), batch=(1,), layers=3)
     x = p.sample().requires_grad_()
@@ -72,7 +72,7 @@ def test_a_value_sees_those_before_it_and_no_others(symbols):
         assert torch.equal(gradient[0] != 0, (order < order[position]).expand_as(gradient[0]))
 
 
-def test_a_symbol_that_stands_before_is_seen_from_anywhere():
+def test_an_earlier_symbol_is_seen_at_any_distance():
     """Whether it does, not where."""
     p = raster(OneHot(3), size=(12, 12), batch=(1,), layers=1)
     assert p.network.receptive_field < 12 - 2

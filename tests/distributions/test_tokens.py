@@ -56,7 +56,7 @@ def test_masses_of_all_sentences_sum_to_one_and_draws_follow_them(tokens, option
         assert (count / 20_000 - mass[:, row]).abs().max() < 6 * 0.5 / 20_000**0.5
 
 
-def test_padding_costs_nothing(tokens):
+def test_padding_has_log_probability_zero(tokens):
     p = tokens(length=T + 4)
     short = every_sentence()[:7]  # which end within T
     padded = torch.cat([short, torch.full((7, 4), float(PAD), dtype=torch.float64)], 1)

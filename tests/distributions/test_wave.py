@@ -32,7 +32,7 @@ def test_masses_of_all_sounds_sum_to_one_and_draws_follow_them():
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_a_sample_sees_as_many_before_it_as_was_said_and_no_others(layers):
+def test_a_sample_depends_on_exactly_the_receptive_field(layers):
     p = wave(12, batch=(1,), layers=layers)
     x = p.sample().requires_grad_()
     logits = p._logits(x, p.maps)

@@ -143,7 +143,7 @@ def test_each_level_has_a_temperature_of_its_own(vae):
 
 
 @pytest.mark.parametrize("blocks", ["14", "4x0", "0x4", "4x1,4x2", "4*2", "", "9x1", "-4x1"])
-def test_blocks_that_cannot_be_are_refused(blocks):
+def test_invalid_blocks_are_refused(blocks):
     with located("latents"), pytest.raises(Refusal, match=r"latents.blocks=\[4x4,2x4,1x2\]"):
         parse_blocks(blocks.split(","), 8)
 
@@ -164,7 +164,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("choices", REFUSED)
-def test_what_cannot_be_is_refused_with_what_can(choices):
+def test_invalid_settings_are_refused_with_valid_ones(choices):
     network = ["network.channels=[4]"] if "=conv" in choices else [] if "=mlp" in choices else ["network.channels=8"]
     with pytest.raises(Refusal) as refused:
         build(BINARY, "model=deep_vae", "likelihood=bernoulli", *choices.split(), *network)

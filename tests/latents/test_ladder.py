@@ -159,7 +159,7 @@ def test_linear_gaussian_samples_of_two_levels_have_their_covariance():
 
 
 @pytest.mark.parametrize("below", ["gaussian", "flow"])
-def test_a_prior_given_the_state_integrates_to_one_and_depends_on_it(below):
+def test_a_conditional_prior_integrates_to_one_and_depends_on_the_state(below):
     chosen = f"prior@latents.below={below}"
     vae, objective = build(BINARY, *LADDER, "latents.dim=2", chosen, *FLOWS.get(chosen, []))
     step(vae, objective, examples(BINARY, 5))
@@ -227,7 +227,7 @@ def test_a_reconstruction_from_the_top_levels_only(vae):
             vae.reconstruct(x, levels)
 
 
-def test_other_verbs_work_too(vae):
+def test_other_vae_methods_work(vae):
     x = examples(BINARY, 4, dtype=torch.float64).x
     assert vae.interpolate(x[:2], x[2:], steps=5).shape == (2, 5, 1, 8, 8)
     torch.testing.assert_close(vae.interpolate(x[:2], x[2:], steps=5)[:, -1], vae.reconstruct(x[2:]))
@@ -265,13 +265,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("choices", REFUSED)
-def test_what_cannot_be_is_refused_with_what_can(choices):
+def test_invalid_settings_are_refused_with_valid_ones(choices):
     with pytest.raises(Refusal, match=REFUSED[choices]):
         build(BINARY, *LADDER, *choices.split())
 
 
 @pytest.mark.long
-def test_the_posteriors_that_may_serve_are_those_with_a_density_over_real_numbers():
+def test_eligible_posteriors_have_a_density_over_real_numbers():
     served = set()
     for name in options("posterior"):
         try:
@@ -282,7 +282,7 @@ def test_the_posteriors_that_may_serve_are_those_with_a_density_over_real_number
     assert served == set(DENSE)
 
 
-def test_the_only_level_is_a_rung_without_rails():
+def test_a_single_level_passes_z_to_the_likelihood():
     (level,) = build(BINARY, *SMALL)[0].latents.levels
     assert isinstance(level, LevelBlock)
     z = torch.randn(4, 4)

@@ -40,7 +40,7 @@ def test_each_level_sees_what_was_picked_above():
     assert [step.z[0, 0].item() for step in steps] == [1.0, 2.0, 3.0]
 
 
-def test_a_hierarchy_is_used_like_a_flat_vae():
+def test_a_hierarchy_has_the_interface_of_a_flat_vae():
     from helpers import BINARY, build, examples
 
     vae, objective = build(BINARY, "model=mlp_vae", "network.hidden=[2]", "latents.dim=2")

@@ -33,7 +33,7 @@ def test_every_thread_flushes_within_and_none_after(two_threads):
     assert flushed() == 0
 
 
-def test_a_process_that_flushed_before_still_does(two_threads):
+def test_flush_to_zero_is_restored_after_the_context(two_threads):
     if not torch.set_flush_denormal(True):
         pytest.skip("this processor cannot")
     with denormals.flushed():

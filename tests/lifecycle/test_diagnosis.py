@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from helpers import BINARY, SMALL, build, config, examples
-from vaekit.callbacks.diagnosis import from_figures, ignored_condition
+from vaekit.callbacks.diagnosis import ignored_condition, problems_in
 from vaekit.objectives.iwae import IWAE
 
 
@@ -16,7 +16,7 @@ def typed(sentence):
 
 
 @pytest.mark.long
-def test_a_collapsed_run_says_so_as_soon_as_it_shows_and_at_its_end(train):
+def test_posterior_collapse_is_reported_once_detected_and_at_the_end(train):
     done = train("objective.beta=1000", "optimizer.lr=0.1", epochs=3)
     said = [line for line in done.out.splitlines() if "has collapsed" in line]
     assert len(said) == 2 and said[0].startswith("val/rate is 0.0") and said[0].endswith("Try objective=warm_up.")
@@ -25,24 +25,24 @@ def test_a_collapsed_run_says_so_as_soon_as_it_shows_and_at_its_end(train):
 
 
 @pytest.mark.parametrize("overrides", [(), ("objective=warm_up",), ("objective=iwae",), ("objective=ciwae",)])
-def test_what_to_type_against_a_collapse_composes_and_is_not_what_was_tried(overrides):
+def test_the_suggested_remedy_for_a_collapse_composes_and_is_new(overrides):
     vae, objective = build(BINARY, "model=mlp_vae", *SMALL, *overrides)
-    ((_, sentence),) = from_figures({"val/rate": 0.01}, vae, objective)
+    ((_, sentence),) = problems_in({"val/rate": 0.01}, vae, objective)
     assert typed(sentence) not in overrides
     config(*(each for each in overrides if not typed(sentence).startswith("objective=")), typed(sentence))
-    assert not dict(from_figures({"val/rate": 5.0}, vae, objective))
+    assert not dict(problems_in({"val/rate": 5.0}, vae, objective))
 
 
 def test_codes_that_are_not_used_are_named():
     words = ("model=vq_vae", "network.channels=[4]", "posterior.codes=512")
     vae, objective = build(BINARY, *words)
-    ((_, sentence),) = from_figures({"val/code_usage": 0.02, "val/perplexity": 5.3}, vae, objective)
+    ((_, sentence),) = problems_in({"val/code_usage": 0.02, "val/perplexity": 5.3}, vae, objective)
     assert "Only 2.0% of the 512 codes are used (perplexity 5.3)" in sentence
     assert config(*words, typed(sentence)).posterior.codes == 16
 
 
 @pytest.mark.parametrize("objective", [None, IWAE(2)])
-def test_a_condition_that_changes_nothing_is_named(objective):
+def test_an_ignored_condition_is_reported(objective):
     vae, elbo = build(BINARY, "model=mlp_vae", *SMALL, "condition=label", "condition.classes=10")
     batch = replace(examples(BINARY, 64), label=torch.arange(64) % 10)
     with torch.no_grad():  # the last ten columns of the decoder's first layer read the label
@@ -65,7 +65,7 @@ def likely(vae, batch):
         return vae.decode(zs, batch.label).round()
 
 
-def test_nothing_is_said_of_the_first_look_at_the_data():
+def test_the_sanity_check_is_not_reported():
     from vaekit.callbacks.diagnosis import Diagnosis
 
     Diagnosis().on_validation_end(SimpleNamespace(sanity_checking=True), None)

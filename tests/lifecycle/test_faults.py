@@ -284,7 +284,7 @@ def test_twelve_bits_use_their_own_range(tmp_path):
 
 
 @pytest.mark.parametrize("x", [RNG.integers(0, 65_536, (40, 8, 8)).astype(np.uint16), RNG.uniform(-1, 1, (40, 8, 8))])
-def test_the_advice_for_images_of_another_scale_gives_images(tmp_path, x):
+def test_the_scaling_suggested_for_images_gives_images(tmp_path, x):
     np.save(tmp_path / "x.npy", x)
     with pytest.raises(Refusal) as refused:
         Arrays(tmp_path / "x.npy").load("train")
@@ -293,7 +293,7 @@ def test_the_advice_for_images_of_another_scale_gives_images(tmp_path, x):
     np.testing.assert_allclose(y, (x - x.min().clip(-1, 0)) / (65_535 if x.max() > 1 else 2), atol=1e-3)
 
 
-def test_the_advice_for_features_of_another_scale_lets_them_be_learned(train, tmp_path):
+def test_the_scaling_suggested_for_features_makes_them_learnable(train, tmp_path):
     x = RNG.normal(0, 1e5, (300, 10)) + 1e6 * np.arange(10)
     np.save(tmp_path / "x.npy", x)
     advice = re.search(r"Save (\(x - .*?), and name that file", DataModule(Arrays(tmp_path / "x.npy")).unscaled())[1]
@@ -349,7 +349,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_archives_that_lie_are_a_sentence_and_nothing_is_written(grey, tmp_path, name):
+def test_false_archives_are_refused_and_nothing_is_written(grey, tmp_path, name):
     context = opened(grey, tmp_path)
     np.save(tmp_path / "x.npy", RNG.integers(0, 17, (20, 1, 8, 8), dtype=np.uint8))
     compress(context, input=tmp_path / "x.npy", output=tmp_path / "small")
@@ -375,7 +375,7 @@ def test_archives_that_lie_are_a_sentence_and_nothing_is_written(grey, tmp_path,
         lambda config: config["data"]["module"].update(dequantize={"a": 1}),
     ],
 )
-def test_a_configuration_of_somebody_else_is_a_sentence(grey, tmp_path, change):
+def test_a_foreign_configuration_is_refused_with_a_message(grey, tmp_path, change):
     shutil.copytree(grey, tmp_path / "run")
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     change(config)
@@ -400,7 +400,7 @@ def test_names_of_classes_never_lead_out_of_a_tasks_folder(tmp_path, monkeypatch
     monkeypatch.setattr(classifier, "STEPS", 2)
     context = opened(run, tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    for form in context.medium.sets:
+    for form in context.medium.set_writers:
         synthesize(context, n=20, format=form)
     made = set(tmp_path.rglob("*")) - set(before)
     assert made and all(each.parent == tmp_path / "out" for each in made) and not Path("/tmp/vaekit-class").exists()

@@ -175,13 +175,13 @@ def mine(monkeypatch):
         ),
     ],
 )
-def test_a_part_of_ones_own_is_told_which_line_of_the_contract_it_breaks(mine, words, says):
+def test_a_user_defined_part_is_refused_with_the_missing_declaration(mine, words, says):
     with pytest.raises(Refusal) as refused:
         Plan.read(composed(*words), Image((1, 8, 8))).build_vae()
     assert says in str(refused.value)
 
 
-def test_a_part_knows_no_path_in_python():
+def test_a_refusal_in_python_names_the_argument_only():
     from vaekit.priors.mixture import Mixture
 
     with pytest.raises(Refusal, match=r"^components=0 must be at least 1; use components=50\.$"):
@@ -189,6 +189,6 @@ def test_a_part_knows_no_path_in_python():
 
 
 @pytest.mark.parametrize("word", ["model=3", "+model=3", "++model=null", "prior@prior.second.prior=3"])
-def test_a_number_for_a_part_is_answered_with_the_parts_there_are(word):
+def test_a_number_as_a_choice_is_refused_with_the_available_choices(word):
     with pytest.raises(Refusal, match=re.escape(f"Got {word}, expected one of ")):
         refuse_numbers([word])

@@ -22,7 +22,7 @@ from vaekit.training.module import Training
 
 
 @pytest.mark.long
-def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_is_whole(train, monkeypatch):
+def test_a_full_disk_is_reported_and_the_last_checkpoint_is_complete(train, monkeypatch):
     save, count = torch.save, []
 
     def full(checkpoint, file):
@@ -78,7 +78,7 @@ def write_where_a_folder_is():
         (run_out_in_rust, r"Disk quota exceeded. Free some space. Then again"),
     ],
 )
-def test_what_a_machine_runs_out_of(fail, sentence):
+def test_missing_memory_and_disk_space_are_reported(fail, sentence):
     with pytest.raises(Refusal, match=sentence), within_limits("Try less.", "Then again."):
         fail()
     with pytest.raises(KeyError), within_limits("", ""):
@@ -92,7 +92,7 @@ def test_out_of_memory_says_which_batch_size_to_try(train, monkeypatch):
 
 
 @pytest.mark.long
-def test_the_advice_after_nan_can_be_followed(train, monkeypatch):
+def test_the_command_suggested_after_nan_works(train, monkeypatch):
     rates = []
 
     def poisoned(self, batch, batch_idx, call=Training.training_step):
@@ -110,7 +110,7 @@ def test_the_advice_after_nan_can_be_followed(train, monkeypatch):
     assert rates[-1] == pytest.approx(1e-4)
 
 
-def test_latest_that_is_a_folder_is_left_alone(train):
+def test_a_folder_named_latest_is_not_replaced(train):
     Path("outputs/latest").mkdir(parents=True)
     Path("outputs/latest/mine").write_text("mine")
     done = train()
@@ -121,7 +121,7 @@ def test_latest_that_is_a_folder_is_left_alone(train):
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"status": "done"', "\0\0"])
-def test_a_damaged_record_of_a_job_is_one_that_is_not_done(here, content):
+def test_a_job_with_a_damaged_record_counts_as_unfinished(here, content):
     record = here / "sweep/0_seed-1/.hydra/job.json"
     record.parent.mkdir(parents=True)
     record.write_text(content)
@@ -196,7 +196,7 @@ def section(key, value):
         section("latents.dim", None),
     ],
 )
-def test_a_configuration_that_somebody_has_changed_is_a_sentence(train, here, kept, change):
+def test_an_edited_configuration_is_refused_with_a_message(train, here, kept, change):
     if not kept.exists():
         assert train(folder=kept).code == 0
     shutil.copytree(kept, "run")

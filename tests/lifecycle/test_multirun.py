@@ -32,7 +32,7 @@ def test_jobs_that_work_and_jobs_that_do_not(train_apart, here):
     assert not os.path.isabs(os.readlink("outputs/latest"))
 
 
-def test_a_job_folder_can_be_made_and_typed():
+def test_a_job_folder_name_is_valid_and_needs_no_quotes():
     name = job_folder("nowhere", 3, ["data.path=/a/b c.npy", "network.hidden=[1,2]", "sweep=grid", "x" * 500])
     assert name.startswith("3_data.path-a-b-c.npy_network.hidden-1-2-_xxx")
     assert len(name) <= 120 and name != job_folder("nowhere", 3, ["data.path=/a/b c.npy", "x" * 501])

@@ -42,7 +42,7 @@ def test_the_folder_of_a_run(train):
     assert os.readlink("outputs/latest") == "day/run1"
 
 
-def test_of_one_test_row_there_is_no_way_to_another(train):
+def test_one_test_row_has_no_interpolations(train):
     done = train("data.test=1", folder="run", figures=True)
     assert done.code == 0, done.err
     assert sorted(path.name for path in Path("run/figures").iterdir()) == [
@@ -95,7 +95,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(train, here):
     assert not any(here.rglob("*"))
 
 
-def test_a_dry_run_refuses_what_a_run_would(train):
+def test_a_dry_run_refuses_the_same_settings_as_a_run(train):
     done = train("--dry-run", "objective=dreg", "penalty=[mmd]")
     assert done.code == 1
     assert done.err.startswith("objective=iwae needs no_penalty; use penalty=[].")

@@ -14,7 +14,7 @@ from vaekit.penalties.factor import Factor
 GAME = ["model=factor_vae", "network=mlp", "penalty.factor.hidden=[16]", "trainer.log_every_n_steps=4"]
 
 
-def test_a_game_is_logged_and_its_model_stands_alone(train):
+def test_adversarial_losses_are_logged_and_the_critic_is_not_saved_with_the_model(train):
     done = train(*GAME, "penalty=[factor,total_correlation]", folder="run", epochs=2)
     assert done.code == 0, done.err
     assert done.err == ""
@@ -42,7 +42,7 @@ def test_validation_uses_the_final_weight(train):
     assert metrics["val/loss"] == pytest.approx(-metrics["val/elbo"] + 1000 * metrics["val/mmd"], rel=1e-4)
 
 
-def test_another_penalty_is_no_resumption(train):
+def test_resuming_with_another_penalty_is_refused(train):
     assert train(*GAME, folder="outputs/run").code == 0
     done = train("ckpt_path=last", epochs=2)
     assert done.code == 1

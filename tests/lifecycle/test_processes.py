@@ -60,7 +60,7 @@ def test_lightning_still_asks_the_function_that_is_replaced_for_its_command():
     assert "command, cwd = _hydra_subprocess_cmd(local_rank)" in source
 
 
-def test_nothing_of_a_job_is_left_for_the_next(here, monkeypatch):
+def test_jobs_share_no_state(here, monkeypatch):
     monkeypatch.setenv("NODE_RANK", "3")
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     before = subprocess_script._hydra_subprocess_cmd
@@ -113,7 +113,7 @@ def test_two_processes_measure_what_one_does(train, train_apart, here):
 
 
 @pytest.mark.long
-def test_a_process_that_dies_takes_the_run_with_it(start, here):
+def test_the_run_ends_if_one_of_its_processes_dies(start, here):
     parent = start(*DDP, "data.batch_size=2", "trainer.max_epochs=1000", "hydra.run.dir=run")
     while not (here / "run/metrics.csv").exists():
         assert parent.poll() is None, parent.communicate()
@@ -196,7 +196,7 @@ def test_two_processes_learn_as_one_does_with_twice_the_batch(train, train_apart
 
 
 @pytest.mark.slow
-def test_a_spread_run_goes_on_where_it_was(train_apart, here):
+def test_a_run_on_several_processes_is_resumed(train_apart, here):
     (here / "on_cpu.py").write_text(ON_CPU)
     words = [*FSDP, "model=vamp_vae", "network=mlp", "prior.components=7"]
     for epochs, ckpt_path in ((1, "null"), (2, "last")):
@@ -218,7 +218,7 @@ def test_a_spread_run_goes_on_where_it_was(train_apart, here):
         (["trainer.accelerator=cpu", "likelihood=gaussian", "data.dequantize=true"], "log_scale, a single number"),
     ],
 )
-def test_what_cannot_be_spread_is_refused(train, monkeypatch, words, sentence):
+def test_runs_that_fsdp_does_not_support_are_refused(train, monkeypatch, words, sentence):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     done = train("trainer=fsdp", *words)
     assert done.code == 1 and re.search(sentence, done.err) and "Traceback" not in done.err

@@ -25,7 +25,7 @@ CASES = {  # overrides: what the sentence must say
     "optimizer.warmup=-1": "use optimizer.warmup=0",
     "optimizer.warmup=long": "Got optimizer.warmup=long, expected a number",
     "+optimizer.algorithm.eps=-1": "optimizer cannot be built: .*epsilon",
-    "+optimizer.algorithm.speed=2": "optimizer.algorithm.speed=2 is read by nothing",
+    "+optimizer.algorithm.speed=2": "optimizer.algorithm.speed=2 is not read by any part",
     "latents.dim=0": "latents.dim=32",
     "latents.dim=many": "Got latents.dim=many, expected a whole number",
     "latents.dim=-3": "latents.dim=-3 must be at least 1; use latents.dim=32",
@@ -68,7 +68,7 @@ def test_refused(train, words):
 
 
 @pytest.mark.parametrize("trainer", ["gpu", "mps"])
-def test_a_device_that_is_not_there(train, monkeypatch, trainer):
+def test_a_missing_device_is_refused(train, monkeypatch, trainer):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert_refused(train(f"trainer={trainer}"), "use trainer=cpu")
@@ -87,14 +87,14 @@ def test_convolutions_over_vectors(train, here):
     assert_refused(train(*words, tiny=[]), "the data are vectors.*use network=mlp")
 
 
-def test_a_metric_that_is_not_measured_loses_nothing(train, here):
+def test_an_unknown_optimized_metric_does_not_lose_the_run(train, here):
     done = train("optimized_metric=val/luck", folder="run", figures=True)
     assert done.code == 1
     assert "use one of test/active_units" in done.err and "val/loss" in done.err and "Traceback" not in done.err
     assert {"metrics.json", "model.safetensors", "figures"} <= {path.name for path in (here / "run").iterdir()}
 
 
-def test_the_traceback_is_there_for_those_who_want_it(train, monkeypatch):
+def test_the_traceback_is_shown_on_request(train, monkeypatch):
     assert "Traceback" in train("optimizer.lr=-1", "traceback=true").err
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(Exception, match=r"use optimizer.lr=1e-3"):

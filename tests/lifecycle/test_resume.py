@@ -94,7 +94,7 @@ def test_validation_does_not_touch_training(train):
 
 
 @pytest.mark.long
-def test_a_finished_run_goes_on_where_it_ended_and_is_tested_anew(train):
+def test_a_finished_run_resumes_at_its_end_and_is_tested_again(train):
     words = ["optimizer/decay=cosine"]
     assert train(*words, folder="outputs/run", epochs=1).code == 0
     done = train(*words, "ckpt_path=last", epochs=2)
@@ -119,15 +119,15 @@ def test_another_model_is_refused_with_the_settings_of_the_first(train):
 
 
 @pytest.mark.parametrize("ckpt_path", ["last", "nowhere/checkpoints/last.ckpt", "loose.ckpt", "a" * 999, "[a]"])
-def test_a_checkpoint_that_is_not_there_is_refused_and_nothing_is_made(train, here, ckpt_path):
+def test_a_missing_checkpoint_is_refused_without_writing_files(train, here, ckpt_path):
     (here / "loose.ckpt").touch()
     done = train(f"ckpt_path={ckpt_path}")
     assert done.code == 1
-    assert "leads to no checkpoint" in done.err and "Traceback" not in done.err
+    assert "is not a checkpoint in" in done.err and "Traceback" not in done.err
     assert [path.name for path in here.iterdir()] == ["loose.ckpt"]
 
 
-def test_a_run_resumed_through_latest_stays_where_it_is(train):
+def test_a_run_resumed_through_latest_keeps_its_folder(train):
     assert train().code == 0
     done = train("ckpt_path=outputs/latest/checkpoints/last.ckpt", epochs=2)
     assert done.code == 0, done.err
@@ -151,7 +151,7 @@ def test_a_damaged_file_is_refused_by_name(train, name, kept, message):
 
 
 @pytest.mark.long
-def test_a_configuration_is_damaged_wherever_it_was_cut(train):
+def test_a_truncated_configuration_is_refused_wherever_it_is_cut(train):
     assert train(folder="run").code == 0
     config = Path("run/config.yaml")
     whole = config.read_text()
@@ -161,7 +161,7 @@ def test_a_configuration_is_damaged_wherever_it_was_cut(train):
             check_resumption(Path("run/checkpoints/last.ckpt"), {}, Real((1,)))
 
 
-def test_half_a_checkpoint_never_bears_its_name(here, monkeypatch):
+def test_an_incomplete_checkpoint_never_has_the_final_name(here, monkeypatch):
     (here / "last.ckpt").write_text("whole")
 
     def killed(checkpoint, file):
@@ -181,7 +181,7 @@ def test_half_a_checkpoint_never_bears_its_name(here, monkeypatch):
         ("metrics.json", lambda folder: write_metrics(folder, {"test/nll": 1.0})),
     ],
 )
-def test_half_a_file_of_a_run_never_bears_its_name(here, monkeypatch, name, write):
+def test_an_incomplete_file_of_a_run_never_has_the_final_name(here, monkeypatch, name, write):
     (here / name).write_text("whole")
 
     def full(path, text):
@@ -252,7 +252,7 @@ def test_a_run_that_was_killed_during_its_test_is_finished(train):
         assert after[Path(name)] == whole[Path(name)]
 
 
-def test_a_run_that_goes_on_is_not_finished_until_it_is(train, run, monkeypatch):
+def test_a_resumed_run_counts_as_unfinished(train, run, monkeypatch):
     assert is_finished(Path("run"))
     with monkeypatch.context() as patch:
         patch.setattr(Training, "training_step", lambda *_: (_ for _ in ()).throw(OSError("broken")))
@@ -319,7 +319,7 @@ def test_a_run_that_was_moved_or_copied_keeps_its_best_weights(train, monkeypatc
     assert json.loads(Path("new/metrics.json").read_text())["val/loss"] == best_state["validation"]["val/loss"]
 
 
-def test_a_run_whose_best_checkpoint_is_lost_goes_on_without(train, run):
+def test_a_run_without_its_best_checkpoint_is_resumed(train, run):
     Path("run/checkpoints/best.ckpt").unlink()
     done = train("ckpt_path=run/checkpoints/last.ckpt", epochs=2)
     assert done.code == 0 and "best.ckpt is missing" in done.out, done.err
@@ -327,7 +327,7 @@ def test_a_run_whose_best_checkpoint_is_lost_goes_on_without(train, run):
 
 
 @pytest.mark.long
-def test_a_checkpoint_of_an_earlier_version_with_other_names_of_weights_goes_on(train):
+def test_a_checkpoint_with_old_weight_names_is_resumed(train):
     words = ["prior=vamp", "prior.components=5", "callbacks=ema"]
     assert train(*words, folder="whole", epochs=2).code == 0
     assert train(*words, folder="run", epochs=1).code == 0
@@ -383,9 +383,9 @@ def refused(train, change):
 
 
 @pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN.keys())
-def test_a_checkpoint_that_no_run_writes_is_refused(train, run, change):
+def test_an_invalid_checkpoint_is_refused(train, run, change):
     said = refused(train, change)
-    assert "last.ckpt is not as a run writes it" in said
+    assert "last.ckpt is not a valid checkpoint" in said
 
 
 def each_state(change):
@@ -409,7 +409,7 @@ def test_an_optimiser_s_state_of_other_weights_is_refused(train, run, change):
     assert "does not hold the state of this optimiser" in said and "init_from=" in said
 
 
-def test_a_state_whose_numbers_share_their_memory_gets_memory_of_its_own(train, run):
+def test_expanded_optimizer_states_are_copied(train, run):
     """Of an expanded tensor a fused kernel would write beyond the one number that it has."""
     last = Path("run/checkpoints/last.ckpt")
     checkpoint = torch.load(last, weights_only=True)
@@ -423,7 +423,7 @@ def test_a_state_whose_numbers_share_their_memory_gets_memory_of_its_own(train, 
 
 
 @pytest.mark.parametrize("form", ["address", "dots", "consistent", "link"])
-def test_a_strangers_checkpoint_removes_nothing(train, run, here, form):
+def test_a_foreign_checkpoint_does_not_delete_files(train, run, here, form):
     victim = here / "victim" / "best.ckpt"
     (victim / "deep").mkdir(parents=True)
     (victim / "deep" / "file").write_text("mine")

@@ -31,7 +31,7 @@ def sent_at(monkeypatch, step, number=signal.SIGTERM):
 
 @pytest.mark.long
 @pytest.mark.parametrize("step", [0, 4, 10, 15, 21], ids=["first", "middle", "epoch's last", "second epoch", "last"])
-def test_a_terminated_run_goes_on_as_if_nothing_had_happened(train, monkeypatch, step):
+def test_a_terminated_run_resumes_as_if_uninterrupted(train, monkeypatch, step):
     words = ["data.binarize=dynamic", "likelihood=bernoulli", "callbacks=ema", "optimizer/decay=cosine",
              "trainer.accumulate_grad_batches=1", "trainer.log_every_n_steps=1"]  # fmt: skip
     assert train(*words, folder="whole", epochs=2).code == 0
@@ -48,7 +48,7 @@ def test_a_terminated_run_goes_on_as_if_nothing_had_happened(train, monkeypatch,
 
 
 @pytest.mark.long
-def test_a_sweep_stops_and_started_again_goes_on(train, monkeypatch):
+def test_a_stopped_sweep_is_continued(train, monkeypatch):
     words = ["--multirun", "hydra.sweep.dir=sweep", "seed=1,2,3"]
     with monkeypatch.context() as patch:
         trained = []
@@ -111,7 +111,7 @@ def test_slurm_queues_a_job_again_and_it_goes_on(train, here, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [None, "", "a: [", "- 1\n- x", "[" * 5000, "\0", "null"])
-def test_a_job_that_is_queued_again_asks_where_overrides_are_damaged(here, monkeypatch, content):
+def test_a_requeued_job_with_damaged_overrides_is_refused(here, monkeypatch, content):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     for name, text in (("7-a", content), ("7-b", "- seed=2\n")):
@@ -155,7 +155,7 @@ def test_the_folder_of_another_run_is_refused(train):
     assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
 
 
-def test_of_two_at_once_in_one_folder_one_is_refused(train, monkeypatch):
+def test_a_second_run_in_the_same_folder_is_refused(train, monkeypatch):
     inner = []
 
     def watched(self, batch, batch_idx, call=Training.training_step):
@@ -181,7 +181,7 @@ def test_a_run_does_not_write_through_links(train, here):
     assert not list((here / "elsewhere").iterdir())
 
 
-def test_elsewhere_than_in_the_main_thread_signals_are_left_alone(train):
+def test_signals_are_ignored_outside_of_the_main_thread(train):
     ends = []
     thread = threading.Thread(target=lambda: ends.append(train(folder="run").code))
     thread.start()

@@ -54,7 +54,7 @@ def trained(monkeypatch):
 # Started again ---------------------------------------------------------------------------------------------------
 
 
-def test_a_sweep_that_has_grown_trains_what_is_new(train, trained):
+def test_an_extended_sweep_only_trains_new_jobs(train, trained):
     assert train(*SWEEP, "latents.dim=2,3", "seed=1").code == 0
     assert len(trained) == 2
     before = {path: path.read_bytes() for path in Path("sweep").glob("*/m*.*") if path.suffix != ".csv"}
@@ -70,7 +70,7 @@ def test_a_sweep_that_has_grown_trains_what_is_new(train, trained):
         assert float(row["test/nll"]) == pytest.approx(metrics(Path("sweep", row["job"]))["test/nll"], rel=1e-5)
 
 
-def test_a_job_that_was_interrupted_goes_on_where_it_was(train, monkeypatch):
+def test_an_interrupted_job_resumes(train, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     step, steps = Training.training_step, []
@@ -94,7 +94,7 @@ def test_a_job_that_was_interrupted_goes_on_where_it_was(train, monkeypatch):
     assert train(*SWEEP, "seed=1", "logger=wandb", epochs=3).out.count("is finished already") == 1
 
 
-def test_another_configuration_is_never_passed_off_as_finished(train, trained, here):
+def test_a_finished_run_of_another_configuration_is_refused(train, trained, here):
     mine = here / "my/experiment/mine.yaml"
     mine.parent.mkdir(parents=True)
     again = ["--config-dir=my", *SWEEP, "experiment=mine"]
@@ -116,7 +116,7 @@ def test_another_configuration_is_never_passed_off_as_finished(train, trained, h
     assert done.code == 0 and "is finished already" in done.out and summary()[0]["status"] == "done"
 
 
-def test_an_unfinished_job_of_another_configuration_starts_anew(train, trained, here):
+def test_an_unfinished_job_of_another_configuration_is_trained_from_the_start(train, trained, here):
     assert train(*SWEEP, "seed=1", epochs=2).code == 0
     folder = job("seed=1")
     (folder / "metrics.json").unlink()  # killed during its test
@@ -130,7 +130,7 @@ def test_an_unfinished_job_of_another_configuration_starts_anew(train, trained, 
     assert steps == sorted(set(steps))
 
 
-def test_an_unfinished_job_whose_configuration_was_cut_starts_anew(train, trained):
+def test_an_unfinished_job_with_a_truncated_configuration_is_trained_from_the_start(train, trained):
     assert train(*SWEEP, "seed=1").code == 0
     config = job("seed=1") / "config.yaml"
     whole = config.read_text()
@@ -143,7 +143,7 @@ def test_an_unfinished_job_whose_configuration_was_cut_starts_anew(train, traine
     assert len(trained) == 4
 
 
-def test_a_sweep_may_have_been_moved(train, trained):
+def test_a_moved_sweep_is_continued(train, trained):
     assert train(*SWEEP, "seed=1").code == 0
     Path("sweep").rename("moved")
     done = train("--multirun", "hydra.sweep.dir=moved", "seed=1")
@@ -253,7 +253,7 @@ SLURM = {
         pytest.param("hydra/launcher=submitit_slurm", "hydra_submitit_launcher", marks=pytest.mark.slow),
     ],
 )
-def test_jobs_side_by_side_do_not_touch_each_other(train, train_apart, here, words, plugin):
+def test_parallel_jobs_are_independent(train, train_apart, here, words, plugin):
     pytest.importorskip(f"hydra_plugins.{plugin}")
     (here / "bin").mkdir()
     for name, script in SLURM.items():

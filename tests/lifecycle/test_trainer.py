@@ -142,7 +142,7 @@ def test_averaged_weights_are_what_is_validated_tested_and_exported(train):
     assert best["validation"]["val/loss"] == metrics("run")["val/loss"]
 
 
-def test_the_decoder_waits_while_the_encoder_steps(train, monkeypatch):
+def test_only_the_encoder_trains_between_full_steps(train, monkeypatch):
     """Two epochs of which the first lags; the weights of the rest move in every third step of it alone."""
     moved, before = {"encoder": [], "posterior": [], "likelihood": [], "prior": []}, {}
 
@@ -164,7 +164,7 @@ def test_the_decoder_waits_while_the_encoder_steps(train, monkeypatch):
         assert all(moved[part][half + 1 :])
 
 
-def test_averages_forget_the_weights_of_the_start():
+def test_averages_forget_the_initial_weights():
     weights, steps = torch.nn.Linear(3, 2).requires_grad_(False), torch.nn.Linear(3, 2)
     steps.register_buffer("seen", torch.tensor(7))
     weights.register_buffer("seen", torch.tensor(0))
@@ -249,7 +249,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_good_weights(train):
     assert checkpoint("run", "last")["epoch"] == 0
 
 
-def test_rows_of_another_scale_are_named_and_what_is_said_of_them_can_be_typed(train):
+def test_unscaled_rows_are_reported_with_a_working_command(train):
     x = np.random.default_rng(0).normal(size=(200, 4)) * [1, 1e25, 1, 0] + [0, 0, 1e12, 5]
     np.save("rows.npy", x)
     words = ["data=arrays", "model=mlp_vae"]
@@ -291,7 +291,7 @@ def test_a_run_compiles_once(train):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_that_cannot_be_compiled_says_so_and_goes_on(train_apart):
+def test_a_run_that_cannot_be_compiled_continues_with_a_warning(train_apart):
     done = train_apart("compile=true", "hydra.run.dir=run", "trainer.max_epochs=1", CXX="/nowhere/c++")
     assert done.code == 0, done.err
     assert "torch.compile failed" in done.out + done.err

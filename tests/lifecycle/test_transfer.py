@@ -49,7 +49,7 @@ def test_a_frozen_part_starts_from_the_run_and_does_not_move(train, words):
     assert same(of(first, "encoder."), of(weights("second"), "encoder."))
 
 
-def test_a_run_starts_from_what_the_other_ended_with(train):
+def test_init_from_copies_the_weights_of_the_other_run(train):
     assert train(folder="first", epochs=2).code == 0
     done = train("init_from=first", "trainer.max_epochs=0", folder="second", epochs=0)
     assert done.code == 0, done.err
@@ -59,7 +59,7 @@ def test_a_run_starts_from_what_the_other_ended_with(train):
 
 
 @pytest.mark.long
-def test_a_run_with_nothing_that_fits_is_refused_and_leaves_no_folder_of_a_run(train):
+def test_init_from_without_fitting_parts_is_refused_without_a_folder(train):
     assert train("network.hidden=[16]", folder="first").code == 0
     state = weights("first")
     save_file({f"{name}.x": value for name, value in state.items()}, "first/model.safetensors")
@@ -70,7 +70,7 @@ def test_a_run_with_nothing_that_fits_is_refused_and_leaves_no_folder_of_a_run(t
     assert "holds no run" in train("init_from=nowhere", folder="third").err
 
 
-def test_batch_statistics_and_codebooks_of_a_frozen_part_stand_still():
+def test_batch_statistics_and_codebooks_of_a_frozen_part_do_not_change():
     vae, objective = build(GREY, "model=vq_vae", "network.channels=[8]", "prior=code_uniform")
     vae.encoder.body.append(torch.nn.BatchNorm2d(vae.encoder.out_shape[0]))
     frozen = freeze(vae, ["network.encoder", "posterior"])

@@ -5,18 +5,19 @@ import re
 import pytest
 
 UNREAD = {  # words: what the sentence says
-    "+modle=mlp_vae": r"^\+modle=mlp_vae is read by nothing\. Did you mean model=mlp_vae\?$",
+    "+modle=mlp_vae": r"^\+modle=mlp_vae is not read by any part\. Did you mean model=mlp_vae\?$",
     "+optimizer.weight_decay=5": r"Did you mean \+optimizer\.algorithm\.weight_decay=5\?$",
     "+latents.dimm=4": r"Did you mean latents\.dim=4\?$",
     "+latents={dimm:4}": r"Did you mean latents\.dim=",
     "++network.hiden=[3]": r"Did you mean 'network\.hidden=\[3\]'\?$",
     "+trainer.max_epoch=3": r"Did you mean trainer\.max_epochs=3\?$",
     "+callbacks.best.monitr=val/nll": r"Did you mean callbacks\.best\.monitor=val/nll\?$",
-    "+callbacks.mine=3": r"^\+callbacks\.mine=3 is read by nothing",
-    "+penalty.mmd.weight=3": r"^\+penalty\.mmd\.weight=3 is read by nothing",
-    "+data.size=3": r"^\+data\.size=3 is read by nothing",
-    "+schedule=linear": r"^\+schedule=linear is read by nothing",
-    "+prior@latents.above=vamp": r"^\+prior@latents\.above=vamp is read by nothing",
+    "+callbacks.mine=3": r"^\+callbacks\.mine=3 is not read by any part",
+    "+penalty.mmd.weight=3": r"^\+penalty\.mmd\.weight=3 is not read by any part",
+    "+data.standardize=false": r"^\+data\.standardize=false is not read by any part\. There is data\.",
+    "+data.size=3": r"^\+data\.size=3 is not read by any part",
+    "+schedule=linear": r"^\+schedule=linear is not read by any part",
+    "+prior@latents.above=vamp": r"^\+prior@latents\.above=vamp is not read by any part",
     "prior=two_stage +prior.second.latnets.dim=4": r"Did you mean prior\.second\.latents\.dim=4\?$",
     "batch_size=3": r"Did you mean data\.batch_size=3\?$",
     "network.hiden=[3]": r"Did you mean 'network\.hidden=\[3\]'\?$",
@@ -38,7 +39,7 @@ UNREAD = {  # words: what the sentence says
 
 
 @pytest.mark.parametrize("words", UNREAD)
-def test_what_nothing_reads(train, words):
+def test_unknown_settings_are_refused(train, words):
     done = train(*words.split())
     assert done.code == 1
     assert re.search(UNREAD[words], done.err.strip()), done.err
@@ -50,16 +51,19 @@ def test_what_nothing_reads(train, words):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("seed=1,2 +modle=mlp_vae", r"^\+modle=mlp_vae is read by nothing\. Did you mean model=mlp_vae\?$"),
+        ("seed=1,2 +modle=mlp_vae", r"^\+modle=mlp_vae is not read by any part\. Did you mean model=mlp_vae\?$"),
         ("seed=1,2 +latents.dimm=3,4", r"Did you mean latents\.dim=3\?$"),
         ("prior=standard_normal,vmap", r"^prior=vmap is unknown\. Did you mean prior=vamp\?"),
-        ("prior=standard_normal,mixture +prior.component=3", r"^\+prior\.component=3 is read by nothing"),
-        ("network=mlp,gated_mlp +network.encoder.dropout=0.1", r"^\+network\.encoder\.dropout=0\.1 is read by nothing"),
-        ("prior=mixture,standard_normal prior.components=3,4", r"^prior\.components=3 is read by nothing"),
+        ("prior=standard_normal,mixture +prior.component=3", r"^\+prior\.component=3 is not read by any part"),
+        (
+            "network=mlp,gated_mlp +network.encoder.dropout=0.1",
+            r"^\+network\.encoder\.dropout=0\.1 is not read by any part",
+        ),
+        ("prior=mixture,standard_normal prior.components=3,4", r"^prior\.components=3 is not read by any part"),
         ("+optimizer.lrr=range(1,5)", r"Did you mean optimizer\.lr=1\?$"),
     ],
 )
-def test_a_multirun_of_what_nothing_reads_starts_no_job(train, here, words, says):
+def test_a_multirun_with_an_unknown_setting_starts_no_job(train, here, words, says):
     done = train("--multirun", "hydra.sweep.dir=sweep", *words.split())
     assert done.code == 1 and not (here / "sweep").exists()
     assert re.search(says, done.err.strip()) and not re.search("Traceback|warn", done.err), done.err
@@ -67,7 +71,7 @@ def test_a_multirun_of_what_nothing_reads_starts_no_job(train, here, words, says
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # optuna 2, of itself
-def test_an_engine_s_sweep_of_what_nothing_reads_starts_no_job(train, here):
+def test_an_engine_sweep_with_an_unknown_setting_starts_no_job(train, here):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     for word, says in (
         ("+modle=choice(a,b)", r"^\+modle=a is"),
@@ -89,13 +93,13 @@ def test_an_engine_s_sweep_of_what_nothing_reads_starts_no_job(train, here):
         "+hydra.job.env_set.WORD=1",
     ],
 )
-def test_what_something_reads(train, words):
+def test_known_settings_pass(train, words):
     assert train(*words.split(), "trainer.fast_dev_run=true").code == 0
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("full", [True, False])
-def test_parts_of_ones_own_in_a_folder_of_ones_own(train, here, full):
+def test_user_defined_parts_in_a_user_defined_folder(train, here, full):
     (here / "my" / "prior").mkdir(parents=True)
     (here / "my" / "prior" / "mine.yaml").write_text("_target_: vaekit.priors.mixture.Mixture\ncomponents: 3\n")
     done = train("--config-dir=my", f"prior={'mine' if full else 'min'}", "trainer.fast_dev_run=true")
@@ -103,9 +107,9 @@ def test_parts_of_ones_own_in_a_folder_of_ones_own(train, here, full):
 
 
 OWN = {  # a file of one's own: what is said of it
-    "optimizer: {weight_decay: 5}": r"^optimizer\.weight_decay in \S+/my/experiment/mine\.yaml is read by nothing\. "
-    r"Did you mean optimizer\.algorithm\.weight_decay\?$",
-    "modle: mlp_vae": r"modle in \S+mine\.yaml is read by nothing\. Did you mean model\?$",
+    "optimizer: {weight_decay: 5}": r"^optimizer\.weight_decay in \S+/my/experiment/mine\.yaml is not read by any part"
+    r"\. Did you mean optimizer\.algorithm\.weight_decay\?$",
+    "modle: mlp_vae": r"modle in \S+mine\.yaml is not read by any part\. Did you mean model\?$",
     "trainer: {max_epoch: 3}": r"Did you mean trainer\.max_epochs\?$",
     "optimizer: {lr: 0.01}\nlatents: {dim: 3}": None,
     "width: 3\nlatents: {dim: '${width}'}": None,
@@ -116,7 +120,7 @@ OWN = {  # a file of one's own: what is said of it
 
 @pytest.mark.long
 @pytest.mark.parametrize("text", OWN)
-def test_what_nothing_reads_in_a_file_of_ones_own(train, here, text):
+def test_unknown_settings_in_a_user_file_are_refused(train, here, text):
     (here / "my" / "experiment").mkdir(parents=True)
     (here / "my" / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}\n")
     done = train("--config-dir=my", "experiment=mine", "trainer.fast_dev_run=true")

@@ -129,7 +129,7 @@ def test_a_learned_sigma_has_a_floor():
 
 
 @pytest.mark.parametrize("options", [{"scale": "none"}, {"value": 0.0}, {"value": -1.0}])
-def test_impossible_scales_are_refused(options):
+def test_invalid_scales_are_refused(options):
     with located("likelihood"), pytest.raises(Refusal, match="likelihood"):
         Gaussian(VECTORS, lambda params: None, **options)
 
@@ -140,6 +140,6 @@ def test_levels_come_from_the_data():
 
 
 @pytest.mark.parametrize("setting", ["layers=1", "reach=4"])
-def test_what_bits_see_is_counted_from_one(setting):
+def test_layers_and_reach_below_one_are_refused(setting):
     with pytest.raises(Refusal, match=f"likelihood.{setting}"):
         of("bernoulli_autoregressive", f"likelihood.{setting[:-1]}0")

@@ -29,7 +29,7 @@ def test_probabilities_of_all_cells_together_sum_to_one():
     torch.testing.assert_close(others, torch.ones_like(others), atol=1e-4, rtol=0)
 
 
-def test_what_the_file_does_not_hold_has_the_rest_of_the_probability():
+def test_unseen_values_have_the_remaining_probability():
     columns = [
         Column("town", "categorical", ["Ulm", "Bonn", "Kiel"], unseen=0.1),
         Column("smokes", "binary", ["no", "yes"], unseen=0.2),
@@ -56,7 +56,7 @@ def test_what_the_file_does_not_hold_has_the_rest_of_the_probability():
 
 
 @pytest.mark.parametrize("kind", ["categorical", "binary", "count"])
-def test_a_missing_cell_has_a_probability_beside_those_of_the_others(kind):
+def test_the_missingness_of_a_cell_has_its_own_probability(kind):
     categories = {"categorical": ["a", "b", "c"], "binary": ["a", "b"]}.get(kind, [])
     columns = [
         Column("x", kind, categories, largest=6, nullable=True),
@@ -99,7 +99,7 @@ def test_starts_at_the_frequencies_of_the_data():
     torch.testing.assert_close(each.distribution(*bias).mean, mean, atol=1e-6, rtol=0)
 
 
-def test_a_missing_cell_costs_nothing_and_carries_no_gradient():
+def test_a_missing_cell_has_no_loss_and_no_gradient():
     vae, _ = build(TABLE, "model=table_vae", "likelihood=table", *SMALL)
     batch = examples(TABLE, 4)
     missing = TABLE.ordered.index(next(each for each in TABLE.columns if each.name == "town"))

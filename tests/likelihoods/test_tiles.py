@@ -36,7 +36,7 @@ def test_starts_at_the_frequencies_of_the_data():
     torch.testing.assert_close(likelihood.distribution(*likelihood.bias).mean, mean, atol=2e-3, rtol=0)
 
 
-def test_a_cell_that_is_not_known_costs_nothing():
+def test_an_unknown_cell_has_log_probability_zero():
     vae, _ = build(LEVELS, "model=conv_vae", "likelihood=tiles", "network.channels=[4]", "network.features=8")
     batch = examples(LEVELS, 4)
     there = torch.rand(4, *LEVELS.cell_shape) < 0.5
@@ -47,7 +47,7 @@ def test_a_cell_that_is_not_known_costs_nothing():
     torch.testing.assert_close(terms.log_px[0], expected)
 
 
-def test_an_unknown_cell_is_no_tile_for_the_autoregressive_likelihood():
+def test_an_unknown_cell_is_not_a_tile_for_the_autoregressive_likelihood():
     torch.manual_seed(0)
     words = ("model=conv_vae", "network.channels=[4]", "network.features=8", "latents.dim=2")
     vae, _ = build(LEVELS, *words, "likelihood=tiles_autoregressive")
@@ -105,7 +105,7 @@ def test_a_level_does_not_depend_on_its_neighbours_in_the_batch():
 
 
 @pytest.mark.parametrize("setting", ["maps", "width", "layers"])
-def test_a_pixelcnn_of_nothing_is_refused(setting):
+def test_a_pixelcnn_of_size_zero_is_refused(setting):
     with pytest.raises(Refusal, match=rf"likelihood.{setting}=0 must be at least 1; use likelihood.{setting}="):
         build(LEVELS, "model=mlp_vae", *SMALL, "likelihood=tiles_autoregressive", f"likelihood.{setting}=0")
 

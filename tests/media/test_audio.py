@@ -26,7 +26,7 @@ def clips(folder, n=2):
 
 
 @pytest.mark.parametrize("space", [MEL, WAVE], ids=["mel", "wave"])
-def test_what_is_written_is_read_again(tmp_path, space):
+def test_written_files_are_read_back(tmp_path, space):
     torch.manual_seed(0)
     shown = medium(space)
     names, read = shown.find(clips(tmp_path / "c"))
@@ -59,7 +59,7 @@ def test_waves_are_shown_as_their_spectrograms(tmp_path):
 
 def test_a_set_of_clips_is_read_again_with_its_classes(tmp_path):
     x = medium(MEL).find(clips(tmp_path / "c", 3))[1](slice(None)).x
-    medium(MEL).sets["audio"](tmp_path, x.numpy(), torch.tensor([1, 0, 1]), {0: "no", 1: "yes"})
+    medium(MEL).set_writers["audio"](tmp_path, x.numpy(), torch.tensor([1, 0, 1]), {0: "no", 1: "yes"})
     source = Source(
         tmp_path / "synthetic", pattern="([^_]+)_.*", seconds=0.3, mels=32, hop=80, cache=tmp_path / "cache"
     )

@@ -13,7 +13,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Levels
 
 
-def test_what_is_written_is_read_again(tmp_path):
+def test_written_files_are_read_back(tmp_path):
     x = examples(LEVELS, 3).x
     medium(LEVELS).write(tmp_path / "levels", x, 2)
     names, read = medium(LEVELS).find(tmp_path / "levels")
@@ -23,11 +23,11 @@ def test_what_is_written_is_read_again(tmp_path):
         assert picture.size == (6 * 19, 6 * 19), "two in a row, lines between them"
 
 
-def test_a_half_drawn_level_has_cells_that_are_not_known(tmp_path):
+def test_a_partial_level_has_unknown_cells(tmp_path):
     shown = medium(LEVELS)
     lines = ["b" * 8] * 7 + ["b?G?MMMM"]
     (tmp_path / "half.txt").write_text("\n".join(lines))
-    batch = shown.holed(tmp_path / "half.txt")
+    batch = shown.read_incomplete(tmp_path / "half.txt")
     x, known = batch.x, batch.mask.bool()
     assert known.sum() == 4 * 62 and (x.sum(1) == known[:, 0]).all()
     assert shown.text(x[0]) == lines
@@ -56,7 +56,7 @@ def test_tiles_are_as_many_as_expected():
 
 def test_a_data_set_is_read_again_as_it_was_written(tmp_path):
     x = examples(LEVELS, 12).x
-    medium(LEVELS).sets["levels"](tmp_path, x.numpy(), None, {})
+    medium(LEVELS).set_writers["levels"](tmp_path, x.numpy(), None, {})
     source = Source(tmp_path / "levels")
     assert source.space == LEVELS and np.array_equal(source.load("train").x, x)
 

@@ -17,7 +17,7 @@ class Spectra(Real):
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_what_is_written_lies_in_files(name, tmp_path):
+def test_results_are_written_to_files(name, tmp_path):
     space = SPACES[name]
     its = medium(space)
     assert isinstance(its, Medium) and type(its).__name__ == type(space).__name__
@@ -26,10 +26,10 @@ def test_what_is_written_lies_in_files(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_what_is_written_as_arrays_is_read_again(name, tmp_path):
+def test_written_arrays_are_read_back(name, tmp_path):
     space = SPACES[name]
     x = examples(space, 3).x
-    sets = medium(space).sets
+    sets = medium(space).set_writers
     for write in sets.values():
         folder = tmp_path / write.__name__
         folder.mkdir()

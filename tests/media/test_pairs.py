@@ -28,7 +28,7 @@ def test_a_file_of_labels_lacks_images(tmp_path):
     names, read = medium(PAIRS).find(tmp_path / "labels.csv")
     batch = read(slice(None))
     assert list(names) == [0, 1] and torch.equal(batch.x, PAIRS.pair(None, torch.tensor([3, 0])))
-    batch = medium(PAIRS).holed(tmp_path / "labels.csv")
+    batch = medium(PAIRS).read_incomplete(tmp_path / "labels.csv")
     x, known = batch.x, batch.mask.bool()
     assert torch.equal(known, PAIRS.per_value(torch.tensor([False, True])).expand(2, -1)) and (x[~known] == 0).all()
 
@@ -60,7 +60,7 @@ def test_rows_as_they_are(tmp_path):
         ("", "no rows with a column 'label'"),
     ],
 )
-def test_labels_that_are_none_are_refused_by_line(tmp_path, text, says):
+def test_invalid_labels_are_refused_with_their_line(tmp_path, text, says):
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(Refusal, match=says):
         medium(PAIRS).find(tmp_path / "labels.csv")

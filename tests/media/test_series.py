@@ -35,7 +35,7 @@ def test_every_window_of_a_file_is_read_by_its_last_day(tmp_path):
     assert batch.mask is None
     torch.testing.assert_close(SERIES.restore(batch.x)[1], torch.from_numpy(returns[2:].T), atol=1e-7, rtol=1e-5)
     prices[5, 0] = np.nan
-    batch = medium(SERIES).holed(save(tmp_path, prices, days))
+    batch = medium(SERIES).read_incomplete(save(tmp_path, prices, days))
     x, known = batch.x, batch.mask.bool()
     assert known.shape == x.shape == (3, 2, 10) and (~known[0, 0]).nonzero().flatten().tolist() == [4, 5]
     with pytest.raises(Refusal, match=r"more\.csv has 8 returns, expected at least 10"):
@@ -70,7 +70,7 @@ def test_each_panel_of_paths_says_its_series_step_and_unit(tmp_path, space, unit
 @pytest.mark.parametrize("space", [SERIES, LEVELS], ids=["returns", "levels"])
 def test_a_set_of_windows_is_read_again_as_it_was(tmp_path, space):
     x = torch.randn(20, 2, 10)
-    medium(space).sets["series"](tmp_path, x.numpy(), None, {})
+    medium(space).set_writers["series"](tmp_path, x.numpy(), None, {})
     values = "returns" if space.returns else "levels"
     source = Source(tmp_path / "synthetic.csv", window=10, stride=10, values=values, validation=10, test=50)
     rows = source.load("train")

@@ -18,12 +18,12 @@ def test_sentences_are_read_line_by_line(tmp_path):
     assert torch.equal(read(slice(1, 2)).x, x[1:])
 
 
-def test_what_is_written_is_a_data_set(tmp_path):
+def test_written_files_are_a_data_set(tmp_path):
     x, text = examples(TEXT, 20).x, medium(TEXT)
     x = x[x[:, 0] > 2]  # a sentence of at least one word
     text.write(tmp_path / "samples", x, 8)
     assert (tmp_path / "samples.txt").read_text().splitlines() == TEXT.decode(x)
-    text.sets["text"](tmp_path, x.numpy(), None, {})
+    text.set_writers["text"](tmp_path, x.numpy(), None, {})
     again = Text(tmp_path / "synthetic.txt", min_count=1)
     assert again.space.decode(torch.from_numpy(again.load("train").x)) == TEXT.decode(x)
 
@@ -37,7 +37,7 @@ def test_what_is_written_is_a_data_set(tmp_path):
         ("A man\n\n", "line 2 is empty"),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, lines, message):
+def test_sentences_that_do_not_fit_are_refused(tmp_path, lines, message):
     (tmp_path / "a.txt").write_text(lines)
     with pytest.raises(Refusal, match=message):
         medium(TEXT).find(tmp_path / "a.txt")

@@ -31,7 +31,7 @@ def test_the_matrices_show_which_code_is_which_factor():
 
 
 @pytest.mark.long
-def test_random_codes_stand_for_nothing():
+def test_random_codes_have_no_information():
     found = figures(*NOISE.T)
     for name in ("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap"):
         assert found[name] == pytest.approx(0, abs=0.05), name
@@ -69,7 +69,7 @@ def test_rotated_codes_are_informative_and_entangled():
     assert found["factor_vae"] < 0.98 and found["modularity"] < 0.95
 
 
-def test_codes_that_stand_for_nothing_beside_those_that_do():
+def test_noise_codes_next_to_informative_codes():
     codes = np.concatenate([NOISY, NOISE[:, 5:]], 1)
     assert mig(codes, FACTORS) > 0.95
     assert sap(codes, FACTORS) > 0.9
@@ -78,7 +78,7 @@ def test_codes_that_stand_for_nothing_beside_those_that_do():
 
 
 @pytest.mark.long
-def test_collapsed_and_constant_codes_do_no_harm():
+def test_collapsed_and_constant_codes_are_handled():
     codes = np.column_stack([NOISY, 0.01 * NOISY[:, 0], np.zeros(N)])
     assert factor_vae(codes, FACTORS) > 0.95
     assert factor_vae(0 * NOISY, FACTORS) == 1 / F

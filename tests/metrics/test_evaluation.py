@@ -54,7 +54,7 @@ def test_figures_are_their_definitions(trained):
     assert figures["bits_per_dim"] == pytest.approx(figures["nll"] / 64 / math.log(2))
 
 
-def test_no_weights_no_nll(trained):
+def test_without_importance_weights_there_is_no_nll(trained):
     vae, objective = trained
     evaluation = Evaluation(vae.space, 1)
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_active_units_are_those_whose_mean_moves(trained):
     assert evaluate(trained, examples(BINARY, 50, dtype=torch.float64).x, [20, 30])["active_units"] == 2
 
 
-def test_noise_is_no_active_unit():
+def test_noise_is_not_an_active_unit():
     """A flow's draw is not its mean: figures of a posterior that knows none are without active units."""
     vae, objective = build(BINARY, "model=mlp_vae", *SMALL, "posterior=planar")
     evaluation = Evaluation(vae.space, 1)

@@ -24,12 +24,12 @@ def test_a_gaussian_channel_has_its_capacity(noise):
     assert mutual_information(q, z) == pytest.approx(0.5 * math.log(1 + noise**-2), abs=0.03)
 
 
-def test_codes_that_tell_rows_apart_tell_their_number():
+def test_codes_that_identify_rows_have_information_log_n():
     q = Independent(Normal(100 * torch.arange(64.0)[:, None], 1.0), 1)
     assert mutual_information(q, q.sample()) == pytest.approx(math.log(64))
 
 
-def test_codes_that_do_not_see_their_row_tell_nothing():
+def test_codes_independent_of_the_row_have_no_mutual_information():
     q = Independent(Normal(torch.zeros(64, 2), 1.0), 1)
     assert mutual_information(q, q.sample()) == pytest.approx(0, abs=1e-6)
 

@@ -39,11 +39,11 @@ TILES = {
         ("M...", False),  # nothing to pick up
     ],
 )
-def test_what_is_reached(level, can):
+def test_maps_are_playable_or_not(level, can):
     assert playable(level.split("\n"), TILES) == can
 
 
-def test_a_ladder_carries_who_stands_on_it():
+def test_the_runner_stands_on_top_of_a_ladder():
     level = [".M..", "B#BB", ".#.."]
     assert {(0, 0), (0, 2), (0, 3), (1, 1), (2, 0), (2, 3)} <= reachable(level, TILES, {(0, 1)})
     assert (1, 0) not in reachable(level, TILES, {(0, 1)})

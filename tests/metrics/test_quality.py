@@ -29,7 +29,7 @@ def test_precision_and_recall_of_one_distribution_are_high_and_of_distant_ones_0
     assert precision_recall(here, there + 100) == (0, 0)
 
 
-def test_what_is_made_of_one_place_is_precise_and_forgets_the_rest(rows):
+def test_samples_from_one_region_have_high_precision_and_low_recall(rows):
     precision, recall = precision_recall(rows, 0.1 * rows.flip(0))
     assert precision > 0.95
     assert recall < 0.1

@@ -7,14 +7,14 @@ from torch.distributions import Normal
 from vaekit.metrics.series import autocorrelation, correlation, drawdown, kurtosis, risk
 
 
-def test_a_normal_walk_has_no_facts():
+def test_gaussian_returns_have_no_stylized_facts():
     torch.manual_seed(0)
     x = torch.randn(2000, 2, 20).double()
     assert kurtosis(x).abs().max() < 0.1 and autocorrelation(x.abs(), 5).abs().max() < 0.02
     assert (correlation(x) - torch.eye(2)).abs().max() < 0.02
 
 
-def test_clusters_and_tails_are_seen():
+def test_volatility_clusters_and_fat_tails_are_measured():
     torch.manual_seed(0)
     calm = torch.rand(2000, 1, 1) < 0.5
     x = torch.randn(2000, 2, 20) * torch.where(calm, 1.0, 5.0)

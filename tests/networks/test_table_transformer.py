@@ -29,14 +29,14 @@ def test_rows_do_not_see_each_other(encoder):
     torch.testing.assert_close(torch.cat([decoder(row[None]) for row in z]), decoder(z))
 
 
-def test_every_column_is_seen(encoder):
+def test_the_encoder_reads_every_column(encoder):
     x = examples(TABLE, 1, dtype=torch.float64).x.requires_grad_()
     encoder(x).square().sum().backward()
     for name, part in zip(NAMES, x.grad.split([c.width for c in TABLE.ordered], 1), strict=True):
         assert (part != 0).all(), name
 
 
-def test_a_column_s_parameters_are_of_its_own_token_and_so_of_the_others():
+def test_parameters_of_a_column_depend_on_all_tokens_through_its_own():
     torch.manual_seed(0)
     decoder = Decoder((5,), TABLE, 1, **SIZES)
     made = decoder(torch.randn(1, 5))[0, 0]
@@ -78,7 +78,7 @@ def test_a_missing_category_is_the_learned_token_and_nothing_else(encoder):
     assert (encoder(holed) - seen).abs().max() > 1e-3
 
 
-def test_it_trains():
+def test_the_model_trains():
     small = ("network.width=16", "latents.dim=3", "network.blocks=1", "network.heads=2")
     vae, objective = build(TABLE, "network=table_transformer", "likelihood=table", *small)
     batch = examples(TABLE, 64)

@@ -43,7 +43,7 @@ def test_neighbours_in_the_batch_and_padding_change_nothing(encoder):
     torch.testing.assert_close(encoder(longer), encoder(ended))
 
 
-def test_every_place_is_read(encoder):
+def test_every_position_is_read(encoder):
     x = torch.randint(3, TEXT.vocabulary, (20, 6)).double()
     for position in range(6):
         other = x.clone()
@@ -80,7 +80,7 @@ def test_every_weight_learns(network):
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
-def test_learns_which_sentence_it_was(network):
+def test_the_model_learns_the_sentence(network):
     """From z alone: the rate is used, and a greedy reconstruction is the sentence."""
     vae, objective = build(
         TEXT, *SMALL, *network, "likelihood.writer.dropout=0", "latents.dim=4", "objective.beta.value=0.05"
@@ -98,7 +98,7 @@ def test_learns_which_sentence_it_was(network):
 
 
 @pytest.mark.parametrize("wrong", ["network=mlp", "prior=vamp", "posterior=hamiltonian", "likelihood=gaussian"])
-def test_what_takes_token_numbers_for_quantities_is_refused(wrong):
+def test_parts_that_read_token_ids_as_quantities_are_refused(wrong):
     with pytest.raises(Refusal, match=wrong):
         build(TEXT, *SMALL[:1], wrong)
 

@@ -30,7 +30,7 @@ def test_every_weight_of_a_decoder_learns():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in decoder.parameters())
 
 
-def test_what_is_read_and_written_differs_from_one_example_to_another():
+def test_features_and_outputs_depend_on_the_input():
     """It faded to a thousandth over the stages once: z stayed unused."""
     torch.manual_seed(0)
     space = Audio((1, 1, 5120), 256)

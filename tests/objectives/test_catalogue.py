@@ -91,14 +91,14 @@ def test_renyi_is_iwae_at_zero_and_the_elbo_at_one_and_falls_in_between(vae, bat
     assert (losses.diff(dim=0) > 0).all()
 
 
-def test_piwae_climbs_iwae_with_the_likelihood_and_miwae_with_the_posterior(vae, batch):
+def test_piwae_has_the_iwae_gradient_for_the_likelihood_and_the_miwae_gradient_for_the_posterior(vae, batch):
     posterior, rest = gradients(vae, PIWAE(2, 3)(terms(vae, batch, 6), None))
     torch.testing.assert_close(posterior, gradients(vae, MIWAE(2, 3)(terms(vae, batch, 6), None))[0])
     torch.testing.assert_close(rest, gradients(vae, IWAE(6)(terms(vae, batch, 6), None))[1])
     torch.testing.assert_close(PIWAE(2, 3)(terms(vae, batch, 6), None), IWAE(6)(terms(vae, batch, 6), None))
 
 
-def test_wake_sleep_climbs_the_weighted_log_posterior_with_z_held_still(vae, batch):
+def test_wake_sleep_has_the_gradient_of_the_weighted_log_posterior_at_fixed_z(vae, batch):
     posterior, rest = gradients(vae, ReweightedWakeSleep(6)(terms(vae, batch, 6), None))
     drawn = terms(vae, batch, 6)
     weights = drawn.log_w.detach().softmax(0)
@@ -134,6 +134,6 @@ def test_prior_only_moves_the_prior_alone(vae, batch):
         lambda: PriorOnly(0),
     ],
 )
-def test_impossible_settings_are_refused(make):
+def test_invalid_settings_are_refused(make):
     with located("objective"), pytest.raises(Refusal, match="objective"):
         make()

@@ -146,7 +146,7 @@ ESTIMATORS = {
 
 @pytest.mark.parametrize("posterior", ["gaussian", "planar", "flow"])
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_gradients_of_path_and_score_are_right_whatever_a_posterior_remembers_of_its_draw(name, posterior):
+def test_path_and_score_gradients_are_right_despite_cached_draws(name, posterior):
     """By the chain rule, with z cut off from what drew it."""
     narrow = ("posterior.flow.hidden_features=[8]", "posterior.context=4") if posterior == "flow" else ()
     vae = build(BINARY, "model=mlp_vae", "network.hidden=[]", "latents.dim=2", f"posterior={posterior}", *narrow)[0]
@@ -229,7 +229,7 @@ def test_losses_do_not_depend_on_the_batch(vae, batch):
         (lambda: IWAE(gradient="best"), r"objective\.gradient"),
     ],
 )
-def test_impossible_settings_are_refused(make, says):
+def test_invalid_settings_are_refused(make, says):
     with located("objective"), pytest.raises(Refusal, match=says):
         make()
 

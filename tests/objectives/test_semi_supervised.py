@@ -55,7 +55,7 @@ def test_the_enumerated_bound_is_the_sum_by_hand(tower):
 
 @pytest.mark.long
 @pytest.mark.parametrize("tower", TOWERS)
-def test_a_labelled_row_is_charged_its_own_class_and_the_classifier(tower):
+def test_the_loss_of_a_labelled_row_is_that_of_its_class_plus_the_classifier(tower):
     vae, batch = tiny(tower), labelled([2, 0, 3])
     terms = vae(batch, None)
     log_q = vae.latents.levels[0].infer(vae.encoder(batch.x), None).mean.log()[torch.arange(3), batch.label]
@@ -126,7 +126,7 @@ def test_it_learns_to_classify():
     assert (q.mean.argmax(-1) == kind).float().mean() > 0.95
 
 
-def test_numbers_that_cannot_be():
+def test_invalid_numbers_are_refused():
     for setting in ({"alpha": -1.0}, {"beta": -0.1}):
         with pytest.raises(Refusal, match="at least 0"):
             SemiSupervised(**setting)

@@ -55,7 +55,7 @@ def test_the_loss_is_the_importance_weighted_one():
     torch.testing.assert_close(objective(terms, None), IWAE(5)(terms, None))
 
 
-def test_what_a_draw_is_compared_with_does_not_know_it():
+def test_the_baseline_of_a_draw_does_not_depend_on_it():
     log_w = torch.randn(4, 3, dtype=torch.float64)
     others = without_each(log_w)
     changed = log_w.clone()
@@ -65,7 +65,7 @@ def test_what_a_draw_is_compared_with_does_not_know_it():
     torch.testing.assert_close(others[0], by_hand)
 
 
-def test_one_draw_has_nothing_to_be_compared_with():
+def test_vimco_with_one_draw_is_refused():
     with located("objective"), pytest.raises(Refusal, match=r"use objective\.num_samples=10"):
         VIMCO(1)
 
@@ -89,7 +89,7 @@ def test_it_trains_what_has_a_density(posterior):
     assert sum(losses[-5:]) < sum(losses[:5]) - 5
 
 
-def test_relaxed_draws_are_none_of_the_choice():
+def test_relaxed_draws_are_not_scored_by_the_choice():
     words = ("model=gumbel_vae", "likelihood=bernoulli", "network.hidden=[8]", "objective=vimco")
     with pytest.raises(Refusal, match="density"):
         build(BINARY, *words, "posterior.hard=false")

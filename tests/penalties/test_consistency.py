@@ -29,7 +29,7 @@ def blind():
 
 
 @pytest.mark.parametrize(("strength", "elastic"), [(0.3, 0.0), (0.0, 0.12), (0.3, 0.12)])
-def test_images_are_bent_each_by_itself_and_little_by_little_strength(strength, elastic):
+def test_images_are_deformed_separately_and_by_strength(strength, elastic):
     x = examples(GREY, 1).x.expand(4, -1, -1, -1)
     torch.testing.assert_close(deform(x, strength * 1e-5, elastic * 1e-5), x, atol=1e-4, rtol=0)
     y = deform(x, strength, elastic)
@@ -51,7 +51,7 @@ def test_an_elastic_image_is_not_an_affine_one():
     assert bend(deform(columns, 0.1, 0.12)) > 0.01
 
 
-def test_an_unlabelled_row_costs_its_likeliest_class_where_the_model_is_sure():
+def test_the_loss_of_an_unlabelled_row_is_that_of_its_likeliest_class_if_confident():
     vae, confidence = blind()
     terms = vae(labelled(-1, -1), None)
     cost = Consistency(vae, threshold=confidence - 0.01)(terms, vae, 0.5)
@@ -59,7 +59,7 @@ def test_an_unlabelled_row_costs_its_likeliest_class_where_the_model_is_sure():
     assert Consistency(vae, threshold=confidence + 0.01)(terms, vae, 0.5) == 0
 
 
-def test_a_labelled_row_costs_its_cross_entropy_however_sure_the_model_is():
+def test_the_loss_of_a_labelled_row_is_its_cross_entropy_at_any_confidence():
     vae, _ = blind()
     penalty, terms = Consistency(vae), vae(labelled(3, 3), None)
     torch.testing.assert_close(penalty(terms, vae, 0.5), cross_entropy(torch.arange(10.0), torch.tensor(3)))
@@ -67,7 +67,7 @@ def test_a_labelled_row_costs_its_cross_entropy_however_sure_the_model_is():
     assert penalty(terms, vae, None) == 0, "in evaluation no label is used"
 
 
-def test_no_gradient_goes_through_the_class_of_the_image_as_it_is():
+def test_no_gradient_passes_through_the_class_of_the_original_image():
     """It is the bent one that has to follow."""
     vae, _, penalties = build_all(GREY, *M2, "penalty=consistency", "penalty.consistency.threshold=0")
     batch = labelled(-1, -1, -1)
@@ -81,7 +81,7 @@ def test_no_gradient_goes_through_the_class_of_the_image_as_it_is():
 
 
 @pytest.mark.parametrize("wrong", ["strength=1.5", "elastic=-0.1", "threshold=1.0"])
-def test_numbers_that_cannot_be(wrong):
+def test_invalid_numbers_are_refused(wrong):
     name = wrong.partition("=")[0]
     with pytest.raises(Refusal, match=rf"use penalty\.consistency\.{name}="):
         build_all(GREY, *M2, "penalty=consistency", f"penalty.consistency.{wrong}")

@@ -43,7 +43,7 @@ def gradients(loss, parameters):
     return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]
 
 
-def test_each_player_feels_its_own_loss(game, batch, monkeypatch):
+def test_each_network_gets_the_gradient_of_its_own_loss(game, batch, monkeypatch):
     training, penalty, module = game
     terms = seeded(training.vae, batch, 1)
     torch.manual_seed(1)
@@ -66,7 +66,7 @@ def test_each_player_feels_its_own_loss(game, batch, monkeypatch):
         assert any(p.grad.abs().sum() > 0 for p in parameters)
 
 
-def test_nothing_leaks(game, batch):
+def test_no_parameter_gets_the_gradient_of_the_other_loss(game, batch):
     training, penalty, _ = game
     terms = seeded(training.vae, batch, 1)
     critic, vae = list(penalty.critic.parameters()), list(training.vae.parameters())
@@ -75,7 +75,7 @@ def test_nothing_leaks(game, batch):
     assert all(p.requires_grad for p in [*critic, *vae])
 
 
-def test_each_player_gains_by_its_own_step(game, batch):
+def test_the_step_of_each_network_lowers_its_own_loss(game, batch):
     training, penalty, _ = game
 
     def value(loss):
@@ -93,7 +93,7 @@ def test_each_player_gains_by_its_own_step(game, batch):
         assert value(loss) < before
 
 
-def test_whom_the_encoder_and_the_critic_push_apart():
+def test_the_encoder_moves_codes_to_where_the_critic_expects_the_prior():
     """The critic calls draws of the prior real; the encoder moves its codes to where it says so."""
     vae, _, penalties = build_all(GREY, *GAMES["adversary"][1], *SMALL)
     terms, penalty = vae(examples(GREY, 50)), penalties.adversary
@@ -108,7 +108,7 @@ def test_whom_the_encoder_and_the_critic_push_apart():
     assert penalty(terms, vae, 0.0) < before
 
 
-def test_the_game_of_images_teaches_the_encoder_nothing(batch):
+def test_the_generator_loss_does_not_train_the_encoder(batch):
     """Only the features reach the encoder; fooling the critic is the likelihood's task (Larsen et al., algorithm 1)."""
     grads = []
     for fooling in (0.0, 100.0):
@@ -143,7 +143,7 @@ def test_the_density_ratio_is_the_total_correlation():
     assert penalty(draw(20_000), None, None).item() == pytest.approx(0.51, abs=0.06)
 
 
-def test_each_player_is_clipped_by_itself():
+def test_gradients_of_each_network_are_clipped_separately():
     vae, objective, penalties = build_all(GREY, *GAMES["factor"][1], *SMALL)
     training = Training(vae, objective, penalties, torch.optim.Adam)
     critic = list(penalties.factor.critic.parameters())

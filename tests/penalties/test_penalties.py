@@ -95,7 +95,7 @@ def test_the_stratified_estimate_of_a_density_is_unbiased():
     torch.testing.assert_close(estimates.mean(), log_q.exp().mean())
 
 
-def test_the_stratified_estimate_is_the_papers_averaged_over_the_order_of_the_batch():
+def test_the_stratified_estimate_is_that_of_the_paper_averaged_over_batch_orders():
     n, batch = 50, 5
     m = batch - 1
     q = torch.rand(batch, dtype=torch.float64)
@@ -190,7 +190,7 @@ def test_mmd_is_zero_in_mean_where_the_codes_follow_the_prior_and_not_elsewhere(
     assert mmd(given(here[:1], here[:1] + 1), None, None).isfinite()
 
 
-def test_mmd_of_a_single_row_says_nothing():
+def test_mmd_of_a_single_row_is_zero():
     z, other = torch.randn(2, 3, 1, 4).requires_grad_().unbind()
     distance = MMD(None).distance(z, other)
     assert distance == 0
@@ -261,7 +261,7 @@ def test_the_gradient_is_known_without_gradients_and_moves_the_encoder_too():
     assert all(p.grad.abs().sum() > 0 for p in (vae.encoder.body[1].weight, vae.likelihood.network.body[1].weight))
 
 
-def test_the_gradient_is_that_along_the_levels_which_x_hears():
+def test_the_gradient_is_that_of_levels_which_x_depends_on():
     vae, _ = build(BINARY, "model=mlp_vae", *SMALL, "latents=ladder", "latents.levels=2", "latents.stacked=true")
     norm = Gradient(vae)(vae(examples(BINARY, 5)), vae, None)
     norm.backward()
@@ -431,7 +431,7 @@ def test_perceptual_weights_must_be_there_and_fit(weights, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ms_ssim", "image_adversary", "perceptual"])
-def test_what_stands_in_the_holes_of_an_image_is_not_looked_at(name, weights):
+def test_placeholders_of_missing_pixels_have_no_effect(name, weights):
     words = [f"penalty.perceptual.weights={weights[1]}"] if name == "perceptual" else []
     small = ("model=mlp_vae", *SMALL, "likelihood=discretized_logistic", f"penalty={name}", *words)
     vae, _, penalties = build_all(GREY, *small)
@@ -464,7 +464,7 @@ def test_weights_may_be_numbers_or_schedules_in_the_configuration():
     assert not build_all(BINARY, "model=mlp_vae", *SMALL)[2]
 
 
-def test_the_command_line_beats_the_penalty_of_a_preset():
+def test_the_command_line_overrides_the_penalty_of_a_preset():
     small = ("network=mlp", "network.hidden=[8]")
     assert list(build_all(BINARY, "model=info_vae", *small, "penalty=dip")[2]) == ["dip"]
     assert not build_all(BINARY, "model=info_vae", *small, "penalty=[]")[2]
@@ -487,7 +487,7 @@ def test_the_command_line_beats_the_penalty_of_a_preset():
         ("penalty=ms_ssim likelihood=pixel_autoregressive", "likelihood=bernoulli"),
     ],
 )
-def test_what_does_not_fit_is_refused(words, says):
+def test_mismatched_settings_are_refused(words, says):
     with pytest.raises(Refusal, match=says):
         build_all(BINARY, "model=mlp_vae", *SMALL, *words.split())
 
@@ -498,7 +498,7 @@ def test_penalties_of_images_are_refused_for_vectors(name):
         build_all(VECTORS, "model=mlp_vae", *SMALL, "likelihood=gaussian", f"penalty={name}")
 
 
-def test_dimensions_are_permuted_each_by_itself():
+def test_dimensions_are_permuted_separately():
     z = torch.randn(2, 500, 1).expand(2, 500, 3) + torch.arange(3)
     shuffled = permute_dimensions(z)
     assert torch.equal(shuffled.sort(1).values, z.sort(1).values)

@@ -24,13 +24,13 @@ def test_it_adds_the_elbo_of_each_modality_of_the_pairs_that_are_whole():
     assert objective(vae(Batch(x), 1), None).shape == (6,)
 
 
-def test_the_gradient_reaches_each_expert_by_itself():
+def test_the_gradient_reaches_each_expert_separately():
     vae, _, penalties = build_all(PAIRS, "model=mvae", "data=paired", *SMALL)
     penalties["sub_sampling"](vae(examples(PAIRS, 6), 1), vae, None).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in vae.parameters())
 
 
-def test_pairs_of_which_none_is_whole_have_none():
+def test_a_batch_without_complete_pairs_has_penalty_zero():
     vae, _, penalties = build_all(PAIRS, "model=mvae", "data=paired", *SMALL)
     x = PAIRS.keep_modality(examples(PAIRS, 6).x[:4], 0)
     assert penalties["sub_sampling"](vae(Batch(x), 1), vae, None).item() == pytest.approx(0)

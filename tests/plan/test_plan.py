@@ -44,7 +44,7 @@ def test_reading_builds_nothing_and_checks_once():
     assert check.call_count == 1
 
 
-def test_what_does_not_fit_is_refused_before_anything_is_built():
+def test_mismatched_parts_are_refused_before_anything_is_built():
     with (
         patch.object(nn.Module, "__init__", side_effect=AssertionError),
         pytest.raises(Refusal, match="objective=iwae needs"),
@@ -61,12 +61,12 @@ def test_the_description_names_every_part_and_its_settings():
 
 
 @pytest.mark.parametrize("name", kinds("prior"))
-def test_a_prior_that_says_it_is_learned_has_parameters(name):
+def test_a_prior_declared_as_learned_has_parameters(name):
     prior = small_vae("prior", name).latents.levels[0].prior
     assert prior.learned == bool([*prior.parameters()])
 
 
-def test_what_a_part_is_handed_is_an_argument_of_its_constructor():
+def test_inputs_of_a_part_are_constructor_arguments():
     parts = [*kinds("posterior").values(), *kinds("prior").values()]
     for kind in parts:
         assert kind.inputs <= set(inspect.signature(kind).parameters), kind
@@ -83,7 +83,7 @@ def test_every_capability_is_read_and_what_is_required_is_given():
     assert required <= set().union(*(kind.gives for kind in kinds("posterior").values()))
 
 
-def test_a_classifier_tries_every_class():
+def test_a_class_level_enumerates_all_classes():
     words = ("model=m2_vae", "condition.classes=3", "likelihood=bernoulli")
     Plan.read(config(*words), BINARY)
     with pytest.raises(Refusal, match=r"use posterior@latents\.classifier=categorical"):
@@ -91,7 +91,7 @@ def test_a_classifier_tries_every_class():
 
 
 @pytest.mark.parametrize(("blocks", "levels"), [("[1x1]", 1), ("[4x1,1x1]", 2), ("[1x2]", 2), ("null", 3)])
-def test_a_tall_tower_of_one_map_has_a_single_level(blocks, levels):
+def test_deep_latents_with_one_map_have_a_single_level(blocks, levels):
     words = (
         "network=pyramid",
         "network.channels=4",

@@ -117,7 +117,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("choices", REFUSED)
-def test_what_cannot_be_is_refused_with_what_can(choices):
+def test_invalid_settings_are_refused_with_valid_ones(choices):
     small = () if "network" in choices else SMALL
     with pytest.raises(Refusal, match=REFUSED[choices]):
         build(PAIRS, "model=mvae", "data=paired", "penalty=[]", *small, *choices.split())

@@ -27,7 +27,7 @@ def posterior(*overrides):
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-def test_each_code_is_the_nearest_of_what_those_before_left_over(depth):
+def test_each_code_is_the_nearest_to_the_residual(depth):
     vae, vq = posterior(f"posterior.depth={depth}")
     vae.double().eval()
     features = vae.encoder(examples(BINARY, 5, dtype=torch.float64).x)
@@ -91,7 +91,7 @@ def test_codes_follow_the_mean_of_what_is_quantised_to_them():
 
 @pytest.mark.long
 @pytest.mark.parametrize("ema", [True, False])
-def test_codes_that_nothing_is_near_are_moved(ema):
+def test_unused_codes_are_moved(ema):
     vae, vq = posterior(f"posterior.ema={ema}", "posterior.decay=0.9")
     objective = build(BINARY, *MAP)[1]
     with torch.no_grad():
@@ -116,7 +116,7 @@ def test_codes_do_not_move_while_nothing_is_learned():
     assert not torch.equal(vq.atoms, before)
 
 
-def test_codes_that_are_learned_by_gradient_hear_likelihood_and_commitment():
+def test_codes_learned_by_gradient_get_it_from_likelihood_and_commitment():
     vae, objective, penalties = build_all(BINARY, *MAP, "posterior.ema=false")
     vae.eval()
     atoms, terms = vae.latents.levels[0].posterior.atoms, vae(examples(BINARY, 5), 1)
@@ -187,7 +187,7 @@ def test_rounding_ends_where_the_levels_end_however_many_they_are(levels):
     assert ends.flatten().tolist() == [0, levels - 1]
 
 
-def test_the_likelihood_of_certain_codes_is_one_sum():
+def test_the_likelihood_of_deterministic_codes_is_one_sum():
     """log p(x) >= log p(x | z) + log p(z), whatever the number of draws: they are all alike."""
     vae, _ = build(BINARY, *MAP)
     vae.eval()
@@ -232,7 +232,7 @@ def test_refusals_say_what_to_type(overrides, says):
         ("fsq", "autoregressive", "elbo", True),
     ],
 )
-def test_a_gradient_that_leaves_out_the_prior_is_refused_in_training(posterior, prior, objective, trains):
+def test_an_objective_without_a_gradient_for_the_prior_is_refused_in_training(posterior, prior, objective, trains):
     words = (f"posterior={posterior}", f"prior={prior}", f"objective={objective}", "penalty=[]")
     build(BINARY, *PARTS, *words)  # evaluated it may be
     with nullcontext() if trains else pytest.raises(Refusal, match="use prior=code_uniform"):

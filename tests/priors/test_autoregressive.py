@@ -41,7 +41,7 @@ def test_probabilities_of_all_sequences_add_up_to_one_and_draws_follow_them():
     assert (frequency - mass).abs().max() < 0.012
 
 
-def test_walking_meets_the_logits_of_one_pass():
+def test_sequential_logits_equal_those_of_one_pass():
     p, numbers = sequence(), torch.randint(3, (5, 2, 2, 1))
     seen = []
 
@@ -53,7 +53,7 @@ def test_walking_meets_the_logits_of_one_pass():
     torch.testing.assert_close(torch.stack(seen).sum(0), p.log_prob(numbers).detach())
 
 
-def test_each_number_depends_on_those_before_it_alone():
+def test_each_number_depends_only_on_earlier_ones():
     p, numbers = sequence(), torch.randint(3, (1, 4))
     logits = p.network(numbers.roll(1, 1))[0]
     for changed in range(4):

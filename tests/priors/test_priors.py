@@ -94,7 +94,7 @@ def test_vamp_and_exemplar_start_from_training_rows():
     assert exemplar.row_numbers.tolist() == [100, 101, 102, 103, 104]
 
 
-def test_a_training_row_is_no_exemplar_of_itself():
+def test_a_training_row_is_not_its_own_exemplar():
     vae = small_vae("prior", "exemplar", "prior.components=5")
     prior = vae.latents.levels[0].prior
     prior.start_from(Data())
@@ -142,7 +142,7 @@ def test_priors_start_at_codes(name):
         assert prior(None).log_prob(CODES).mean().item() == pytest.approx(-entropy, abs=0.05)
 
 
-def test_two_stages_start_at_codes_and_not_at_data():
+def test_a_two_stage_prior_starts_from_codes_not_data():
     vae = small_vae("prior", "two_stage")
     vae.start_from(SimpleNamespace(mean=lambda: torch.full((1, 8, 8), 0.5)))
     prior = vae.latents.levels[0].prior

@@ -69,7 +69,7 @@ def test_log_likelihood_grows_with_the_number_of_samples(vae, x):
         (lambda x: x.where(x > 0.5, torch.inf), "infinite"),
     ],
 )
-def test_refuses_what_is_no_such_data(vae, x, verb, change, sentence):
+def test_invalid_values_of_x_are_refused(vae, x, verb, change, sentence):
     arguments = {"vary": [2]}.get(verb, [])
     with pytest.raises(Refusal, match=sentence):
         getattr(vae, verb)(change(x), *arguments)

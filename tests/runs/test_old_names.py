@@ -84,7 +84,7 @@ def test_fields_of_spaces_of_an_earlier_version_have_new_names(space, words, tmp
     assert vaekit.load(folder).space == space
 
 
-def test_names_that_nobody_knows_are_refused(tmp_path):
+def test_unknown_names_are_refused(tmp_path):
     folder = write_run(tmp_path / "run", BINARY, "network=mlp", "network.hidden=[8]", "latents.dim=3")
     weights = load_file(folder / "model.safetensors")
     weights["encoder.unheard_of.weight"] = weights.pop("encoder.body.1.weight")
@@ -93,7 +93,7 @@ def test_names_that_nobody_knows_are_refused(tmp_path):
         vaekit.load(folder)
 
 
-def test_a_part_of_the_users_own_keeps_its_names():
+def test_a_user_defined_part_keeps_its_weight_names():
     own = nn.Module()
     own.prior = nn.ParameterDict({"pseudo": nn.Parameter(torch.zeros(2))})
     assert renamed(own.state_dict(), own).keys() == {"prior.pseudo"}

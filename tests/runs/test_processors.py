@@ -48,7 +48,7 @@ def test_threads_are_no_more_than_processors(monkeypatch, pinned, told, threads)
 
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes are not pinned here")
-def test_affinity_is_heard():
+def test_cpu_affinity_is_respected():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "import torch; torch.set_num_threads(2)\n"

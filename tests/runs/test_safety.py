@@ -180,7 +180,7 @@ def test_armed_targets_are_refused(lair, target):
         {"_target_": "os.system"},
     ],
 )
-def test_names_that_are_no_part_are_refused(lair, target):
+def test_names_that_are_not_a_part_are_refused(lair, target):
     rewrite(lair, lambda config: config["prior"].update(_target_=target))
     assert_refused(lair, match=r"which is not a part of vaekit.*trust=")
 
@@ -210,7 +210,7 @@ def test_names_that_are_no_part_are_refused(lair, target):
         lambda config, evil: config["data"].update(trainer=evil),  # dropped at the top alone
     ],
 )
-def test_they_are_found_wherever_they_hide(lair, put):
+def test_targets_are_found_at_any_depth(lair, put):
     rewrite(lair, lambda config: put(config, {"_target_": "os.system", **TOUCH}))
     assert_refused(lair, match="os.system")
 
@@ -229,7 +229,7 @@ def test_what_is_checked_is_what_hydra_would_call(lair, monkeypatch):
     assert_refused(lair, match="StandardNormal")
 
 
-def test_how_a_run_was_trained_is_dropped_unread(lair, run):
+def test_training_sections_are_dropped_unread(lair, run):
     evil = {"_target_": "os.system", **TOUCH, "also": "${oc.env:HOME}"}
     rewrite(lair, lambda config: config.update(dict.fromkeys(("trainer", "callbacks", "logger", "optimizer"), 0)))
     text = (lair / "config.yaml").read_text()
@@ -289,13 +289,13 @@ def test_interpolations_are_refused(lair, text, put):
     ],
     ids=lambda text: text[:30],
 )
-def test_files_that_are_no_plain_yaml_are_refused(lair, prior):
+def test_files_that_are_not_plain_yaml_are_refused(lair, prior):
     text = yaml.safe_dump({key: value for key, value in config_of(lair).items() if key != "prior"})
     (lair / "config.yaml").write_text(f"{text}\nprior: {prior}\n")
     assert_refused(lair)
 
 
-def test_a_bomb_of_aliases_is_refused_at_once(lair):
+def test_yaml_with_nested_aliases_is_refused_quickly(lair):
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]" for n in range(12)]
     (lair / "config.yaml").write_text("\n".join([*lines, "space: 1"]))
@@ -303,7 +303,7 @@ def test_a_bomb_of_aliases_is_refused_at_once(lair):
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"space", b"space:", b"7", b"\xff\xfe\x00", b"prior: {}"])
-def test_files_that_are_no_configuration_are_refused(lair, content):
+def test_files_that_are_not_a_configuration_are_refused(lair, content):
     (lair / "config.yaml").write_bytes(content)
     assert_refused(lair)
 
@@ -415,7 +415,7 @@ def importable(mine, monkeypatch):
 
 @pytest.mark.long
 @pytest.mark.usefixtures("importable")
-def test_a_part_of_the_users_own_loads_when_it_is_named(mine):
+def test_a_user_defined_part_loads_if_trusted(mine):
     for trust in (["my_priors.Shifted"], {"my_priors.Shifted"}, "my_priors.Shifted"):
         vae = vaekit.load(mine, trust=trust)
         assert type(vae.latents.levels[0].prior).__name__ == "Shifted"
@@ -426,13 +426,13 @@ def test_a_part_of_the_users_own_loads_when_it_is_named(mine):
 @pytest.mark.parametrize(
     "trust", [(), ["my_priors"], ["my_priors.Other"], ["my_priors.*"], ["Shifted"], "my_priors.Shifted2", "*", [None]]
 )
-def test_and_not_otherwise(mine, trust):
+def test_an_untrusted_user_defined_part_is_not_imported(mine, trust):
     assert_refused(mine, match=r"my_priors\.Shifted.*trust=", trust=trust)
     assert "my_priors" not in sys.modules  # not even imported
 
 
 @pytest.mark.usefixtures("importable")
-def test_trust_in_one_name_is_no_trust_in_another(mine, tmp_path):
+def test_trust_applies_to_one_name_only(mine, tmp_path):
     shutil.copytree(mine, tmp_path, dirs_exist_ok=True)
     rewrite(tmp_path, lambda config: config["prior"].update(by={"_target_": "os.system", **TOUCH}))
     assert_refused(tmp_path, match="os.system", trust=["my_priors.Shifted"])
@@ -440,7 +440,7 @@ def test_trust_in_one_name_is_no_trust_in_another(mine, tmp_path):
     assert_refused(tmp_path, match="my_priors.Path.touch", trust=["my_priors.Shifted"])
 
 
-def test_a_trusted_part_that_is_not_there_is_refused(mine):
+def test_a_missing_trusted_part_is_refused(mine):
     assert_refused(mine, match="my_priors", trust=["my_priors.Shifted"])
 
 

@@ -32,7 +32,7 @@ def test_a_number_is_its_own_schedule():
 @pytest.mark.parametrize(
     "make", [lambda: Linear(1, epochs=0), lambda: Cyclical(1, cycles=0), lambda: Cyclical(1, ramp=0)]
 )
-def test_impossible_schedules_are_refused(make):
+def test_invalid_schedules_are_refused(make):
     with pytest.raises(Refusal):
         make()
 

@@ -12,18 +12,18 @@ def python(code, **options):
     return done.stdout
 
 
-def test_import_loads_nothing_heavy():
+def test_import_is_lightweight():
     heavy = "{'torch', 'torchvision', 'lightning', 'hydra', 'omegaconf', 'numpy', 'matplotlib', 'wandb', 'yaml'}"
     python(f"import sys, vaekit; assert vaekit.__version__; assert not {heavy} & set(sys.modules)")
 
 
 @pytest.mark.long
-def test_load_is_there_when_it_is_asked_for():
+def test_load_is_imported_on_access():
     python("import sys, vaekit; assert vaekit.load.__module__ == 'vaekit.runs'; assert 'torch' in sys.modules")
     python("import vaekit\ntry: vaekit.unknown\nexcept AttributeError: pass\nelse: raise AssertionError")
 
 
-def test_what_there_is_is_listed():
+def test_dir_lists_public_names():
     python("import vaekit; assert 'load' in dir(vaekit) and '__version__' in dir(vaekit)")
 
 
@@ -37,7 +37,7 @@ def test_torchvision_imports_after_vaekit(then):
 
 
 @pytest.mark.long
-def test_the_hook_is_there_once_and_goes():
+def test_the_hook_is_installed_once_and_removed():
     python(
         "import sys, vaekit\n"
         "from vaekit.torchvision_operators import _OnImport, declare_on_import\n"
@@ -71,7 +71,7 @@ def test_the_hook_is_silent_where_torchvision_is_missing():
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--list", "prior"], ["--info", "prior=vamp"], ["latents.dimm=3"]])
-def test_what_can_be_chosen_is_said_without_torch(words):
+def test_help_does_not_import_torch(words):
     python(
         f"import sys; sys.argv = ['train.py', *{words}]\n"
         "from contextlib import suppress\n"

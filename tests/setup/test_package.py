@@ -42,7 +42,7 @@ def environment(home):
     return bin, Path(site)
 
 
-def test_an_editable_install_is_found_beside_the_clone(tmp_path):
+def test_an_editable_install_finds_conf_in_the_repository(tmp_path):
     """A folder called vaekit in the working directory is a namespace package, which any finder of ours comes after."""
     clone = tmp_path / "vaekit"
     clone.mkdir()

@@ -190,7 +190,7 @@ def test_a_refusal_ends_the_process_with_code_1(tmp_path):
         (["task=vary", "task.index=359"], "use task.index=358"),
         (["task=vary", "task.n=0"], "use task.n=1"),
         (["task=vary", "task.temperature=-1"], "use task.temperature=1"),
-        (["task=vary", "task.input=nowhere.png"], "name one that is there"),
+        (["task=vary", "task.input=nowhere.png"], "name an existing one"),
         (["task=sample", "task.quality=maybe"], "use task.quality=true"),
         (["task=evaluate", "task.rows=1"], "use task.rows=2"),
         (["task=traverse", "task.n=0"], "use task.n=1"),
@@ -229,7 +229,7 @@ def test_a_folder_that_cannot_be_written_is_refused(apply, digits_run, tmp_path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_a_device_that_is_not_there_is_refused(apply, digits_run):
+def test_a_missing_device_is_refused(apply, digits_run):
     code, printed = apply(f"run={digits_run}", "device=cuda")
     assert code == 1
     assert "use device=auto or device=cpu." in refused(printed)

@@ -153,7 +153,7 @@ def test_a_penalty_is_cited_though_no_task_needs_it(digits_run, tmp_path):
     assert "Wasserstein" in cite(open_run(run, tmp_path, device="cpu"))
 
 
-def test_what_is_not_known_is_named_and_not_run(digits_run, tmp_path, capsys):
+def test_unknown_targets_are_named_and_not_run(digits_run, tmp_path, capsys):
     run = shutil.copytree(digits_run, tmp_path / "run")
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["penalty"] = {"own": {"_target_": "os.system", "command": "false"}}

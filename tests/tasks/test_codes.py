@@ -55,7 +55,7 @@ def test_the_fitted_prior_knows_what_codes_go_together(fitted):
 
 
 @pytest.mark.long
-def test_everything_can_be_done_with_it(fitted, apply, tmp_path):
+def test_tasks_work_on_a_run_with_a_fitted_prior(fitted, apply, tmp_path):
     run = fitted[0]
     for task in ("sample", "reconstruct", "interpolate", "vary", "score", "evaluate", "describe"):
         code, printed = apply(f"run={run}", f"task={task}", "device=cpu")
@@ -78,7 +78,7 @@ def test_digits_come_back_from_their_codes(fitted, apply, tmp_path):
     assert np.array_equal(back, (context.examples(slice(0, len(back))) * 16).numpy())
 
 
-def test_bits_get_a_prior_too(untrained, tmp_path):
+def test_a_prior_is_fitted_to_binary_codes(untrained, tmp_path):
     """Codes that are drawn are drawn anew for each step."""
     run = untrained("posterior=bernoulli", "prior=code_uniform", "latents.dim=8", "network.hidden=[64]")
     prior = OmegaConf.to_container(config("prior=autoregressive", "prior.width=8", "prior.blocks=1").prior)

@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.slow  # trains a run
-def test_each_is_made_of_the_other(run, tmp_path, monkeypatch):
+def test_images_and_labels_are_generated_from_each_other(run, tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 150)
     torch.manual_seed(0)
     found = coherence(open_run(run, tmp_path, device="cpu"), num_samples=5)

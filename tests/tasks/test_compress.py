@@ -149,7 +149,7 @@ def test_the_test_examples_come_back_as_grey_levels(digits, capsys):
     assert "nll (7 samples)" in printed
 
 
-def test_a_model_that_is_no_better_than_a_general_compressor_is_told_so(opened, untrained, digits, capsys):
+def test_a_model_worse_than_a_general_compressor_is_reported(opened, untrained, digits, capsys):
     bits = compress(opened(untrained("likelihood=discretized_logistic")))
     best = min(bits, key=lambda name: bits[name] if name not in ("elbo", "nll") else math.inf)
     assert bits[best] < bits["vaekit"]
@@ -253,7 +253,7 @@ def test_folders_with_something_wrong_are_refused(opened, grey_run, binary_run, 
         compress(opened(binary_run), input=folder)
     (folder / "b.bmp").unlink()
     PIL.Image.fromarray(numbers(256, 8, 8).astype(np.uint8)).save(folder / "a.bmp.png")
-    with pytest.raises(Refusal, match=r"both come back as a.bmp.png; rename one"):
+    with pytest.raises(Refusal, match=r"both be restored as a.bmp.png; rename one"):
         compress(opened(grey_run), input=folder)
     (folder / "a.bmp.png").write_bytes((folder / "a.bmp.png").read_bytes()[:50])
     (folder / "a.bmp").unlink()
@@ -335,7 +335,7 @@ def test_values_that_are_not_the_original_s_are_refused(small):
     refuses(context, file, "did not come back as they were, so nothing was written")
 
 
-def test_a_header_of_somebody_else_is_refused(small):
+def test_a_foreign_header_is_refused(small):
     context, file = small
     sealed(file, lambda header: header.pop("form"))
     refuses(context, file, "not written by vaekit")
@@ -366,14 +366,14 @@ def test_a_header_of_somebody_else_is_refused(small):
         lambda header: header["stream"].update(sizes=7),
     ],
 )
-def test_a_header_that_lies_is_refused(small, change):
+def test_a_false_header_is_refused(small, change):
     context, file = small
     sealed(file, change)
     refuses(context, file, "not written by vaekit|fits no values of this run")
 
 
 @pytest.mark.parametrize("sizes", [[10**9], [10**30], [1] * 100_000, [10] * 10_000])
-def test_examples_that_are_not_there_take_neither_memory_nor_time(small, sizes):
+def test_false_sizes_take_neither_memory_nor_time(small, sizes):
     context, file = small
     sealed(file, lambda header: header["stream"].update(sizes=sizes))
     refuses(context, file, "did not come back as they were")
@@ -393,7 +393,7 @@ def with_header(packed):
         (b"", "Expecting"),
     ],
 )
-def test_a_header_that_is_no_object_is_refused(tmp_path, header, reason):
+def test_a_header_that_is_not_an_object_is_refused(tmp_path, header, reason):
     file = tmp_path / "small"
     file.write_bytes(with_header(zlib.compress(header)))
     with pytest.raises(Refusal, match=f"not written by vaekit .*{reason}"):
@@ -418,13 +418,13 @@ def test_no_archive_writes_outside_its_folder(opened, grey_run, tmp_path, name):
 # Where files go -------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_replaced_unless_told(small, tmp_path):
+def test_nothing_is_overwritten_by_default(small, tmp_path):
     context, file = small
-    with pytest.raises(Refusal, match=r"is there already; .* task.overwrite=true"):
+    with pytest.raises(Refusal, match=r"exists already; .* task.overwrite=true"):
         compress(context, input=tmp_path / "x.npy", output=file)
     compress(context, input=tmp_path / "x.npy", output=file, overwrite=True)
     (tmp_path / "back.npy").write_text("dear")
-    with pytest.raises(Refusal, match="is there already"):
+    with pytest.raises(Refusal, match="exists already"):
         decompress(context, input=file, output=tmp_path / "back.npy")
     assert (tmp_path / "back.npy").read_text() == "dear"
     decompress(context, input=file, output=tmp_path / "back.npy", overwrite=True)
@@ -447,7 +447,7 @@ def test_originals_are_never_written_to(small, tmp_path, overwrite):
     assert contents(tmp_path) == before
 
 
-def test_a_folder_keeps_what_else_is_in_it(opened, grey_run, tmp_path):
+def test_other_files_of_a_folder_are_kept(opened, grey_run, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     PIL.Image.new("L", (8, 8), 7).save(folder / "a.png")
@@ -476,13 +476,13 @@ def test_settings_are_checked(small, tmp_path, words, says):
         compress(small[0], input=tmp_path / "x.npy", **words)
 
 
-def test_an_array_wants_a_name_of_an_array(small, tmp_path):
+def test_an_array_output_requires_an_array_file_name(small, tmp_path):
     context, file = small
     with pytest.raises(Refusal, match=r"use task.output=.*back.npy"):
         decompress(context, input=file, output=tmp_path / "back")
 
 
-def test_a_file_that_is_not_there_is_refused(small, tmp_path):
+def test_a_missing_file_is_refused(small, tmp_path):
     with pytest.raises(Refusal, match="give the file that task=compress wrote"):
         decompress(small[0], input=tmp_path / "nowhere")
     with pytest.raises(Refusal, match="not a compressed archive"):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 
-def test_a_stream_holds_no_batch_and_comes_back_mapped(digits):
+def test_a_stream_does_not_keep_batches_and_returns_mapped_arrays(digits):
     alive = []
 
     def batches():

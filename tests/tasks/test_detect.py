@@ -92,7 +92,7 @@ def test_p_values_count_as_many_rows_as_there_are():
     assert two_sided["rate"].tolist() == pytest.approx([2 / 11, 1])
 
 
-def test_each_score_finds_what_it_is_for(detector, p_of):
+def test_each_score_detects_its_kind_of_anomaly(detector, p_of):
     low, high, far = (measured(200, 3, shift) for shift in (-4.0, 4.0, 8.0))
     found = {"low": p_of(low), "high": p_of(high)}
     for name in ("path", "rate", "latent", "typicality"):
@@ -201,7 +201,7 @@ def noise(tmp_path):
     return tmp_path / "noise.npy"
 
 
-def test_noise_is_no_digit(digits, noise, monkeypatch):
+def test_noise_is_anomalous_for_digits(digits, noise, monkeypatch):
     figures = drawn(monkeypatch)
     torch.manual_seed(0)
     found = detect(digits, anomalies=noise, num_samples=3, n=8)
@@ -266,7 +266,7 @@ def test_p_values_rest_on_calibration_rows_or_else_on_test_rows(digits, noise, u
     assert says in capsys.readouterr().out
 
 
-def test_a_folder_to_judge_without_known_anomalies(digits, tmp_path):
+def test_a_folder_is_scored_without_known_anomalies(digits, tmp_path):
     (tmp_path / "pictures").mkdir()
     for name in ("a", "b"):
         PIL.Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "pictures" / f"{name}.png")
@@ -333,7 +333,7 @@ def test_refusals_say_what_to_type(vectors, settings, says):
         detect(vectors, **settings)
 
 
-def test_labels_that_nobody_has_are_refused(digits):
+def test_unknown_labels_are_refused(digits):
     with pytest.raises(Refusal, match=r"There are 0 normal train rows, .* task.normal"):
         detect(digits, normal=11)
 

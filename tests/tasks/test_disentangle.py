@@ -31,7 +31,7 @@ def context(run, tmp_path):
 
 
 @pytest.mark.long
-def test_a_run_is_judged(context):
+def test_metrics_are_written_for_a_run(context):
     found = disentangle(context, n=300)
     assert set(found) == NAMES
     assert all(0 <= value <= 1 for value in found.values())
@@ -60,7 +60,7 @@ def test_the_command_line(run, apply):
 
 
 @pytest.mark.parametrize(("n", "says"), [(301, "task.n=300"), (99, "task.n=100"), ("all", "task.n=100")])
-def test_how_many(context, n, says):
+def test_numbers_of_rows_out_of_range_are_refused(context, n, says):
     with pytest.raises(Refusal, match=says):
         disentangle(context, n)
 

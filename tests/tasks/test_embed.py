@@ -62,7 +62,7 @@ def test_umap(digits):
 
 
 @pytest.mark.parametrize(("package", "option"), [("pyarrow", "format=parquet"), ("umap", "projection=umap")])
-def test_a_package_that_is_not_there_is_named_before_anything_is_done(digits, monkeypatch, package, option):
+def test_a_missing_package_is_named_before_any_work(digits, monkeypatch, package, option):
     monkeypatch.setitem(sys.modules, package, None)
     name, _, value = option.partition("=")
     with pytest.raises(Refusal, match=rf"needs {package}, .* pip install '.\[embed\]'"):
@@ -70,7 +70,7 @@ def test_a_package_that_is_not_there_is_named_before_anything_is_done(digits, mo
     assert not list(digits.out.iterdir())
 
 
-def test_codes_are_judged_beside_principal_components_and_x(digits, capsys):
+def test_codes_are_compared_with_principal_components_and_x(digits, capsys):
     embed(digits, rows=400)
     found = json.loads((digits.out / "embed.json").read_text())
     assert list(found) == ["codes", "3 principal components", "x"]
@@ -81,7 +81,7 @@ def test_codes_are_judged_beside_principal_components_and_x(digits, capsys):
     assert "400 training rows, 359 test rows" in capsys.readouterr().out
 
 
-def test_a_code_that_is_the_label_tells_it(digits, monkeypatch):
+def test_a_code_equal_to_the_label_predicts_it(digits, monkeypatch):
     known = {}
     for part in ("train", "test"):
         batch = digits.data.sample(part, len(digits.data.in_order(part).indices))
@@ -95,14 +95,14 @@ def test_a_code_that_is_the_label_tells_it(digits, monkeypatch):
     assert min(json.loads((digits.out / "embed.json").read_text())["codes"].values()) > 0.99
 
 
-def test_vectors_without_labels_are_not_judged(vectors):
+def test_vectors_without_labels_have_no_quality(vectors):
     (codes,) = embed(vectors)
     assert codes.shape == (40, 3)
     assert set(np.load(vectors.out / "codes.npz").files) == {"row", "z"}
     assert not (vectors.out / "embed.json").exists()
 
 
-def test_labels_of_one_part_alone_are_not_judged(vectors, tmp_path):
+def test_labels_of_only_one_part_are_not_evaluated(vectors, tmp_path):
     x = np.random.default_rng(1).normal(size=(60, 5)).astype("float32")
     np.savez(tmp_path / "half.npz", x_train=x, x_test=x, y_train=np.arange(60) % 3)
     vectors = replace(vectors, changes={"path": str(tmp_path / "half.npz")})

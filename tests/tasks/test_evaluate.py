@@ -54,7 +54,7 @@ def test_the_curve_passes_through_the_model_and_pays_rate_for_distortion(digits)
     assert points[0.25]["distortion"] < points[1.0]["distortion"] < points[2.0]["distortion"]
 
 
-def test_a_posterior_that_ignores_x_tells_nothing_of_it(digits):
+def test_a_posterior_that_ignores_x_has_no_mutual_information(digits):
     before = look_closer(digits, 1, 300)["mutual_information"]
     with torch.no_grad():
         digits.vae.latents.levels[0].posterior.head.weight.zero_()
@@ -91,7 +91,7 @@ def test_a_decoder_of_the_right_probabilities_is_calibrated(untrained, tmp_path)
         (("likelihood=logistic_mixture",), ALL - {"calibration", "calibration_error"}),
     ],
 )
-def test_each_where_the_model_allows_it(untrained, tmp_path, overrides, expected):
+def test_each_metric_is_computed_if_the_model_allows_it(untrained, tmp_path, overrides, expected):
     context = open_run(untrained(*overrides), tmp_path, device="cpu")
     metrics = evaluate(context, rows=20)
     assert read(context).keys() - metrics.keys() == expected
@@ -102,7 +102,7 @@ def test_vectors_without_labels(vectors):
     assert read(vectors).keys() - metrics.keys() == {"rate_distortion", "mutual_information"}
 
 
-def test_a_binary_threshold_is_passed_by_half_of_an_even_number_of_levels(untrained, tmp_path):
+def test_calibration_of_gray_values_sums_the_mass_above_one_half(untrained, tmp_path):
     """The probability of x > 1/2 of a discrete pixel is the sum over its brighter levels."""
     context = open_run(untrained("likelihood=categorical"), tmp_path, device="cpu")
     vae = context.vae

@@ -155,7 +155,7 @@ def test_nothing_to_export_is_refused(digits, monkeypatch, capsys):
 
 
 @pytest.mark.long
-def test_what_differs_is_refused(digits, monkeypatch):
+def test_different_exports_are_refused(digits, monkeypatch):
     monkeypatch.setattr(module, "LARGEST", -1)
     with pytest.raises(Refusal, match=r"differs from the module .* vaekit.load"):
         export(digits)
@@ -164,7 +164,7 @@ def test_what_differs_is_refused(digits, monkeypatch):
 @pytest.mark.parametrize(
     ("package", "extra"), [("onnx", "export"), ("onnxruntime", "export"), ("huggingface_hub", "hub")]
 )
-def test_a_package_that_is_not_there_is_named(digits, monkeypatch, package, extra):
+def test_a_missing_package_is_named(digits, monkeypatch, package, extra):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(Refusal, match=rf"needs {package}, .*'\.\[{extra}\]'"):
         export(digits, push="me/mine")

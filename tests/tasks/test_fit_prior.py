@@ -87,7 +87,7 @@ def test_a_prior_is_fitted_in_the_precision_of_its_run(digits_run, tmp_path, mon
 
 
 @pytest.mark.long
-def test_everything_but_the_prior_stays(digits_run, mixture):
+def test_only_the_prior_changes(digits_run, mixture):
     folder, metrics = mixture
     before, after = (load_file(each / "model.safetensors") for each in (digits_run, folder))
     kept = {name for name in after if ".prior." not in name}
@@ -119,7 +119,7 @@ def test_the_new_run_is_a_run(digits_run, mixture, apply, tmp_path):
 
 
 @pytest.mark.long
-def test_an_autoencoder_gets_a_sampler(autoencoder, apply, tmp_path):
+def test_a_prior_is_fitted_to_an_autoencoder(autoencoder, apply, tmp_path):
     folder, metrics = fitted(autoencoder, tmp_path, "mixture")
     assert metrics["test/log_pz"] > metrics["before/log_pz"] + 1
     assert "test/nll" not in metrics
@@ -202,4 +202,4 @@ def test_other_latents_are_refused_with_what_apply_understands(untrained, tmp_pa
 def test_other_tasks_take_no_prior(digits_run, apply):
     code, printed = apply(f"run={digits_run}", "task=sample", "prior=flow", "device=cpu")
     assert code == 1
-    assert "prior=flow is read by nothing" in printed
+    assert "prior=flow is not read by any part" in printed

@@ -47,7 +47,7 @@ def columns(context, x):
 
 
 @pytest.mark.long
-def test_given_cells_are_kept_and_tell_the_others(context):
+def test_given_cells_are_kept_and_condition_the_others(context):
     heights = []
     for town in ("Ulm", "Bonn", "Kiel"):
         rows = columns(context, draw(context, f"town={town}", 400).x)
@@ -56,7 +56,7 @@ def test_given_cells_are_kept_and_tell_the_others(context):
     assert all(b - a > 5 for a, b in pairwise(heights))
 
 
-def test_a_measured_cell_tells_the_category(context):
+def test_an_observed_cell_determines_the_category(context):
     rows = columns(context, draw(context, ["height=20.0"], 200).x)
     assert {float(each) for each in rows["height"]} == {20.0}
     assert rows["town"].count("Kiel") > 160
@@ -71,7 +71,7 @@ def test_draws_are_exact(context):
         assert given["town"].count(town) / 3000 == pytest.approx(there.count(town) / len(there), abs=0.05)
 
 
-def test_they_are_written(context):
+def test_files_are_written(context):
     x = sample(context, n=9, given=["town=Ulm", "smokes=no"])
     with (context.out / "samples.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -79,7 +79,7 @@ def test_they_are_written(context):
     assert np.array_equal(np.load(context.out / "samples.npz")["x"], x.numpy())
 
 
-def test_texts_are_parted_at_the_first_sign():
+def test_cells_are_split_at_the_first_equals_sign():
     assert cells("income=>50K") == {"income": ">50K"}
     assert cells(["a = b=c", "d=1"]) == {"a": "b=c", "d": "1"}
 
@@ -88,7 +88,7 @@ def test_texts_are_parted_at_the_first_sign():
     ("given", "says"),
     [("Ulm", "COLUMN=CELL"), ("city=Ulm", "expected one of town"), ("town=Rome", "was not seen in training")],
 )
-def test_what_cannot_be_given_is_refused(context, given, says):
+def test_invalid_given_cells_are_refused(context, given, says):
     with pytest.raises(Refusal, match=says):
         draw(context, given, 1)
 

@@ -17,7 +17,7 @@ from vaekit.spaces import Image, Real, Table
 from vaekit.spaces.column import Column
 from vaekit.tasks.impute import draw_observed, impute
 from vaekit.tasks.shared.context import open_run
-from vaekit.tasks.shared.imputation import IncompleteRows, gibbs, importance_weighted, learn_holes
+from vaekit.tasks.shared.imputation import IncompleteRows, gibbs, importance_weighted, train_on_missing
 from vaekit.tasks.shared.imputers import classical
 from vaekit.written import Number
 
@@ -54,7 +54,7 @@ def conditional(x, o):
     return (x[:, o] - BIAS[o]) @ W[o] / SIGMA**2 @ covariance, covariance
 
 
-def test_the_fixture_is_the_model_it_says_it_is(linear):
+def test_the_fixture_is_the_intended_model(linear):
     x = rows_of(linear, 20)
     exact = torch.distributions.MultivariateNormal(BIAS, W @ W.T + SIGMA**2 * torch.eye(5)).log_prob(x)
     assert torch.allclose(linear.log_likelihood(x, 1), exact, atol=1e-3)  # one draw of the exact posterior is enough
@@ -100,7 +100,7 @@ def test_chunks_of_samples_change_nothing(linear, monkeypatch):
     assert torch.allclose(found[0].draws.mean(0), found[1].draws.mean(0), atol=0.15)
 
 
-def test_imputations_come_of_different_z_where_one_weight_exceeds_all_others(linear):
+def test_imputations_use_different_z_even_with_one_dominant_weight(linear):
     with torch.no_grad():
         linear.likelihood.network.body[1].weight.mul_(100)
     x, observed = rows_of(linear, 3), torch.tensor([True, False, True, False, False]).expand(3, 5)
@@ -142,7 +142,7 @@ def test_the_encoder_learns_the_posterior_of_rows_with_holes(linear, tmp_path):
     data = DataModule(Arrays(tmp_path / "rows.npy", cache=tmp_path / "cache"), batch_size=256)
     observed = torch.tensor([True, False, True, False, False])
     before = {name: weight.clone() for name, weight in linear.state_dict().items()}
-    reader = learn_holes(linear, data, lambda n: observed.expand(n, 5), BIAS, updates=4000)
+    reader = train_on_missing(linear, data, lambda n: observed.expand(n, 5), BIAS, updates=4000)
     x = rows_of(linear, 50, seed=1)
     mean, covariance = conditional(x, [0, 2])
     filled = torch.where(observed, x, BIAS)
@@ -157,7 +157,7 @@ def test_the_encoder_learns_the_posterior_of_rows_with_holes(linear, tmp_path):
 
 
 @pytest.mark.parametrize("space", [Image((3, 8, 6)), Real((8,))])
-def test_holes_are_where_they_are_asked_for(space):
+def test_values_are_hidden_where_requested(space):
     torch.manual_seed(0)
     half = draw_observed("half", 0.5, space, 3)
     assert half.shape == (3, *space.shape)
@@ -179,7 +179,7 @@ def test_the_classical_imputers_are_scored_on_what_they_did_not_see():
     x = z + 0.3 * torch.randn(900, 4)
     observed = torch.ones(900, 4, dtype=torch.bool)
     observed[:, 3] = False
-    train = IncompleteRows.whole(x[:500], torch.ones(500, 4, dtype=torch.bool))
+    train = IncompleteRows.fully_observed(x[:500], torch.ones(500, 4, dtype=torch.bool))
     hidden = IncompleteRows(x, observed, ~observed)
     figures = classical(train, hidden[500:700], hidden[700:], Real((4,)))
     best = math.sqrt(0.09 + 0.09 / (3 + 0.09))  # of the linear regression on the other three columns
@@ -194,8 +194,8 @@ def test_validation_rows_that_hide_nothing_or_are_filled_exactly_leave_a_scale()
     hidden = IncompleteRows(
         x, known.index_fill(1, torch.tensor([1]), False), known.index_fill(1, torch.tensor([0]), False)
     )
-    whole, constant = IncompleteRows.whole(x, known), IncompleteRows(0 * x, hidden.observed, hidden.hidden)
-    for train, validation in (whole, whole), (IncompleteRows.whole(0 * x, known), constant):
+    whole, constant = IncompleteRows.fully_observed(x, known), IncompleteRows(0 * x, hidden.observed, hidden.hidden)
+    for train, validation in (whole, whole), (IncompleteRows.fully_observed(0 * x, known), constant):
         for error, nll in classical(train, validation, hidden, Real((2,))).values():
             assert math.isfinite(error) and math.isfinite(nll)
 
@@ -207,7 +207,7 @@ def test_the_classical_imputers_are_scored_by_probabilities_where_values_are_dis
     x = torch.randint(space.bins, (300, 1, 2, 2)).float() / (space.bins - 1)
     observed = torch.ones_like(x, dtype=torch.bool)
     observed[:, :, 1] = False
-    train = IncompleteRows.whole(x, torch.ones_like(observed))
+    train = IncompleteRows.fully_observed(x, torch.ones_like(observed))
     rows = IncompleteRows(x, observed, ~observed)
     nll = classical(train, rows, rows, space)["mean"][1]
     assert nll == pytest.approx(math.log(space.bins), abs=0.1)  # they are uniform
@@ -225,7 +225,7 @@ def test_cells_of_tables_are_scored_by_the_mass_of_their_kind_and_count_once():
         space = Table.of([column])
         x = torch.from_numpy(space.encode([each])[0])
         rows = IncompleteRows(x[:500], torch.zeros_like(x[:500]).bool(), torch.ones_like(x[:500]).bool())
-        train = IncompleteRows.whole(x, torch.ones_like(x).bool())
+        train = IncompleteRows.fully_observed(x, torch.ones_like(x).bool())
         error, nll = classical(train, rows, rows, space)["mean"]
         assert nll == pytest.approx(math.log(best), abs=0.02 if column.kind == "count" else 1e-3)
         if column.kind == "categorical":
@@ -310,7 +310,7 @@ def test_a_table_with_nan(vectors, tmp_path, method):
 
 
 @pytest.mark.long
-def test_rows_that_were_trained_with_holes_are_filled_where_they_were(vectors_run, tmp_path, monkeypatch):
+def test_missing_training_values_are_imputed(vectors_run, tmp_path, monkeypatch):
     x = np.random.default_rng(1).normal(loc=3.0, size=(60, 5)).astype("float32")
     missing = x.copy()
     missing[:, 4] = np.nan
@@ -346,7 +346,7 @@ def test_refusals_say_what_to_type(vectors, settings, says):
 
 
 @pytest.mark.long
-def test_likelihoods_and_posteriors_that_cannot_are_refused(untrained, tmp_path):
+def test_unsupported_likelihoods_and_posteriors_are_refused(untrained, tmp_path):
     together = open_run(untrained("likelihood=logistic_mixture"), tmp_path, device="cpu")
     with pytest.raises(Refusal, match=r"train with .*likelihood=discretized_logistic"):
         impute(together)

@@ -101,7 +101,7 @@ def test_labels_are_refused_where_there_are_none_or_not_these(run, untrained, ap
     assert code == 1 and "condition=label" in printed
 
 
-def test_a_conditional_model_asks_for_a_label_where_nothing_brings_one(untrained, apply, tmp_path):
+def test_a_conditional_model_without_a_label_is_refused(untrained, apply, tmp_path):
     np.save(tmp_path / "one.npy", np.zeros((1, 1, 8, 8), np.uint8))
     code, printed = apply("task=vary", f"task.input={tmp_path}/one.npy", f"run={untrained(*CVAE['words'])}")
     assert code == 1 and "task.label=7" in printed
@@ -159,7 +159,7 @@ def test_a_row_with_a_wrong_label_is_unusual(untrained, tmp_path):
 
 
 @pytest.mark.long
-def test_holes_are_filled_by_what_the_label_says(untrained, tmp_path):
+def test_missing_values_are_imputed_from_the_label(untrained, tmp_path):
     context = open_run(untrained(*CVAE["words"]), tmp_path, device="cpu")
     step_up(context)
     batch = context.data.sample("test", 100)
@@ -192,7 +192,7 @@ def step_up(context, steps=200):
 
 
 @pytest.mark.parametrize("words", [CVAE["words"], ("condition=label", "posterior=vq", "prior=code_uniform")], ids=str)
-def test_labels_travel_with_what_is_compressed(moved, tmp_path, words):
+def test_labels_are_stored_in_the_archive(moved, tmp_path, words):
     run = moved(*words, "likelihood=categorical", "data.binarize=none")
     (tmp_path / "own").mkdir()
     context = open_run(run, tmp_path / "own", device="cpu", batch_size=16)
@@ -232,7 +232,7 @@ def test_a_prior_is_fitted_given_the_labels(moved, tmp_path, words, prior):
         assert (first.z - second.z).abs().max() > 1e-3
 
 
-def test_export_refuses_a_model_that_reads_a_condition_beside_x(untrained, apply):
+def test_export_refuses_a_conditional_model(untrained, apply):
     code, printed = apply("task=export", f"run={untrained(*CVAE['words'])}")
     assert code == 1 and "'~condition'" in printed
 

@@ -67,6 +67,6 @@ def test_the_nearest_level_may_be_mirrored():
     assert number.tolist() == [1, 2] and differs.tolist() == [0, 0]
 
 
-def test_what_is_no_game_is_refused(digits):
+def test_data_that_are_not_a_game_are_refused(digits):
     with pytest.raises(Refusal, match="`spawn` and `pickupable`"):
         play(digits)

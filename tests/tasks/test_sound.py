@@ -32,7 +32,7 @@ def context(untrained, tmp_path):
     return open_run(run, tmp_path / "out", device="cpu")
 
 
-def test_samples_are_sounds_and_judged_by_class(context, monkeypatch):
+def test_samples_are_sounds_and_evaluated_by_class(context, monkeypatch):
     monkeypatch.setattr("vaekit.tasks.shared.classifier.STEPS", 30)
     context.vae.condition.training_values.copy_(torch.arange(1000) % 2)
     sample(context, n=3, label=1)
@@ -43,7 +43,7 @@ def test_samples_are_sounds_and_judged_by_class(context, monkeypatch):
     assert found["samples"]["accuracy"] < 0.9, "an untrained model does not know the classes"
 
 
-def test_a_synthetic_set_has_names_that_tell_the_class(context, monkeypatch):
+def test_file_names_of_a_synthetic_set_contain_the_class(context, monkeypatch):
     monkeypatch.setattr("vaekit.tasks.shared.classifier.STEPS", 2)
     context.vae.condition.training_values.copy_(torch.arange(1000) % 2)
     synthesize(context, n=6)
@@ -72,7 +72,7 @@ def test_digits_spoken_by_the_model_are_recognised(tmp_path):
 
 @pytest.mark.slow
 @real_data
-def test_waves_are_told_by_z_and_by_the_samples_before(tmp_path):
+def test_waveforms_depend_on_z_and_on_earlier_samples(tmp_path):
     """Its command for waves: 12 minutes. A uniform draw has 28,391 nats."""
     budget = ("data.batch_size=16", "trainer.max_epochs=10", "trainer.precision=bf16-mixed")
     words = ("model=wave_vae", "data.representation=wave", *SPOKEN_DIGITS, *budget)

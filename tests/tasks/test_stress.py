@@ -16,7 +16,7 @@ from vaekit.data.series import Series
 from vaekit.media.figures import save_panels
 from vaekit.refusal import Refusal
 from vaekit.tasks.shared.context import open_run
-from vaekit.tasks.stress import SEVERITY, draw, draw_facts, portfolio, stress, under, value
+from vaekit.tasks.stress import SEVERITY, draw, draw_facts, draw_scenario, portfolio, stress, value
 
 from .conftest import train
 from .test_uses import use
@@ -59,7 +59,7 @@ def test_importance_weights_leave_probabilities_as_they_are(context):
     severity = loss(context)
     free = draw(context, 20_000)
     rare = float(severity(free).quantile(0.98))
-    bent = under(context, free, severity, rare, 20_000)
+    bent = draw_scenario(context, free, severity, rare, 20_000)
     hit = severity(bent) >= rare
     weight = bent.log_weight.exp()
     assert (weight <= 2.001).all() and float(weight.mean()) == pytest.approx(1, abs=0.03)
@@ -106,7 +106,7 @@ def test_the_panels_of_facts_have_a_legend_and_ticks_that_can_be_read(tmp_path, 
 
 
 @pytest.mark.long
-def test_a_deviation_without_a_threshold_is_that_of_the_top(context):
+def test_without_a_threshold_the_scenario_is_the_top_fraction(context):
     found = stress(context, scenario="volatility", top=0.2, n=500, paths=2)
     assert found["probability"] == pytest.approx(0.2, rel=0.4)
 
@@ -128,7 +128,7 @@ def test_one_series_alone_has_no_correlation(prices, untrained, tmp_path):
         ({"n": 1}, "task.n=100"),
     ],
 )
-def test_what_cannot_be_is_refused(context, options, words):
+def test_invalid_settings_are_refused(context, options, words):
     with pytest.raises(Refusal, match=words):
         stress(context, **options)
 

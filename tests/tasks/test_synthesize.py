@@ -40,7 +40,7 @@ def test_arrays_are_read_as_data(digits, tmp_path):
 
 
 @pytest.mark.long
-def test_another_run_is_trained_on_it(digits, tmp_path):
+def test_a_run_is_trained_on_synthetic_data(digits, tmp_path):
     synthesize(digits, n=200)
     data = ("data=arrays", f"data.path={tmp_path}/synthetic.npz", f"data.cache={tmp_path}/cache")
     run = train(tmp_path / "run", *data, "likelihood=discretized_logistic", "trainer.max_epochs=1")
@@ -100,7 +100,7 @@ def test_rows_without_labels(vectors):
     assert set(found) == {"distance", "distance_real", "copied", "copied_real"}
 
 
-def test_what_is_copied_is_found_out(digits, monkeypatch):
+def test_copied_rows_are_detected(digits, monkeypatch):
     """A decoder that knows its training rows by heart."""
     real = digits.data.sample("train", 1294).x
     monkeypatch.setattr(
@@ -116,7 +116,7 @@ class Memory:
         self.mean = mean
 
 
-def test_what_is_real_and_unseen_is_no_copy(digits, monkeypatch):
+def test_unseen_real_rows_are_not_copies(digits, monkeypatch):
     real = digits.data.sample("val", 144).x
     monkeypatch.setattr(digits.vae.likelihood, "forward", lambda state: Memory(real[torch.randint(144, (len(state),))]))
     found = synthesize(digits, n=300).figures
@@ -125,7 +125,7 @@ def test_what_is_real_and_unseen_is_no_copy(digits, monkeypatch):
 
 
 @pytest.mark.long
-def test_labels_that_fit_the_rows_teach_as_much_as_real_ones(digits, monkeypatch):
+def test_labels_that_fit_the_rows_train_a_classifier_as_well_as_real_ones(digits, monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 300)
     real = digits.data.sample("train", 1294)
     given = torch.arange(1294).split(digits.batch_size)

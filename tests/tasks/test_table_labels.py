@@ -120,7 +120,7 @@ def test_cells_may_be_given_beside_the_label(context):
     assert (drawn.label == 2).float().mean() > 0.5  # of three
 
 
-def test_a_file_brings_its_labels(context, folder, tmp_path):
+def test_labels_are_read_from_the_file(context, folder, tmp_path):
     path = tmp_path / "more.csv"
     path.write_text("smokes,height,town\nno,,Ulm\nyes,0.1,Bonn\n")
     assert impute(context, input=path, num_samples=20, draws=2, updates=0).mean.shape == (2, 2)
@@ -138,7 +138,7 @@ def test_a_file_brings_its_labels(context, folder, tmp_path):
         assert score(context, input=path, num_samples=2).shape == (1,)
 
 
-def test_m2_tells_the_class_of_rows_that_training_saw_without(run, context):
+def test_m2_predicts_the_class_of_unlabelled_rows(run, context):
     metrics = json.loads((run / "metrics.json").read_text())
     if context.vae.latents.infers:
         assert metrics["test/accuracy"] > 0.9

@@ -49,7 +49,7 @@ def test_sample_works_in_batches_and_draws_from_the_space(digits):
     assert not torch.allclose(sample(digits, n=1000, temperature=0.1).std(0), sample(digits, n=1000).std(0), rtol=0.1)
 
 
-def test_a_grid_shows_no_more_than_can_be_seen(digits):
+def test_a_grid_has_a_largest_number_of_panels(digits):
     sample(digits, n=1000)
     assert len(np.load(digits.out / "samples.npz")["x"]) == 1000
     with PIL.Image.open(digits.out / "samples.png") as grid:
@@ -190,7 +190,7 @@ def test_the_walk_is_played_there_and_back(digits, vectors):
     assert not (vectors.out / "walk.gif").exists()
 
 
-def test_quality_tells_samples_from_real_rows(digits, monkeypatch):
+def test_quality_distinguishes_samples_from_real_rows(digits, monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 100)
     found = write_quality(digits)
     assert json.loads((digits.out / "quality.json").read_text()) == found

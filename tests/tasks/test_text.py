@@ -43,7 +43,7 @@ def lines(context, name):
 
 
 @pytest.mark.long
-def test_a_run_leaves_sentences_and_its_perplexity(run):
+def test_a_run_writes_sentences_and_perplexity(run):
     metrics = json.loads((run / "metrics.json").read_text())
     context = open_run(run, run, device="cpu")
     assert isinstance(context.medium, Text)
@@ -78,7 +78,7 @@ def test_narrow_draws_are_likely_ones(text):
 
 
 @pytest.mark.parametrize("wrong", [{"top_p": 0.0}, {"top_p": 1.5}, {"beam": 0}, {"x_temperature": 0.0}], ids=str)
-def test_settings_that_cannot_be_are_refused(text, wrong):
+def test_invalid_settings_are_refused(text, wrong):
     with pytest.raises(Refusal, match=f"task.{next(iter(wrong))}="):
         sample(text, n=2, **wrong)
 

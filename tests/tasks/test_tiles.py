@@ -34,7 +34,7 @@ def test_weights_sum_to_one_and_ramp_where_windows_share(length, tile, overlap):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (40, 23), (7, 100), (17, 16)])
-def test_what_a_tile_does_not_change_comes_back_whole(size):
+def test_an_identity_on_patches_restores_the_image(size):
     x = torch.rand(3, *size)
     torch.testing.assert_close(tiled(x, lambda t: t, (16, 16), (16, 16), 0.25, 3), x)
     pooled = tiled(x, lambda t: avg_pool2d(t, 4), (16, 16), (4, 4), 0.25, 3)
@@ -43,7 +43,7 @@ def test_what_a_tile_does_not_change_comes_back_whole(size):
     torch.testing.assert_close(pooled[:, : whole.shape[1], : whole.shape[2]], whole)
 
 
-def test_so_many_tiles_at_once():
+def test_patches_are_processed_in_batches():
     seen = []
     tiled(torch.rand(1, 64, 64), lambda t: seen.append(len(t)) or t, (16, 16), (16, 16), 0.0, 6)
     assert sum(seen) == 16 and max(seen) == 6
@@ -71,7 +71,7 @@ def pixels(path):
         return (torch.from_numpy(np.array(image)).float() + 0.5).movedim(-1, 0) / 256
 
 
-def test_a_tile_s_inside_is_what_the_model_makes_of_it_alone(run, context):
+def test_the_interior_of_a_patch_is_the_output_of_the_model(run, context):
     (made,) = reconstruct(context, input=run[0] / "large.png")
     x = pixels(run[0] / "large.png")
     assert made.shape == x.shape
@@ -83,7 +83,7 @@ def test_a_tile_s_inside_is_what_the_model_makes_of_it_alone(run, context):
     assert (shown - made.clamp(0, 1)).abs().max() < 1.01 / 256
 
 
-def test_one_tile_is_the_model_itself_and_one_colour_has_no_seams(run, context):
+def test_a_single_patch_equals_the_model_and_a_constant_image_has_no_seams(run, context):
     flat, _, small = reconstruct(context, input=run[0])
     torch.testing.assert_close(small, context.vae.reconstruct(pixels(run[0] / "small.png")[None])[0])
     with torch.no_grad():
@@ -131,7 +131,7 @@ def test_the_layout_is_that_of_diffusers(run, context):
 
 @pytest.mark.parametrize("task", [reconstruct, embed])
 @pytest.mark.parametrize("overlap", [-0.1, 0.6, "half"])
-def test_no_such_overlap(run, context, task, overlap):
+def test_invalid_overlap_is_refused(run, context, task, overlap):
     with pytest.raises(Refusal, match=r"task.overlap=0.25"):
         task(context, input=run[0], overlap=overlap)
 

@@ -74,7 +74,7 @@ def test_values_span_the_codes_of_the_data(digits):
     assert held["z"] == pytest.approx(np.stack([mean - 2 * deviation, mean, mean + 2 * deviation], 1), rel=1e-4)
 
 
-def test_walks_without_an_example_start_at_a_typical_one(digits, monkeypatch):
+def test_traversals_without_an_example_start_at_a_typical_one(digits, monkeypatch):
     figures = drawn(monkeypatch)
     torch.manual_seed(0)
     x = traverse(digits, steps=3)

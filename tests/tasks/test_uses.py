@@ -97,7 +97,7 @@ def test_exported_files_agree_with_the_module(digits_by_conv, tmp_path):
     assert max(differences.values()) < 1e-4
 
 
-def test_digits_are_no_clothes(tmp_path):
+def test_fashion_mnist_is_anomalous_for_digits(tmp_path):
     """3 minutes."""
     run = train(tmp_path / "run", "experiment=fashion_detect", "evaluation.num_samples=5", small=())
     found = use(run, "detect", "task.other=mnist")
@@ -182,7 +182,7 @@ def test_synthetic_rows_of_adult_teach_a_classifier(tmp_path, monkeypatch):
     ("width", "dropout", "above"),
     [pytest.param(256, 0.4, 0.3, id="42.73 beside 42.68"), pytest.param(32, 0.2, 0.0, id="44.59 beside 44.83")],
 )
-def test_sentences_are_told_by_z_at_the_price_of_a_language_model(tmp_path, monkeypatch, width, dropout, above):
+def test_sentences_depend_on_z_at_the_nll_of_a_language_model(tmp_path, monkeypatch, width, dropout, above):
     """The table of docs/text.md: 30 minutes each."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     dear = importlib.import_module("text").DEAR

@@ -95,7 +95,7 @@ def test_trains_every_weight_and_writes(name):
 
 
 @pytest.mark.long
-def test_settings_that_cannot_be_are_refused(name):
+def test_invalid_settings_are_refused(name):
     wrong = {"width=0": "width=256", "embedding=0": "embedding=128", "dropout=1.0": "dropout=0.3"}
     wrong |= {"word_dropout=-0.1": "word_dropout=0.3"}
     wrong |= {"heads=3": "heads=1", "blocks=0": "blocks=4"} if name == "transformer" else {}

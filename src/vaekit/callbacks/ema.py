@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, whose start does not count."""
+"""An exponential moving average of the weights that forgets the initial weights."""
 
 from functools import partial
 

@@ -12,14 +12,14 @@ from vaekit.refusal import Refusal, setting
 
 
 class Lagging(L.Callback):
-    """In the first epochs, encoder and posterior train in each step, all other weights in one of several.
+    """In the first epochs, encoder and posterior train in every step, all other weights only in every k-th step.
 
     Used against posterior collapse: a decoder that learns before z carries information learns to ignore z (He et al.
     2019, https://arxiv.org/abs/1901.05534, algorithm 1, whose inner loop ends when the bound no longer rises; here it
-    has a fixed length). The weights that wait, and their moments in the optimiser, do not change.
+    has a fixed length). Between their steps, the other weights and their optimiser moments do not change.
 
     Args:
-        steps: Steps of the encoder for one of all weights, at least 2.
+        steps: Number of encoder steps per step of all weights, at least 2.
         epochs: Number of epochs; afterwards all weights train in each step.
 
     Raises:
@@ -29,7 +29,7 @@ class Lagging(L.Callback):
     def __init__(self, steps: int = 5, epochs: int = 2):
         if steps < 2 or epochs < 0:
             raise Refusal(
-                f"Got steps={steps} and epochs={epochs}, expected them at least 2 and 0; "
+                f"Got steps={steps} and epochs={epochs}, expected steps >= 2 and epochs >= 0; "
                 f"use {setting('steps')}=5 {setting('epochs')}=2."
             )
         self.steps, self.epochs = steps, epochs

@@ -14,26 +14,27 @@ from torch import nn
 class Layout(L.Callback):
     """Train convolutions with the channels of a pixel side by side, where `benchmarks/layout.py` found that faster.
 
-    That is on CPUs. Says on which device, with how many threads and in which layout the run goes.
+    This is the case on CPUs. Prints the device, the number of threads and the layout of the run.
     """
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         if stage != TrainerFn.FITTING:
             return
         device = trainer.strategy.root_device.type
-        here = device == "cpu" and isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
-        last = here and any(isinstance(part, nn.Conv2d) for part in pl_module.vae.modules())
-        if last:
-            lay(pl_module.vae, torch.channels_last)
+        on_cpu = device == "cpu" and isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        channels_last = on_cpu and any(isinstance(part, nn.Conv2d) for part in pl_module.vae.modules())
+        if channels_last:
+            set_layout(pl_module.vae, torch.channels_last)
         if trainer.is_global_zero:
             threads = [f"OMP_NUM_THREADS={torch.get_num_threads()}"] if device == "cpu" else []
-            print("trainer:", ", ".join([device, *threads, trainer.precision, *["channels last"] * last]), flush=True)
+            layout = ["channels last"] * channels_last
+            print("trainer:", ", ".join([device, *threads, trainer.precision, *layout]), flush=True)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        lay(pl_module.vae, torch.contiguous_format)
+        set_layout(pl_module.vae, torch.contiguous_format)
 
 
-def lay(vae: nn.Module, layout: torch.memory_format) -> None:
+def set_layout(vae: nn.Module, layout: torch.memory_format) -> None:
     """Change the memory layout of the weights of all convolutions.
 
     Args:

@@ -19,12 +19,12 @@ from vaekit.shards import whole
 
 
 class Pictures(L.Callback):
-    """Logs samples and reconstructions every few epochs and at the end. It costs nothing without a logger for them.
+    """Logs samples and reconstructions every few epochs and at the end, if a logger can show them.
 
-    Logs the files that a run writes into figures/: images, or rows and lines of data that have no images.
+    Logs the same files that a run writes into figures/: images, or table rows and text lines.
 
     Args:
-        every_epochs: Epochs from one to the next.
+        every_epochs: Number of epochs between two logs.
         rows: Number of validation rows that are reconstructed.
     """
 
@@ -46,7 +46,7 @@ class Pictures(L.Callback):
     def _draw(self, trainer: Any, pl_module: Any, loggers: list[Any]) -> None:
         examples = trainer.datamodule.sample("val", self.rows).to(pl_module.device)
         with TemporaryDirectory() as folder:
-            draw_examples(Path(folder), pl_module.vae, examples)
+            draw_examples(Path(folder), pl_module.vae, examples, trainer.datamodule.source.classes())
             files = sorted(path for path in Path(folder).iterdir() if path.is_file())
             drawn = {path.stem for path in files if path.suffix == ".png"}
             for path in files:

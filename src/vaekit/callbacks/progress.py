@@ -7,8 +7,8 @@ from typing import Any
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 
-SHOWN = 0.2  # seconds between two updates of the bar: drawing it takes as long as a small network's step
-PAUSE = 5.0  # seconds between two lines where there is no bar
+REFRESH = 0.2  # seconds between two updates of the bar: drawing it takes as long as a step of a small network
+PAUSE = 5.0  # seconds between two lines if there is no bar
 
 
 class Progress(TQDMProgressBar):
@@ -30,7 +30,7 @@ class Progress(TQDMProgressBar):
             self.disable()
 
     def init_train_tqdm(self) -> Any:
-        """Lightning's bar, less what would push the figures off a terminal of 80 columns."""
+        """Lightning's bar without the fields that push the metrics off a terminal of 80 columns."""
         bar = super().init_train_tqdm()
         bar.bar_format = "{l_bar}{bar}|{remaining}{postfix}"
         return bar
@@ -45,7 +45,7 @@ class Progress(TQDMProgressBar):
         if not self.is_enabled:
             return
         last = batch_idx + 1 == trainer.num_training_batches
-        if last or ((batch_idx + 1) % self.refresh_rate == 0 and perf_counter() - self.shown > SHOWN):
+        if last or ((batch_idx + 1) % self.refresh_rate == 0 and perf_counter() - self.shown > REFRESH):
             self.shown = perf_counter()
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 

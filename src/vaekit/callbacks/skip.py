@@ -14,9 +14,9 @@ from vaekit.refusal import Refusal, setting
 class SkipSteps(L.Callback):
     """Skip a step whose gradient norm is above a threshold, or not finite (Child 2021, section 3.1).
 
-    After `patience` skipped steps in a row, a finite gradient is clipped to the threshold and the step is done, so that
-    training cannot stall for ever; a gradient that is not finite ends the training. A skipped step changes neither the
-    weights nor the moments of the optimiser. The number of skipped steps is logged as train/skipped.
+    After `patience` skipped steps in a row, a finite gradient is clipped to the threshold and the step is taken, so
+    that training cannot stall forever; a gradient that is not finite ends the training. A skipped step changes neither
+    the weights nor the moments of the optimiser. The number of skipped steps is logged as train/skipped.
 
     Args:
         threshold: Largest norm of the gradient.
@@ -29,7 +29,7 @@ class SkipSteps(L.Callback):
     def __init__(self, threshold: float = 1000.0, patience: int = 10):
         if threshold <= 0 or patience < 0:
             raise Refusal(
-                f"Got threshold={threshold} and patience={patience}, expected them above 0 and at least 0; "
+                f"Got threshold={threshold} and patience={patience}, expected threshold > 0 and patience >= 0; "
                 f"use {setting('threshold')}=1000 {setting('patience')}=10."
             )
         self.threshold, self.patience = threshold, patience

@@ -1,4 +1,4 @@
-"""Writes a checkpoint when a run is asked to end."""
+"""Writes a checkpoint when a signal ends a run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-TERMINATED = 128 + signal.SIGTERM  # what a shell reports of a process that SIGTERM has ended
+TERMINATED = 128 + signal.SIGTERM  # exit code of a process that SIGTERM has ended
 
 
 class Stop(Checkpoint):
     """On SIGTERM, writes a checkpoint after the current step of the optimiser and ends with exit code 143.
 
-    In a SLURM job it does so on SIGUSR1 too, after which the job is queued again. Several processes stop at the same
-    step, on which they agree whenever steps are logged. Lightning would wait for the end of the epoch and end with code
-    0. The attribute `restored` says whether a checkpoint to resume from has been read completely.
+    In a SLURM job it also does so on SIGUSR1, and the job is then queued again. Several processes agree on the step to
+    stop at whenever steps are logged. Lightning itself would wait for the end of the epoch and end with exit code 0.
+    The attribute `restored` says whether a checkpoint to resume from has been read completely.
 
     Args:
         checkpoint: The file to write.
@@ -34,8 +34,8 @@ class Stop(Checkpoint):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Within, the signals are received; outside of training they end the process at once."""
-        if threading.current_thread() is not threading.main_thread():  # which alone may
+        """A context that handles the signals; outside of training they end the process at once."""
+        if threading.current_thread() is not threading.main_thread():  # only it may set handlers
             yield
             return
         before = [signal.signal(number, self._receive) for number in self.signals]
@@ -53,12 +53,12 @@ class Stop(Checkpoint):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self.in_steps = self.restored = True
         if threading.current_thread() is threading.main_thread():
-            for number in self.signals:  # Lightning has put handlers of its own before these
+            for number in self.signals:  # Lightning has replaced the handlers of `listening`
                 signal.signal(number, self._receive)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         done = batch_idx + 1
-        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch  # then the epoch has a validation to come
+        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch  # a validation follows
         if last or done % trainer.accumulate_grad_batches or done % trainer.val_check_batch == 0:
             return
         if trainer.world_size == 1 or done % trainer.log_every_n_steps == 0:
@@ -80,7 +80,7 @@ class Stop(Checkpoint):
         self.in_steps = False
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        self.restored = True  # also where there was nothing left to train
+        self.restored = True  # also if no step was left
 
     def _end(self) -> None:
         if self.received == signal.SIGUSR1:

@@ -28,10 +28,12 @@ def rebase(state: Mapping[str, Any], folder: str) -> dict[str, Any]:
     def here(path: Any) -> str:
         old = Path(str(path))
         if not old.is_relative_to(str(state.get("dirpath"))) or ".." in old.parts:
-            raise Refusal(f"The checkpoint names {path!r}, which is not in its run's own checkpoints/. Do not use it.")
+            raise Refusal(
+                f"The checkpoint names {path!r}, which is outside of the checkpoints/ of its run. Do not use it."
+            )
         new = Path(folder, old.relative_to(str(state["dirpath"])))
         if not new.parent.resolve().is_relative_to(Path(folder).resolve()):
-            raise Refusal(f"{new.parent} is a link out of {folder}. Replace it by a folder.")
+            raise Refusal(f"{new.parent} is a link that leads out of {folder}. Replace it by a folder.")
         return str(new)
 
     return {
@@ -42,10 +44,10 @@ def rebase(state: Mapping[str, Any], folder: str) -> dict[str, Any]:
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes under another name and renames, loads without running code, and removes single files alone.
+    """Writes checkpoints atomically, loads them without running code, and removes only single files.
 
-    Lightning writes in the system's temporary folder and moves the file: where that is another disk, moving is copying,
-    and a run that is killed meanwhile is left with half of its last.ckpt. It also removes folders with all they hold.
+    Lightning writes into the system's temporary folder and moves the file. On another disk moving is copying, and a run
+    that is killed meanwhile keeps only part of its last.ckpt. Lightning also removes whole folders.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:

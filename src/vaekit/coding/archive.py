@@ -79,12 +79,12 @@ def read(path: Path) -> Archive:
         raise Refusal(f"{path} is not a compressed archive; give the file that task=compress wrote.")
     if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
         raise Refusal(
-            f"{path} is of version {data[len(MAGIC)]} of the format, expected {VERSION}; decompress it with the vaekit "
-            "that compressed it."
+            f"{path} has format version {data[len(MAGIC)]}, expected {VERSION}; decompress it with the version of "
+            "vaekit that compressed it."
         )
     body, checksum = data[:-32], data[-32:]
     if len(body) < start or hashlib.sha256(body).digest() != checksum:
-        raise Refusal(f"{path} is damaged or cut short: its checksum fails; copy it again from where it was made.")
+        raise Refusal(f"{path} is damaged or cut short: its checksum does not match. Copy it again from its source.")
     try:
         end = start + struct.unpack_from("<I", body, start - 4)[0]
         inflate = zlib.decompressobj()
@@ -96,9 +96,9 @@ def read(path: Path) -> Archive:
         stream, form = _typed(Stream, {**header.pop("stream"), "words": words}), _typed(Form, header.pop("form"))
         archive = _typed(Archive, {**header, "form": form, "stream": stream})
         n = sum(stream.sizes)
-        of_other_examples = any(each is not None and len(each) != n for each in (form.names, archive.condition))
-        if min(stream.sizes) < 1 or stream.spare < 0 or not words[-1:].all() or of_other_examples:
-            raise ValueError("of other numbers of examples")
+        lengths_differ = any(each is not None and len(each) != n for each in (form.names, archive.condition))
+        if min(stream.sizes) < 1 or stream.spare < 0 or not words[-1:].all() or lengths_differ:
+            raise ValueError("numbers of examples differ")
         return archive
     except (zlib.error, ValueError, TypeError, KeyError, AttributeError) as error:
         raise Refusal(f"{path} has a header that was not written by vaekit ({error}); compress again.") from error

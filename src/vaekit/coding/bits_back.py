@@ -75,17 +75,17 @@ def encode(
         Refusal: If the space has no gray values, or a distribution cannot be coded one dimension at a time.
     """
     check_space(vae)
-    first = _first_words(vae)
+    first = _initial_words(vae)
     coder, sizes, end, size = new_coder(first), list[int](), len(x), 1
     lowest = coder.num_valid_bits()
-    batch_size = min(batch_size, _most(vae))
+    batch_size = min(batch_size, _max_batch(vae))
     with double_precision(vae) as device:
         while end:
             size = min(size, end)
             _whiten(coder, vae, size, end)
             before = coder.num_valid_bits()
             rows = slice(end - size, end)
-            low = _push(coder, vae, torch.from_numpy(x[rows].astype(np.int64)), _of(condition, rows), device)
+            low = _push(coder, vae, torch.from_numpy(x[rows].astype(np.int64)), _slice(condition, rows), device)
             lowest, need = min(lowest, low), (before - low) / size
             sizes.append(size)
             end -= size
@@ -116,20 +116,17 @@ def decode(
         Refusal: As `encode`, and if the stack does not end as it began.
     """
     check_space(vae)
-    first = _first_words(vae)
+    first = _initial_words(vae)
     coder = new_coder(np.concatenate([first[: stream.spare], stream.words]))
     assert vae.space.bins is not None
-    x, dtype, start = (
-        bytearray(),
-        np.min_scalar_type(vae.space.bins - 1),
-        0,
-    )  # grows with the data, not with the announced size
-    if max(stream.sizes) > _most(vae):
+    x, start = bytearray(), 0  # grows with the decoded data, not with the size that the header states
+    dtype = np.min_scalar_type(vae.space.bins - 1)
+    if max(stream.sizes) > _max_batch(vae):
         raise Refusal(NOT_RESTORED)
     with double_precision(vae) as device:
         for size in stream.sizes:
             rows = slice(start, start + size)
-            x += _pop(coder, vae, size, _of(condition, rows), device).numpy().astype(dtype).tobytes()
+            x += _pop(coder, vae, size, _slice(condition, rows), device).numpy().astype(dtype).tobytes()
             start += size
             _whiten(coder, vae, size, start)
             done(size)
@@ -158,8 +155,8 @@ def check_space(vae: VAE) -> None:
 
 @contextmanager
 def double_precision(vae: VAE) -> Iterator[torch.device]:
-    """A context in which the VAE computes in float64, on the device that it returns: the CPU if the VAE's has no
-    float64.
+    """A context in which the VAE computes in float64, on the device that it yields: the CPU if the device of the VAE
+    has no float64.
 
     Args:
         vae: The model.
@@ -182,7 +179,7 @@ def _push(coder: Any, vae: VAE, symbols: Tensor, condition: Tensor | None, devic
     def pick(level: Level, state: Tensor | None, p: Distribution) -> Step:
         prior, grid = _prior(p, level, len(symbols))
         q = level.infer(features, state)
-        z = _code("posterior", q, grid, _over(level)).pop(coder)
+        z = _code("posterior", q, grid, _lives_on(level)).pop(coder)
         drawn.append((prior, z))
         return Step(grid.values(z.to(device)), q, p)
 
@@ -211,16 +208,16 @@ def _pop(coder: Any, vae: VAE, n: int, condition: Tensor | None, device: torch.d
         raise Refusal(NOT_RESTORED)
     features = vae.encoder(_values(vae, symbols, device))
     for level, state, grid, z in reversed(drawn):
-        _code("posterior", level.infer(features, state), grid, _over(level)).push(coder, z)
+        _code("posterior", level.infer(features, state), grid, _lives_on(level)).push(coder, z)
     return symbols
 
 
-def _most(vae: VAE) -> int:
-    """The largest batch."""
+def _max_batch(vae: VAE) -> int:
+    """The largest batch that the decoder may compute at once."""
     return max(1, DECODED // vae.likelihood.bias.numel())
 
 
-def _of(condition: Tensor | None, rows: slice) -> Tensor | None:
+def _slice(condition: Tensor | None, rows: slice) -> Tensor | None:
     return None if condition is None else condition[rows]
 
 
@@ -230,7 +227,7 @@ def _whiten(coder: Any, vae: VAE, size: int, end: int) -> None:
     These bits hold the z of the batch before, which are not uniform where the aggregate posterior differs from the
     prior. The same call undoes it. The initial words of the stack are random already.
     """
-    count = min(size * _dimensions(vae), (coder.num_valid_bits() - 32 * _first_count(vae)) // 16)
+    count = min(size * _dimensions(vae), (coder.num_valid_bits() - 32 * _initial_count(vae)) // 16)
     if count > 0:
         flip_bits(coder, np.frombuffer(hashlib.shake_256(b"%d" % end).digest(2 * count), "<u2"))
 
@@ -245,8 +242,8 @@ def _prior(p: Distribution, level: Level, n: int) -> tuple[Code, Alphabet]:
     try:
         alphabet = alphabet_of(p)
     except NotImplementedError:
-        raise _refusal("prior", p, _over(level)) from None
-    return _code("prior", p.expand(torch.Size([n])), alphabet, _over(level)), alphabet
+        raise _refusal("prior", p, _lives_on(level)) from None
+    return _code("prior", p.expand(torch.Size([n])), alphabet, _lives_on(level)), alphabet
 
 
 def _code(group: str, d: Distribution, alphabet: Alphabet | None, fits: Callable[[Any], bool]) -> Code:
@@ -256,13 +253,13 @@ def _code(group: str, d: Distribution, alphabet: Alphabet | None, fits: Callable
         raise _refusal(group, d, fits) from None
 
 
-def _over(level: Level) -> Callable[[Any], bool]:
+def _lives_on(level: Level) -> Callable[[Any], bool]:
     """Whether a posterior or prior is over the kind of space of a level."""
     return lambda part: part.latent is type(level.space)
 
 
 def _refusal(group: str, d: Distribution, fits: Callable[[Any], bool]) -> Refusal:
-    """The refusal of a distribution `d` of the model's `group`, and which of those that fit are coded."""
+    """The refusal of a distribution `d` of the model's `group`, which names the choices that fit and can be coded."""
     kind = type(d.base_dist if isinstance(d, Independent) else d).__name__
     others = choices(group, lambda part: Capability.CODED in part.gives and fits(part))
     return Refusal(
@@ -271,19 +268,19 @@ def _refusal(group: str, d: Distribution, fits: Callable[[Any], bool]) -> Refusa
     )
 
 
-def _first_words(vae: VAE) -> np.ndarray:
-    """The initial words of the stack, random but always the same: enough to draw the z of one example."""
-    words = np.frombuffer(hashlib.shake_256(b"vaekit").digest(4 * _first_count(vae)), "<u4").astype(np.uint32)
+def _initial_words(vae: VAE) -> np.ndarray:
+    """The initial words of the stack, pseudorandom with a fixed seed: enough to draw the z of one example."""
+    words = np.frombuffer(hashlib.shake_256(b"vaekit").digest(4 * _initial_count(vae)), "<u4").astype(np.uint32)
     words[-1] |= 2**31  # the highest bit marks the size
     return words
 
 
-def _first_count(vae: VAE) -> int:
+def _initial_count(vae: VAE) -> int:
     # a draw takes 12 bits or so of the 32; one more a level is for the component of a mixture
     return _dimensions(vae) + len(vae.latents.levels) + 1
 
 
 def _dimensions(vae: VAE) -> int:
-    """Of z, as far as it is drawn from bits."""
+    """Number of dimensions of z that are drawn from bits."""
     drawn = (level.space for level in vae.latents.levels if Capability.DETERMINISTIC not in level.gives)
     return sum(math.prod(space.positions) if isinstance(space, Codes) else space.size for space in drawn)

@@ -1,4 +1,4 @@
-"""Originals of compression, as integer gray values and back, with every value and the data type preserved."""
+"""Converts examples to integer gray values and back, with every value and the data type preserved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 from numpy.lib.format import open_memmap
 
-from vaekit.data.decode import no_bombs
+from vaekit.data.decode import limited_pixels
 from vaekit.data.image_folder import image_files
 from vaekit.data.npz import Npz, holds_arrays
 from vaekit.refusal import Refusal
@@ -94,11 +94,11 @@ def read(path: Path, space: Space) -> tuple[np.ndarray, Form]:
     names = [file.relative_to(top).as_posix() for file in files]
     png = [name if name.endswith(".png") else f"{name}.png" for name in names]
     if len(set(png)) < len(png):
-        twice = next(name for name in png if png.count(name) > 1)
-        raise Refusal(f"Two images in {path} would both come back as {twice}; rename one.")
+        duplicate = next(name for name in png if png.count(name) > 1)
+        raise Refusal(f"Two images in {path} would both be restored as {duplicate}; rename one.")
     pixels = [_read_pixels(file, space) for file in track(files, "reading")]
     if len({each.dtype for each in pixels}) > 1:
-        raise Refusal(f"Some images in {path} have two levels and some have 256; put them into folders of their own.")
+        raise Refusal(f"Some images in {path} have 2 gray values and some have 256; put them into separate folders.")
     x, form = from_array(np.stack(pixels), space, path, grey=True)
     return x, Form(form.scale, form.dtype, png)
 
@@ -143,8 +143,8 @@ def from_array(values: np.ndarray, space: Space, path: Path | str, grey: bool = 
         numbers[:] = np.rint(part * ((levels - 1) / scale))
         if form.restore(numbers, levels).tobytes() != part.tobytes():
             raise Refusal(
-                f"{path} holds values between the {levels} gray values of this run, which could not come back as they "
-                f"are; save whole numbers from 0 to {levels - 1}, or name the run= of a model for such values."
+                f"{path} holds values between the {levels} gray values of this run, which cannot be restored "
+                f"exactly; save whole numbers from 0 to {levels - 1}, or name the run= of a model for such values."
             )
     return x, form
 
@@ -182,21 +182,21 @@ def check_name(name: str) -> None:
     """
     try:
         os.fsencode(name)
-        leads_out = bool({"..", ".", ""} & set(name.split("/"))) or any(each in name for each in "\\:\0")
+        escapes = bool({"..", ".", ""} & set(name.split("/"))) or any(each in name for each in "\\:\0")
     except UnicodeEncodeError:
-        leads_out = True
-    if leads_out:
-        raise Refusal(f"The archive names a file {name!r}, which leads out of the folder; it is not to be trusted.")
+        escapes = True
+    if escapes:
+        raise Refusal(f"The archive names a file {name!r}, which leads out of the folder. Do not trust this archive.")
 
 
 def _read_pixels(file: Path, space: Space) -> np.ndarray:
     """Pixels `[C, H, W]` exactly as in the file. Raises `Refusal` unless they have the run's shape."""
     channels, height, width = space.shape
     try:
-        with no_bombs(), PIL.Image.open(file) as image:
+        with limited_pixels(), PIL.Image.open(file) as image:
             mode, frames, size = image.mode, getattr(image, "n_frames", 1), image.size
             fits = mode in MODES[channels] and size == (width, height) and frames == 1
-            pixels = np.asarray(image) if fits else np.empty(0)  # a small file can have very many
+            pixels = np.asarray(image) if fits else np.empty(0)  # a small file can hold very many pixels
             if mode == "1":
                 pixels = pixels != 0  # Pillow's true is 255
     except Exception as error:  # Pillow raises nearly anything on a broken file
@@ -205,7 +205,7 @@ def _read_pixels(file: Path, space: Space) -> np.ndarray:
         found = f"{'x'.join(map(str, size))} pixels in mode {mode}" + (f", {frames} frames" if frames > 1 else "")
         raise Refusal(
             f"{file} has {found}, expected {width}x{height} in mode {' or '.join(MODES[channels])}; compression "
-            "changes no image, so save such copies in another folder, or name another run=."
+            "does not convert images: save converted copies in another folder, or name another run=."
         )
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 

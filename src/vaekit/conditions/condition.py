@@ -10,21 +10,21 @@ from torch import Tensor, nn
 from vaekit.batch import Batch
 from vaekit.refusal import Refusal
 
-SEEN = 1000  # number of values that are kept for `draw`
+MAX_VALUES = 1000  # number of distinct values that are kept for `draw`
 
 
 class Condition(nn.Module):
     """c of p(x | c): maps values of each row, `[B, *shape]`, to a vector each, `[B, size]`, for posterior, prior and
     likelihood.
 
-    A subclass names the `column` of a batch that it reads, `label` or `condition`, and defines `forward` and `fix`. The
-    buffer `seen` keeps values of training rows and `often` how many rows have each of them, for `draw`: all values if
-    at most `SEEN` of them differ, and else those of `SEEN` random rows.
+    A subclass names the `column` of a batch that it reads, `label` or `condition`, and defines `forward` and `fix`. For
+    `draw`, the buffer `training_values` holds values of training rows and `training_counts` their frequencies: of all
+    distinct values if there are at most `MAX_VALUES`, else of `MAX_VALUES` random rows.
 
     Args:
         shape: The shape of a row's value.
         size: Length of the vector.
-        seen: A tensor of the data type that values have.
+        like: A tensor of the data type of the values.
 
     Example:
         >>> import torch
@@ -39,11 +39,11 @@ class Condition(nn.Module):
     training_counts: Tensor
     missing = False  # whether values may be missing (-1), because the model infers them
 
-    def __init__(self, shape: tuple[int, ...], size: int, seen: Tensor):
+    def __init__(self, shape: tuple[int, ...], size: int, like: Tensor):
         super().__init__()
         self.shape, self.size = shape, size
-        self.register_buffer("training_values", seen.new_zeros(SEEN, *shape))
-        self.register_buffer("training_counts", torch.ones(SEEN))
+        self.register_buffer("training_values", like.new_zeros(MAX_VALUES, *shape))
+        self.register_buffer("training_counts", torch.ones(MAX_VALUES))
 
     def values_of(self, batch: Batch) -> Tensor:
         """The values of a batch.
@@ -100,7 +100,7 @@ class Condition(nn.Module):
         rows = data.in_order("train")
         if (column := getattr(rows, self.column)) is None:
             without = "" if self.missing else ", or '~condition' for a model without"
-            raise Refusal(f"The training rows have no {self.column} to be a condition; use data that have it{without}.")
+            raise Refusal(f"The training rows have no {self.column} for the condition; use data that have it{without}.")
         if column.shape[1:] != self.shape:
             raise Refusal(
                 f"The {self.column} of a row has shape {list(column.shape[1:])}, but condition.* says "
@@ -109,15 +109,15 @@ class Condition(nn.Module):
         self.check(column[column != -1] if self.missing else column)
         if not self.missing and (tested := getattr(data.in_order("test"), self.column)) is not None:
             self.check(tested)
-        some, all_rows = column[rows.sample(SEEN, 0).long()], column[rows.indices.long()]
+        some, all_rows = column[rows.sample(MAX_VALUES, 0).long()], column[rows.indices.long()]
         if self.missing:
             some, all_rows = some[some != -1], all_rows[all_rows != -1]
-        repeated = len(some.unique(dim=0)) <= SEEN // 2
-        values, often = (all_rows if repeated else some).unique(dim=0, return_counts=True)
-        if len(values) > SEEN:
-            values, often = some.unique(dim=0, return_counts=True)
+        repeated = len(some.unique(dim=0)) <= MAX_VALUES // 2
+        values, counts = (all_rows if repeated else some).unique(dim=0, return_counts=True)
+        if len(values) > MAX_VALUES:
+            values, counts = some.unique(dim=0, return_counts=True)
         self.training_counts.zero_()
-        self.training_values[: len(values)], self.training_counts[: len(values)] = values, often.float()
+        self.training_values[: len(values)], self.training_counts[: len(values)] = values, counts.float()
 
     def fix(self, column: Tensor) -> str:
         """What to type for a column of this shape."""

@@ -1,4 +1,4 @@
-"""Arrays that somebody saved: .npy, .npz, .pt."""
+"""Array files: .npy, .npz, .pt."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from vaekit.data.source import Rows, Source, Split, holds_bits
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real, Space
 
-# what arrays are called in files seen in the wild, before or behind the name of a split; the first that is there counts
+# usual names of arrays, before or after the name of a split; the first one that exists is used
 WORDS = {
     "rows": ("x", "images", "image", "imgs", "data", "features", "inputs", ""),
     "label": ("y", "labels", "label", "targets", "target", "classes"),
     "condition": ("condition",),
 }
-NUMERIC = "buif"  # the kinds of dtypes
+NUMERIC = "buif"  # kinds of numpy dtypes that are numbers
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Arrays(Source):
     Two axes are vectors; three are gray images `[N, H, W]`; four are images with 1 or 3 channels, first or last. Images
     are uint8 (256 levels), bool (2 levels) or floats in [0, 1] (continuous). NaN is a missing value: the row's mask is
     0 for it. Names such as x_train, X_test, trainY, or MedMNIST's, give official splits and labels; a validation split
-    is part of the training rows. Labels that are not classes are left out.
+    is part of the training rows. Labels that are not classes are ignored.
 
     Args:
         path: A .npy, .npz, .pt or .pth file.
@@ -48,8 +48,8 @@ class Arrays(Source):
         cache: Folder of decoded rows, see `cached`.
 
     Raises:
-        Refusal: If the file or the array does not exist, values are of another kind, or labels or conditions belong to
-            other rows.
+        Refusal: If the file or the array does not exist, values are of another kind, or the numbers of labels or
+            conditions differ from the number of rows.
     """
 
     def __init__(self, path: str | Path | None, key: str | None = None, cache: str | Path | None = None):
@@ -69,7 +69,7 @@ class Arrays(Source):
         for part in parts:
             if self._space(self._name(part)) != self.space:
                 raise Refusal(f"{self._of(part)} and {self._of('train')} differ in shape or dtype; save them alike.")
-        if (rows := self._as_they_lie()) is not None:
+        if (rows := self._mapped_rows()) is not None:
             return Rows(rows)
         options = hashlib.sha256(f"{self.path.absolute()} {self.key}".encode()).hexdigest()[:8]
         stamp = fingerprint([self.path])
@@ -123,13 +123,13 @@ class Arrays(Source):
         axes = [axis for axis in (1, 3) if shape[axis] in (1, 3)]
         if len(axes) != 1:
             raise Refusal(
-                f"{self.path} has images of shape {list(shape)}, of which no one axis is the channels' (1 or 3, "
-                f"first or last); save them as [N, C, H, W] with 1 or 3 channels."
+                f"{self.path} has images of shape {list(shape)}, in which the axis of channels (1 or 3, first "
+                f"or last) is not unique; save them as [N, C, H, W] with 1 or 3 channels."
             )
         return axes[0]
 
-    def _as_they_lie(self) -> np.ndarray | None:
-        """The rows of a .npy file that holds them as a cache would, mapped: a copy of them would take time and room."""
+    def _mapped_rows(self) -> np.ndarray | None:
+        """The memory-mapped rows of a .npy file in the layout of a cache, so that no copy is needed; else None."""
         if self.path.suffix.lower() != ".npy" or self.space.bins is None:
             return None
         x = np.load(self.path, mmap_mode="c")
@@ -141,7 +141,9 @@ class Arrays(Source):
 
     def _refuse_bits_in_bytes(self, x: np.ndarray) -> None:
         if self.space.bins == 256 and holds_bits(x):
-            raise Refusal(f"{self.path} holds only 0 and 1 as uint8, which has 256 levels; save x.astype(bool).")
+            raise Refusal(
+                f"{self.path} holds only 0 and 1 as uint8, which stands for 256 gray values. Save x.astype(bool)."
+            )
 
     def _build(self, parts: list[str], folder: Path) -> None:
         file = _open(self.path)
@@ -154,7 +156,7 @@ class Arrays(Source):
             for block in (array[start : start + 4096] for start in range(0, len(array), 4096)):
                 if block.ndim == 4 and self._channel_axis(array.shape) == 3:
                     block = np.moveaxis(block, 3, 1)
-                with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+                with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused
                     block = block.reshape(-1, *space.shape).astype(dtype)
                 rows = slice(row, row + len(block))
                 if space.bins is None:
@@ -171,7 +173,7 @@ class Arrays(Source):
         self._refuse_bits_in_bytes(x)
         if mask is not None and not mask.any():
             raise Refusal(
-                f"{self._of(parts[0])} holds nothing but NaN, which is missing; name another by data.path=FILE or "
+                f"{self._of(parts[0])} holds only missing values (NaN); name another array by data.path=FILE or "
                 "data.key=NAME."
             )
         for kind in ("condition", "label"):
@@ -197,7 +199,10 @@ class Arrays(Source):
         if kind == "condition":
             condition = self._read(file, name).astype(np.float32).reshape(count, -1)
             if not np.isfinite(condition).all():
-                raise Refusal(f"{name!r} in {self.path} holds NaN or infinite values, expected finite ones; save such.")
+                raise Refusal(
+                    f"{name!r} in {self.path} holds NaN or infinite values, expected finite ones. Replace them, or "
+                    "drop those rows."
+                )
             return condition
         if numeric and math.prod(shape) == count:
             values = self._read(file, name)
@@ -205,12 +210,12 @@ class Arrays(Source):
                 whole = values.astype(np.int64)
             if np.array_equal(values, whole) and whole.min() >= -1:
                 if missing := (whole < 0).sum():
-                    log.info(f"{self.path}: {missing:,} of {count:,} labels in {name!r} are -1, which is missing.")
+                    log.info(f"{self.path}: {missing:,} of {count:,} labels in {name!r} are missing (-1).")
                 return whole.reshape(count)
         numbers = "y.argmax(1)" if numeric and len(shape) == 2 else "numpy.unique(y, return_inverse=True)[1]"
         log.info(
-            f"{self.path}: {name!r} is left out, because it holds no class, a whole number, for each row. If it holds "
-            f"classes in another form, save {numbers}."
+            f"{self.path}: {name!r} is ignored, because it does not hold one class (a whole number) per row. If it "
+            f"holds classes in another form, save {numbers}."
         )
         return None
 
@@ -227,9 +232,9 @@ class Arrays(Source):
 
 
 def _find(names: Iterable[str], kind: str, part: str) -> str:
-    """The first of these names that means this kind of arrays of a part: x_train, X_train, trainX, train-images.
+    """The first name that stands for this kind of array of a part: x_train, X_train, trainX, train-images.
 
-    A name without a part is of the training rows. Empty where there is none.
+    A name without a part stands for the training rows. Empty if there is none.
     """
     plain = {re.sub(r"[\W_]", "", name.lower()): name for name in reversed(list(names))}
     splits = (*PARTS[part], "") if part == "train" else PARTS[part]
@@ -240,7 +245,8 @@ def _find(names: Iterable[str], kind: str, part: str) -> str:
 def _to_unit(x: np.ndarray) -> str:
     """What to type for images x that are neither levels nor in [0, 1]; NaN in x are missing.
 
-    Whole numbers up to 255 are levels; what is larger ends where as many bits as it needs do, -1 to 1 is halved.
+    Whole numbers up to 255 are gray values. Larger ones are divided by the largest value of as many bits as they need.
+    The range from -1 to 1 is shifted and halved.
     """
     known = x[~np.isnan(x)].astype(np.float64)
     least, most = float(known.min()), float(known.max())
@@ -255,7 +261,7 @@ def _to_unit(x: np.ndarray) -> str:
 
 
 def _open(path: Path) -> Mapping[str, np.ndarray]:
-    """The file's arrays by name, read when they are used."""
+    """The arrays of a file by name, read on access."""
     if not path.is_file():
         raise Refusal(f"There is no file {path.absolute()}; name a .npy, .npz or .pt file by data.path=FILE.")
     with _reading(path):
@@ -270,7 +276,7 @@ def _open(path: Path) -> Mapping[str, np.ndarray]:
                 raise ValueError(f"a {type(held).__name__}")
             tensors = held if isinstance(held, Mapping) else {"x": held}
             arrays = {str(name): _array(each) for name, each in tensors.items() if isinstance(each, torch.Tensor)}
-            if any(array.nbytes > path.stat().st_size for array in arrays.values()):  # one value, for ever
+            if any(array.nbytes > path.stat().st_size for array in arrays.values()):  # one value, expanded without end
                 raise ValueError("expanded tensors")
             return arrays
     raise Refusal(f"Got data.path={path}, expected a .npy, .npz or .pt file; save it again by numpy.savez.")
@@ -278,10 +284,10 @@ def _open(path: Path) -> Mapping[str, np.ndarray]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Within, whatever numpy or torch raises on a broken file is a `Refusal`."""
+    """A context that turns whatever numpy or torch raises on a broken file into a `Refusal`."""
     try:
         yield
-    except Exception as error:  # MemoryError, for a header that lies, and zlib's among them
+    except Exception as error:  # includes zlib errors, and MemoryError for a false header
         raise Refusal(
             f"Cannot read {path}: expected a numeric array, or several by name; save it again, by numpy.savez or "
             "torch.save of a dict."
@@ -289,5 +295,5 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
-    """What numpy makes of a tensor; it has no bfloat16."""
+    """A tensor as an array; bfloat16, which numpy lacks, as float32."""
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()

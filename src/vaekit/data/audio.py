@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Unreadable(Refusal):
-    """A file is not a sound, or is broken. A folder is read without it."""
+    """A file is not a sound, or is broken. It is skipped in a folder."""
 
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
@@ -49,7 +49,7 @@ class Audio(Source):
         path: The folder, or one file.
         representation: `mel`, spectrograms `[1, mels, frames]`, or `wave`, 256 mu-law levels `[1, 1, samples]`.
         pattern: Regular expression whose first group is the class in a file's name without its suffix; None for no
-            classes. Labels are the places of classes in sorted order.
+            classes. Labels number the classes in sorted order.
         seconds: Length of a clip.
         rate: Samples a second.
         mels: Frequency bands of a spectrogram, at most rate / 100.
@@ -88,9 +88,9 @@ class Audio(Source):
         try:
             self.pattern = None if pattern is None else re.compile(pattern)
         except re.error as error:
-            raise Refusal(f"data.pattern={pattern} is no regular expression ({error}); use {EXAMPLE}.") from None
+            raise Refusal(f"data.pattern={pattern} is not a regular expression ({error}); use {EXAMPLE}.") from None
         if self.pattern and not self.pattern.groups:
-            raise Refusal(f"data.pattern={pattern} has no group, which is the class; use {EXAMPLE}.")
+            raise Refusal(f"data.pattern={pattern} has no group for the class; use {EXAMPLE}.")
         self.path, self.cache = Path(path).expanduser(), cache
         self.name = self.path.absolute().name
         shape, levels = ((1, mels, frames), None) if representation == "mel" else ((1, 1, round(seconds * rate)), 256)
@@ -140,8 +140,8 @@ class Audio(Source):
             if not clips:
                 raise problems[0]
             if problems:
-                said = "\n".join(map(str, problems[:10]))
-                log.warning("Skipped %d of %d sounds that cannot be read:\n%s", len(problems), len(self.files), said)
+                listed = "\n".join(map(str, problems[:10]))
+                log.warning("Skipped %d of %d sounds that cannot be read:\n%s", len(problems), len(self.files), listed)
             if self._class is not None:
                 np.save(folder / "label.npy", np.array([numbers[self._class[row]] for row in clips]))
             np.save(folder / "x.npy", np.concatenate([*clips.values()]))
@@ -197,16 +197,16 @@ def _wave(file: Path, rate: int, samples: int) -> np.ndarray:
         raise Refusal(f"{name} is cut off: {missing} of its bytes are missing; copy it again, or remove it.")
     library = soundfile()
     try:
-        with library.SoundFile(os.fsencode(file)) as opened:  # a name may be no text
-            own, said = opened.samplerate, opened.frames
-            if not 0 < own <= FASTEST or said > PACKED * file.stat().st_size:
+        with library.SoundFile(os.fsencode(file)) as opened:  # a name may not be valid text
+            own, stated = opened.samplerate, opened.frames
+            if not 0 < own <= FASTEST or stated > PACKED * file.stat().st_size:
                 raise Unreadable(
-                    f"Cannot read {name} as sound ({said} samples, {own} a second, by its own words); save it again "
-                    "as WAV, or remove it."
+                    f"Cannot read {name} as sound (its header states {stated} samples, {own} per second); save it "
+                    "again as WAV, or remove it."
                 )
-            wanted = -(-samples * own // rate) + REACH * max(own, rate) // rate + 1  # that the resampled ones depend on
-            wave = opened.read(min(wanted, said), dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:  # soundfile's own are derived from RuntimeError
+            wanted = -(-samples * own // rate) + REACH * max(own, rate) // rate + 1
+            wave = opened.read(min(wanted, stated), dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:  # errors of soundfile derive from RuntimeError
         why = getattr(error, "error_string", error)
         raise Unreadable(f"Cannot read {name} as sound ({why}); save it again as WAV, or remove it.") from error
     if not len(wave):
@@ -225,17 +225,17 @@ def _wave(file: Path, rate: int, samples: int) -> np.ndarray:
 
 
 def _cut_off(file: Path) -> int:
-    """How many bytes a WAV file has fewer than it says at its beginning."""
+    """How many bytes a WAV file is shorter than its header states."""
     with file.open("rb") as opened:
         head = opened.read(12)
-    said = int.from_bytes(head[4:8], "little") + 8
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE" or said >= 2**32:  # a stream does not know its length
+    stated = int.from_bytes(head[4:8], "little") + 8
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE" or stated >= 2**32:  # a streamed file does not state its length
         return 0
-    return said - file.stat().st_size
+    return stated - file.stat().st_size
 
 
 def soundfile() -> ModuleType:
-    """The library soundfile.
+    """The package `soundfile`.
 
     Raises:
         Refusal: If it is not installed, with what to type.

@@ -1,4 +1,4 @@
-"""Whole batches, each gathered at once: what Lightning iterates in place of a DataLoader."""
+"""Batches that Lightning iterates in place of a DataLoader."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Batches:
         epoch: Gives the number of the pass about to begin. A training pass is in an order that depends on `seed` and
             this number alone, and each of `world` processes gets equally many rows (some twice, where the number does
             not divide). None keeps the order: each row once, in one block for each process.
-        seed: Of the order.
+        seed: Seed of the order.
         rank: Number of this process.
         world: Number of processes.
         draw: Turns raw x `[B, ...]` and its row numbers `[B]` into x, for noise that belongs to the row.
@@ -55,7 +55,7 @@ class Batches:
         self.indices = indices if epoch else indices[rank * count // world : (rank + 1) * count // world]
         self.batch_size, self.epoch, self.seed, self.draw = batch_size, epoch, seed, draw
         self.rank, self.world = rank, world
-        self.file = getattr(rows.x, "filename", None)  # which x is mapped from
+        self.file = getattr(rows.x, "filename", None)  # the file that x is mapped from
         self.bytes = os.path.getsize(self.file) if self.file else 0
         self._at = {"epoch": 0, "batch": 0}
         self._resume: dict[str, int] | None = None
@@ -81,10 +81,10 @@ class Batches:
             yield self.gather(order[start : start + self.batch_size])
 
     def gather(self, rows: Tensor) -> Batch:
-        """The batch of these rows. Raises `Refusal` where the file that they are mapped from has become shorter."""
+        """The batch of these rows. Raises `Refusal` if the file that they are mapped from has become shorter."""
         if self.file and os.path.exists(self.file) and os.path.getsize(self.file) < self.bytes:
-            # to read beyond its end would end the process
-            raise Refusal(f"{self.file} has become shorter since it was opened. Restore the file, and begin again.")
+            # reading beyond its end would kill the process
+            raise Refusal(f"{self.file} became shorter while it was read. Restore the file, and start the run again.")
         rows = rows.long()
         # index_select takes half the time of x[rows]
         x = self.x.index_select(0, rows) if isinstance(self.x, Tensor) else self.x[rows]
@@ -97,9 +97,9 @@ class Batches:
         )
 
     def sample(self, n: int, seed: int) -> Tensor:
-        """n of the rows, each once, by number, in random order: all of them, where there are fewer.
+        """The numbers of n distinct rows in random order; of all rows if there are fewer.
 
-        Any number of the first are a fair sample of the rest, with as many of each class as it has rows.
+        Every prefix is a stratified sample: its class frequencies are those of all rows.
         """
         rows = self.indices.unique()
         order = rows[torch.from_numpy(permutation(len(rows), seed)).long()]
@@ -119,7 +119,7 @@ class Batches:
         return torch.from_numpy(order[self.rank :: self.world])
 
     def state_dict(self) -> dict[str, int]:
-        """Where the pass is; Lightning saves it, so that a run resumed within an epoch goes on with the next batch."""
+        """The position in the pass, which Lightning saves to resume within an epoch at the next batch."""
         return dict(self._at)
 
     def load_state_dict(self, state: dict[str, int]) -> None:
@@ -127,7 +127,7 @@ class Batches:
 
 
 def permutation(n: int, seed: int | tuple[int, ...]) -> np.ndarray:
-    """The numbers below n in an order that depends on the seed alone, in 4 bytes each where they fit.
+    """The numbers below n in an order that depends on the seed alone, as 4-byte integers if they fit.
 
     Args:
         n: How many numbers.

@@ -17,8 +17,8 @@ from filelock import FileLock
 
 from vaekit.refusal import Refusal
 
-FORMAT = 3  # raise it when a source stores its rows differently, and every cache is rebuilt
-WEEK = 7 * 86_400  # seconds
+FORMAT = 3  # version of the layout; raising it rebuilds every cache
+EXPIRY = 7 * 86_400  # seconds
 
 
 def fingerprint(files: Iterable[str | Path]) -> str:
@@ -46,14 +46,14 @@ def root(folder: str | Path | None) -> Path:
 def cached(folder: str | Path | None, key: str, fingerprint: str, build: Callable[[Path], None]) -> dict[str, Any]:
     """The arrays that a function writes into a folder, by name, memory-mapped.
 
-    They are built again only when the fingerprint has changed. A finished build appears under its final name by one
-    rename, so that half a cache is never used. A build that was killed or interrupted finds what it left in its folder
-    when it runs again. If two processes build the same cache, one waits for the other.
+    They are rebuilt only if the fingerprint has changed. A finished build gets its final name by one rename, so that an
+    incomplete cache is never used. A build that was killed or interrupted finds its earlier files in the folder when it
+    runs again. If two processes build the same cache, one waits for the other.
 
     Args:
-        folder: Of all caches; None for `$VAEKIT_CACHE`, or else `~/.cache/vaekit`.
+        folder: Folder of all caches; None for `$VAEKIT_CACHE`, or else `~/.cache/vaekit`.
         key: Name of this cache in it.
-        fingerprint: Of the files that the arrays are made of, see `fingerprint`.
+        fingerprint: `fingerprint` of the files that the arrays are computed from.
         build: Writes arrays as `NAME.npy` into the folder that it receives.
 
     Raises:
@@ -64,15 +64,15 @@ def cached(folder: str | Path | None, key: str, fingerprint: str, build: Callabl
     while True:
         try:
             return _open(done)
-        except (FileNotFoundError, NotADirectoryError):  # not built yet, or another process has just swept it
+        except (FileNotFoundError, NotADirectoryError):  # not built yet, or removed by another process just now
             _build(folder, done, build)
-            _sweep(folder, key, done)
+            _remove_outdated(folder, key, done)
 
 
 def _open(done: Path) -> dict[str, Any]:
-    """The arrays of a finished build. Raises `FileNotFoundError` where it is not there from the first to the last."""
+    """The arrays of a finished build. Raises `FileNotFoundError` if a file is missing or removed meanwhile."""
     before = done.stat()
-    # copy-on-write: the files stay as they are, and torch does not warn of memory that cannot be written
+    # copy-on-write: the files do not change, and torch does not warn of read-only memory
     arrays = {file.stem: np.load(file, mmap_mode="c") for file in sorted(done.glob("*.npy"))}
     after = done.stat()
     if (before.st_ino, before.st_mtime_ns) != (after.st_ino, after.st_mtime_ns):
@@ -87,27 +87,27 @@ def _build(folder: Path, done: Path, build: Callable[[Path], None]) -> None:
         lock.touch()
     except OSError as error:
         raise Refusal(f"Cannot write the cache folder {folder}; choose another by data.cache=FOLDER.") from error
-    with FileLock(lock):  # which the system takes off a process that dies
+    with FileLock(lock):  # released by the system when the process dies
         try:
             if not done.is_dir():
                 unfinished.mkdir(exist_ok=True)
                 build(unfinished)
                 unfinished.rename(done)
-        except Exception:  # unlike an interruption, it would come again
+        except Exception:  # unlike an interruption, the error would recur
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         finally:
             lock.unlink(missing_ok=True)
 
 
-def _sweep(folder: Path, key: str, done: Path) -> None:
-    """Remove what `done` replaces, and what builds left behind that nobody has gone on with for a week.
+def _remove_outdated(folder: Path, key: str, done: Path) -> None:
+    """Remove the caches that `done` replaces, and unfinished builds that are older than a week.
 
-    Each is renamed before it is removed, so that no process opens half of it; the first of several processes does so.
+    Each folder is renamed before it is removed, so that no process opens part of it; of several processes one does so.
     """
     outdated = [old for old in folder.glob(f"{key}-*") if old != done and old.name.rpartition("-")[0] == key]
     for old in [*outdated, *folder.glob(".building-*")]:
         with suppress(FileNotFoundError):
-            if old in outdated or time.time() - old.stat().st_mtime > WEEK:
+            if old in outdated or time.time() - old.stat().st_mtime > EXPIRY:
                 with TemporaryDirectory(prefix=".building-", dir=folder, ignore_cleanup_errors=True) as removed:
                     old.rename(Path(removed) / old.name)

@@ -1,4 +1,4 @@
-"""The cells of files that somebody saved: .csv (and .tsv, .txt, .data), .parquet."""
+"""The cells of table files: .csv (and .tsv, .txt, .data), .parquet."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ INDEX = ("", "Unnamed: 0")  # what pandas calls the column of its row numbers
 
 
 class Cells(dict[str, list[str | None]]):
-    """The cells of each column of a file by the column's name; None where one is missing.
+    """The cells of each column of a file by the name of the column; None where a cell is missing.
 
     Args:
         columns: Cells `[n]` of each column.
@@ -78,21 +78,28 @@ class Cells(dict[str, list[str | None]]):
 
     @property
     def count(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return len(next(iter(self.values())))
 
+    def location(self, row: int) -> str:
+        """Where a row is in the file: its line, or its number from 0 where the file has no lines.
+
+        Args:
+            row: The row, from 0.
+        """
+        return f"line {self.lines[row]}" if self.lines else f"row {row} (from 0)"
+
     @contextmanager
-    def placed(self) -> Iterator[None]:
-        """Within, the refusal of a cell names the file and the line."""
+    def locating(self) -> Iterator[None]:
+        """A context in which a `WrongCell` becomes a `Refusal` that names the file and the line."""
         try:
             yield
         except WrongCell as wrong:
-            line = f", line {self.lines[wrong.row]}" if self.lines else ""
-            raise Refusal(f"{self.path}{line}: {wrong}") from None
+            raise Refusal(f"{self.path}, {self.location(wrong.row)}, column {wrong.column!r}: {wrong.why}") from None
 
 
 class Dialect(NamedTuple):
-    """How a text separates and quotes cells.
+    """How a text file separates and quotes cells.
 
     Args:
         separator: One character; a space stands for any number of spaces and tabs.
@@ -169,13 +176,13 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Cells:
     if all(len(row) == len(names) + 1 for row in rows):
         if not any(row[-1] for row in rows):  # a separator at the end of each line
             rows = [row[:-1] for row in rows]
-        elif headed and dialect.separator in " \t":  # as R writes the names of rows
+        elif headed and dialect.separator in " \t":  # R writes row names without a header
             names = ["", *names]
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(names):
             raise Refusal(
                 f"{path}, line {line}: got {len(row)} cells, expected {len(names)}, as many as there are columns; "
-                "correct it, and let `,`, `;`, `|` or a tab stand between cells."
+                "correct it, and separate cells by `,`, `;`, `|` or a tab."
             )
     if not rows:
         raise Refusal(f"{path} is empty: it holds no rows; name a file that does.")
@@ -184,7 +191,7 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Cells:
 
 
 def _cells(path: Path, names: Sequence[str], columns: Sequence[Sequence[str]], *dialect: Any) -> Cells:
-    """Less a column without a name that names the rows, and one without a name and cells at the end."""
+    """The cells without a nameless column of row names, and without a nameless and empty last column."""
     named = list(zip(names, columns, strict=True))
     index: Sequence[str] = ()
     if len(named) > 1 and named[-1][0] == "" and not any(named[-1][1]):
@@ -195,7 +202,7 @@ def _cells(path: Path, names: Sequence[str], columns: Sequence[Sequence[str]], *
     names = [name for name, _ in named]
     if len(set(names)) < len(names) or "" in names:
         wrong = next(name for name in names if not name or names.count(name) > 1)
-        raise Refusal(f"{path}: the column name {wrong!r} is empty or there twice; rename it in the file.")
+        raise Refusal(f"{path}: the column name {wrong!r} is empty or occurs twice; rename it in the file.")
     cells = {name: [None if cell in MISSING else cell for cell in each] for name, each in named}
     found = Cells(cells, path, *dialect)
     found.index = index
@@ -209,7 +216,7 @@ def _commented(above: Sequence[str], dialect: Dialect) -> list[str]:
 
 
 def _head(text: str) -> tuple[str, str | None, list[str]]:
-    """The text less the lines above its table, the separator that Excel's `sep=;` says, and the lines above."""
+    """The text without the lines above its table, the separator that Excel's `sep=;` declares, and those lines."""
     above: list[str] = []
     if said := re.match(r'"?sep=(.)"?\n', text):
         above.append(said[0])
@@ -219,10 +226,10 @@ def _head(text: str) -> tuple[str, str | None, list[str]]:
 
 
 def _dialect(text: str) -> Dialect:
-    """How a text is written, going by its first lines.
+    """The dialect of a text, inferred from its first lines.
 
-    The separator is the one that splits most of them alike, and into the most numbers and dates. Of DuckDB's sniffer
-    only quotes are taken: it skips lines that do not fit its separator.
+    The separator is the one that splits most lines into equally many cells, and into the most numbers and dates.
+    DuckDB's sniffer only determines the quotes: it skips lines that do not fit its separator.
     """
     head = "".join(islice(StringIO(text, newline=""), SAMPLE))
     first, *rest = head.split("\n")
@@ -235,7 +242,7 @@ def _dialect(text: str) -> Dialect:
         with suppress(csv.Error):
             rows.extend(row for _, row in dialect.rows(head))
         if len(head) < len(text):
-            rows = rows[:-1]  # which may go on
+            rows = rows[:-1]  # whose row may continue
         (width, count), *_ = Counter(map(len, rows)).most_common(1) or [(0, 0)]
         alike, value = (
             count / max(1, len(rows)),
@@ -253,7 +260,7 @@ def _dialect(text: str) -> Dialect:
 
 
 def _value(cell: str) -> float:
-    """How much a cell looks like one: a number or a date, a text, or several cells."""
+    """How plausible a cell is: a number or a date, a text, or several cells."""
     return 1.0 if VALUE.fullmatch(cell) else 0.0 if re.search(rf"[{SEPARATORS}](?! )", cell) else 0.5
 
 
@@ -288,7 +295,7 @@ def _are_names(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _parquet(path: Path) -> Cells:
-    """As text, so that numbers keep the form that DuckDB gives them."""
+    """The cells of a parquet file as DuckDB writes them as text."""
     try:
         with duckdb.connect() as database:
             table = database.execute("SELECT COLUMNS(*)::VARCHAR FROM read_parquet(?)", [str(path)]).fetchnumpy()

@@ -1,4 +1,4 @@
-"""Image files to pixels, by all cores. Processes that decode import this file alone, so it does without torch."""
+"""Decodes image files on all cores. Worker processes import only this file, so it does not import torch."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ import PIL.ImageOps
 from vaekit.data.files import printable
 from vaekit.refusal import Refusal
 
-BLOCK = 256  # images that a core decodes at once
+BLOCK = 256  # images that a worker decodes at once
 PIXELS, PACKED = 2**24, 100  # of an image at most, and so many more for each byte of its file
-FEW = 2000  # images; up to here threads are done before processes have started
+FEW = 2000  # images up to which threads finish before processes would have started
 
 
 @contextmanager
-def no_bombs() -> Iterator[None]:
-    """Images of more pixels than Pillow warns of cannot be read; for all threads, so in the main one."""
+def limited_pixels() -> Iterator[None]:
+    """A context in which Pillow refuses images with more pixels than it warns of. Affects all threads."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
         yield
@@ -77,7 +77,7 @@ def pixels_of(
     if _is_deep(image):
         values, most = np.asarray(image, np.float64), _white(image)
         if most > (white := white or most):
-            raise ValueError(f"its values go up to {values.max():g}, those of the data set to {white}")
+            raise ValueError(f"its values go up to {values.max():g}, those of the data set only to {white}")
         image = PIL.Image.fromarray((values * 255 / white).round().astype(np.uint8))
     elif halved and np.asarray(image)[..., :3].max() < 64:
         raise ValueError("its colours use 14 of 16 bits or fewer, which cannot be read; save it with 8 bits")
@@ -107,7 +107,7 @@ def _is_deep(image: PIL.Image.Image) -> bool:
 
 
 def _white(image: PIL.Image.Image) -> int:
-    """The largest value of as many bits as the pixels of a deep image need: 4095 for 12, 1 for floats up to 1."""
+    """The largest value of as many bits as the pixels of a deep image need: 4095 for 12 bits, 1 for floats up to 1."""
     values = np.asarray(image)
     if not (np.isfinite(values).all() and values.min() >= 0):
         raise ValueError("it has negative, infinite or NaN pixels, expected brightness from 0")
@@ -129,7 +129,7 @@ def survey(files: Sequence[str]) -> tuple[int | None, np.ndarray]:
         Refusal: If one file holds fractions, and another whole numbers of more than 8 bits.
     """
     blocks = [range(start, min(start + BLOCK, len(files))) for start in range(0, len(files), BLOCK)]
-    with no_bombs(), _pool(len(files)) as pool:
+    with limited_pixels(), _pool(len(files)) as pool:
         found = list(pool.map(_survey, [files[block.start : block.stop] for block in blocks]))
     both = [*zip(blocks, found, strict=True)]
     whites = [(white, block[place]) for block, (bright, _) in both for white, place in bright]
@@ -156,7 +156,7 @@ def _survey(files: Sequence[str]) -> tuple[list[tuple[int, int]], list[tuple[int
                     if image.size == size:
                         pages.append((place, page))
                         white = max(white, _white(image) if _is_deep(image) else 0)
-        except Exception:  # what is wrong with it is said by who reads it
+        except Exception:  # the error is reported when it is decoded
             continue
         whites += [(white, place)] if white else []
         paged += pages if len(pages) > 1 else []
@@ -182,7 +182,7 @@ def decode(
         Refusal: If an image is of another size than the array's.
     """
     blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
-    with no_bombs(), _pool(len(rows)) as pool:
+    with limited_pixels(), _pool(len(rows)) as pool:
         try:
             jobs = {
                 pool.submit(_decode, [images[row] for row in block], block, target, size, white): block
@@ -214,20 +214,21 @@ def _decode(
             raise
         except Exception as error:
             wrong |= dict.fromkeys(own, f"{printable(file)}: {error}")
-    x.flush()  # what counts as done outlives even the machine
+    x.flush()  # finished rows survive a crash of the machine
     return wrong
 
 
 def _pool(images: int) -> Executor:
-    """A worker a core: threads, or processes where Python's lock would hold many threads up."""
+    """One worker per core: threads, or processes where the GIL would slow many threads down."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if images <= FEW:
         return ThreadPoolExecutor(cores)
-    return ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _follow)  # forks inherit torch's locks
+    context = multiprocessing.get_context("spawn")  # forks inherit torch's locks
+    return ProcessPoolExecutor(cores, context, _end_with_parent)
 
 
-def _follow() -> None:
-    """Leave an interruption to the process that started this one, but do not outlive it."""
+def _end_with_parent() -> None:
+    """Let the parent process handle interruptions, and end with it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,4 +1,4 @@
-"""The files of a data set that lies in a folder, and the names by which people call its parts."""
+"""The files of a folder, and the usual names of training, validation and test parts."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from numpy.lib.format import open_memmap
 from rich.progress import Progress
 
 from vaekit.data.cache import cached, fingerprint
-from vaekit.data.decode import decode, no_bombs, survey
+from vaekit.data.decode import decode, limited_pixels, survey
 from vaekit.data.files import PARTS, below, check_folder, part_of, printable
 from vaekit.data.source import Rows, Source, Split, holds_bits
 from vaekit.refusal import Refusal
@@ -32,10 +32,10 @@ USES = {"train": "training", "val": "validation", "test": "test"}
 class ImageFolder(Source):
     """The images below a folder, with 256 levels a channel.
 
-    Sub-folders are classes, labelled by their place in sorted order, unless images lie in the folder itself. Sub-
-    folders such as `train`, `val` and `test`, above those of classes or in each of them, are the splits; `train` alone
-    is split by seed. A folder that contains all images is neither. Each page or frame of a file is an image. For images
-    with more than 8 bits the brightest level is the largest value of as many bits as their values need.
+    Sub-folders are classes, numbered in sorted order, unless images lie in the folder itself. Sub-folders such as
+    `train`, `val` and `test`, above those of classes or in each of them, are the splits; `train` alone is split at
+    random. A folder that contains all images is neither. Each page or frame of a file is an image. For images with more
+    than 8 bits the brightest level is the largest value of as many bits as their values need.
 
     Args:
         root: The folder.
@@ -97,15 +97,15 @@ class ImageFolder(Source):
         return sorted(below(self.root, SUFFIXES), key=lambda file: file.split(os.sep))
 
     @cached_property
-    def _around(self) -> int:
-        """How many folders below the root all images are in."""
+    def _outer_depth(self) -> int:
+        """Number of folders between the root and all images."""
         return shared([self._names(file) for file in self._found])
 
     def _names(self, file: str) -> list[str]:
         return file.removeprefix(os.path.join(self.root, "")).split(os.sep)[:-1]
 
     def _folder(self, file: str, depth: int) -> str:
-        return next(iter(self._names(file)[self._around + depth :]), "")
+        return next(iter(self._names(file)[self._outer_depth + depth :]), "")
 
     @cached_property
     def _depth(self) -> int | None:
@@ -116,10 +116,10 @@ class ImageFolder(Source):
             others = {name for name in at if not part_of(name)}
             if depth == 0 and parts and not others and "train" not in parts:
                 raise Refusal(
-                    f"{self.root} has images in {' and '.join(sorted(at))}, but none in train; name the folder of one, "
-                    "to be split by seed, by data.root=FOLDER."
+                    f"{self.root} has images in {' and '.join(sorted(at))}, but none in train. Name one of these "
+                    "folders by data.root=FOLDER; it is then split at random."
                 )
-            # train next to ships and cars is a class; a folder next to both train and test is none of the splits
+            # `train` next to `ships` and `cars` is a class; a folder next to both `train` and `test` is not a split
             if "train" in parts and (not others or (depth == 0 and len(parts) > 1)):
                 return depth
         return None
@@ -137,22 +137,22 @@ class ImageFolder(Source):
             rest = len(self._found) - sum(map(len, files.values()))
             log.info(
                 f"{printable(self.root)} comes with splits: images {', '.join(counts)}"
-                f"{f'; {rest} in other folders are left out' if rest else ''}."
+                f"{f'; {rest} in other folders are ignored' if rest else ''}."
             )
         return files
 
     def classes(self) -> dict[str, int]:
-        """Class folders' labels; none if some image lies in no class folder."""
+        """The label of each class folder; empty if some image lies in no class folder."""
         names = set(self._class.values())
         return {} if "" in names else {name: label for label, name in enumerate(sorted(names))}
 
     @cached_property
     def _class(self) -> dict[str, str]:
-        """The class folder of each file: the first but for those around all images and those of splits."""
-        inner = {file: self._names(file)[self._around :] for files in self._files.values() for file in files}
+        """The class folder of each file: the first one, except for splits and folders that contain all images."""
+        inner = {file: self._names(file)[self._outer_depth :] for files in self._files.values() for file in files}
         if self._depth is not None:
             split = {file: part_of(folders.pop(self._depth)) for file, folders in inner.items()}
-            # in some data sets train/ has one folder alone, train/train/ or train/images/
+            # in some data sets train/ contains only one folder, train/train/ or train/images/
             alike = [["" if part_of(name) == split[file] else name for name in inner[file]] for file in inner]
             inner = {file: folders[shared(alike) :] for file, folders in inner.items()}
         return {file: printable(folders[0]) if folders else "" for file, folders in inner.items()}
@@ -169,9 +169,7 @@ class ImageFolder(Source):
 
     @cached_property
     def _surveyed(self) -> tuple[int | None, dict[str, list[int]]]:
-        """The brightest value of images with more than 8 bits, and the pages of files that have several; looked for
-        once, and said.
-        """
+        """The brightest value of images with more than 8 bits, and the pages of files with several. Logged once."""
         files = [file for part in self._files.values() for file in part]
 
         def build(folder: Path) -> None:
@@ -180,27 +178,30 @@ class ImageFolder(Source):
             np.save(folder / "pages.npy", paged)
 
         found = cached(self.cache, self._key("", "survey"), fingerprint(files), build)
-        return as_said(files, int(found["white"][0]) or None, found["pages"])
+        return log_survey(files, int(found["white"][0]) or None, found["pages"])
 
     def _first_size(self) -> tuple[int, int]:
         """Height and width of the first image that can be opened, from its header."""
         for file in self._split("train"):
             try:
-                with no_bombs(), PIL.Image.open(file) as image:
+                with limited_pixels(), PIL.Image.open(file) as image:
                     width, height = image.size
-                    turned = image.getexif().get(0x0112, 1) >= 5  # the camera was held upright
+                    turned = image.getexif().get(0x0112, 1) >= 5  # portrait format
                     return (width, height) if turned else (height, width)
             except Exception:  # Pillow raises nearly anything on a broken file
                 continue
         raise Refusal(f"There is no readable image in {self.root}; try another data.root.")
 
     def _build(self, images: list[tuple[str, int]], validation: int, folder: Path) -> None:
-        """Goes on with the rows that a build that was killed has left in the folder.
+        """Decode images into the folder, and continue a build that was killed.
 
-        images: files and pages. validation: how many of them, the last, are of the validation split.
+        Args:
+            images: Files and pages.
+            validation: Number of images at the end that belong to the validation split.
+            folder: The folder.
         """
         pixels, flags = folder / "all.npy", folder / "done.npy"
-        if not flags.exists():  # it is made last, and at once
+        if not flags.exists():  # created last, by a rename
             open_memmap(pixels, mode="w+", dtype=np.uint8, shape=(len(images), *self.space.shape))
             np.save(folder / "none.npy", np.zeros(len(images), np.bool_))
             (folder / "none.npy").rename(flags)
@@ -216,8 +217,8 @@ class ImageFolder(Source):
             self._report([problems[row] for row in sorted(problems)], len(images))
         if holds_bits(x) and 0 < x[usable].mean() < 1:
             raise Refusal(
-                f"The images in {self.root} hold only 0 and 1, of 256 levels both black. Save them times 255, or with "
-                "one bit a pixel."
+                f"The images in {self.root} hold only the gray values 0 and 1 of 256, which are both black. Multiply "
+                "them by 255, or save them with one bit per pixel."
             )
         if problems:
             kept = open_memmap(folder / "x.npy", mode="w+", dtype=np.uint8, shape=(len(usable), *self.space.shape))
@@ -269,8 +270,8 @@ def shared(paths: Sequence[list[str]]) -> int:
     return max(0, common - (common == min(map(len, paths), default=0)))
 
 
-def as_said(files: Sequence[str], white: int | None, paged: np.ndarray) -> tuple[int | None, dict[str, list[int]]]:
-    """The result of `survey` by file, after it is logged: the brightest value, and the pages of files with several.
+def log_survey(files: Sequence[str], white: int | None, paged: np.ndarray) -> tuple[int | None, dict[str, list[int]]]:
+    """Log the result of `survey`, and return the brightest value and the pages of each file with several.
 
     Args:
         files: Image files.

@@ -1,4 +1,4 @@
-"""Levels of games as text: a character a tile."""
+"""Levels of games as text, one character per tile."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Levels(Source):
         if path is None:
             raise Refusal(f"data.path is not set; name a folder of levels and their {TILES}: data.path=FOLDER.")
         if window is not None and window < 1:
-            raise Refusal(f"Got data.window={window}, expected the width of a piece of a level, e.g. data.window=28.")
+            raise Refusal(f"Got data.window={window}, expected a width in columns, e.g. data.window=28.")
         self.path, self.window, self.count = Path(path).expanduser(), window, list(count)
         self.name = self.path.absolute().name
 
@@ -78,7 +78,10 @@ class Levels(Source):
             return levels
         names = list(levels)
         if len(names) < 3:
-            raise Refusal(f"{self.path} has {len(names)} levels; pieces of others validate and test: add some.")
+            raise Refusal(
+                f"{self.path} has {len(names)} levels, expected at least 3, because validation and test need "
+                "levels of their own."
+            )
         test = names[TESTED - 1 :: TESTED] or names[:1]
         return {name: level for name, level in levels.items() if (name in test) == (split == "test")}
 
@@ -101,7 +104,7 @@ class Levels(Source):
             )
         fix = f"take pieces of one width: data.window={min(width, len(level[0]))}"
         if len(level) != height:
-            fix = "draw all of one height, or leave it out"
+            fix = "give all levels one height, or remove this one"
         raise Refusal(f"{size}, the first level {height}x{width}; {fix}.")
 
 
@@ -142,10 +145,10 @@ def read_tiles(file: Path) -> Tiles:
     for tile, properties in tiles.items():
         words = isinstance(properties, list) and all(isinstance(each, str) and "${" not in each for each in properties)
         if len(tile) != 1 or not tile.isprintable() or not words:
-            raise Refusal(f"{file}: the tile {tile!r} is not a character with a list of words; correct it.")
+            raise Refusal(f"{file}: the tile {tile!r} is not one character with a list of words; correct it.")
     if not 2 <= len(tiles) <= TILES_AT_MOST:
         raise Refusal(
-            f"{file} has {len(tiles)} tiles, expected 2 to {TILES_AT_MOST}; leave only those that the levels have."
+            f"{file} has {len(tiles)} tiles, expected 2 to {TILES_AT_MOST}; keep only those that the levels use."
         )
     return {tile: tuple(properties) for tile, properties in tiles.items()}
 
@@ -163,7 +166,7 @@ def read_level(file: Path, tiles: Mapping[str, Sequence[str]], unknown: str = ""
     """
     lines = read_text(file).rstrip("\n").split("\n")
     if not lines[0]:
-        raise Refusal(f"{file} is empty; remove it, or draw a level of the characters {' '.join(tiles)}.")
+        raise Refusal(f"{file} is empty; remove it, or write a level with the characters {' '.join(tiles)}.")
     for number, line in enumerate(lines, 1):
         if len(line) != len(lines[0]):
             raise Refusal(

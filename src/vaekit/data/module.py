@@ -1,4 +1,4 @@
-"""The data as Lightning takes it."""
+"""The DataModule for Lightning."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from vaekit.spaces import Maps, Pairs, Space
 
 Part = Literal["train", "val", "calibration", "test"]
 M = TypeVar("M", bound=Maps)
-SCALED = 1000  # rows whose scale is looked at
-FAR = 10.0  # mean or standard deviation of a column that networks are not made for
-LABELLED = 0.25  # labelled rows in an epoch, to those of the training split, where data.labels are few
+SCALE_ROWS = 1000  # number of rows by which scales are checked
+MAX_SCALE = 10.0  # mean or standard deviation of a column above which training is slow or fails
+LABELLED = 0.25  # labelled rows in an epoch per training row, if data.labels is set
 
 
 class DataModule(LightningDataModule):
-    """A source's rows, split, in batches, in the data space.
+    """The rows of a source: split, in batches, and transformed to the data space.
 
-    In evaluation the draws of `binarize` and `dequantize` belong to the row.
+    In evaluation the random draws of `binarize` and `dequantize` are fixed for each row.
 
     Args:
         source: The data set.
-        batch_size: Rows a step and process.
-        eval_batch_size: Rows a batch in evaluation; None for four times `batch_size`.
+        batch_size: Rows per step and process.
+        eval_batch_size: Rows per batch in evaluation; None for four times `batch_size`.
         binarize: See `Transform`.
         dequantize: See `Transform`.
         flip: See `Transform`.
         shift: See `Transform`.
         validation: Number (int) or fraction (float) of the training rows that is held out.
-        calibration: The same, of the remaining rows, for p-values alone; 0 for none.
-        test: The same for the test rows, where the source has no official ones.
+        calibration: Number or fraction of the remaining rows that only serve to compute p-values; 0 for none.
+        test: Number or fraction of the rows for the test split, if the source has no official one.
         classes: Labels whose rows are kept in training and validation; the others are only in the test split.
-        labels: Number of labels kept in training, equally many of each class; the others are missing, which is -1.
-            Labelled rows are repeated until they are `LABELLED` of all rows in an epoch.
-        seed: Of the splits and of draws that belong to rows; separate from the run's, so that runs compare on the same
-            data.
+        labels: Number of labels kept in training, equally many of each class; the others become missing (-1).
+            Labelled rows are repeated until there are `LABELLED` of them per training row in an epoch.
+        seed: Seed of the splits and of draws that are fixed for each row; separate from that of the run, so that runs
+            are compared on the same data.
 
     Attributes:
         shuffle_seed: `seed` at first; the training order depends on it and on the epoch alone.
@@ -81,10 +81,10 @@ class DataModule(LightningDataModule):
         self.classes, self.labels = classes, labels
         images = source.space.image if isinstance(source.space, Pairs) else source.space
         self.transform = Transform(images.bins, binarize, dequantize, flip, shift)
-        self._refuse()
+        self._check_settings()
 
-    def _refuse(self) -> None:
-        """Raise `Refusal` for what needs no data to be seen wrong."""
+    def _check_settings(self) -> None:
+        """Raise `Refusal` for settings that do not fit; reads no data."""
         space, transform, name = self.source.space, self.transform, self.source.name
         if self.batch_size < 1 or self.eval_batch_size < 1:
             wrong = "batch_size" if self.batch_size < 1 else "eval_batch_size"
@@ -94,36 +94,33 @@ class DataModule(LightningDataModule):
         if self.classes is not None and not self.classes:
             raise Refusal("data.classes=[] leaves no rows; use data.classes=[0,1,2], or data.classes=null for all.")
         if self.seed < 0:
-            raise Refusal(f"Got data.seed={self.seed}, expected 0 or more: data.seed=0.")
+            raise Refusal(f"Got data.seed={self.seed}, expected 0 or more. Use data.seed=0.")
         if transform.binarize not in BINARIZE:
             raise Refusal(
-                f"Got data.binarize={transform.binarize}, expected one of {', '.join(BINARIZE)}: data.binarize=none."
+                f"Got data.binarize={transform.binarize}, expected one of {', '.join(BINARIZE)}. Use "
+                "data.binarize=none."
             )
         if space.values == "tiles" and (transform.binarize != "none" or transform.dequantize or transform.shift):
             raise Refusal(
-                "The tiles of a level are not grey, and have nothing beyond their edge to be shifted; use "
+                "Game levels hold tiles, not gray values, and cannot be binarised, dequantised or shifted; use "
                 "data.binarize=none data.dequantize=false data.shift=0."
             )
         if transform.binarize != "none" and transform.bins is None:
-            raise Refusal(
-                f"data={name} holds continuous values, of which no binary images are drawn: data.binarize=none."
-            )
+            raise Refusal(f"data={name} holds continuous values, which cannot be binarised. Use data.binarize=none.")
         if transform.dequantize and transform.binarize != "none":
-            raise Refusal(
-                "Binary images are not dequantised; choose one: data.binarize=none, or data.dequantize=false."
-            )
+            raise Refusal("Binary images cannot be dequantised. Use data.binarize=none, or data.dequantize=false.")
         if transform.dequantize and transform.bins is None:
-            raise Refusal(f"data={name} is continuous already: data.dequantize=false.")
+            raise Refusal(f"data={name} is continuous already. Use data.dequantize=false.")
         if (transform.flip or transform.shift) and not isinstance(space, Maps):
-            raise Refusal(f"data={name} holds no images to flip or shift: data.flip=false data.shift=0.")
+            raise Refusal(f"data={name} holds no images to flip or shift. Use data.flip=false data.shift=0.")
         if transform.shift and not 0 < transform.shift < min(space.shape[1:]):
             raise Refusal(
-                f"Got data.shift={transform.shift}, expected 0 to {min(space.shape[1:]) - 1} pixels: data.shift=0."
+                f"Got data.shift={transform.shift}, expected 0 to {min(space.shape[1:]) - 1} pixels. Use data.shift=0."
             )
 
     @property
     def space(self) -> Space:
-        """Where the batches live. Reads no more than the source's own `space` does."""
+        """The space of the batches. It reads no more than the `space` of the source does."""
         space = self.source.space
         if isinstance(space, Pairs):
             return replace(space, image=self._transformed(space.image))
@@ -139,15 +136,15 @@ class DataModule(LightningDataModule):
         self.source.load("test")
 
     def setup(self, stage: str | None = None) -> None:
-        """Load and split, once. Raises `Refusal` where a split would be empty."""
+        """Load and split, once. Raises `Refusal` if a split would be empty."""
         _ = self._splits
 
     @cached_property
     def _splits(self) -> dict[Part, tuple[Rows, Tensor, int]]:
-        """Of every part: the rows it lies in, which of them it has, and the seed of their noise."""
+        """For each part: rows, the indices of its own rows among them, and the seed of their noise."""
         train, test = self.source.load("train"), self.source.load("test")
         assert train is not None, "every source has training rows"
-        first = len(train) - (train.validation or 0)  # of the source's own validation rows
+        first = len(train) - (train.validation or 0)  # index of the first validation row of the source
         order, own = permutation(first, self.seed), np.arange(first, len(train))
         held_out, rest = np.split(order, [self._count("test", first) if test is None else 0])
         if self.classes is not None:
@@ -156,7 +153,7 @@ class DataModule(LightningDataModule):
             if absent := [each for each in self.classes if each not in present]:
                 kept = sorted(present.intersection(self.classes) or present)[:10]
                 raise Refusal(
-                    f"Got data.classes={list(self.classes)}, and {absent[0]} is the label of no training row; "
+                    f"Got data.classes={list(self.classes)}, but no training row has the label {absent[0]}; "
                     f"use {typed('data.classes', kept)}."
                 )
             rest, own = (rows[np.isin(label[rows], self.classes)] for rows in (rest, own))
@@ -178,8 +175,9 @@ class DataModule(LightningDataModule):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What identifies these data, kept in checkpoints: the number of rows, a checksum of 256 of them, and their
-        transform. The place of the files and the batch size are not part of it.
+        """What identifies the data in checkpoints: number of rows, checksum of 256 rows, and transform.
+
+        The location of the files and the batch size are not part of it.
         """
         rows, indices, _ = self._splits["train"]
         some = indices[:: -(-len(indices) // 256)].long()
@@ -190,16 +188,16 @@ class DataModule(LightningDataModule):
         return {"rows": counts, "checksum": checksum, "transform": asdict(self.transform)}
 
     def _classes(self, rows: Rows) -> np.ndarray:
-        """The one label of each row."""
+        """The class of each row."""
         if rows.label is None or rows.label.ndim != 1:
             raise Refusal(
-                f"data={self.source.name} has no class for each row, of which some could be chosen; "
+                f"data={self.source.name} does not have one class per row, by which rows could be chosen; "
                 "use data.classes=null data.labels=null."
             )
         return rows.label
 
     def _few_labels(self, rows: Rows, training: np.ndarray) -> tuple[Rows, np.ndarray]:
-        """The rows with all labels but a few missing, and the numbers of those few, as often as they come again."""
+        """The rows with only a few labels kept, and the indices of labelled rows that are repeated."""
         label = self._classes(rows)
         labelled = training[label[training] >= 0]
         classes, counts = np.unique(label[labelled], return_counts=True)
@@ -220,8 +218,8 @@ class DataModule(LightningDataModule):
         count = held_out if isinstance(held_out, int) else round(held_out * total)
         if total < (least := 3 if name == "test" else 2):
             raise Refusal(
-                f"data.{name}={held_out} takes of {total} rows, but at least {least} are needed, one for each of the "
-                "parts; name a larger data set."
+                f"data.{name}={held_out} needs at least {least} rows, one for each part, but there are {total}; name a "
+                "larger data set."
             )
         if not 0 < count < total:
             raise Refusal(
@@ -236,9 +234,9 @@ class DataModule(LightningDataModule):
         return len(self._splits["train"][1].unique())
 
     def mean(self) -> Tensor:
-        """The training mean `[*space.shape]` in the data space, of what is observed in 50,000 rows, or in all.
+        """The mean `[*space.shape]` of observed values in the data space, over 50,000 training rows or all.
 
-        Where images are binarised by a draw, it is their mean grey value.
+        For images that are binarised at random it is their mean gray value.
         """
         batches = self._batches("train", 1024)
         batches.indices, batches.draw = batches.sample(50_000, self.seed).sort().values, None
@@ -251,16 +249,16 @@ class DataModule(LightningDataModule):
         return (total / seen.clamp(min=1)).float()
 
     def unscaled(self) -> str:
-        """A sentence, with what to type, where columns of continuous rows are not near mean 0 and scale 1."""
+        """A warning with what to type, if columns of continuous rows are far from mean 0 and scale 1; else empty."""
         if self.space.values != "continuous":
             return ""
-        batch = self.sample("train", SCALED)
+        batch = self.sample("train", SCALE_ROWS)
         x = batch.x.double()
         mask = torch.ones_like(x) if batch.mask is None else batch.mask.double()
         count = mask.sum(0).clamp(min=1)
         mean = (x * mask).sum(0) / count
         std = ((x - mean).square() * mask).sum(0).div(count).sqrt()
-        if max(largest := mean.abs().max().item(), most := std.max().item()) <= FAR:
+        if max(largest := mean.abs().max().item(), most := std.max().item()) <= MAX_SCALE:
             return ""
         return (
             f"Columns of data={self.source.name} have means up to {largest:.4g} and standard deviations up to "
@@ -269,7 +267,7 @@ class DataModule(LightningDataModule):
         )
 
     def sample(self, part: Part, n: int) -> Batch:
-        """n rows from all over a part, as `Batches.sample` draws them, in the data space, the same at every call."""
+        """n random rows of a part (see `Batches.sample`) in the data space, the same at every call."""
         batches = self._batches(part, n)
         return self.transform(batches.gather(batches.sample(n, self.seed)), training=False)
 
@@ -278,23 +276,23 @@ class DataModule(LightningDataModule):
         return self._batches(part, self.eval_batch_size)
 
     def train_dataloader(self) -> Batches:
-        return self._shared("train", self.batch_size, training=True, epoch=self._epoch, seed=self.shuffle_seed)
+        return self._for_process("train", self.batch_size, training=True, epoch=self._epoch, seed=self.shuffle_seed)
 
     def val_dataloader(self) -> Batches:
-        return self._shared("val", self.eval_batch_size)
+        return self._for_process("val", self.eval_batch_size)
 
     def test_dataloader(self) -> Batches:
-        return self._shared("test", self.eval_batch_size)
+        return self._for_process("test", self.eval_batch_size)
 
     predict_dataloader = test_dataloader
 
     def _epoch(self) -> int:
-        """The trainer's epoch; always the same where it overfits on the same few batches."""
+        """The epoch of the trainer; constant if it overfits a few batches."""
         trainer: Any = self.trainer
         return trainer.current_epoch if trainer and not trainer.overfit_batches else 0
 
-    def _shared(self, part: Part, batch_size: int, **options: Any) -> Batches:
-        """The batches of this process. Raises `Refusal` where there are fewer rows than processes."""
+    def _for_process(self, part: Part, batch_size: int, **options: Any) -> Batches:
+        """The batches of this process. Raises `Refusal` if there are fewer rows than processes."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         count = len(self._splits[part][1])
         if count < world:
@@ -315,6 +313,6 @@ class DataModule(LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Raw rows to the data space, on the device."""
-        assert self.trainer is not None  # it is the trainer that calls this
+        assert self.trainer is not None  # the trainer calls this
         batch = self.transform(batch, training=self.trainer.training)
         return replace(batch, x=self.trainer.precision_plugin.convert_input(batch.x))  # trainer.precision=bf16-true

@@ -1,4 +1,4 @@
-"""Noise that belongs to a row of the data: the same in any batch, on any rank and device."""
+"""Noise that is fixed for each row of the data: the same in any batch, on any rank and device."""
 
 from __future__ import annotations
 

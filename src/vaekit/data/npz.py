@@ -1,4 +1,4 @@
-"""Arrays in numpy's files, whose headers may say anything."""
+"""Arrays in numpy's files, whose headers may be wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-INFLATED = 1032  # bytes that deflate makes of one, at most
+INFLATED = 1032  # largest expansion by deflate: bytes per compressed byte
 
 
 def holds_arrays(path: Path) -> bool:
@@ -46,7 +46,7 @@ class Npz(Mapping[str, np.ndarray]):
                     shape, _, dtype = read(opened)
                 held = min(member.file_size, INFLATED * member.compress_size, INFLATED * path.stat().st_size)
                 if math.prod(shape) * dtype.itemsize > held and not dtype.hasobject:
-                    raise ValueError(f"{member.filename} is said to be {dtype} of shape {list(shape)}")
+                    raise ValueError(f"{member.filename} is declared as {dtype} of shape {list(shape)}")
                 self.headers[member.filename.removesuffix(".npy")] = (shape, dtype)
 
     def __getitem__(self, name: str) -> np.ndarray:

@@ -23,9 +23,9 @@ class Paired(Source):
         root: See `TorchvisionSet`.
         cache: See `TorchvisionSet`.
         image_size: See `TorchvisionSet`.
-        missing: Fraction of the rows, official test rows excepted, that lack the image or the label, each with
+        missing: Fraction of the rows, except official test rows, that lack either the image or the label, each with
             probability 1/2.
-        seed: Of these draws.
+        seed: Seed of these draws.
 
     Raises:
         Refusal: If the name or the fraction is wrong, and on loading if a label is not below `num_classes`.
@@ -71,8 +71,8 @@ class Paired(Source):
         if split == "test" or not self.missing:
             return Rows(whole, rows.label)
         random = np.random.default_rng(self.seed)
-        lost = random.permutation(n)[: round(self.missing * n)]
+        incomplete = random.permutation(n)[: round(self.missing * n)]
         observed = np.ones((n, self.space.modalities), dtype=bool)
-        observed[lost, random.integers(self.space.modalities, size=len(lost))] = False
+        observed[incomplete, random.integers(self.space.modalities, size=len(incomplete))] = False
         mask = np.concatenate([observed.repeat(self.space.sizes[:-1], 1), observed], 1)
         return Rows(whole * mask, rows.label, mask)

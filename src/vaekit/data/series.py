@@ -1,4 +1,4 @@
-"""Series of numbers side by side in a file, cut into windows."""
+"""Time series, one per column of a file, cut into windows."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from vaekit.data.table import NEARLY
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.spaces import Series as Space
+from vaekit.spaces.column import WrongCell
 from vaekit.written import Date, Form, Number, doubtful, nearly, readings
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Windows:
 
 
 class Series(Source):
-    """The columns of numbers of a .csv or .parquet file, a row a time step, in windows.
+    """The numeric columns of a .csv or .parquet file, one row per time step, in windows.
 
     Split by time: the last steps are the test, those before them the validation, and no window crosses an edge. Each
     series is standardised by mean and standard deviation of the steps before the validation. Empty cells, `?`, `.`,
@@ -83,15 +84,14 @@ class Series(Source):
         window: Steps of a window.
         stride: Steps from the start of a window to that of the next.
         values: `returns` (log-returns, of prices) or `levels`.
-        columns: Names of the series; None for all columns of numbers, and of open, high, low and close for the close
-            alone.
+        columns: Names of the series; None for all numeric columns. Of open, high, low and close only the close is used.
         time: The column of times; a column of days is joined with one of times of day. None for the first column of
             dates, or else the first column if its whole numbers only rise or only fall.
         validation: Number (int) or fraction (float) of the steps.
         test: Number (int) or fraction (float) of the steps.
 
     Raises:
-        Refusal: If a cell cannot be read or a split is shorter than a window; the message names file, row and column.
+        Refusal: If a cell cannot be read or a split is shorter than a window; the message names file, line and column.
     """
 
     def __init__(
@@ -124,18 +124,18 @@ class Series(Source):
 
     @cached_property
     def space(self) -> Space:
-        _, names, values = self.table
+        times, names, values = self.table
         training = values[:, : self._edges[0]]
         if (observed := (~np.isnan(training)).sum(1)).min() < 2:
             raise Refusal(
-                f"{self.path}: column {names[observed.argmin()]!r} has no two values before the validation begins, at "
-                f"row {self._edges[0] + 1}; leave it out, by data.columns=[a,b]."
+                f"{self.path}: column {names[observed.argmin()]!r} has fewer than two values before the validation "
+                f"rows, which begin at {times[self._edges[0]]}; leave it out, by data.columns=[a,b]."
             )
         mean, deviation = np.nanmean(training, 1), np.nanstd(training, 1)
         if deviation.min() < 1e-12 * (1 + np.abs(mean).max()):
             raise Refusal(
-                f"{self.path}: column {names[deviation.argmin()]!r} never changes before the validation begins, at row "
-                f"{self._edges[0] + 1}; leave it out, by data.columns=[a,b]."
+                f"{self.path}: column {names[deviation.argmin()]!r} is constant before the validation rows, which "
+                f"begin at {times[self._edges[0]]}; leave it out, by data.columns=[a,b]."
             )
         shape = (len(names), self.window)
         incomplete = bool(np.isnan(values).any())
@@ -154,7 +154,7 @@ class Series(Source):
                 raise Refusal(
                     f"{self.path} has {steps} {self.values}, of which the {name} gets {count}: fewer than "
                     f"data.window={self.window}; use a shorter window, such as data.window={max(2, steps // 20)}, a "
-                    "longer file, or other shares, data.validation=0.2 data.test=0.2."
+                    "longer file, or other fractions, data.validation=0.2 data.test=0.2."
                 )
         return edges
 
@@ -202,15 +202,17 @@ def read_series(
     if when and (clock := clock_of(when[0], rows, forms)):
         when.append(clock)
     if when:
-        times, backwards = in_order(path, when, rows, forms)
+        with cells.locating():
+            times, backwards = in_order(path, when, rows, forms)
     else:
         times, backwards = [str(row) for row in range(1, 1 + cells.count)], False
-        log.warning("%s: no column of dates; its rows are taken in the order of the file. Try data.time=COLUMN.", path)
+        log.warning("%s: no column of dates; rows are used in the order of the file. Try data.time=COLUMN.", path)
     asked = [name for name in columns or cells if name not in when]
-    numbers = {name: to_numbers(path, name, cells[name], forms[name], columns is not None) for name in asked}
+    with cells.locating():
+        numbers = {name: to_numbers(name, cells[name], forms[name], columns is not None) for name in asked}
     series = {name: column for name, column in numbers.items() if column is not None}
     if not series:
-        raise Refusal(f"{path} has no column of numbers; its columns are {', '.join(cells)}. Name another file.")
+        raise Refusal(f"{path} has no numeric column; its columns are {', '.join(cells)}. Name another file.")
     if empty := [name for name in asked if not any(cells[name])]:
         raise Refusal(
             f"{path}: every cell of column {empty[0]!r} is missing; leave it out, by "
@@ -224,7 +226,7 @@ def read_series(
         name = next(name for name in series if name not in prices)
         row, others = int((series[name] <= 0).argmax()), f" or {typed('data.columns', prices)}" if prices else ""
         raise Refusal(
-            f"{path}, row {row + 1}, column {name!r}: got the price {series[name][row]:g}, which has no "
+            f"{path}, {cells.location(row)}, column {name!r}: got the price {series[name][row]:g}, which has no "
             f"log-return; correct it, or use data.values=levels{others}."
         )
     if backwards:
@@ -253,8 +255,8 @@ def time_of(path: Path, cells: Columns, forms: Mapping[str, Form | None], column
         steps = np.diff(values)
         if (values % 1).any() or not ((steps > 0).all() or (steps < 0).all()):
             return []
-        if name:  # which the names of rows have not
-            log.warning("%s: column %r is taken for the time. Use data.columns=[...] where it is a series.", path, name)
+        if name:  # row names have no column name
+            log.warning("%s: column %r is used as the time. Use data.columns=[...] if it is a series.", path, name)
         return [name]
     return [name] if form is None and all(re.search("[0-9]", cell) for cell in first) else []
 
@@ -273,7 +275,7 @@ def clock_of(day: str, cells: Columns, forms: Mapping[str, Form | None]) -> str 
 
 
 def chosen(path: Path, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The series to model where none are named: all, or of the open, high, low and close of each price the close.
+    """The series to model if none are named: all, or only the close of open, high, low and close.
 
     Args:
         path: The file, for messages.
@@ -284,7 +286,7 @@ def chosen(path: Path, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     kept = {name: series[name] for name in bars[-1]} if len({*map(len, bars)}) == 1 and bars[0] else series
     if len(series) > 1:
         log.warning(
-            "%s: the series are %s, of %d columns of numbers. To choose others, use %s.",
+            "%s: the series are %s, out of %d numeric columns. To choose others, use %s.",
             *(path, ", ".join(map(repr, kept)), len(series), typed("data.columns", [*series][:1])),
         )
     return kept
@@ -306,20 +308,17 @@ def form_of(name: str, cells: Sequence[str | None]) -> Form | None:
     return forms[0] if forms else nearly(distinct, NEARLY)
 
 
-def to_numbers(
-    path: Path, name: str, cells: Sequence[str | None], form: Form | None, required: bool
-) -> np.ndarray | None:
+def to_numbers(name: str, cells: Sequence[str | None], form: Form | None, required: bool) -> np.ndarray | None:
     """The numbers of a column, NaN where missing; None for a column without numbers that is not required.
 
     Args:
-        path: The file, for messages.
         name: The column.
         cells: Its cells.
         form: The form of its numbers, or None.
         required: Whether the user named the column.
 
     Raises:
-        Refusal: If a cell is not a finite number, or all are missing.
+        WrongCell: If a cell is not a finite number, or all are missing.
     """
     if not isinstance(form, Number) and not required:
         return None
@@ -328,10 +327,8 @@ def to_numbers(
     if (wrong := observed & ~np.isfinite(values)).any() or not observed.any():
         row = int(wrong.argmax())
         got, expected = (cells[row], "a finite number") if np.isinf(values[row]) else (repr(cells[row]), "a number")
-        raise Refusal(
-            f"{path}, row {row + 1}, column {name!r}: got {got}, expected {expected}; correct it, leave the cell "
-            "empty, or choose other columns by data.columns=[a,b]."
-        )
+        fix = "correct it, leave the cell empty, or choose other columns by data.columns=[a,b]"
+        raise WrongCell(row, name, f"got {got}, expected {expected}; {fix}.")
     return values
 
 
@@ -347,7 +344,8 @@ def in_order(
         forms: The form of each column.
 
     Raises:
-        Refusal: If the rows are neither in the order of time nor in reverse order.
+        WrongCell: If a cell is not a time, or the rows are neither in the order of time nor in reverse order.
+        Refusal: If the series are stacked in one column.
     """
     name = " ".join(when)
     times = [" ".join(map(str, row)) if all(row) else None for row in zip(*map(cells.get, when), strict=True)]
@@ -355,32 +353,29 @@ def in_order(
     if np.isnan(values).any():
         row = int(np.isnan(values).argmax())
         got = "an empty cell" if times[row] is None else repr(times[row])
-        raise Refusal(
-            f"{path}, row {row + 1}, column {name!r}: got {got}, expected a date like 2024-12-31, or a number, in each "
-            "row; correct it, or delete the column if the rows are in the order of time."
-        )
+        expected = "expected a date like 2024-12-31, or a number, in each row"
+        fix = "correct it, or delete the column if the rows are in the order of time"
+        raise WrongCell(row, name, f"got {got}, {expected}; {fix}.")
     steps = np.diff(values)
     if len(steps) and (steps < 0).all():
-        log.warning("%s: column %r has the newest row first; rows are taken in the order of time.", path, name)
+        log.warning("%s: column %r has the newest row first; rows are used in the order of time.", path, name)
         return [str(time) for time in reversed(times)], True
     if (steps <= 0).any():
         refuse_stacked(path, when, times, cells, forms)
         row = int((steps <= 0).argmax()) + 1
-        raise Refusal(
-            f"{path}, row {row + 1}, column {name!r}: {times[row]} comes after {times[row - 1]}, expected a later time "
-            "in each row; sort the file by time, and drop what is there twice."
-        )
+        expected = "expected a later time in each row; sort the file by time, and drop duplicate rows"
+        raise WrongCell(row, name, f"{times[row]} comes after {times[row - 1]}, {expected}.")
     return [str(time) for time in times], False
 
 
 def moments(times: Sequence[str | None], forms: Sequence[Form | None]) -> np.ndarray:
-    """The times of cells as numbers `[n]`; NaN where they have none.
+    """The times of cells as numbers `[n]`; NaN for cells that are not times.
 
-    Words such as 2024-Q1 get their places, if these only rise or only fall with the numbers in them.
+    Words such as 2024-Q1 are numbered by row if the numbers in them only rise or only fall.
 
     Args:
         times: Cells of times.
-        forms: Form of each column that they are joined of.
+        forms: The form of each column that was joined into `times`.
     """
     patterns = [form.pattern for form in forms if isinstance(form, Date)]
     if form := Date(" ".join(patterns)) if patterns else forms[0]:
@@ -399,7 +394,7 @@ def refuse_stacked(
     cells: Columns,
     forms: Mapping[str, Form | None],
 ) -> None:
-    """Refuse series that are stacked in one column, which another column tells apart.
+    """Refuse series that are stacked in one column and named by another.
 
     Args:
         path: The file.
@@ -421,14 +416,14 @@ def refuse_stacked(
             by, file = ", ".join(group), as_sql(str(path), "'")
             sql = f"PIVOT {file} ON {on} USING first({using}) GROUP BY {by} ORDER BY {by}"
             raise Refusal(
-                f"{path} has {len(set(column))} series one under another, by column {name!r}, expected them side by "
-                f"side. Try python -c {shlex.quote(f'import duckdb; duckdb.sql({sql!r}).write_csv({WIDE!r})')} and "
-                f"data.path={WIDE}."
+                f"{path} has {len(set(column))} series stacked in one column, named by column {name!r}, expected one "
+                f"column per series. Try python -c "
+                f"{shlex.quote(f'import duckdb; duckdb.sql({sql!r}).write_csv({WIDE!r})')} and data.path={WIDE}."
             )
 
 
 def as_sql(text: str, mark: str = '"') -> str:
-    """A name, or with ' as the mark a text, as SQL writes it.
+    """A name in SQL, or with ' as the mark a text.
 
     Args:
         text: The name or text.

@@ -1,4 +1,4 @@
-"""Between sound and the images that stand for it: mel spectrograms and mu-law."""
+"""Mel spectrograms and mu-law values of sound, and back."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-RANGE = 80.0  # decibels below the loudest place of a clip that are kept
-WINDOW = 0.032  # seconds that a spectrum looks at
+RANGE = 80.0  # decibels below the loudest value of a clip at which values are cut off
+WINDOW = 0.032  # seconds in the window of a spectrum
 MU = 255.0
 MELS = 40  # of a wave's spectrogram
 ROUNDS, MOMENTUM = 60, 0.99  # of Griffin and Lim
@@ -56,7 +56,7 @@ def spectrum(wave: Tensor, rate: int, hop: int) -> Tensor:
 def to_mel(wave: Tensor, rate: int, hop: int, mels: int) -> Tensor:
     """Mel spectrograms `[n, 1, mels, frames]` in decibels, scaled to [0, 1], high frequencies first.
 
-    0 is `RANGE` decibels below the loudest value, or more. The loudest value is 1 in every spectrogram.
+    The loudest value of every spectrogram is 1. Values `RANGE` decibels below it or lower are 0.
 
     Args:
         wave: `[n, hop * frames]`.
@@ -93,15 +93,15 @@ def from_mel(x: Tensor, rate: int, hop: int) -> Tensor:
     window, fft = _sizes(rate)
     hann, samples = torch.hann_window(window, device=x.device), hop * x.shape[3]
 
-    def heard(spectra: Tensor) -> Tensor:
+    def inverse_spectrum(spectra: Tensor) -> Tensor:
         return torch.istft(spectra, fft, hop, window, hann, center=True, length=samples)
 
     phase, before = torch.polar(torch.ones_like(size), 2 * math.pi * torch.rand_like(size)), torch.zeros_like(size)
     for _ in range(ROUNDS):
-        now = spectrum(heard(size * phase), rate, hop)
-        ahead = now + MOMENTUM * (now - before)
-        phase, before = ahead / ahead.abs().clamp(min=1e-8), now
-    wave = heard(size * phase)
+        now = spectrum(inverse_spectrum(size * phase), rate, hop)
+        extrapolated = now + MOMENTUM * (now - before)
+        phase, before = extrapolated / extrapolated.abs().clamp(min=1e-8), now
+    wave = inverse_spectrum(size * phase)
     return 0.9 * wave / wave.abs().amax(1, keepdim=True).clamp(min=1e-8)
 
 

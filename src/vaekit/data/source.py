@@ -1,4 +1,4 @@
-"""What a data set is to the rest of vaekit."""
+"""The base class of data sets, and the rows of a split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vaekit.spaces import Space
 Split = Literal["train", "test"]
 
 
-class Made(Protocol):
+class GeneratedRows(Protocol):
     """Rows generated on access."""
 
     def __len__(self) -> int: ...
@@ -32,11 +32,11 @@ class Rows:
         x: `[N, *space.shape]`: uint8 for gray levels 0 .. levels - 1, float32 for continuous values.
         label: `[N]`, or `[N, F]` for F factors, integers.
         mask: bool, of the shape of `x`, true where observed.
-        condition: `[N, ...]`, float32, other values that are known of a row.
-        validation: Number of rows, the last ones, of the data set's own validation split, which overlapping rows need.
+        condition: `[N, ...]`, float32, what the model is conditioned on other than a label.
+        validation: Number of rows at the end that form the data set's own validation split; None to split at random.
     """
 
-    x: np.ndarray | Made
+    x: np.ndarray | GeneratedRows
     label: np.ndarray | None = None
     mask: np.ndarray | None = None
     condition: np.ndarray | None = None
@@ -47,7 +47,7 @@ class Rows:
 
 
 def holds_bits(x: np.ndarray) -> bool:
-    """Whether no value of x is above 1; the first block decides for most other rows.
+    """Whether no value of x is above 1. It reads block by block, and stops at the first larger value.
 
     Args:
         x: `[N, ...]`.
@@ -56,7 +56,7 @@ def holds_bits(x: np.ndarray) -> bool:
 
 
 class Source:
-    """A data set. Its constructor reads nothing; `space` reads headers, or values where only they tell.
+    """A data set. Its constructor reads nothing; `space` reads only headers, or values where headers do not suffice.
 
     Attributes:
         name: For figures and messages.
@@ -70,7 +70,7 @@ class Source:
 
     @property
     def space(self) -> Space:
-        """Where the raw rows live."""
+        """The space of the raw rows."""
         raise NotImplementedError
 
     def load(self, split: Split) -> Rows | None:

@@ -11,8 +11,8 @@ from torch import Tensor
 from vaekit.data.source import Rows, Source, Split
 from vaekit.spaces import Image
 
-VALUES = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}  # how many each factor has
-WINDOW = torch.arange(-14, 15)  # pixels around the centre, further than which no shape reaches
+VALUES = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}  # number of values of each factor
+WINDOW = torch.arange(-14, 15)  # pixel offsets around the centre within which every shape lies
 
 
 class Sprites(Source):

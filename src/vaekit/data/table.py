@@ -1,4 +1,4 @@
-"""Tables that somebody saved: .csv (and .tsv, .txt, .data), .parquet."""
+"""Table files: .csv (and .tsv, .txt, .data), .parquet."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from vaekit.csv_file import write_csv
 from vaekit.data.cells import Cells, read
 from vaekit.data.source import Rows, Source, Split
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
 from vaekit.spaces.column import KINDS, LARGEST, Column, WrongCell, kind_override, parse_numbers
@@ -22,20 +23,20 @@ from vaekit.written import Date, Form, Number, are_codes, doubtful, is_pattern, 
 
 log = logging.getLogger(__name__)
 
-ODD = 0.1  # total variation from the nearest negative binomial, beyond chance, from which on counts are numbers
-FEW = 20  # distinct whole numbers up to which they are categories in order
-NEARLY = 0.95  # fraction of distinct cells that are numbers, or dates, from which on the others are mistakes
-CHANCE = 10  # -log of the probability that whole numbers which identify nothing are all different
-MOST = 1000  # categories up to which there is one number for each
-RARE = 2  # rows a category, fewer than which on average make no categories to learn
+ODD = 0.1  # total variation from the nearest negative binomial, beyond chance, above which counts become real numbers
+FEW = 20  # number of distinct whole numbers up to which a column is ordinal
+NEARLY = 0.95  # fraction of distinct cells that are numbers, or dates, above which the others are mistakes
+CHANCE = 10  # -log of the probability that all whole numbers differ by chance, above which they are identifiers
+MOST = 1000  # largest number of categories
+RARE = 2  # mean number of rows per category below which categories cannot be learned
 
 
 class Table(Source):
     """A table in one or two files, .csv (`,`, `;`, `|`, a tab or spaces between cells) or .parquet.
 
     Empty cells, `?`, `.`, `NA`, `NaN`, `NULL` and `None` are missing: the row's mask is 0 for them. Spaces around cells
-    are dropped. Quantiles and categories are those of all rows of the file, validation and test included where there is
-    no `test_path`: marginals alone.
+    are dropped. Quantiles and categories are computed from all rows of the file, including validation and, without
+    `test_path`, test rows. They contain the marginal distributions only.
 
     Args:
         path: The file.
@@ -77,7 +78,7 @@ class Table(Source):
             raise Refusal(f"Got data.types with {wrong[0]}, expected {', '.join(KINDS)}, ignore or %d/%m/%Y.")
         kept = {name: cells for name, cells in self._cells.items() if self.types.get(name) != "ignore"}
         if not kept.keys() - {self.label}:
-            raise Refusal("data.types and data.label leave no column; leave some.")
+            raise Refusal("data.types and data.label leave no column to model. Remove some of them.")
         if self.label is not None and self.label not in kept:
             raise Refusal(
                 f"Got data.label={self.label}, expected one of {', '.join(kept)}; use data.label=null for none."
@@ -87,20 +88,20 @@ class Table(Source):
         mark = self.decimal or self._mark([*forms.values()])
         for each in forms.values():
             each.sort(key=lambda form: isinstance(form, Number) and form.decimal != mark)
-        with self._cells.placed():
+        with self._cells.locating():
             columns = [infer(name, cells, self.types.get(name), forms[name]) for name, cells in kept.items()]
         for column in columns:
-            self._say_doubts(column, distinct[column.name], forms[column.name])
+            self._log_ambiguities(column, distinct[column.name], forms[column.name])
             if column.kind == "identifier" and column.name not in self.types:
                 log.warning(
-                    "%s: column %r identifies rows: it is not modelled, and new rows get new ones. Use %s to leave it "
-                    "out of what is written, or another kind, such as real or categorical, to model it.",
+                    "%s: column %r identifies rows: it is not modelled, and new rows get new identifiers. Use %s to "
+                    "omit it from written files, or another kind, such as real or categorical, to model it.",
                     self.path,
                     column.name,
                     kind_override(column.name, "ignore"),
                 )
         if not any(column.width for column in columns if column.name != self.label):
-            raise Refusal(f"{self.path}: all columns identify rows, expected others; say what they are by data.types.")
+            raise Refusal(f"{self.path}: all columns are identifiers, expected others. Set their types by data.types.")
         if kind := next((each.kind for each in columns if each.name == self.label and not each.categories), None):
             raise Refusal(
                 f"data.label={self.label} is a {kind} column, of numbers, expected one of categories; name another, or "
@@ -110,22 +111,26 @@ class Table(Source):
         return Space.of(columns, self.label, self._cells.separator, header)
 
     def _mark(self, forms: Sequence[Sequence[Form]]) -> str:
-        """The decimal mark of the file, going by its columns of numbers that have one form alone."""
+        """The decimal mark of the file, inferred from its unambiguous numeric columns."""
         certain = [each[0] for each in forms if len(each) == 1]
         marks = {form.decimal for form in certain if isinstance(form, Number) and (form.places or form.padded)}
         return marks.pop() if len(marks) == 1 else "," if self._cells.separator == ";" and not marks else "."
 
-    def _say_doubts(self, column: Column, distinct: Sequence[str], forms: Sequence[Form]) -> None:
-        """A line for what may be meant otherwise."""
+    def _log_ambiguities(self, column: Column, distinct: Sequence[str], forms: Sequence[Form]) -> None:
+        """Log a warning for cells that are ambiguous, and for too many categories."""
         name, rows = column.name, sum(cell is not None for cell in self._cells[column.name])
         said = name in self.types or (isinstance(column.form, Number) and self.decimal is not None)
         if column.form is not None and not said and (doubt := doubtful(distinct, forms)):
-            other = kind_override(name, forms[1].pattern) if isinstance(forms[1], Date) else "'data.decimal=\",\"' or ."
-            log.warning("Column %r: %s. Try %s where that is meant.", name, doubt, other)
+            other = (
+                kind_override(name, forms[1].pattern)
+                if isinstance(forms[1], Date)
+                else typed("data.decimal", forms[1].decimal)
+            )
+            log.warning("Column %r: %s. If so, use %s.", name, doubt, other)
         if column.kind == "categorical" and rows < RARE * len(column.categories):
             log.warning(
-                "Column %r has %d different cells in %d rows, too many for its categories to be learned: rows are "
-                "written with cells of the file. Try %s to leave it out.",
+                "Column %r has %d different cells in %d rows, too many to learn as categories: generated rows contain "
+                "cells of the file. Try %s to leave it out.",
                 *(name, len(column.categories), rows, kind_override(name, "ignore")),
             )
 
@@ -146,7 +151,7 @@ class Table(Source):
 def infer(
     name: str, cells: Sequence[str | None], kind: str | None = None, forms: Sequence[Form] | None = None
 ) -> Column:
-    """The column that cells belong to.
+    """The kind of a column, inferred from its cells.
 
     Two different cells are binary; up to `FEW` different whole numbers ordinal; more of them count, if they start at 0,
     at least half of the numbers up to the largest occur, and a negative binomial fits their frequencies; other numbers
@@ -170,9 +175,9 @@ def infer(
     """
     distinct = [*dict.fromkeys(cell for cell in cells if cell is not None)]
     if not distinct:
-        raise Refusal(f"Column {name!r} has no cell that is not missing; use {kind_override(name, 'ignore')}.")
+        raise Refusal(f"Column {name!r} has only missing cells; use {kind_override(name, 'ignore')}.")
     if any("${" in text for text in (name, *distinct)):
-        raise Refusal(f"Column {name!r} holds '${{', which configurations read as a reference; replace it.")
+        raise Refusal(f"Column {name!r} holds '${{', which a configuration reads as a reference; replace it.")
     forms = readings(distinct) if forms is None else forms
     if kind is not None and is_pattern(kind):
         forms, kind = [Date(kind)], "date"
@@ -182,7 +187,7 @@ def infer(
             kind = "real"
         if kind == "categorical" and len(distinct) > FEW:
             _refuse_odd_cell(name, cells, distinct)
-        if _identify(kind, cells, distinct, forms):
+        if _are_identifiers(kind, cells, distinct, forms):
             kind = "identifier"
     if kind == "identifier":
         return Column.from_identifiers(name, cells)
@@ -212,7 +217,7 @@ def infer(
 
 
 def _refuse_values(name: str, kind: str, cells: Sequence[str | None], values: np.ndarray) -> None:
-    """Raise `Refusal` for the first of the values `[n]` that the kind does not have."""
+    """Raise `WrongCell` for the first of the values `[n]` that the kind does not allow."""
     if kind == "count":
         wrong = (values < 0) | (values % 1 > 0) | (values > LARGEST)
         why = f"{{!r}} is not a count (0, 1, ..., {LARGEST})"
@@ -240,18 +245,21 @@ def _suggested(distinct: Sequence[str], forms: Sequence[Form]) -> str:
 
 def _is_odd(counts: np.ndarray) -> bool:
     """Whether no negative binomial of 0 .. largest, on a grid of means and dispersions, comes near counts `[n]`."""
-    share = torch.from_numpy(np.bincount(counts.astype(np.int64)) / len(counts))
-    n = torch.arange(len(share), dtype=torch.float64)
+    fraction = torch.from_numpy(np.bincount(counts.astype(np.int64)) / len(counts))
+    n = torch.arange(len(fraction), dtype=torch.float64)
     total = torch.logspace(-2, 3, 41, dtype=torch.float64)[:, None, None]
     mean = torch.logspace(-1, math.log10(4 * len(n)), 61, dtype=torch.float64)[:, None]
     mass = ((total + n).lgamma() - (n + 1).lgamma() + n * (mean / (mean + total)).log()).softmax(-1)
-    chance = (2 * share / (math.pi * len(counts))).sqrt().sum()  # of as many draws from the right law
-    return bool(((mass - share).abs().sum(-1).min() - chance) / 2 > ODD)
+    chance = (
+        (2 * fraction / (math.pi * len(counts))).sqrt().sum()
+    )  # expected distance of as many draws from the true distribution
+    return bool(((mass - fraction).abs().sum(-1).min() - chance) / 2 > ODD)
 
 
-def _identify(kind: str, cells: Sequence[str | None], distinct: Sequence[str], forms: Sequence[Form]) -> bool:
-    """Whether cells identify their rows: text, nearly all of it different, or whole numbers like 1 .. N, all different,
-    as n numbers out of so few would be by chance with probability exp(-n^2 / 2 range) at most.
+def _are_identifiers(kind: str, cells: Sequence[str | None], distinct: Sequence[str], forms: Sequence[Form]) -> bool:
+    """Whether cells identify their rows: text that differs in nearly every row, or distinct whole numbers like 1 .. N.
+
+    n random whole numbers would be distinct with probability exp(-n^2 / (2 range)) at most.
     """
     count = sum(cell is not None for cell in cells)
     if len(distinct) <= FEW or kind not in ("categorical", "count", "positive", "real"):
@@ -259,13 +267,13 @@ def _identify(kind: str, cells: Sequence[str | None], distinct: Sequence[str], f
     if kind == "categorical":
         return len(distinct) >= NEARLY * count
     values = forms[0].parse(distinct)
-    if not np.isfinite(values).all():  # refused with its row
+    if not np.isfinite(values).all():  # refused later, with its row
         return False
     return len(distinct) == count and not (values % 1).any() and count**2 / (2 * np.ptp(values)) > CHANCE
 
 
 def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[str]) -> None:
-    """Raise `Refusal` for the first cell that makes categories of what are nearly all numbers, or nearly all dates."""
+    """Raise `WrongCell` for the first cell that is not a number, or date, in a column where nearly all are."""
     sample = distinct[:: 1 + len(distinct) // MOST]
     if (form := nearly(sample, NEARLY)) is not None and not are_codes(distinct):
         observed = np.array([cell is not None for cell in cells])
@@ -288,8 +296,8 @@ def encode(cells: Cells, space: Space) -> Rows:
         Refusal: If a column is missing, text stands in place of a number, or a label is unknown.
     """
     if missing := [column.name for column in space.ordered if column.name not in cells]:
-        raise Refusal(f"{cells.path} has no column {missing[0]!r}; it has {', '.join(cells)}. Add it, its cells empty.")
-    with cells.placed():
+        raise Refusal(f"{cells.path} has no column {missing[0]!r}; it has {', '.join(cells)}. Add it with empty cells.")
+    with cells.locating():
         x, mask = space.encode([cells.get(column.name, [None] * cells.count) for column in space.columns])
         label = None
         if space.label and space.label.name in cells:
@@ -300,16 +308,16 @@ def encode(cells: Cells, space: Space) -> Rows:
 
 
 def _warn(cells: Cells, space: Space) -> None:
-    """Say how many cells of a file are categories or values that training did not see."""
+    """Log how many cells of a file are categories or values that training did not see."""
     found = {column.name: column.novel(cells[column.name]) for column in space.columns if column.width}
     if counts := {name: int(each.sum()) for name, each in found.items() if each.any()}:
         rows = np.logical_or.reduce(list(found.values()))
         log.warning(
-            "%s: %d rows hold cells that training did not see, which count as unusual (%s; the first in row %d).",
+            "%s: %d rows hold cells that training did not see, which count as unusual (%s; the first in %s).",
             cells.path,
             rows.sum(),
             ", ".join(f"{name}: {count}" for name, count in counts.items()),
-            rows.argmax() + 1,
+            cells.location(int(rows.argmax())),
         )
 
 

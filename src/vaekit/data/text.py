@@ -1,4 +1,4 @@
-"""Sentences that somebody saved: a text file, one a line."""
+"""Text files with one sentence per line."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Text(Source):
         settings = {"length": (length, 2), "vocabulary": (vocabulary, least), "min_count": (min_count, 1)}
         for name, (value, lowest) in settings.items():
             if value < lowest:
-                raise Refusal(f"Got data.{name}={value}, expected at least {lowest}: data.{name}={lowest}.")
+                raise Refusal(f"Got data.{name}={value}, expected at least {lowest}. Use data.{name}={lowest}.")
         self.path, self.test_path = Path(path).expanduser(), test_path
         self.unit, self.length, self.vocabulary, self.min_count = unit, length, vocabulary, min_count
         self.name = self.path.stem
@@ -84,7 +84,7 @@ class Text(Source):
 
     def _rows(self, path: Path, lines: list[str]) -> Rows:
         sentences = self.space.encode(lines)
-        refuse_unknown(path, lines, sentences, self._fitting if lines is self._lines else ())
+        refuse_unknown(path, lines, sentences, self._suggested_settings if lines is self._lines else ())
         unknown, tokens = sum(each.count(UNKNOWN) for each in sentences), sum(map(len, sentences))
         if unknown:
             log.info(f"{path}: {unknown:,} of {tokens:,} {UNITS[self.unit]}s are not in the vocabulary: <unk>.")
@@ -97,9 +97,9 @@ class Text(Source):
         return Rows(self.space.pad(sentences))
 
     @property
-    def _fitting(self) -> list[str]:
-        """Settings of which most tokens of the lines are known."""
-        # without blanks between words, as in Chinese, Japanese or Thai, what lies between two marks comes only once
+    def _suggested_settings(self) -> list[str]:
+        """Settings with which most tokens of the lines are in the vocabulary."""
+        # without spaces between words, as in Chinese, Japanese or Thai, most text between two marks is unique
         spaced = len("".join(self._lines)) < WORD_AT_MOST * sum(len(line.split()) for line in self._lines)
         unit, min_count = (self.unit, 1) if spaced or self.unit == "char" else ("char", self.min_count)
         space = Space((1,), learn(self._lines, unit, self.vocabulary, min_count))
@@ -124,7 +124,7 @@ def read(path: str | Path) -> list[str]:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise Refusal(f"There is no file {path.absolute()}; name a text file with a sentence a line.")
+        raise Refusal(f"There is no file {path.absolute()}; name a text file with one sentence per line.")
     lines = [line.strip() for line in read_text(path).split("\n")]
     if not lines[-1]:
         lines.pop()
@@ -132,7 +132,7 @@ def read(path: str | Path) -> list[str]:
         raise Refusal(f"{path} is empty; name another file.")
     if "" in lines:
         raise Refusal(
-            f"{path}, line {lines.index('') + 1} is empty, expected a sentence; leave such lines out by: "
+            f"{path}, line {lines.index('') + 1} is empty, expected a sentence; remove such lines by: "
             f"grep '[^[:space:]]' {shlex.quote(path.name)} > sentences.txt"
         )
     return lines
@@ -158,13 +158,13 @@ def refuse_unknown(path: Path, lines: list[str], sentences: list[list[int]], adv
 
 
 def _unknown(lines: list[str], sentences: list[list[int]]) -> float:
-    """The fraction of tokens that are unknown, but for an <unk> that stands in the lines."""
+    """The fraction of unknown tokens, not counting an <unk> that the lines contain."""
     marks = sum(line.count("<unk>") for line in lines)
     return (sum(each.count(UNKNOWN) for each in sentences) - marks) / sum(map(len, sentences))
 
 
 def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_count: int = 1) -> str:
-    """The tokenizer of `vaekit.spaces.Text` that lines give, as JSON.
+    """Learn the tokenizer of `vaekit.spaces.Text` from lines.
 
     Args:
         lines: Sentences.
@@ -180,8 +180,8 @@ def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_co
     except ImportError:
         raise Refusal("Text needs the library tokenizers; type: pip install '.[text]'") from None
     special = ["<pad>", "<eos>", {"word": " <unk>", "bpe": "<unk>", "char": "\N{REPLACEMENT CHARACTER}"}[unit]]
-    most = min(vocabulary, 300 + sum(len(line.encode()) for line in lines))  # for which memory is taken at once
-    settings: dict[str, Any] = {"vocab_size": most, "special_tokens": special, "show_progress": False}
+    size = min(vocabulary, 300 + sum(len(line.encode()) for line in lines))  # memory is allocated for this many
+    settings: dict[str, Any] = {"vocab_size": size, "special_tokens": special, "show_progress": False}
     trainer: Any
     if unit == "bpe":
         tokenizer = Tokenizer(models.BPE())
@@ -191,7 +191,7 @@ def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_co
     else:
         tokenizer = Tokenizer(models.WordLevel(unk_token=special[UNKNOWN]))
         split = pre_tokenizers.Split(Regex(WORDS if unit == "word" else "."), "isolated")
-        unknown = Regex(" ?<unk>" if unit == "word" else special[UNKNOWN])  # in a file, it is not a word to learn
+        unknown = Regex(" ?<unk>" if unit == "word" else special[UNKNOWN])  # not learned as a word
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(unknown, "removed"), split])
         tokenizer.decoder = decoders.Fuse()
         if unit == "word":
@@ -200,5 +200,5 @@ def learn(lines: list[str], unit: str = "word", vocabulary: int = 10_000, min_co
     tokenizer.train_from_iterator(lines, trainer)
     if unit != "bpe":
         tokenizer.pre_tokenizer = split
-    # "<eos>" in a sentence is not its end, and "${" not a reference of a configuration
+    # so that "<eos>" in a sentence is not its end, and "${" is not a reference in a configuration
     return json.dumps({**json.loads(tokenizer.to_str()), "added_tokens": []}).replace("$", "\\u0024")

@@ -63,7 +63,7 @@ class TorchvisionSet(Source):
         self, name: str, root: str | Path = "data", cache: str | Path | None = None, image_size: int | None = None
     ):
         if name not in SETS:
-            raise Refusal(f"There is no torchvision data set {name!r} here; expected one of {', '.join(SETS)}.")
+            raise Refusal(f"{name!r} is not a torchvision data set of vaekit, expected one of {', '.join(SETS)}.")
         if image_size is not None and image_size < 1:
             raise Refusal(f"Got data.image_size={image_size}, expected a number of pixels such as data.image_size=28.")
         self.name, self.root, self.cache = name, Path(root).expanduser(), cache
@@ -79,7 +79,7 @@ class TorchvisionSet(Source):
     def load(self, split: Split) -> Rows:
         pattern = self.layout.files.format(self.layout.splits[split == "test"])
         if not any(self.root.glob(pattern)):
-            self._open(split)  # downloads: the fingerprint is of the files that are there then
+            self._open(split)  # downloads the files that the fingerprint reads
         key = f"{self.name}-{self.space.shape[1]}-{split}"
         stamp = fingerprint(sorted(self.root.glob(pattern)))
         return Rows(**cached(self.cache, key, stamp, lambda folder: self._build(split, folder)))
@@ -92,7 +92,7 @@ class TorchvisionSet(Source):
         np.save(folder / "label.npy", label)
 
     def _open(self, split: Split) -> Any:
-        """torchvision's data set, downloaded if need be."""
+        """The data set of torchvision, downloaded if necessary."""
         from torchvision import datasets  # imported here: it takes seconds
 
         train = split == "train"
@@ -107,7 +107,7 @@ class TorchvisionSet(Source):
         try:
             socket.setdefaulttimeout(5)  # seconds; torchvision sets none, and behind a firewall would wait for minutes
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # numpy's, about how the files were written years ago
+                warnings.simplefilter("ignore")  # of numpy, about old files
                 try:
                     return loader(self.root, download=False, **which)
                 except (RuntimeError, OSError):
@@ -116,7 +116,7 @@ class TorchvisionSet(Source):
             pattern = self.root.absolute() / self.layout.files.format(self.layout.splits[not train])
             raise Refusal(
                 f"{self.layout.loader} is not in {self.root.absolute()} and could not be downloaded: put its files "
-                f"there as {pattern}, name the folder that has them by data.root=FOLDER, or take data=digits, "
+                f"there as {pattern}, name the folder that has them by data.root=FOLDER, or use data=digits, "
                 f"which works offline."
             ) from error
         finally:

@@ -17,7 +17,7 @@ BINARIZE = ("none", "dynamic", "fixed", "threshold")
 class Transform:
     """From raw rows to the data space.
 
-    The dtype of raw x says what it holds: uint8 gray values, bool a binary image, float values of the data space.
+    The dtype of raw x determines its meaning: uint8 for gray values, bool for binary images, float for the data space.
 
     Args:
         bins: Number L of gray values of raw images; None for continuous rows.
@@ -25,7 +25,7 @@ class Transform:
             for each row, `threshold` takes x >= 0.5, `none` keeps k / (L - 1).
         dequantize: Whether to add uniform noise u, (k + u) / L.
         flip: Whether to mirror half of the training images.
-        shift: Pixels by which training images are translated at most, padded by zeros.
+        shift: Largest translation of training images in pixels, padded by zeros.
 
     Example:
         >>> import torch
@@ -42,7 +42,7 @@ class Transform:
     shift: int = 0
 
     def __call__(self, batch: Batch, training: bool) -> Batch:
-        """The batch in the data space, float32; draws what is random from torch's generator."""
+        """The batch in the data space, float32. Random draws come from torch's generator."""
         if training and (self.flip or self.shift):
             batch = self.augment(batch)
         x = batch.x
@@ -67,11 +67,11 @@ class Transform:
         """Binarise or dequantise raw images by the uniform noise `u`, both `[B, *shape]`."""
         if not self.dequantize:
             return x > u * self.steps
-        # the noise stays off the ends, so that float32 rounds no value into the next cell, or to 0 or 1
+        # the noise avoids the ends, so that rounding to float32 moves no value into the next bin, or to 0 or 1
         return (x + (u * (1 - 2**-15) + 2**-16)) / (self.steps + 1)
 
     def expected(self, x: Tensor) -> Tensor:
-        """The mean of what raw rows become: grey values where they are binarised by a draw."""
+        """The mean of transformed rows: gray values if they are binarised at random."""
         if x.is_floating_point() or x.dtype == torch.bool:
             return x.float()
         if self.binarize == "threshold":
@@ -79,7 +79,7 @@ class Transform:
         return (x + 0.5) / (self.steps + 1) if self.dequantize else x / self.steps
 
     def augment(self, batch: Batch) -> Batch:
-        """Each image flipped and shifted by a draw of its own, its mask with it."""
+        """Flip and shift each image, and its mask, at random."""
         count, height, width = len(batch), *batch.x.shape[-2:]
         device, s = batch.x.device, self.shift
         flipped = torch.rand(count, 1, device=device) < (0.5 if self.flip else 0.0)

@@ -67,7 +67,7 @@ class Coded(Distribution):
         return self.from_index(self.indices.mode)
 
     def tempered(self, temperature: float) -> Distribution:
-        """The numbers at a temperature, which divides the logits."""
+        """The distribution with its logits divided by the temperature."""
         return Coded(tempered(self.indices, temperature), self.space)
 
     def code(self, alphabet: Any) -> Code:
@@ -181,5 +181,5 @@ class Relaxed(Choice):
 
 @register_kl(Coded, Coded)
 def _kl(q: Coded, p: Coded) -> Tensor:
-    """Of the numbers: both name the same points by them."""
+    """KL of the indices, because equal indices stand for equal points."""
     return kl_divergence(q.indices, p.indices)

@@ -26,8 +26,8 @@ from torch.nn.functional import one_hot
 
 from vaekit.entropy_coder import STEP, Code, bits, located, rounded, table
 
-WIDTH = 2.0**-7  # of a bin of z, in standard deviations of the prior
-BINS = 2**12  # over 16 standard deviations to either side
+WIDTH = 2.0**-7  # width of a bin of z, in standard deviations of the prior
+BINS = 2**12  # number of bins, which cover 16 standard deviations to either side
 
 
 class Alphabet(Protocol):
@@ -38,14 +38,14 @@ class Alphabet(Protocol):
 
 @runtime_checkable
 class HasCode(Protocol):
-    """A distribution with a code of its own."""
+    """A distribution that defines its own code."""
 
     def code(self, alphabet: Any) -> Code: ...
 
 
 @runtime_checkable
 class HasAlphabet(Protocol):
-    """A distribution with an alphabet of its own."""
+    """A distribution that defines its own alphabet."""
 
     def alphabet(self) -> Alphabet: ...
 
@@ -249,14 +249,14 @@ class Ordered:
         self.d, self.count = d, d.batch_shape.numel()
 
     def push(self, coder: Any, symbols: Tensor) -> None:
-        each, walked = symbols.flatten(1).unbind(1), list[tuple[Code, Tensor]]()
+        each, chosen = symbols.flatten(1).unbind(1), list[tuple[Code, Tensor]]()
 
         def pick(i: int, logits: Tensor) -> Tensor:
-            walked.append((self._choice(logits), each[i]))
+            chosen.append((self._choice(logits), each[i]))
             return each[i].to(logits.device)
 
         self.d.sample_sequentially(self.count, pick)
-        for one, part in reversed(walked):
+        for one, part in reversed(chosen):
             one.push(coder, part)
 
     def pop(self, coder: Any) -> Tensor:

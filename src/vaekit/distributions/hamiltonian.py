@@ -72,10 +72,10 @@ class Hamiltonian(Distribution):
             z = z + self.step_size * momentum
             slope = self._slope(z)
             momentum = momentum + self.step_size / 2 * slope
-            momentum = momentum * self._heat(k) / self._heat(k - 1)
+            momentum = momentum * self._momentum_scale(k) / self._momentum_scale(k - 1)
         return z, momentum
 
-    def _heat(self, k: int) -> Tensor:
+    def _momentum_scale(self, k: int) -> Tensor:
         """beta_k^(-1/2), which falls with k^2 to 1."""
         first = self.inverse_temperature.rsqrt()
         return first + (1 - first) * (k / self.steps) ** 2

@@ -53,8 +53,8 @@ class LogisticMixture(Distribution):
         if channel == 0:
             return loc[..., 0, :, :]
         start = channel * (channel - 1) // 2
-        mine = coefficients[..., start : start + channel, :, :]
-        return loc[..., channel, :, :] + (mine * (2 * before - 1)).sum(-3)
+        of_channel = coefficients[..., start : start + channel, :, :]
+        return loc[..., channel, :, :] + (of_channel * (2 * before - 1)).sum(-3)
 
     def log_prob(self, value: Tensor) -> Tensor:
         x = value.unsqueeze(-4)

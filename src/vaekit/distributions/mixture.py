@@ -43,9 +43,9 @@ class EvenMixture(Distribution):
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         shape = torch.Size(sample_shape)
         first = (torch.rand_like(self.loc[..., 0, 0]) * self.count).long().clamp(max=self.count - 1)
-        turns = torch.arange(shape.numel(), device=self.loc.device).reshape(-1, *[1] * len(self.batch_shape))
+        draws = torch.arange(shape.numel(), device=self.loc.device).reshape(-1, *[1] * len(self.batch_shape))
         order = self.observed.int().sort(dim=-1, descending=True, stable=True).indices  # observed ones first
-        chosen = torch.take_along_dim(order.unsqueeze(0), ((first + turns) % self.count).unsqueeze(-1), -1).unsqueeze(
+        chosen = torch.take_along_dim(order.unsqueeze(0), ((first + draws) % self.count).unsqueeze(-1), -1).unsqueeze(
             -1
         )
         loc, scale = (

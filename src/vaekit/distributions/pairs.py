@@ -42,7 +42,7 @@ class Pairs(Distribution):
 
     def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         with torch.no_grad():
-            return self._whole(
+            return self._concatenate(
                 self.image.sample(sample_shape),
                 Categorical(logits=self.label, validate_args=False).sample(sample_shape),
             )
@@ -54,9 +54,9 @@ class Pairs(Distribution):
 
     @property
     def mode(self) -> Tensor:
-        return self._whole((self.image.logits > 0).to(self.label), self.label.argmax(-1))
+        return self._concatenate((self.image.logits > 0).to(self.label), self.label.argmax(-1))
 
-    def _whole(self, image: Tensor, number: Tensor) -> Tensor:
+    def _concatenate(self, image: Tensor, number: Tensor) -> Tensor:
         label = one_hot(number, self.sizes[1]).to(image)
         return torch.cat([image, label, self._observed(label)], -1)
 

@@ -33,9 +33,9 @@ class Counts(Distribution):
     def __init__(self, total: Tensor, logits: Tensor, largest: Tensor):
         super().__init__(logits.shape, validate_args=False)
         self.n = torch.arange(int(largest.max()) + 1 if len(largest) else 1, device=logits.device)
-        ways = (total.unsqueeze(-1) + self.n).lgamma() - (self.n + 1.0).lgamma()
-        ways = ways.masked_fill(self.n > largest.unsqueeze(-1), -torch.inf)
-        self.log_mass = (ways + self.n * logsigmoid(logits).unsqueeze(-1)).log_softmax(-1)  # [..., C, n]
+        log_binomial = (total.unsqueeze(-1) + self.n).lgamma() - (self.n + 1.0).lgamma()
+        log_binomial = log_binomial.masked_fill(self.n > largest.unsqueeze(-1), -torch.inf)
+        self.log_mass = (log_binomial + self.n * logsigmoid(logits).unsqueeze(-1)).log_softmax(-1)  # [..., C, n]
         self.largest = largest
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from vaekit.refusal import Refusal
 
 @runtime_checkable
 class Tempered(Protocol):
-    """A distribution with a rule of its own for a temperature."""
+    """A distribution that defines its own rule for a temperature."""
 
     def tempered(self, temperature: float) -> Distribution: ...
 
@@ -24,8 +24,8 @@ class Tempered(Protocol):
 def tempered(d: Distribution, temperature: float) -> Distribution:
     """`d` with its standard deviation multiplied by a temperature.
 
-    A distribution of this package has its own rule in a method `tempered`; torch's own have theirs here. Draws of any
-    other are moved towards the mean or away from it.
+    Distributions of this package define a method `tempered`; rules for those of torch are in this file. Draws of any
+    other distribution are moved towards the mean or away from it.
 
     Args:
         d: Any distribution.
@@ -105,7 +105,7 @@ class Spread(Distribution):
 
 
 def divided(logits: Tensor, temperature: float) -> Tensor:
-    """Logits at a temperature; at 0 only the most probable value is left.
+    """Logits at a temperature; at 0 only the most probable value remains.
 
     Args:
         logits: `[..., K]`.

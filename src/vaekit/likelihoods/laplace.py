@@ -12,7 +12,8 @@ FLOOR = 1e-3  # below it a density can grow without bound
 
 
 class Laplace(Likelihood):
-    """p(x | z) = Laplace(mu(z), b), with one learned b: absolute in place of squared error, as a density.
+    """p(x | z) = Laplace(mu(z), b), with one learned b: a density whose log is the absolute instead of the squared
+    error.
 
     Args:
         space: The space of x.

@@ -14,7 +14,7 @@ from vaekit.spaces import Series, Space
 
 FLOOR = 1e-2  # below it a density can grow without bound
 START = -0.5  # of the scale's logarithm
-SEEN = 2000  # number of windows that the correlation starts from
+NUM_WINDOWS = 2000  # number of windows that the correlation starts from
 
 
 class MultivariateStudent(Likelihood):
@@ -66,9 +66,9 @@ class MultivariateStudent(Likelihood):
     def start_from(self, data: Any) -> None:
         """Start from the mean of the data, and from the correlation of the first windows."""
         super().start_from(data)
-        values = data.sample("train", SEEN).x.to(self.lower_triangle).transpose(0, 1).flatten(1)
-        shrunk = 0.9 * torch.corrcoef(values).reshape(self.lower_triangle.shape) + 0.1 * torch.eye(len(values)).to(
+        values = data.sample("train", NUM_WINDOWS).x.to(self.lower_triangle).transpose(0, 1).flatten(1)
+        correlation = 0.9 * torch.corrcoef(values).reshape(self.lower_triangle.shape) + 0.1 * torch.eye(len(values)).to(
             values
         )
-        factor = torch.linalg.cholesky(shrunk)
+        factor = torch.linalg.cholesky(correlation)
         self.lower_triangle.copy_(factor / factor.diagonal().unsqueeze(1))

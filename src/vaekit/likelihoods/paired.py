@@ -13,7 +13,7 @@ from vaekit.spaces import Space
 class Paired(Likelihood):
     """p(x | z) = p(image | z) p(label | z): Bernoulli pixels, and a softmax over the classes.
 
-    Only observed modalities are scored; a nat counts the same in both.
+    Only observed modalities are scored; their log-probabilities are added without weights.
 
     Args:
         space: The space of x.
@@ -46,5 +46,5 @@ class Paired(Likelihood):
         return Pairs(image, label)
 
     def bias_at(self, mean: Tensor) -> Tensor:
-        image, label, there = mean.split(self.sizes)
-        return torch.cat([image.clamp(0.001, 0.999).logit(), label.clamp(min=1e-4).log(), 0 * there]).unsqueeze(0)
+        image, label, observed = mean.split(self.sizes)
+        return torch.cat([image.clamp(0.001, 0.999).logit(), label.clamp(min=1e-4).log(), 0 * observed]).unsqueeze(0)

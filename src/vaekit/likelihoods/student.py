@@ -50,8 +50,8 @@ class Student(Likelihood):
 
     def distribution(self, *params: Tensor) -> Distribution:
         loc, log_scale = params[0], params[1] if self.log_scale is None else self.log_scale
-        scale, freedom = log_scale.exp() + FLOOR, 2 + softplus(self.raw_df)
-        return StudentT(freedom.expand_as(loc), loc, scale.expand_as(loc), validate_args=False)
+        scale, df = log_scale.exp() + FLOOR, 2 + softplus(self.raw_df)
+        return StudentT(df.expand_as(loc), loc, scale.expand_as(loc), validate_args=False)
 
     def bias_at(self, mean: Tensor) -> Tensor:
         return mean.unsqueeze(0) if self.log_scale is not None else torch.stack([mean, torch.full_like(mean, START)])

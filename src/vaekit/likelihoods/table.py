@@ -18,8 +18,8 @@ class Table(Likelihood):
 
     Numeric columns: normal, with a learned scale each. Counts: negative binomial up to the largest count of the file,
     with a learned dispersion each. The others: Bernoulli or categorical; a category that is not in the file has the
-    probability `Column.unseen`. In columns with missing cells, whether a cell is missing is a Bernoulli variable as
-    well, so that log p is that of observed values and of what is missing.
+    probability `Column.unseen`. In columns with missing cells, the missingness is a Bernoulli variable as well, so that
+    log p includes both the observed values and which cells are missing.
 
     Log-likelihoods of numeric columns are measured on their normal quantiles (`vaekit.spaces.column.Column`), not in
     units of the file: they compare models of one table, not of two tables.

@@ -1,10 +1,9 @@
-"""A run's figures/: what its VAE generates, and how it learned."""
+"""Draws the figures of a run: what its VAE generates, and its learning curves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import torch
 
@@ -15,7 +14,6 @@ from vaekit.spaces import Real
 from vaekit.vae import VAE
 
 MANIFOLD = 15  # values of each of two latent variables
-NO_CLASSES: Mapping[str, int] = MappingProxyType({})
 
 
 @torch.no_grad()
@@ -45,15 +43,15 @@ def draw_run(folder: Path, vae: VAE, examples: Batch, classes: Mapping[str, int]
         save_curves(figures / "learning_curves.png", metrics)
 
 
-def draw_examples(figures: Path, vae: VAE, examples: Batch, classes: Mapping[str, int] = NO_CLASSES) -> None:
-    """Write samples and reconstructions as the medium of the data does.
+def draw_examples(figures: Path, vae: VAE, examples: Batch, classes: Mapping[str, int]) -> None:
+    """Write samples and reconstructions in the file format of the data.
 
     Samples of a model with classes are a row for each of the first ten classes.
 
     Args:
         figures: A folder that exists.
         vae: In evaluation mode.
-        examples: Examples to reconstruct, in the data space; the first 32 are.
+        examples: Examples in the data space, of which the first 32 are reconstructed.
         classes: The label of each class that has a name.
     """
     x, known, medium = examples.x[:32], vae.condition_of(examples), medium_of(vae.space)
@@ -82,7 +80,7 @@ def interpolation_headings(of: str, steps: int, ends: bool = False) -> Headings:
     Args:
         of: What a and b are, for the title.
         steps: Number of decoded points.
-        ends: Whether a and b themselves stand left and right of them.
+        ends: Whether a and b themselves are shown left and right of them.
     """
     fractions = [f"{step / (steps - 1):.2g}" for step in range(steps)]
     columns = ["a", *fractions, "b"] if ends else fractions
@@ -91,7 +89,7 @@ def interpolation_headings(of: str, steps: int, ends: bool = False) -> Headings:
 
 def _draw_interpolations(figures: Path, vae: VAE, examples: Batch) -> None:
     x, known = examples.x, vae.condition_of(examples)
-    if n := min(8, len(x) // 2):  # one example alone has no partner
+    if n := min(8, len(x) // 2):  # a single example has no partner
         walks = vae.interpolate(x[:n], x[n : 2 * n], steps=10, condition=None if known is None else known[:n])
         headings = interpolation_headings("reconstructions of test examples a and b", 10)
         medium_of(vae.space).write(figures / "interpolations", walks.flatten(0, 1), 10, headings)

@@ -1,4 +1,4 @@
-"""Sound: files of it, folders, and arrays."""
+"""Sound files, folders of them, and arrays."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Audio(Image):
         save_grid(path.with_suffix(".png"), shown, space, columns, headings)
 
     @property
-    def sets(self) -> dict[str, Write]:
+    def set_writers(self) -> dict[str, Write]:
         return {"arrays": write_arrays, "audio": self._write_set}
 
     def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:

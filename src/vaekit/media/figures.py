@@ -19,7 +19,7 @@ from vaekit.spaces import Maps
 
 DPI = 110
 PAD, CAPTION = 2, 20  # pixels between panels, and of a caption below a panel
-QUALITATIVE = ((10, "tab10"), (20, "tab20"))  # colour maps by the number of classes that they can tell apart
+QUALITATIVE = ((10, "tab10"), (20, "tab20"))  # colour maps by their number of distinct colours
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def save_pixels(
     margin = 0 if headings == Headings() else 4
     low, high = np.floor((box.min * DPI).round(3)) - margin, np.ceil((box.max * DPI).round(3)) + margin
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI, bbox_inches=Bbox(np.stack([low, high]) / DPI))  # whole pixels stay sharp
+    figure.savefig(path, dpi=DPI, bbox_inches=Bbox(np.stack([low, high]) / DPI))  # an integer zoom keeps pixels sharp
     _pyplot().close(figure)
 
 
@@ -280,7 +280,7 @@ def colours_of(count: int, ordered: bool = False) -> list[Any]:
 
     Args:
         count: Number of colours.
-        ordered: Whether they stand for steps of one quantity, so that neighbours shall look alike.
+        ordered: Whether they stand for steps of one quantity, so that neighbours look similar.
     """
     import matplotlib
 
@@ -291,7 +291,7 @@ def colours_of(count: int, ordered: bool = False) -> list[Any]:
 
 
 def marker(line: Tensor) -> str | None:
-    """The marker of a line's values: points where some are missing, because no line reaches a value between two gaps.
+    """The marker of a line: points if values are missing, because no line reaches a value between two gaps.
 
     Args:
         line: `[T]`, NaN where missing.
@@ -309,7 +309,7 @@ def _scatter_classes(axis: Any, x: Tensor, label: Tensor, names: Mapping[str, in
         columns = -(-len(classes) // 20)
         legend = axis.legend(title="label", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3, ncols=columns)
         name_of = {number: _plain(name) for name, number in names.items()}
-        for text, value in zip(legend.get_texts(), classes, strict=True):  # points whose label began with _ have none
+        for text, value in zip(legend.get_texts(), classes, strict=True):  # matplotlib omits labels that begin with _
             text.set_text(name_of.get(value, text.get_text()))
 
 
@@ -398,7 +398,7 @@ def save_bars(path: Path, title: str, values: Tensor, xlabel: str, ylabel: str) 
 
 
 def _plain(name: str) -> str:
-    """A name as matplotlib draws it letter by letter: text between two $ would be a formula."""
+    """A name that matplotlib does not parse as a formula, as it does text between two $."""
     return name.replace("$", r"\$")
 
 

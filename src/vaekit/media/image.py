@@ -1,4 +1,4 @@
-"""Images: files of them, folders, and arrays."""
+"""Image files, folders of them, and arrays."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
-from vaekit.data.decode import by_file, no_bombs, read_pages, survey
+from vaekit.data.decode import by_file, limited_pixels, read_pages, survey
 from vaekit.data.files import printable
-from vaekit.data.image_folder import as_said, image_files
+from vaekit.data.image_folder import image_files, log_survey
 from vaekit.data.npz import holds_arrays
 from vaekit.media.figures import Headings, save_grid
 from vaekit.media.medium import Names, Read, Write, existing
@@ -53,10 +53,10 @@ class Image(Real):
             yield name, Image(replace(self.space, shape=pixels.shape)).fit(pixels[None], path)[0]
 
     def _images(self, path: Path) -> tuple[dict[str, tuple[str, int]], int | None]:
-        """Files and pages by name, and the brightest value of files with more than 8 bits; what is found is said."""
+        """Files and pages by name, and the brightest value of files with more than 8 bits; both are logged."""
         files = [str(file) for file in image_files(path)]
         white, paged = survey(files)
-        white, pages = as_said(files, self.space.white or white, paged)
+        white, pages = log_survey(files, self.space.white or white, paged)
         images = {}
         for file in files:
             name = printable(path.name if path.is_file() else os.path.relpath(file, path))
@@ -65,8 +65,9 @@ class Image(Real):
         return images, white
 
     def fit(self, x: np.ndarray, path: Path) -> Tensor:
-        """What lies between the levels is rounded, in binary spaces to 1 from one half up; dequantised spaces take a
-        grey value at the middle of its level.
+        """Pixels in the data space. Values between two gray values are rounded; in binary spaces 0.5 becomes 1.
+
+        A gray value in a dequantised space becomes the middle of its bin.
         """
         space, values, grey = self.space, torch.from_numpy(x.astype(np.float32)), x.dtype == np.uint8
         if grey:
@@ -82,7 +83,7 @@ class Image(Real):
     ) -> Iterator[np.ndarray]:
         for file, pages in by_file(images):
             try:
-                with no_bombs():
+                with limited_pixels():
                     pixels = [*read_pages(file, pages, self.space.shape[0], size, white)]
             except Exception as error:
                 raise Refusal(
@@ -94,11 +95,11 @@ class Image(Real):
         save_grid(path.with_suffix(".png"), first(x, columns), self.space, columns, headings)
 
     @property
-    def sets(self) -> dict[str, Write]:
-        return super().sets | ({"image_folder": self._write_folder} if self.space.shape[0] in (1, 3) else {})
+    def set_writers(self) -> dict[str, Write]:
+        return super().set_writers | ({"image_folder": self._write_folder} if self.space.shape[0] in (1, 3) else {})
 
     def _write_folder(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
-        """images/: a PNG for each row, in a folder for each label: of its class, or else its number."""
+        """images/: a PNG for each row, in a folder for each class, named by the class or its number."""
         width = 1 if label is None else len(str(int(label.max())))
         for row in track(range(len(x)), "writing images"):
             value = None if label is None else int(label[row])

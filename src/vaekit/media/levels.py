@@ -1,4 +1,4 @@
-"""Levels of games: text, a character a tile, and pictures of it."""
+"""Levels of games as text, one character per tile, and as pictures."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from vaekit.media.real import Real, first, imputed_panels
 from vaekit.refusal import Refusal
 from vaekit.track import track
 
-UNKNOWN = "?_~"  # the first of these that is not a tile stands for any tile
+UNKNOWN = "?_~"  # the first of these characters that is not a tile marks an unknown cell
 SIDE = 6  # pixels of a tile
-# of the first property that a tile has; red, green, blue
+# of the first property in this order that a tile has; red, green, blue
 COLOURS = {
     "spawn": (90, 200, 250),
     "enemy": (220, 60, 50),
@@ -37,13 +37,13 @@ COLOURS = {
     "solid": (110, 100, 95),
     "passable": (25, 25, 35),
 }
-OTHER, HOLE = (200, 80, 200), (70, 70, 70)
+OTHER, UNKNOWN_COLOUR = (200, 80, 200), (70, 70, 70)
 
 
 class Levels(Real):
     """A text file of a game's level, a folder of them, or rows as for vectors.
 
-    `?` is a cell that is not known (`_`, where `?` is a tile). Written as text, NAME/1.txt, ..., and as a picture of
+    `?` is an unknown cell (`_` if `?` is a tile). Written as text, NAME/1.txt, ..., and as a picture of
     all.
     """
 
@@ -67,13 +67,13 @@ class Levels(Real):
         level, (_, height, width) = read_level(file, self.space.tiles, self.unknown), self.space.shape
         if (len(level), len(level[0])) != (height, width):
             raise Refusal(
-                f"{file} is {len(level)}x{len(level[0])}, but the model's levels are {height}x{width}; cut it, or fill "
-                f"it up with {self.unknown!r}."
+                f"{file} is {len(level)}x{len(level[0])}, but the model's levels are {height}x{width}; crop it, or pad "
+                f"it with {self.unknown!r}."
             )
         return level
 
-    def holed(self, path: str | Path) -> Batch:
-        return super().holed(path) if holds_arrays(Path(path)) else Medium.holed(self, path)
+    def read_incomplete(self, path: str | Path) -> Batch:
+        return super().read_incomplete(path) if holds_arrays(Path(path)) else Medium.read_incomplete(self, path)
 
     def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
         levels = [self.text(each) for each in x]
@@ -90,17 +90,17 @@ class Levels(Real):
     def colour(self, tile: str) -> tuple[int, int, int]:
         properties = self.space.tiles.get(tile)
         if properties is None:
-            return HOLE
+            return UNKNOWN_COLOUR
         return next((colour for name, colour in COLOURS.items() if name in properties), OTHER)
 
     def text(self, x: Tensor) -> list[str]:
-        """The lines of a level x `[*space.shape]`, one-hot or a mean (`rounded`); cells of zeros are not known."""
+        """The lines of a level x `[*space.shape]`, one-hot or a mean (`rounded`); cells of zeros are unknown."""
         tiles = np.array([*self.space.tiles, self.unknown])
         return ["".join(line) for line in tiles[rounded(x).numpy()]]
 
     @property
-    def sets(self) -> dict[str, Write]:
-        return super().sets | {"levels": self._write_set}
+    def set_writers(self) -> dict[str, Write]:
+        return super().set_writers | {"levels": self._write_set}
 
     def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
         """levels/: a text file for each row, and tiles.json."""
@@ -114,20 +114,26 @@ class Levels(Real):
         file.write_text("\n".join(level) + "\n", "utf-8")
 
     def write_imputed(
-        self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
+        self,
+        folder: Path,
+        observed: Tensor,
+        mean: Tensor,
+        draws: Tensor,
+        truth: Tensor | None,
+        source: str | Path | None,
     ) -> None:
-        """imputed/ and draw_1/, ...; imputed.png: each level with its holes, its mean, the draws and the truth."""
-        Medium.write_imputed(self, folder, holed, mean, draws, truth, source)
-        shown, headings = imputed_panels(holed.nan_to_num(0), mean, draws, truth, self.filled)
+        """imputed/ and draw_1/, ...; imputed.png: each level with unknown cells, its mean, the draws and the truth."""
+        Medium.write_imputed(self, folder, observed, mean, draws, truth, source)
+        shown, headings = imputed_panels(observed.nan_to_num(0), mean, draws, truth, self.filled)
         self.draw(folder / "imputed", [self.text(each) for each in shown.flatten(0, 1)], shown.shape[1], headings)
 
 
 def rounded(mean: Tensor) -> Tensor:
     """The tile of each cell by number, each tile as often as the mean expects it.
 
-    The likeliest tile of every cell would leave out rare tiles, such as the one where a game begins: there is one, but
-    it may be in many places. So tiles are placed from the rarest to the most frequent one, each in the cells where its
-    odds against the others are highest. The result for a one-hot map is that map.
+    Choosing the likeliest tile of every cell would drop rare tiles, such as the one where a game begins: it occurs
+    once, but may be in many cells. So tiles are placed from the rarest to the most frequent one, each in the cells
+    where its odds against the others are highest. The result for a one-hot map is that map.
 
     Args:
         mean: Probabilities `[tiles, H, W]`.

@@ -1,4 +1,4 @@
-"""What examples of a space are to people: how they are read from their files, and written into files."""
+"""How examples of a space are read from files, and written into files."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from vaekit.spaces import Space
 
 Names = Sequence[str] | Sequence[int]
 Read = Callable[[slice], Batch]
-# rows as the data set holds them, `[n, *space.shape]`, their labels `[n]`, and the names that labels have, to a folder
+# arguments: folder, raw rows `[n, *space.shape]`, their labels `[n]`, and the name of each label
 Write = Callable[[Path, np.ndarray, Tensor | None, Mapping[int, str]], None]
-SHOWN = 256  # panels of a picture at most: more are too small to be looked at
+SHOWN = 256  # largest number of panels in a picture
 
 
 class Medium:
     """How examples of a space are read from files, and written into files.
 
-    Each kind of space has one, in the file with the name of the space: `medium` finds it in this file.
+    Each kind of space has one, in the file with the name of the space.
 
     Args:
         space: The data space.
         spreadsheet: Whether CSV files are safe to open in a spreadsheet, see `write_csv`.
 
     Attributes:
-        drawn: Whether only a draw from p(x | z) is an example, while its mean is not.
+        drawn: Whether generated examples must be draws from p(x | z), because its mean is not an example.
     """
 
     drawn = False
@@ -42,13 +42,15 @@ class Medium:
         self.space, self.spreadsheet = space, spreadsheet
 
     def open(self, path: Path) -> tuple[Names, Read]:
-        """The names of the examples in an existing file or folder, and what reads a slice of them: a batch in the
-        data space, with its mask. Raises `Refusal` for what cannot be read or does not fit, now or on reading.
+        """The names of the examples in an existing file or folder, and a function that reads a slice of them.
+
+        The function returns a batch in the data space, with its mask. Both raise `Refusal` for examples that cannot be
+        read or do not fit.
         """
         raise NotImplementedError
 
-    def holed(self, path: str | Path) -> Batch:
-        """All examples, 0 where values are missing. Raises as `find`."""
+    def read_incomplete(self, path: str | Path) -> Batch:
+        """All examples, 0 where values are missing. Raises `Refusal` as `find` does."""
         return self.find(path)[1](slice(None))
 
     def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
@@ -69,32 +71,44 @@ class Medium:
         self.write(path, x, columns, headings)
 
     @property
-    def sets(self) -> dict[str, Write]:
-        """What writes a data set, by the name of the data, data=NAME, that reads it."""
+    def set_writers(self) -> dict[str, Write]:
+        """Functions that write a data set, by the NAME in data=NAME that reads it."""
         return {"arrays": write_arrays}
 
     def write_imputed(
-        self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
+        self,
+        folder: Path,
+        observed: Tensor,
+        mean: Tensor,
+        draws: Tensor,
+        truth: Tensor | None,
+        source: str | Path | None,
     ) -> None:
-        """Write what was filled, `[n, *space.shape]`: its mean, and draws `[draws, n, *space.shape]`.
+        """Write imputed examples.
 
-        holed: what was seen, NaN elsewhere. truth: all of it, where that is known. source: the user's file, if any.
+        Args:
+            folder: An existing folder.
+            observed: `[n, *space.shape]`, NaN where values were missing.
+            mean: `[n, *space.shape]`, the mean of the imputations.
+            draws: `[draws, n, *space.shape]`, multiple imputations.
+            truth: `[n, *space.shape]`, or None if it is unknown.
+            source: The file of the user, if there is one.
         """
         for name, each in {"imputed": mean, **{f"draw_{i}": each for i, each in enumerate(draws, 1)}}.items():
             title = "mean of the draws" if name == "imputed" else name.replace("_", " ")
             self.write(folder / name, each, 1, Headings(f"Imputed values: {title}"))
 
-    # What all of them share ------------------------------------------------------------------------------------------
+    # Common to all media ------------------------------------------------------------------------------------------
 
     def find(self, path: str | Path) -> tuple[Names, Read]:
-        """`open`. Raises `Refusal` as that does, and where there is nothing."""
+        """`open` of a path. Raises `Refusal` as `open` does, and if the path does not exist."""
         return self.open(existing(path))
 
     def one(self, path: str | Path) -> Tensor:
         """The one example in a file, `[1, *space.shape]`. Raises `Refusal` as `open` does, or if there are more."""
         names, read = self.find(path)
         if len(names) != 1:
-            raise Refusal(f"{path} holds {len(names)} examples, expected one; save the one alone, and name that file.")
+            raise Refusal(f"{path} holds {len(names)} examples, expected one; save that example in a separate file.")
         return read(slice(1)).x
 
 
@@ -108,8 +122,8 @@ def existing(path: str | Path) -> Path:
         Refusal: If there is neither a file nor a folder; reading from a pipe would never end.
     """
     path = Path(path).expanduser()
-    if not (path.is_file() or path.is_dir()):  # from a pipe would be read for ever
-        raise Refusal(f"There is no file or folder {path.absolute()}; name one that is there.")
+    if not (path.is_file() or path.is_dir()):  # reading from a pipe might never end
+        raise Refusal(f"There is no file or folder {path.absolute()}; name an existing one.")
     return path
 
 
@@ -148,7 +162,7 @@ def medium(space: Space, spreadsheet: bool = False) -> Medium:
 def check_medium(space: Space) -> str:
     """The module of the medium of a space.
 
-    A space derived from another one does not inherit its medium, whose units may be others.
+    A space derived from another one does not inherit its medium, because its units may differ.
 
     Args:
         space: The data space.
@@ -161,6 +175,6 @@ def check_medium(space: Space) -> str:
     if not find_spec(module):
         raise Refusal(
             f"No medium reads and writes the files of the space {name}. Expected the class {name} in "
-            f"src/vaekit/media/{name.lower()}.py. Add it, e.g. derived from that of vectors: class {name}(Real)."
+            f"src/vaekit/media/{name.lower()}.py. Add it, e.g. derived from the medium of vectors: class {name}(Real)."
         )
     return module

@@ -28,8 +28,8 @@ class Pairs(Real):
     """
 
     gap = 0.5  # gray, in place of a missing image
-    holed = Medium.holed  # what is missing is said by the pair, not by NaN
-    write_imputed = Medium.write_imputed  # a label a line
+    read_incomplete = Medium.read_incomplete  # the pair itself marks a missing modality, not NaN
+    write_imputed = Medium.write_imputed  # one label per line
 
     def open(self, path: Path) -> tuple[Names, Read]:
         space = self.space
@@ -73,7 +73,7 @@ def read_labels(path: Path, classes: int) -> Tensor:
     except csv.Error as error:
         raise Refusal(f"Cannot read {path} ({error}); save it as CSV in UTF-8.") from error
     if not rows or "label" not in rows[0]:
-        raise Refusal(f"{path} has no rows with a column 'label'; its first line must name it: label.")
+        raise Refusal(f"{path} has no column 'label'. Write label into its first line.")
     for line, row in enumerate(rows, 2):
         if not (row["label"] or "").strip().isdecimal() or int(row["label"]) >= classes:
             raise Refusal(

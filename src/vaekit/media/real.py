@@ -23,15 +23,15 @@ Rows = TypeVar("Rows", bound=Any)
 class Real(Medium):
     """Rows of a .npy or .npz file, named by their number, drawn as lines.
 
-    An .npz file has them in the array "x", or in its only one.
+    In an .npz file they are the array "x", or the only array.
 
     Attributes:
-        gap: The value drawn in place of a missing one.
-        filled: Number of rows that the picture of an imputation has at most.
+        gap: The value that is drawn for a missing one.
+        filled: Largest number of rows in the picture of an imputation.
     """
 
     gap = math.nan
-    filled = 8  # a panel each takes time
+    filled = 8  # drawing panels takes time
 
     def open(self, path: Path) -> tuple[Names, Read]:
         if not holds_arrays(path):
@@ -42,17 +42,17 @@ class Real(Medium):
         rows = self.rows(path)
         return range(len(rows)), lambda part: Batch(self.fit(rows[part], path))
 
-    def holed(self, path: str | Path) -> Batch:
-        """In arrays, values that are NaN are missing."""
+    def read_incomplete(self, path: str | Path) -> Batch:
+        """All examples; in arrays NaN is missing."""
         path = existing(path)
         if not holds_arrays(path):
-            return super().holed(path)
+            return super().read_incomplete(path)
         rows = self.rows(path)
         known = ~np.isnan(rows)
         return Batch(self.fit(np.where(known, rows, rows.dtype.type(0)), path), mask=torch.from_numpy(known).float())
 
     def rows(self, path: Path) -> np.ndarray:
-        """The rows of a file, mapped where that can be."""
+        """The rows of a file, memory-mapped where possible."""
         held = load_array(path)
         fits = held.ndim == len(self.space.shape) + 1 and held.shape[1:] == self.space.shape and len(held) > 0
         if not fits or held.dtype.kind not in "buif":
@@ -72,10 +72,16 @@ class Real(Medium):
         save_lines(path.with_suffix(".png"), first(x, columns), columns, headings)
 
     def write_imputed(
-        self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
+        self,
+        folder: Path,
+        observed: Tensor,
+        mean: Tensor,
+        draws: Tensor,
+        truth: Tensor | None,
+        source: str | Path | None,
     ) -> None:
         """A row of panels for each of the first examples, see `imputed_panels`."""
-        shown, headings = imputed_panels(holed.nan_to_num(self.gap), mean, draws, truth, self.filled)
+        shown, headings = imputed_panels(observed.nan_to_num(self.gap), mean, draws, truth, self.filled)
         self.write(folder / "imputed", shown.flatten(0, 1), shown.shape[1], headings)
 
 
@@ -102,7 +108,7 @@ def imputed_panels(
     """The panels of imputed rows `[rows, panels, *shape]`: observed values, mean, five draws at most, and the truth.
 
     Args:
-        observed: `[n, *shape]`, as it is to be drawn where values are missing.
+        observed: `[n, *shape]`, with the value to draw where values are missing.
         mean: `[n, *shape]`.
         draws: `[draws, n, *shape]`.
         truth: `[n, *shape]`, or None where it is unknown.
@@ -111,7 +117,7 @@ def imputed_panels(
     panels = {"observed": observed, "mean": mean} | {f"draw {i}": each for i, each in enumerate(draws[:5], 1)}
     panels |= {} if truth is None else {"original": truth}
     shown = torch.stack([*panels.values()], 1)[:rows]
-    names = [f"row {number}" for number in range(1, len(shown) + 1)]
+    names = [f"row {number}" for number in range(len(shown))]
     title = f"Imputed values: {len(shown)} of {len(mean):,} rows" if len(shown) < len(mean) else "Imputed values"
     return shown, Headings(title, [*panels], names)
 

@@ -1,4 +1,4 @@
-"""Series: CSV and parquet files, a row a step in time."""
+"""Series: CSV and parquet files with one row per time step."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ GROUPS = 4  # rows of panels
 class Series(Medium):
     """Windows of a .csv or .parquet file that has the run's series, named by the time of their last step.
 
-    Written in the file's units, levels, or prices from a start of 100: as CSV, a row for each step of each path, and as
-    lines.
+    Written in units of the file, levels, or prices that start at 100: as CSV, one row per step of each path, and as a
+    figure.
     """
 
     drawn = True
@@ -63,7 +63,7 @@ class Series(Medium):
         self._draw(path.with_suffix(".png"), paths, headings)
 
     def _draw(self, path: Path, paths: Tensor, headings: Headings) -> None:
-        """A panel for each series: of all paths, or in a row for each of the first groups of paths with headings."""
+        """A panel for each series: of all paths, or of each of the first groups of paths that have headings."""
         unit = f"price, {START:g} at the start" if self.space.returns else "level"
         names = list(headings.columns) or list(headings.cells)[: len(paths)]
         named = 0 < len(names) <= NAMED
@@ -90,20 +90,18 @@ class Series(Medium):
         save_panels(path, panels, title, columns=len(self.space.names))
 
     @property
-    def sets(self) -> dict[str, Write]:
-        return super().sets | {"series": self._write_set}
+    def set_writers(self) -> dict[str, Write]:
+        return super().set_writers | {"series": self._write_set}
 
     def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
-        """synthetic.csv, one window behind the other: data=series with data.stride as long as data.window reads them as
-        they are.
-        """
+        """synthetic.csv: all windows in sequence. data=series with data.stride equal to data.window reads them back."""
         path = self.paths(torch.from_numpy(np.concatenate(x, 1))[None])[0]
         rows = [map(cell, row) for row in path.T.tolist()]
         write_csv(folder / "synthetic.csv", [self.space.names, *rows], spreadsheet=self.spreadsheet)
 
 
 def cell(value: float) -> str:
-    """A value as CSV files hold it, in nine digits.
+    """A value as it is written to CSV files, in nine digits.
 
     Args:
         value: The number.

@@ -41,17 +41,23 @@ class Table(Medium):
         table.write(path.with_suffix(".csv"), x, self.space, label, self.spreadsheet)
 
     @property
-    def sets(self) -> dict[str, Write]:
-        return super().sets | {"table": self._write_set}
+    def set_writers(self) -> dict[str, Write]:
+        return super().set_writers | {"table": self._write_set}
 
     def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
         """synthetic.csv: with the columns, order, written forms and categories of the original."""
         table.write(folder / "synthetic.csv", torch.from_numpy(x), self.space, label, self.spreadsheet)
 
     def write_imputed(
-        self, folder: Path, holed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, source: str | Path | None
+        self,
+        folder: Path,
+        observed: Tensor,
+        mean: Tensor,
+        draws: Tensor,
+        truth: Tensor | None,
+        source: str | Path | None,
     ) -> None:
-        """imputed.csv and draw_1.csv, ...; cells of the source stay as they are. mean: `Table.in_units`."""
+        """imputed.csv and draw_1.csv, ...; cells of the source are kept. `mean` is in units of the file."""
         given = None if source is None else read(source, self.space.header)
         plain = {f"draw_{i}": self.space.in_units(each) for i, each in enumerate(draws, 1)}
         for name, each in {"imputed": mean, **plain}.items():

@@ -1,4 +1,4 @@
-"""Text: a file with a sentence a line."""
+"""Text: a file with one sentence per line."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from vaekit.refusal import Refusal
 
 
 class Text(Medium):
-    """Lines of a text file in UTF-8, named by their number from 1; written one a line.
+    """Lines of a text file in UTF-8, named by their number from 1; written one per line.
 
-    Nothing is cut: a sentence with more tokens than those of the run may have is refused, by its line.
+    Nothing is cut: a sentence that is too long for the run is refused, with its line.
     """
 
     def open(self, path: Path) -> tuple[Names, Read]:
@@ -40,8 +40,8 @@ class Text(Medium):
         path.with_suffix(".txt").write_text("".join(f"{each}\n" for each in self.space.decode(x)), encoding="utf-8")
 
     @property
-    def sets(self) -> dict[str, Write]:
-        return super().sets | {"text": self._write_set}
+    def set_writers(self) -> dict[str, Write]:
+        return super().set_writers | {"text": self._write_set}
 
     def _write_set(self, folder: Path, x: np.ndarray, label: Tensor | None, classes: Mapping[int, str]) -> None:
         """synthetic.txt"""

@@ -35,9 +35,9 @@ class Reliability(Metric):
 
     def update(self, probability: Tensor, happened: Tensor) -> None:
         """Add probabilities in [0, 1] and outcomes 0 or 1, both of one shape."""
-        p, yes = probability.flatten().double(), happened.flatten().double()
+        p, outcome = probability.flatten().double(), happened.flatten().double()
         at = (p * self.bins).long().clamp(0, self.bins - 1)
-        for name, values in (("count", torch.ones_like(p)), ("predicted", p), ("happened", yes)):
+        for name, values in (("count", torch.ones_like(p)), ("predicted", p), ("happened", outcome)):
             setattr(self, name, getattr(self, name).index_add(0, at, values))
 
     def compute(self) -> dict[str, list[float] | float]:
@@ -46,9 +46,13 @@ class Reliability(Metric):
 
         The error is the distance of the first two, averaged over values.
         """
-        some = self.count > 0
-        count = self.count[some]
-        predicted, happened, share = self.predicted[some] / count, self.happened[some] / count, count / count.sum()
+        nonempty = self.count > 0
+        count = self.count[nonempty]
+        predicted, happened, share = (
+            self.predicted[nonempty] / count,
+            self.happened[nonempty] / count,
+            count / count.sum(),
+        )
         error = float((share * (predicted - happened).abs()).sum())
         return {
             "predicted": predicted.tolist(),

@@ -23,9 +23,9 @@ class Evaluation(Metric):
 
     All are nats per example, averaged over the examples of all processes. `nll` is the importance-sampled bound with as
     many samples as `log_w` has. Active units (Burda et al. 2016, section 5.2) are counted on levels whose posterior has
-    a mean in closed form, which a flow has not. Of discrete levels, `code_usage` is the fraction of atoms that are
-    used, and `perplexity` exp(entropy) of their frequencies. For text `token_perplexity` is exp(nll per token),
-    including <eos>.
+    a mean in closed form, so not for a flow. Of discrete levels, `code_usage` is the fraction of atoms that are used,
+    and `perplexity` exp(entropy) of their frequencies. For text `token_perplexity` is exp(nll per token), including
+    <eos>.
 
     Args:
         space: The space of x.

@@ -48,10 +48,10 @@ def reachable(rows: Sequence[str], tiles: Properties, starts: set[Cell]) -> set[
     """The cells (row, column) that a runner reaches by the rules of Lode Runner.
 
     Cells that are not `solid` are free, including those of enemies, which move. The runner stands on a solid cell, on
-    top of a ladder and on the bottom of the map; hangs on a `rope` or a ladder, which are the `climbable` tiles; and
-    falls elsewhere. Where it does not fall it moves left and right, up on a ladder, and down into a free cell. It does
+    top of a ladder and on the bottom of the map. It hangs on a `rope` or a ladder, which are the `climbable` tiles.
+    Elsewhere it falls. If it does not fall, it moves left and right, up on a ladder, and down into a free cell. It does
     not jump. A `diggable` tile diagonally below, under a free cell, can be dug: the hole is a free cell, from whose
-    bottom it may dig on. There is no time: holes stay open, and enemies do not block the way.
+    bottom it may dig on. Time is ignored: holes stay open, and enemies do not block the way.
 
     Args:
         rows: The map, a string for each row, row 0 at the top.
@@ -91,10 +91,10 @@ def reachable(rows: Sequence[str], tiles: Properties, starts: set[Cell]) -> set[
         if cell in ladder and free((i - 1, j)):
             yield i - 1, j
 
-    seen, waiting = set(starts), deque(starts)
-    while waiting:
-        for cell in steps(waiting.popleft()):
-            if cell not in seen:
-                seen.add(cell)
-                waiting.append(cell)
-    return seen
+    visited, queue = set(starts), deque(starts)
+    while queue:
+        for cell in steps(queue.popleft()):
+            if cell not in visited:
+                visited.add(cell)
+                queue.append(cell)
+    return visited

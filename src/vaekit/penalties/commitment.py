@@ -25,6 +25,16 @@ class Commitment(Penalty):
     References:
         Aäron van den Oord, Oriol Vinyals, Koray Kavukcuoglu. Neural Discrete Representation Learning. In NeurIPS 2017.
             https://arxiv.org/abs/1711.00937
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from vaekit.distributions.quantized import Quantized
+        >>> from vaekit.penalties.commitment import Commitment
+        >>> from vaekit.spaces import Codes
+        >>> q = Quantized(torch.tensor([[0, 1]]), Codes((2,)), source=torch.tensor([[0.5, 1.0]]))   # atoms 0 and 1
+        >>> Commitment(vae=None)(SimpleNamespace(steps=[SimpleNamespace(q=q)]), None, epoch=None)
+        tensor(0.2500)
     """
 
     requires = frozenset({Capability.QUANTIZED})

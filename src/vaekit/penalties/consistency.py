@@ -33,6 +33,15 @@ class Consistency(Penalty):
     References:
         Kihyuk Sohn et al. FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence. In NeurIPS
             2020. https://arxiv.org/abs/2001.07685
+
+    Example:
+        >>> import torch, vaekit
+        >>> from vaekit.penalties.consistency import Consistency
+        >>> from vaekit.spaces import Image
+        >>> vae = vaekit.build(Image((1, 8, 8), bins=2), "model=m2_vae", "condition.classes=3")
+        >>> penalty = Consistency(vae, threshold=0.0)   # uses every image
+        >>> bool(penalty(vae(torch.zeros(4, 1, 8, 8)), vae, epoch=None) > 0)
+        True
     """
 
     requires = frozenset({Capability.LABELLED, Capability.IMAGE})

@@ -27,6 +27,15 @@ class Factor(Adversarial):
 
     References:
         Hyunjik Kim, Andriy Mnih. Disentangling by Factorising. In ICML 2018. https://arxiv.org/abs/1802.05983
+
+    Example:
+        >>> import torch, vaekit
+        >>> from vaekit.penalties.factor import Factor
+        >>> from vaekit.spaces import Real
+        >>> vae = vaekit.build(Real((3,)), "model=mlp_vae", "likelihood=gaussian", "latents.dim=2")
+        >>> terms, penalty = vae(torch.randn(4, 3)), Factor(vae, hidden=[8])
+        >>> penalty(terms, vae, epoch=None).shape, bool(penalty.critic_loss(terms, vae) > 0)
+        (torch.Size([]), True)
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.SINGLE_LEVEL, Capability.EUCLIDEAN})

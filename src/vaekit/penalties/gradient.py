@@ -18,6 +18,14 @@ class Gradient(Penalty):
     References:
         Partha Ghosh et al. From Variational to Deterministic Autoencoders. In ICLR 2020.
             https://arxiv.org/abs/1903.12436
+
+    Example:
+        >>> import torch, vaekit
+        >>> from vaekit.penalties.gradient import Gradient
+        >>> from vaekit.spaces import Real
+        >>> vae = vaekit.build(Real((3,)), "model=mlp_vae", "likelihood=gaussian", "latents.dim=2")
+        >>> bool(Gradient(vae)(vae(torch.randn(4, 3)), vae, epoch=None) > 0)
+        True
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.DOUBLE_BACKWARD, Capability.QUANTITIES})

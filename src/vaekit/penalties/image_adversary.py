@@ -52,6 +52,15 @@ class ImageAdversary(Adversarial):
     References:
         Anders Boesen Lindbo Larsen et al. Autoencoding beyond Pixels Using a Learned Similarity Metric. In ICML 2016.
             https://arxiv.org/abs/1512.09300
+
+    Example:
+        >>> import torch, vaekit
+        >>> from vaekit.penalties.image_adversary import ImageAdversary
+        >>> from vaekit.spaces import Image
+        >>> vae = vaekit.build(Image((1, 8, 8), bins=2), "model=mlp_vae")
+        >>> terms, penalty = vae(torch.zeros(4, 1, 8, 8)), ImageAdversary(vae, channels=[4], features=8)
+        >>> bool(penalty(terms, vae, epoch=None) > 0), bool(penalty.critic_loss(terms, vae) > 0)
+        (True, True)
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.IMAGE})

@@ -49,7 +49,9 @@ class MSSSIM(Penalty):
         self.sigma, self.window = (1.5, 11) if side >= 22 else (0.5, 5)
         used = EXPONENTS[: scales(side, self.window)]
         if not used:
-            raise Refusal(f"penalty=ms_ssim reads images from 5x5 up, got {list(vae.space.shape)}; use penalty=mmd.")
+            raise Refusal(
+                f"penalty=ms_ssim requires images of at least 5x5 pixels, got {list(vae.space.shape)}; use penalty=mmd."
+            )
         self.exponents = tuple(each / sum(used) for each in used)
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:

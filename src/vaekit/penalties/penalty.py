@@ -13,7 +13,7 @@ from vaekit.vae import VAE
 
 
 class Penalty(nn.Module):
-    """A term that is added to the loss: `weight` times `forward`, a scalar of the batch.
+    """A term of the loss: `weight` times `forward`, a scalar for the batch.
 
     A subclass declares `requires`, what it requires of posterior, data and latents. A negative weight turns the penalty
     into a reward.

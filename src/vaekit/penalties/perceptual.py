@@ -38,6 +38,18 @@ class Perceptual(Penalty):
     References:
         Xianxu Hou et al. Deep Feature Consistent Variational Autoencoder. In WACV 2017.
             https://arxiv.org/abs/1610.00291
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> import torch, vaekit
+        >>> from vaekit.penalties.perceptual import Perceptual
+        >>> from vaekit.spaces import Image
+        >>> vae, folder = vaekit.build(Image((1, 8, 8), bins=2), "model=conv_vae"), Path(mkdtemp(), "run")
+        >>> vae.save(folder)
+        >>> penalty = Perceptual(vae, weights=str(folder / "model.safetensors"))
+        >>> bool(penalty(vae(torch.zeros(4, 1, 8, 8)), vae, epoch=None) > 0)
+        True
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.IMAGE})
@@ -48,7 +60,7 @@ class Perceptual(Penalty):
         super().__init__(vae, weight)
         if weights is None or not Path(weights).is_file():
             raise Refusal(
-                f"{setting('weights')}={weights} is not a file, and nothing is downloaded; give the weights of a "
+                f"{setting('weights')}={weights} is not a file, and weights are not downloaded; give those of a "
                 f"trained network: {setting('weights')}=outputs/latest/model.safetensors of a run with "
                 f"network=conv on such images, or a file of torchvision's {network}."
             )

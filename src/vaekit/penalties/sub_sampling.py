@@ -21,6 +21,16 @@ class SubSampling(Penalty):
     References:
         Mike Wu, Noah Goodman. Multimodal Generative Models for Scalable Weakly-Supervised Learning. In NeurIPS 2018.
             https://arxiv.org/abs/1802.05335
+
+    Example:
+        >>> import torch, vaekit
+        >>> from vaekit.penalties.sub_sampling import SubSampling
+        >>> from vaekit.spaces import Image, Pairs
+        >>> space = Pairs.of(Image((1, 8, 8), bins=2), classes=10)
+        >>> vae = vaekit.build(space, "model=mopoe", "likelihood=paired")
+        >>> x = space.pair(torch.zeros(4, 1, 8, 8), torch.tensor([0, 1, 2, 3]))
+        >>> bool(SubSampling(vae)(vae(x), vae, epoch=None) > 0)   # nats
+        True
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.PAIRS})

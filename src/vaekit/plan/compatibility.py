@@ -53,7 +53,7 @@ def name(part: Any) -> str:
 
 
 def _check_space(plan: Plan) -> None:
-    """The network reads this data space, and the likelihood scores its values."""
+    """Check that the network reads this data space, and that the likelihood scores its values."""
     space, encoder, likelihood = plan.space, plan.encoder.kind, plan.likelihood.kind
     if plan.training:  # whose figures, at the end, are files
         check_medium(space)
@@ -66,11 +66,9 @@ def _check_space(plan: Plan) -> None:
     if isinstance(space, Text) and encoder.reads is Space:
         raise Refusal(f"{network} expects real-valued input; token ids are categorical. Try network=gru.")
     if isinstance(space, Maps) and min(space.shape[1:]) < 8 and encoder.reads is Maps:
-        raise Refusal(f"{network} reads images from 8x8 up, got {list(space.shape)}; use network=mlp.")
+        raise Refusal(f"{network} requires images of at least 8x8 pixels, got {list(space.shape)}; use network=mlp.")
     if isinstance(space, Pairs) and space.image.values != "binary":
-        raise Refusal(
-            "The images of pairs are scored in black and white; use data.binarize=dynamic data.dequantize=false."
-        )
+        raise Refusal("Images of pairs must be binary; use data.binarize=dynamic data.dequantize=false.")
     if not likelihood.scores(space):
         change_data = ""
         if space.values == "discrete":
@@ -86,7 +84,7 @@ def _check_space(plan: Plan) -> None:
 
 
 def _check_inputs(plan: Plan) -> None:
-    """No posterior or prior takes token ids for quantities, and each expert has the features of its modality."""
+    """Check that posterior and prior do not read token ids as quantities, and that experts have their features."""
     space, posterior, prior = plan.space, plan.posterior.kind, plan.prior.kind
     if isinstance(space, Text) and Input.JOINT in posterior.inputs:
         raise Refusal(
@@ -95,7 +93,7 @@ def _check_inputs(plan: Plan) -> None:
     if isinstance(space, Pairs) and prior.learns_inputs:
         raise Refusal(f"prior={name(prior)} learns real-valued inputs; labels are categorical. Try prior=exemplar.")
     if isinstance(space, Text) and prior.learns_inputs:
-        raise Refusal(f"prior={name(prior)} learns inputs by their gradient, and tokens have none; use prior=exemplar.")
+        raise Refusal(f"prior={name(prior)} learns inputs by gradient, which tokens do not have; use prior=exemplar.")
     if Input.MODALITIES in posterior.inputs and Capability.MODALITIES not in plan.encoder.kind.gives:
         raise Refusal(
             f"{plan.typed(f'posterior={name(posterior)}')} has an expert for each modality, and "
@@ -105,11 +103,13 @@ def _check_inputs(plan: Plan) -> None:
 
 
 def _check_posterior(plan: Plan) -> None:
-    """Posterior and prior are distributions over the same kind of space, and can be trained."""
+    """Check that posterior and prior are over the same kind of space, and can be trained."""
     posterior, prior = plan.posterior.kind, plan.prior.kind
     here, there = plan.typed(f"posterior={name(posterior)}"), plan.typed(f"prior={name(prior)}")
     if plan.compiled and Input.JOINT in posterior.inputs:
-        raise Refusal(f"{here} differentiates the decoder twice, which a compiled one cannot; use compile=false.")
+        raise Refusal(
+            f"{here} differentiates the decoder twice, which a compiled decoder does not support; use compile=false."
+        )
     if posterior.latent is not prior.latent:
         fits = plan.typed(choices("prior", lambda part: part.latent is posterior.latent))
         raise Refusal(f"{here} lives on {posterior.latent.__name__}, {there} on {prior.latent.__name__}; use {fits}.")
@@ -119,7 +119,7 @@ def _check_posterior(plan: Plan) -> None:
 
 
 def _check_tower(plan: Plan, tower: Choice) -> None:
-    """A tower of several levels can stand on this posterior and this network."""
+    """Check that the latent levels work with this posterior and this network."""
     posterior, encoder = plan.posterior, plan.encoder.kind
     what, requires = plan.typed(f"latents={name(tower.kind)}"), tower.kind.requires
     if not requires or tower.settings.get("levels") == 1:
@@ -161,7 +161,7 @@ def _check_tower(plan: Plan, tower: Choice) -> None:
 
 
 def _check_condition(plan: Plan) -> None:
-    """Each part can read the condition, and the tower has the one it needs."""
+    """Check that each part can read the condition, and that the latents have the condition they need."""
     condition, tower, posterior, prior = plan.condition, plan.latents.kind, plan.posterior.kind, plan.prior.kind
     if condition is None:
         if tower.infers:
@@ -187,7 +187,7 @@ def _coded(plan: Plan) -> list[tuple[Choice, Choice]]:
 
 
 def _check_objective(plan: Plan, objective: Choice) -> None:
-    """The posterior, the prior and the tower give what the objective requires."""
+    """Check that posterior, prior and latents give what the objective requires."""
     coded = _coded(plan)
     what, gradient = f"objective={name(objective.kind)}", all(Capability.RSAMPLE in q.gives for q, _ in coded)
     present = {
@@ -208,7 +208,7 @@ def _check_objective(plan: Plan, objective: Choice) -> None:
 
 
 def _check_gradient(plan: Plan, objective: Choice) -> None:
-    """The objective's gradient reaches the prior of random codes. Evaluated it may be without."""
+    """Check that the gradient of the objective reaches a prior of random codes, if it is to be trained."""
     random = [prior.kind for q, prior in _coded(plan) if Capability.DETERMINISTIC not in q.gives]
     joint = [name(prior) for prior in random if Capability.FACTORISED not in prior.gives]
     if joint and {Capability.RSAMPLE, Capability.LOG_PROB} <= objective.requires:
@@ -220,7 +220,7 @@ def _check_gradient(plan: Plan, objective: Choice) -> None:
 
 
 def _check_penalty(plan: Plan, choice: str, penalty: Choice) -> None:
-    """The posterior, the spaces and the tower give what the penalty requires."""
+    """Check that posterior, spaces and latents give what the penalty requires."""
     requires, space = penalty.kind.requires, plan.space
     euclidean = "posterior=gaussian prior=standard_normal"
     present = {
@@ -246,7 +246,7 @@ def _check_penalty(plan: Plan, choice: str, penalty: Choice) -> None:
 def _check_requires(
     plan: Plan, what: str, requires: frozenset[Capability], present: dict[Capability, tuple[bool, str]]
 ) -> None:
-    """present: of each requirement that is not the posterior's to give, whether it is met, and what meets it."""
+    """Check requirements. present: those that the posterior does not determine: whether it is met, and what to type."""
     arrows = plan.arrows
     gives = frozenset.intersection(*(q.gives for q, _ in arrows))
     present = {
@@ -264,7 +264,7 @@ def _check_requires(
 
 
 def _check_run(plan: Plan) -> None:
-    """Precision and strategy allow what the optimiser, the penalties and the callbacks do."""
+    """Check that precision and strategy support the optimiser, the penalties and the callbacks."""
     config: Any = plan.config
     scaled = str(config["trainer"]["precision"]) in ("16", "16-mixed")
     callbacks = config["callbacks"] or {}

@@ -1,4 +1,4 @@
-"""Checks of parts against the declarations of their base class, for parts that users write."""
+"""Checks user-defined parts against the declarations of their base class."""
 
 from __future__ import annotations
 

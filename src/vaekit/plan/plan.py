@@ -36,7 +36,7 @@ HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_")  # keys that `hydr
 class Choice(partial[Any]):
     """A part that was chosen: its class, its settings, and the path of its configuration.
 
-    Calling it builds the part; what depends on other parts, e.g. shapes, is an argument of the call.
+    Calling it builds the part. Arguments that depend on other parts, e.g. shapes, are passed in the call.
     """
 
     path: str
@@ -69,8 +69,8 @@ class Choice(partial[Any]):
         """What the objective requires with these settings."""
         return self.kind.requires_with(self.settings)
 
-    def handed(self, inputs: Mapping[str, Any]) -> Choice:
-        """The same choice with those of `inputs` that its part declares."""
+    def with_inputs(self, inputs: Mapping[str, Any]) -> Choice:
+        """The same choice, bound to those of `inputs` that its part declares."""
         return _chosen(
             self.kind, self.settings | {name: inputs[name] for name in self.kind.inputs}, self.path, self.base
         )
@@ -181,7 +181,7 @@ class Plan:
         if "objective" in config:
             check_types(config["objective"], "objective")
             self.objective = self._choice("objective", Objective)
-        # a preset may hold settings of a penalty that the command line then did not choose
+        # a preset may hold settings of a penalty that the command line does not choose
         chosen = {
             name: each
             for name, each in config.get("penalty", {}).items()
@@ -235,7 +235,7 @@ class Plan:
             yield from _below(self.at(name), choice)
 
     def describe(self) -> str:
-        """A line for each part: where its configuration is, its class, and its settings."""
+        """One line per part: the path of its configuration, its class, and its settings."""
         rows = [(path, _target(each.kind), _plain(each)) for path, each in self.places()]
         if self.condition is not None:
             rows.append((self.at("condition"), _target(type(self.condition)), ""))
@@ -257,7 +257,7 @@ class Plan:
             return self._build_vae(space or self.space)
 
     def _build_vae(self, space: Space) -> VAE:
-        vae: VAE  # exists by the time that a part calls what it was handed
+        vae: VAE  # exists when a part calls the function that it was given
         inputs: dict[str, Any] = {
             Input.DATA_SPACE: space,
             Input.MODALITIES: space.modalities,
@@ -273,8 +273,8 @@ class Plan:
         with building(self.at("latents")):
             latents = self.latents(
                 features=network.out_shape,
-                posterior=self.posterior.handed(inputs),
-                prior=self.prior.handed(inputs),
+                posterior=self.posterior.with_inputs(inputs),
+                prior=self.prior.with_inputs(inputs),
                 latent=self.posterior.kind.latent,
                 condition=self.condition.size if self.condition else 0,
             )
@@ -287,7 +287,7 @@ class Plan:
         with building(self.at("likelihood")):
             vae = VAE(network, latents, self.likelihood(space, decoder), self.condition)
         for name, weights in vae.named_parameters():
-            if weights.numel() == 0:  # a layer of no units, which torch would train silently
+            if weights.numel() == 0:  # torch would silently train a layer without units
                 group = (
                     "latents.*, e.g. latents.dim=32" if name.startswith("latents.") else "network.*, e.g. network=mlp"
                 )

@@ -1,4 +1,4 @@
-"""What a run requires of this machine, and settings that no training can have."""
+"""Checks the requirements of a run on this machine, and settings that are not valid in any training."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_run(config: Any) -> None:
         raise Refusal(f"trainer.gradient_clip_val={clip} must be at least 0; use trainer.gradient_clip_val=1.")
     online = (config["logger"] or {}).get("wandb")
     if online and not online.get("offline"):
-        import wandb  # asks on the terminal, and waits, if it is first used without an account
+        import wandb  # without an account it would prompt on the terminal
 
         if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False):
             raise Refusal(

@@ -22,7 +22,7 @@ class Hamiltonian(Posterior):
     """q(z | x): a diagonal Gaussian, then tempered leapfrog steps along the gradient of log p(x, z).
 
     Caterini et al. 2018, algorithm 1. The step size of each dimension and the inverse temperature of the first step are
-    learned. Only the density of its own draws is known, and only of rows without missing values.
+    learned. `log_prob` scores only its own draws, and only for rows without missing values.
 
     Args:
         context_shape: Shape of the features of a row followed by its x, (F + data_space.size,).

@@ -33,7 +33,7 @@ class Posterior(nn.Module):
         raise NotImplementedError
 
     def embed(self, z: Tensor) -> Tensor:
-        """What the levels below and the likelihood read of z `[..., *space.shape]`."""
+        """The representation of z `[..., *space.shape]` that the levels below and the likelihood read."""
         return z
 
     def anneal(self, epoch: float | None) -> None:

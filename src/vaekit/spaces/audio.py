@@ -32,4 +32,4 @@ class Audio(Maps):
 
     def __post_init__(self) -> None:
         if min(self.rate, self.hop) < 1 or (self.bins is not None and self.shape[1] != 1):
-            raise ValueError(f"no sound: {self.shape}, {self.bins} bins, {self.rate} samples a second")
+            raise ValueError(f"not a sound: {self.shape}, {self.bins} bins, {self.rate} samples a second")

@@ -30,13 +30,18 @@ class Codes(Space):
 
     Example:
         >>> from vaekit.spaces import Codes
-        >>> Codes((6, 4, 4), atoms=8, width=3).positions
-        (2, 4, 4)
+        >>> space = Codes((6, 4, 4), atoms=8, width=3)
+        >>> space.positions, space.description
+        ((2, 4, 4), 'Codes 2x4x4, 8 atoms')
     """
 
     atoms: int = 2
     width: int = 1
     codebook: Callable[[], Tensor] = field(default=binary_atoms, compare=False, repr=False)
+
+    @property
+    def description(self) -> str:
+        return f"Codes {'x'.join(map(str, self.positions))}, {self.atoms} atoms"
 
     @property
     def values(self) -> str:

@@ -21,7 +21,7 @@ from vaekit.written import Date, Form, Number, form_of
 KINDS = ("real", "positive", "date", "count", "binary", "ordinal", "categorical", "identifier")
 GROUPS = ("numeric", "count", "binary", "one_hot")
 NUMBERED = re.compile("(.*?)([0-9]{1,18})", re.DOTALL)  # text that ends in a number
-LARGEST = 1000  # counts up to it have a probability each
+LARGEST = 1000  # largest count; each count has its own probability
 QUANTILES = 200  # number of evenly spaced quantiles of a column without `normals`
 Z = torch.special.ndtri(torch.linspace(0, 1, QUANTILES, dtype=torch.float64)).clamp(-3.5, 3.5).tolist()
 
@@ -30,14 +30,14 @@ class WrongCell(Refusal):
     """A cell that its column cannot represent.
 
     Args:
-        row: The row of the cell, from 0; the message counts from 1.
+        row: The row of the cell, from 0.
         column: The name of the column.
         why: The rest of the message.
     """
 
     def __init__(self, row: int, column: str, why: str):
-        super().__init__(f"Row {row + 1}, column {column!r}: {why}")
-        self.row = row
+        super().__init__(f"row {row} (from 0), column {column!r}: {why}")
+        self.row, self.column, self.why = row, column, why
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Column:
             object.__setattr__(self, "form", Number() if self.form is None else form_of(self.form))
         texts = (self.name, self.first, *self.categories)
         if self.kind not in KINDS or not all(isinstance(each, str) for each in texts):
-            raise ValueError(f"no column: {self.name!r}, {self.kind!r}")
+            raise ValueError(f"not a column: {self.name!r}, {self.kind!r}")
         whole = len(self.normals) == len(self.quantiles) and (len(self.quantiles) > 1) == (self.group == "numeric")
         ordered = all(np.isfinite(each).all() and (np.diff(each) >= 0).all() for each in (self.quantiles, self.normals))
         least, most = {"binary": (2, 2), "ordinal": (1, math.inf), "categorical": (1, math.inf)}.get(self.kind, (0, 0))
@@ -103,7 +103,7 @@ class Column:
         whole &= (NUMBERED.fullmatch(self.first) is not None) == (self.kind == "identifier")
         formed = isinstance(self.form, {"date": Date}.get(self.kind, Number)) != bool(self.categories)
         if not (whole and ordered and named and bounded and formed and 0 <= self.largest <= LARGEST):
-            raise ValueError(f"the {self.kind} column {self.name!r} is not whole")
+            raise ValueError(f"the {self.kind} column {self.name!r} is incomplete")
 
     @classmethod
     def from_values(cls, name: str, kind: str, values: np.ndarray, form: Form) -> Column:
@@ -228,7 +228,7 @@ class Column:
     def values(self, x: np.ndarray) -> np.ndarray:
         """Numbers `[n, width]` in units of the cells, in double precision, so that their mean is a mean of cells.
 
-        These are values and counts; for categories the probabilities, as they are.
+        Categories keep their probabilities.
         """
         values = x.astype(np.float64)
         if self.group == "numeric":
@@ -258,7 +258,7 @@ class Column:
 
 
 def kind_override(name: str, kind: str) -> str:
-    """What to type for a column to have another kind, or to be left out.
+    """What to type to change the kind of a column, or to leave it out.
 
     Args:
         name: The column.
@@ -266,7 +266,7 @@ def kind_override(name: str, kind: str) -> str:
     """
     try:
         return overrides.typed("data.types", {name: kind})
-    except ValueError:  # Hydra's grammar has no such names of a mapping; pairs make one as well
+    except ValueError:  # the grammar of Hydra does not allow this name in a mapping; a list of pairs does
         return overrides.typed("data.types", [[name, kind]])
 
 

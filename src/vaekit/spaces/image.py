@@ -21,6 +21,8 @@ class Image(Maps):
         >>> from vaekit.spaces import Image
         >>> Image((1, 28, 28)).values, Image((1, 28, 28), bins=2).values, Image((1, 28, 28), bins=None).values
         ('discrete', 'binary', 'unit')
+        >>> Image((1, 28, 28), bins=2).description
+        'Image 1x28x28, binary'
     """
 
     bins: int | None = 256

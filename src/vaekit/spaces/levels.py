@@ -54,4 +54,4 @@ class Levels(Maps):
     def check(self, x: Tensor) -> None:
         Space.check(self, x)
         if not ((x == 0) | (x == 1)).all() or (x.sum(-3) > 1).any():
-            raise Refusal("Got probabilities of tiles, expected one tile a cell; draw some by task.draw=true.")
+            raise Refusal("Got probabilities of tiles, expected one tile per cell; draw tiles by task.draw=true.")

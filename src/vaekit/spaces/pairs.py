@@ -104,6 +104,6 @@ class Pairs(Space):
         consistent = ((observed == 0) | (observed == 1)).all() and (x * self.per_value(observed) == x).all()
         if not consistent or not ((label == 0) | (label == 1)).all() or not (label.sum(-1) == observed[..., 1]).all():
             raise Refusal(
-                "Got labels that are not one of the classes, or numbers of what is missing, expected a one-hot label, "
-                "1 for what is observed, and 0 everywhere for what is not; draw some by task.draw=true."
+                "Got a pair with wrong labels or indicators, expected one-hot labels, indicators 1 for observed "
+                "modalities, and 0 everywhere in missing ones; draw such pairs by task.draw=true."
             )

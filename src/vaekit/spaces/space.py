@@ -13,7 +13,7 @@ from vaekit.refusal import Refusal
 
 @dataclass(frozen=True)
 class Space:
-    """Arrays of one shape, and what their values are. The defaults are those of real numbers.
+    """Arrays of one shape, and the kind of their values. The defaults are those of real numbers.
 
     A cell is what can be missing independently: a value, a pixel with its channels, or a cell of a table, which one or
     several numbers represent.
@@ -35,6 +35,12 @@ class Space:
         return math.prod(self.shape)
 
     @property
+    def description(self) -> str:
+        """A few words for tables and messages, e.g. `Image 1x28x28, discrete, 256 levels`."""
+        words = f"{type(self).__name__} {'x'.join(map(str, self.shape))}, {self.values}"
+        return f"{words}, {self.bins} levels" if self.values == "discrete" and self.bins else words
+
+    @property
     def values(self) -> str:
         """What a likelihood must score: `binary`, `discrete`, `unit` (real, in [0, 1]), `continuous`, `table`, ..."""
         return "continuous"
@@ -51,7 +57,7 @@ class Space:
 
     @property
     def incomplete(self) -> bool:
-        """Whether values of examples may be missing, as far as is known before they are read."""
+        """Whether values may be missing, as far as known before reading the data."""
         return False
 
     @property
@@ -69,15 +75,15 @@ class Space:
         return each
 
     def per_cell(self, each: Tensor) -> Tensor:
-        """Of values `[..., *shape]` the first of each cell, `[..., *cell_shape]`, in its order."""
+        """The first value of each cell, `[..., *cell_shape]`, of values `[..., *shape]`."""
         return each
 
     def whole_cells(self, mask: Tensor) -> Tensor:
-        """A mask `[..., *shape]` whose first value of each cell holds for the whole cell."""
+        """A mask `[..., *shape]` in which each cell has the value of its first entry."""
         return mask
 
     def observed(self, x: Tensor) -> Tensor | None:
-        """A mask of the observed values of x `[..., *shape]`, if x itself says so; None if all are observed."""
+        """A mask of the observed values of x `[..., *shape]`, if x encodes them; None if all are observed."""
         return None
 
     @property
@@ -94,7 +100,7 @@ class Space:
         return None
 
     def from_user(self, x: Tensor) -> Tensor:
-        """Values as callers give them, e.g. bytes, as values of the space."""
+        """Converts values that callers pass, e.g. bytes, to values of the space."""
         return x
 
     def check_readable(self, x: Tensor) -> None:

@@ -55,7 +55,7 @@ class Table(Space):
         if isinstance(self.label, Mapping):
             object.__setattr__(self, "label", Column(**self.label))
         if self.label is not None and not (self.label.categories and 0 <= self.place <= len(self.columns)):
-            raise ValueError(f"no column of labels: {self.label.name!r}, {self.label.kind!r}, at {self.place}")
+            raise ValueError(f"not a column of labels: {self.label.name!r}, {self.label.kind!r}, at {self.place}")
         if not isinstance(self.separator, str) or len(self.separator) != 1:
             raise ValueError(f"separator {self.separator!r}")
         if self.shape != (sum(column.width for column in self.columns),) or self.shape == (0,):
@@ -70,6 +70,10 @@ class Table(Space):
         place = next((i for i, column in enumerate(columns) if column.name == label), 0)
         shape = (sum(column.width for column in rest),)
         return cls(shape, rest, None if label is None else columns[place], place, separator, header)
+
+    @property
+    def description(self) -> str:
+        return f"Table of {len(self.columns)} columns, {self.size} numbers"
 
     @property
     def values(self) -> str:
@@ -187,4 +191,4 @@ class Table(Space):
         binary = torch.cat([binary, missing], -1)
         n = counts.expm1()
         if not one_hot or not ((binary == 0) | (binary == 1)).all() or not torch.allclose(n, n.round(), rtol=1e-4):
-            raise Refusal("Got means of categories or counts, expected rows of the table; draw some by task.draw=true.")
+            raise Refusal("Got means of categories or counts, expected rows of the table; draw rows by task.draw=true.")

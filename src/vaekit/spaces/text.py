@@ -126,6 +126,6 @@ class Text(Space):
             or (x >= self.vocabulary).any()
         ):
             raise Refusal(
-                f"Got numbers that are no sentence, expected tokens from {END} to {self.vocabulary - 1}, and {PAD} "
-                f"behind an <eos>, {END}; write sentences into a file, one a line, and use task.input=FILE.txt."
+                f"Got numbers that are not a sentence, expected token ids from {END} to {self.vocabulary - 1}, and "
+                f"{PAD} after an <eos>, {END}; write sentences into a file, one per line, and use task.input=FILE.txt."
             )

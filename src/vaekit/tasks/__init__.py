@@ -1,1 +1,1 @@
-"""What a trained VAE is for: a plain function a file, `task(context, ...)`, which writes into `context.out`."""
+"""Uses of a trained VAE: one function per file, `task(context, ...)`, which writes into `context.out`."""

@@ -1,4 +1,4 @@
-"""The papers that a run is made of."""
+"""The papers that a run uses."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def papers(part: type, settings: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         return
     for setting, value, text in citations(part):
         given = settings.get(setting)
-        given = given.get("value") if isinstance(given, dict) else given  # where a schedule ends
+        given = given.get("value") if isinstance(given, dict) else given  # the final value of a schedule
         default = inspect.signature(part).parameters[setting].default if setting else None
         if not setting or (str(given).lower() == value if value else given not in (None, default)):
             match = PAPER.fullmatch(text)

@@ -42,7 +42,7 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
     vae, space = context.vae, context.vae.space
     if not isinstance(space, Pairs):
         raise Refusal(
-            "task=coherence holds images against their labels, and the run's data are no pairs; use data=paired."
+            "task=coherence compares images with their labels, and the data of this run are not pairs. Use data=paired."
         )
     if vae.condition is not None:
         raise Refusal(
@@ -51,7 +51,7 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
     classifier, right, count = of_training_rows(context), torch.zeros(3), 0
 
     @torch.no_grad()
-    def given(x: Tensor, modality: int, draws: int) -> Tensor:
+    def decode_modality(x: Tensor, modality: int, draws: int) -> Tensor:
         """The mean of p(x | z) over draws of z from q(z | one modality of x)."""
         return vae.likelihood(vae.infer(vae.encoder(space.keep_modality(x, modality)), draws).state).mean.mean(0)
 
@@ -59,9 +59,9 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
         x = batch.x[space.split(batch.x)[2].all(-1)]
         label, made = likeliest(space, x), vae.sample(len(x))
         pairs = [
-            (likeliest(space, given(x, 0, num_samples)), label),
-            (seen(classifier, given(x, 1, 1)), label),
-            (seen(classifier, made), likeliest(space, made)),
+            (likeliest(space, decode_modality(x, 0, num_samples)), label),
+            (predicted_class(classifier, decode_modality(x, 1, 1)), label),
+            (predicted_class(classifier, made), likeliest(space, made)),
         ]
         right += torch.tensor([float((one == other).sum()) for one, other in pairs])
         count += len(x)
@@ -72,12 +72,14 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
 
     labelled = space.pair(None, torch.arange(space.classes).repeat_interleave(ROW)).to(vae.device)
     completed = torch.where(
-        space.per_value(torch.tensor([False, True], device=vae.device)), labelled, given(labelled, 1, 1)
+        space.per_value(torch.tensor([False, True], device=vae.device)), labelled, decode_modality(labelled, 1, 1)
     )
     labels = [str(number) for number in range(space.classes)]
     context.show("from_labels", completed, ROW, Headings("Images given each label", rows=labels, ylabel="label"))
     x = context.examples(context.sample(64))
-    completed = torch.where(space.per_value(torch.tensor([True, False], device=x.device)), x, given(x, 0, num_samples))
+    completed = torch.where(
+        space.per_value(torch.tensor([True, False], device=x.device)), x, decode_modality(x, 0, num_samples)
+    )
     context.show("from_images", completed, 16, Headings("Likeliest labels of test images, below each image"))
     table = Table("", "fraction", title=f"Coherence, {count:,} test rows", title_justify="left")
     for name, fraction in found.items():
@@ -100,7 +102,7 @@ def likeliest(space: Pairs, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def seen(classifier: Classifier, x: Tensor) -> Tensor:
+def predicted_class(classifier: Classifier, x: Tensor) -> Tensor:
     """The class that a classifier predicts for each image.
 
     Args:

@@ -19,7 +19,7 @@ from vaekit.summary import number
 from vaekit.tasks.shared.context import Context
 
 GROUPS = "data network posterior prior latents likelihood objective penalty optimizer evaluation"
-WHAT = re.compile(  # the settings that say what a run is, each once: where it is written
+WHAT = re.compile(  # settings that describe a run, under the names where they are set
     rf"(?!data\.(module|source)\.|network\.(decoder|encoder\.(?!_target_))|.*\._(?!target_))"
     rf"(({GROUPS.replace(' ', '|')})\..+|seed|trainer\.(max_epochs|precision))"
 )
@@ -139,7 +139,7 @@ def draw(path: Path, found: Mapping[str, Mapping[str, Any]], folders: Mapping[st
 
 
 def _short(folders: Sequence[Path]) -> list[str]:
-    """The last parts of paths, as many as tell them apart."""
+    """The shortest distinct suffixes of paths."""
     for count in range(1, max(len(folder.parts) for folder in folders) + 1):
         names = ["/".join(folder.parts[-count:]) for folder in folders]
         if len(set(names)) == len(names):

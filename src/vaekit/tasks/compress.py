@@ -31,7 +31,7 @@ from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 NAME = "compressed.vaekit"
-COMPARED = 10_000  # examples that other compressors are given, at most
+COMPARED = 10_000  # largest number of examples for other compressors
 
 
 def compress(
@@ -78,7 +78,7 @@ def compress(
         x, form = _test_rows(context, space.bins)
         label = context.condition(slice(None), label)
     condition = context.vae.parse_condition(label, len(x))
-    context.vae.initial_state(None if condition is None else condition[:1])  # refuses where one is missing
+    context.vae.initial_state(None if condition is None else condition[:1])  # refuses if one is missing
     start = time.perf_counter()
     with Progress() as bar:
         task = bar.add_task("compressing", total=len(x))
@@ -133,16 +133,16 @@ def destination(path: str | Path, overwrite: bool, input: str | Path | None) -> 
     flag("task.overwrite", overwrite)
     path = Path(path).expanduser()
     if input is not None and path.exists() and path.resolve().is_relative_to(Path(input).expanduser().resolve()):
-        raise Refusal(f"task.output={path} is the input, or lies in it, and that stays as it is; name another.")
+        raise Refusal(f"task.output={path} is the input or inside it, which is not changed; name another.")
     if path.exists() and not overwrite:
-        raise Refusal(f"{path} is there already; name another task.output, or use task.overwrite=true.")
+        raise Refusal(f"{path} exists already; name another task.output, or use task.overwrite=true.")
     if not path.parent.is_dir():
-        raise Refusal(f"There is no folder {path.parent}; make it, or name another task.output.")
+        raise Refusal(f"There is no folder {path.parent}; create it, or name another task.output.")
     return path
 
 
 def write(file: Path, data: bytes) -> None:
-    """Write a file in one step, so that nobody reads half of it.
+    """Write a file atomically.
 
     Args:
         file: The file.
@@ -170,7 +170,7 @@ def _test_rows(context: Context, levels: int) -> tuple[np.ndarray, Form]:
 
 @torch.no_grad()
 def _bounds(context: Context, x: np.ndarray, condition: Tensor | None, num_samples: int) -> dict[str, float]:
-    """The model's bounds on what the examples cost, in bits per dimension."""
+    """Bounds of the model on the size of the examples, in bits per dimension."""
     vae, nats = context.vae, np.zeros(2)
     assert vae.space.bins is not None
     for start in track(range(0, len(x), context.batch_size), "evaluating"):

@@ -27,8 +27,8 @@ def decompress(
     """Restore the examples of a compressed file, bit for bit: restored.npy, or PNG files in restored/.
 
     The model must be the one that compressed; the machine may differ, as networks run in float64 and their outputs are
-    rounded. If a machine computes differently all the same, the checksum of the values detects it: nothing is written
-    unless every value was restored.
+    rounded. If a machine still computes different values, their checksum does not match, and
+    nothing is written.
 
     Args:
         context: The run.
@@ -49,18 +49,18 @@ def decompress(
     assert space.bins is not None
     if archive.model != fingerprint(read_weights(context.run)):
         raise Refusal(
-            f"{file} was compressed by another model than that of {context.run}; give the run that did, "
+            f"{file} was compressed by another model than that of {context.run}; give its run, "
             f"run=.../{shlex.quote(archive.run)}."
         )
     if form.scale not in (1, 255, space.bins - 1):
-        raise Refusal(f"{file} has a scale of {form.scale}, which fits no values of this run; compress again.")
+        raise Refusal(f"{file} has a scale of {form.scale}, which does not fit the values of this run; compress again.")
     target = destination(output or context.out / ("restored" if form.names else "restored.npy"), overwrite, file)
     if form.names is None and target.suffix != ".npy":
         raise Refusal(f"{file} holds an array, got task.output={target}; use {typed('task.output', f'{target}.npy')}.")
     for name in form.names or []:
         check_name(name)
         if (target / name).resolve() == file.resolve():
-            raise Refusal(f"{file} would be replaced by an image of its own; name another task.output.")
+            raise Refusal(f"{file} would be overwritten by one of its images; name another task.output.")
     with Progress() as bar:
         task = bar.add_task("decompressing", total=sum(archive.stream.sizes))
         condition = context.vae.parse_condition(archive.condition, sum(archive.stream.sizes))

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from vaekit.plan.plan import Plan
-from vaekit.summary import composition, describe_space, parts
+from vaekit.summary import composition, parts
 from vaekit.tasks.shared.context import Context
 
 
@@ -26,8 +26,8 @@ def describe(context: Context) -> dict[str, Any]:
     _, objective, _ = Plan.read(context.config, vae.space).build()
     found = {
         "run": str(context.run),
-        "x": describe_space(vae.space),
-        "z": [describe_space(level.space) for level in vae.latents.levels],
+        "x": vae.space.description,
+        "z": [level.space.description for level in vae.latents.levels],
         "parameters": sum(weights.numel() for weights in vae.parameters()),
         "parts": [{**row._asdict(), "part": row.part.strip()} for row in parts(vae, objective, {}, data)],
     }

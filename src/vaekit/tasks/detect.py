@@ -25,7 +25,6 @@ from vaekit.data.module import DataModule, Part
 from vaekit.media.figures import Headings, heat, pixels, save_panels, save_pixels
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
-from vaekit.summary import describe_space
 from vaekit.tasks.shared.anomaly import (
     DENSITY,
     SCORES,
@@ -42,9 +41,9 @@ from vaekit.tasks.shared.checks import one_of, within
 from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
-FITTED = 10_000  # training rows that codes and baselines are fitted to, and held-out rows, at most
-ALPHA = 0.05  # at or below it a p-value is an alarm
-FEWEST = 10  # rows of each part that p-values and baselines rest on
+FITTED = 10_000  # largest number of training rows to fit codes and baselines, and of held-out rows
+ALPHA = 0.05  # largest p-value that counts as an alarm
+FEWEST = 10  # smallest number of rows of each part to compute p-values and baselines
 
 Labels = int | Sequence[int] | None
 
@@ -117,13 +116,13 @@ def detect(
         within(f"task.{name}", value, 1)
     if other is not None and vae.needs_condition:
         raise Refusal(
-            f"This model is of x given a condition of the run's own data, and rows of task.other={other} have others; "
+            f"This model is conditional, and rows of task.other={other} do not have its conditions; "
             "name labels of the run's data by task.normal=[0,1], so that the rest are anomalies."
         )
     seed, regret_steps = int(torch.randint(2**31, ())), steps if "regret" in names else 0
     sets = list(_sets(context, input, anomalies, other, normal))
 
-    def look(rows: Batches | Rows, what: str, regret_steps: int = regret_steps) -> Measured:
+    def measure_rows(rows: Batches | Rows, what: str, regret_steps: int = regret_steps) -> Measured:
         rows = rows if isinstance(rows, Rows) else _of_data(context, rows, what)
         batches = track(rows.batches, f"measuring {what}", total=-(-len(rows.examples) // context.batch_size))
         return measure(vae, batches, num_samples, regret_steps)
@@ -131,9 +130,9 @@ def detect(
     train, held_out = (_in_order(context.data, part, normal) for part in ("train", "val"))
     for rows in (train, held_out):
         rows.indices = rows.sample(FITTED, context.data.seed)
-    fitted = look(train, "training rows", regret_steps=0)
-    detector = Detector(fitted, look(held_out, "held-out rows"), names)
-    measured = join([look(each, each.name) for each in sets])
+    fitted = measure_rows(train, "training rows", regret_steps=0)
+    detector = Detector(fitted, measure_rows(held_out, "held-out rows"), names)
+    measured = join([measure_rows(each, each.name) for each in sets])
     found = detector.scores(measured)
     truth = np.concatenate([each.anomaly for each in sets])
     known = bool(truth.any() and not truth.all())
@@ -141,7 +140,7 @@ def detect(
     own, among_test = len(context.data.in_order("calibration").indices), np.zeros(len(truth), dtype=bool)
     if own or input is not None:
         unseen = _in_order(context.data, "calibration" if own else "test", normal)
-        calibration = detector.scores(look(unseen, "calibration rows"))
+        calibration = detector.scores(measure_rows(unseen, "calibration rows"))
     else:
         among_test[: len(sets[0].examples)] = ~sets[0].anomaly
         calibration = {name: each[among_test] for name, each in found.items()}
@@ -153,7 +152,7 @@ def detect(
     save_panels(context.out / "detection.png", _panels(truth if known else None, found))
     alarms = p[names[0]] <= ALPHA
     Console().print(f"{names[0]}: {alarms.sum():,} of {len(alarms):,} rows have a p-value of at most {ALPHA}")
-    _say_calibration(names[0], len(calibration[names[0]]), "calibration" if own else "test", bool(among_test.any()))
+    _print_calibration(names[0], len(calibration[names[0]]), "calibration" if own else "test", bool(among_test.any()))
     if isinstance(vae.space, Image):
         most = np.argsort(-found[names[0]], kind="stable")[:n]
         x = torch.from_numpy(measured.x[most])
@@ -172,7 +171,7 @@ def _short(example: Any) -> str:
 
 
 def _save_maps(context: Context, x: Tensor, mean: Tensor, captions: list[str], score: str, figures: Figures) -> None:
-    """maps.npz and maps.png, three panels for each example, whose caption stands below the second one."""
+    """Write maps.npz and maps.png: three panels for each example, with the caption below the second one."""
     space, map_ = context.vae.space, (x - mean).abs()
     assert isinstance(space, Image)
     plain: dict[str, Any] = {"x": x.numpy(), "mean": mean.numpy(), "map": map_.numpy(), **figures}
@@ -222,22 +221,22 @@ def _panels(truth: np.ndarray | None, scores: Figures) -> dict[str, Callable[[An
 
 
 def _names(has_density: bool, scores: Any) -> list[str]:
-    """The scores to give, the one that decides first."""
-    there = [name for name in SCORES if has_density or name not in DENSITY]
+    """The scores to compute; the first one counts for alarms."""
+    available = [name for name in SCORES if has_density or name not in DENSITY]
     if scores is None:
-        return [name for name in there if name != "regret"]
+        return [name for name in available if name != "regret"]
     scores = [scores] if isinstance(scores, str) else list(scores)
     for name in scores:
-        one_of("task.scores", name, there)
+        one_of("task.scores", name, available)
     if not scores:
-        raise Refusal(f"task.scores is empty; use task.scores=[{there[0]}].")
+        raise Refusal(f"task.scores is empty; use task.scores=[{available[0]}].")
     return scores
 
 
-def _say_calibration(name: str, n: int, part: str, among: bool) -> None:
-    """Print which rows the p-values rest on, and whether they are enough for an alarm."""
+def _print_calibration(name: str, n: int, part: str, among: bool) -> None:
+    """Print which rows calibrate the p-values, and whether they are enough for an alarm."""
     print = partial(Console().print, highlight=False, soft_wrap=True)
-    print(f"p-values by {n:,} {part} rows" + (", each by the others" if among else ""))
+    print(f"p-values are calibrated on {n:,} {part} rows" + (", each on the others" if among else ""))
     least = (2 if name in TWO_SIDED else 1) / (n if among else n + 1)
     if least > ALPHA:
         needed = round((2 if name in TWO_SIDED else 1) / ALPHA) - (not among)
@@ -248,29 +247,29 @@ def _say_calibration(name: str, n: int, part: str, among: bool) -> None:
 
 
 def _in_order(data: DataModule, part: Part, normal: Labels) -> Batches:
-    """The rows of a part; only those with `normal` labels, where any are named."""
+    """The rows of a part; only those with `normal` labels, if any are named."""
     rows = data.in_order(part)
     if normal is not None:
-        rows.indices = rows.indices[_are(normal, rows)]
+        rows.indices = rows.indices[_has_label(normal, rows)]
     if len(rows.indices) < FEWEST:
         setting = {"val": "data.validation", "calibration": "data.calibration"}.get(part)
-        more = f"with {setting}={FEWEST} or more" if setting else "on a file of more rows"
-        label = "" if normal is None else ", or name labels that more of them have by task.normal"
+        more = f"with {setting}={FEWEST} or more" if setting else "on a file with more rows"
+        label = "" if normal is None else ", or name more frequent labels by task.normal"
         raise Refusal(
             f"There are {len(rows.indices)} normal {part} rows, expected at least {FEWEST}. Train {more}{label}."
         )
     return rows
 
 
-def _are(normal: int | Sequence[int], rows: Batches) -> Tensor:
+def _has_label(normal: int | Sequence[int], rows: Batches) -> Tensor:
     """Which rows have one of these labels, `[N]`."""
     labels = [normal] if isinstance(normal, int) else normal
     if not labels or not all(isinstance(label, int) for label in labels):
         raise Refusal(
-            f"Got task.normal={normal}, expected labels, whole numbers; use task.normal=0 or task.normal=[0,1]."
+            f"Got task.normal={normal}, expected whole numbers as labels; use task.normal=0 or task.normal=[0,1]."
         )
     if rows.label is None or rows.label.dim() != 1:
-        raise Refusal("task.normal names labels, but these data have none, or several a row; leave out task.normal.")
+        raise Refusal("task.normal names labels, but these data have none, or several per row; leave out task.normal.")
     return torch.isin(rows.label[rows.indices], torch.tensor(labels))
 
 
@@ -279,7 +278,7 @@ def _sets(context: Context, input: Any, anomalies: Any, other: Any, normal: Labe
         yield _of_files(context, input, "input", False)
     else:
         test = context.test
-        yield _of_data(context, test, "test", False if normal is None else ~_are(normal, test).numpy())
+        yield _of_data(context, test, "test", False if normal is None else ~_has_label(normal, test).numpy())
     if other is not None:
         yield _of_data(context, other_data(context, other).in_order("test"), other, True)
     if anomalies is not None:
@@ -320,8 +319,8 @@ def other_data(context: Context, name: str) -> DataModule:
     data = instantiate({**module, "source": source})
     if data.space != context.vae.space:
         raise Refusal(
-            f"task.other={name} holds {describe_space(data.space)}, but the run was trained on "
-            f"{describe_space(context.vae.space)}; save such rows by numpy.save, and use task.anomalies=rows.npy."
+            f"task.other={name} holds {data.space.description}, but the run was trained on "
+            f"{context.vae.space.description}; save such rows by numpy.save, and use task.anomalies=rows.npy."
         )
     return data
 

@@ -27,7 +27,7 @@ from vaekit.tasks.shared.context import Context
 from vaekit.tasks.shared.tiles import by_tiles, of_files
 from vaekit.track import track
 
-MAPPED = 10_000  # codes in the map, at most: more only hide each other
+MAPPED = 10_000  # largest number of codes in the map: more would hide each other
 
 
 def embed(
@@ -125,7 +125,7 @@ def _split(context: Context, split: Part) -> tuple[Tensor, Tensor | None, Iterab
 
 
 def _input(context: Context, path: str | Path) -> tuple[Tensor, None, Iterable[Batch]]:
-    """The same of the examples of a file or folder."""
+    """As `_split`, for the examples of a file or folder."""
     names, batches = context.read(path)
     return torch.arange(len(names)), None, batches
 
@@ -257,5 +257,5 @@ def columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def seed() -> int:
-    """One that follows from the task's own."""
+    """A seed drawn from the generator of the task."""
     return int(torch.randint(2**31, ()))

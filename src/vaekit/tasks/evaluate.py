@@ -1,4 +1,4 @@
-"""The test metrics of a run, computed again, and what they are made of."""
+"""Recomputes the test metrics of a run, and analyses them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def measure(context: Context, num_samples: int) -> dict[str, float]:
     training = Training(context.vae, objective, penalties, torch.optim.Adam, nll_samples=num_samples).eval()
     training.evaluation.to(context.vae.device)
     with torch.no_grad():
-        for index, batch in enumerate(track(context.test, "evaluating")):  # the very steps of the test after training
+        for index, batch in enumerate(
+            track(context.test, "evaluating")
+        ):  # the same steps as in the test after training
             training.on_test_batch_start(batch, index)
             training.test_step(context.ready(batch), index)
     return {f"test/{name}": value for name, value in training.evaluation.compute().items()}
@@ -84,13 +86,13 @@ def measure(context: Context, num_samples: int) -> dict[str, float]:
 
 @torch.no_grad()
 def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]:
-    """What the metrics of some test examples are made of, as far as model and data allow.
+    """Detailed metrics of some test examples, as far as model and data allow.
 
     nll_of_class: by label, in nats. rate_distortion: for draws from q(z | x) with standard deviations multiplied by
     several temperatures. mutual_information: I(x; z) = E log q(z | x) - log q(z), where q(z) is the mean of q(z | x)
     over these rows; it is at most the log of their number, so a value near that is a lower bound. psnr (dB) and ssim:
     of reconstructions of images, the means of p(x | z) at a draw from q(z | x). calibration: how often pixels are
-    bright (x > 1/2), by their probability under p(x | z), in bins; calibration_error is the mean distance between both.
+    bright (x > 1/2), by their probability under p(x | z), in bins; calibration_error is the mean difference of both.
 
     Args:
         context: The run.
@@ -110,7 +112,7 @@ def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]
         if vae.condition is None:
             found |= information(vae, torch.cat(features))
     pictures = isinstance(vae.space, Image) and min(vae.space.shape[1:]) >= WINDOW
-    if pictures and Capability.AUTOREGRESSIVE not in vae.likelihood.gives:  # whose mean takes long
+    if pictures and Capability.AUTOREGRESSIVE not in vae.likelihood.gives:  # whose mean is slow
         found |= fidelity(vae, batches, features)
     if vae.space.values in ("binary", "discrete") and Capability.FACTORISED in vae.likelihood.gives:
         found |= calibration(vae, batches, features)

@@ -27,8 +27,8 @@ from vaekit.tasks.shared.model_card import model_card
 from vaekit.track import track
 from vaekit.vae import VAE
 
-LARGEST = 1e-4  # difference from the module that what is exported may have
-CHECKED = 64  # test examples that it is looked for on, and as many draws from the prior
+LARGEST = 1e-4  # largest allowed difference between exported file and module
+CHECKED = 64  # number of test examples for this check, and of draws from the prior
 FIGURES = ("samples.png", "reconstructions.png", "interpolations.png")
 
 
@@ -123,7 +123,7 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
     Console().print(table)
     if not differences:
         raise Refusal("Neither the encoder nor the decoder can be traced by torch.export; use vaekit.load.")
-    if not all(difference <= LARGEST for difference in differences.values()):  # nor NaN
+    if not all(difference <= LARGEST for difference in differences.values()):  # also false for NaN
         raise Refusal(f"What was exported differs from the module by more than {LARGEST:g}; use vaekit.load.")
 
     for part in ("config.yaml", "model.safetensors"):
@@ -193,7 +193,7 @@ def write(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, no warnings of torch about its own parts, and no checks of distributions, which cannot be traced."""
+    """A context without warnings of torch about itself, and without checks of distributions, which cannot be traced."""
     for package in ("onnx_ir", "onnxscript"):
         logging.getLogger(package).setLevel(logging.WARNING)
     validated = Distribution._validate_args

@@ -27,7 +27,7 @@ from vaekit.track import track
 from vaekit.vae import VAE
 
 PRIOR_ONLY = {"_target_": "vaekit.objectives.prior_only.PriorOnly"}
-PATIENCE = 10  # epochs in which the held-out density has not grown, after which it will not
+PATIENCE = 10  # number of epochs without a higher held-out density after which training ends
 
 
 def fit_prior(
@@ -60,13 +60,13 @@ def fit_prior(
     positive("task.lr", lr)
     if context.vae.latents.infers:
         raise Refusal(
-            "task=fit_prior knows no class of rows without labels, which this model infers; train the prior with the "
+            "task=fit_prior cannot fit rows without labels, whose class this model infers; train the prior with the "
             "model: train.py model=m2_vae prior=flow."
         )
     if (levels := len(context.vae.latents.levels)) > 1:
         raise Refusal(
-            f"task=fit_prior fits the prior of one level, and this model has {levels}; train that of the top with the "
-            "model: train.py prior=flow."
+            f"task=fit_prior fits the prior of one level, and this model has {levels}; train the prior of "
+            "the top with the model: train.py prior=flow."
         )
     config, folder = {**context.config, "prior": prior}, Path(folder)
     vae = Plan.read({**config, "objective": PRIOR_ONLY}, context.vae.space).build()[0].to(context.vae.device).eval()

@@ -24,7 +24,7 @@ from vaekit.spaces import Maps, Pairs, Space
 from vaekit.tasks.shared import imputers
 from vaekit.tasks.shared.checks import one_of, within
 from vaekit.tasks.shared.context import Context
-from vaekit.tasks.shared.imputation import Imputation, IncompleteRows, gibbs, importance_weighted, learn_holes
+from vaekit.tasks.shared.imputation import Imputation, IncompleteRows, gibbs, importance_weighted, train_on_missing
 from vaekit.track import track
 from vaekit.vae import VAE
 
@@ -66,7 +66,7 @@ def impute(
         draws: Number of multiple imputations.
         steps: Steps for gibbs.
         updates: Steps in which the encoder is trained for such missing values
-            (`vaekit.tasks.shared.imputation.learn_holes`); 0 to leave it unchanged.
+            (`vaekit.tasks.shared.imputation.train_on_missing`); 0 to leave it unchanged.
 
     Returns:
         The imputed rows.
@@ -77,9 +77,9 @@ def impute(
     """
     vae, space = context.vae, context.vae.space
     hole = hole or ("none" if input is not None else "random")
-    _refuse(vae, method, hole, fraction, updates)
+    _check_settings(vae, method, hole, fraction, updates)
     if mask is not None and input is None:
-        raise Refusal("task.mask says what an input lacks, but there is none; use task.input=FILE.")
+        raise Refusal("task.mask marks missing values of an input, but task.input is not set. Use task.input=FILE.")
     for name, value, least in (("num_samples", num_samples, 1), ("draws", draws, 1), ("steps", steps, 2)):
         within(f"task.{name}", value, least)
     if input is None:
@@ -89,7 +89,7 @@ def impute(
         batch = context.data.sample("test", n)
         x, known, condition = batch.x, _known(batch), vae.condition_of(batch.to(vae.device))
     else:
-        batch = context.medium.holed(input)
+        batch = context.medium.read_incomplete(input)
         known = _known(batch) if mask is None else _known(batch) & _mask(space, mask)
         x, condition = batch.x * known, vae.condition_of(batch)
 
@@ -108,7 +108,7 @@ def impute(
     masked = isinstance(space, Pairs) or context.data.in_order("train").mask is not None
     fill = torch.zeros(space.shape) if masked else context.data.mean()
     fill = torch.where(space.indicators, 1.0, fill).to(vae.device)
-    reader = learn_holes(vae, context.data, draw, fill, updates) if updates else vae
+    reader = train_on_missing(vae, context.data, draw, fill, updates) if updates else vae
 
     at_once = max(1, context.batch_size // draws) if method == "gibbs" else context.batch_size
     parts = []
@@ -121,7 +121,7 @@ def impute(
     imputed = Imputation.join(parts)
     _save(context, rows, imputed, input)
     if rows.hidden.any():
-        train = IncompleteRows.whole(*_rows(context, "train", 10 * imputers.TRAINING_ROWS))
+        train = IncompleteRows.fully_observed(*_rows(context, "train", 10 * imputers.TRAINING_ROWS))
         figures = imputers.classical(train, hide(*_rows(context, "val", len(rows))), rows, space)
         figures[method] = (
             imputers.rmse(space, imputed.mean, rows),
@@ -160,14 +160,14 @@ def draw_observed(hole: str, fraction: float, space: Space, n: int) -> Tensor:
 
 
 def _interval(side: int, length: int, n: int) -> Tensor:
-    """`length` neighbours somewhere among `side`, `[n, side]`."""
+    """An interval of `length` positions at a random place among `side`, `[n, side]`."""
     first = torch.randint(side - length + 1, (n, 1))
     place = torch.arange(side)
     return (first <= place) & (place < first + length)
 
 
-def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> None:
-    """Raise `Refusal` for what needs no rows to be seen wrong."""
+def _check_settings(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> None:
+    """Raise `Refusal` for settings that do not fit; reads no rows."""
     one_of("task.method", method, ("miwae", "gibbs"))
     one_of("task.hole", hole, ("random", "half", "box", "none"))
     within("task.updates", updates, 0)
@@ -186,13 +186,15 @@ def _refuse(vae: VAE, method: str, hole: str, fraction: float, updates: int) -> 
             "use task.method=miwae."
         )
     if method == "miwae" and not vae.has_density:
-        raise Refusal("This model's posterior has no density to weight by; use task.method=gibbs task.updates=0.")
+        raise Refusal(
+            "This model's posterior has no density for importance weights; use task.method=gibbs task.updates=0."
+        )
     if updates and not all(Capability.DENSITY in level.gives for level in vae.latents.levels):
-        raise Refusal("This model's posterior cannot learn to read holes from draws; use task.updates=0.")
+        raise Refusal("This model's posterior cannot be trained for missing values. Use task.updates=0.")
 
 
 def _rows(context: Context, part: Part, n: int) -> tuple[Tensor, Tensor]:
-    """n rows of a part of the run's data, and which of their values are known."""
+    """n rows of a part of the data, and which of their values are known."""
     batch = context.data.sample(part, n)
     return batch.x, _known(batch)
 
@@ -202,7 +204,7 @@ def _known(batch: Batch) -> Tensor:
 
 
 def _mask(space: Space, path: str | Path) -> Tensor:
-    """Which values are known by a picture, white where they are, or an array of ones and zeros: `[1, *space.shape]`."""
+    """Which values are known, `[1, *space.shape]`: white pixels of an image, or ones in an array."""
     grey = replace(space, bins=None) if isinstance(space, Maps) else space
     return medium(grey).one(path) >= 0.5
 
@@ -213,9 +215,9 @@ def _save(context: Context, rows: IncompleteRows, imputed: Imputation, source: s
     plain: dict[str, Any] = {name: each.numpy() for name, each in arrays.items()}
     np.savez(context.out / "imputed.npz", **plain)
     truth = rows.x if rows.hidden.any() else None
-    holed = rows.filled(torch.tensor(math.nan))
+    observed = rows.filled(torch.tensor(math.nan))
     mean = imputed.mean if imputed.plain is None else imputed.plain
-    context.medium.write_imputed(context.out, holed, mean, imputed.draws, truth, source)
+    context.medium.write_imputed(context.out, observed, mean, imputed.draws, truth, source)
 
 
 def _report(context: Context, figures: dict[str, tuple[float, float]], rows: IncompleteRows) -> None:

@@ -54,7 +54,7 @@ def interpolate(
         start, end = (context.read_one(file) for file in (a, b))
         n, pairs = 1, [(start, end, label)]
     elif len(context.test.indices) < 2:
-        raise Refusal("Got one test row, expected two to walk between; use task.a=FILE task.b=FILE.")
+        raise Refusal("Got one test row, expected two to interpolate between; use task.a=FILE task.b=FILE.")
     else:
         within("task.n", n, 1, len(context.test.indices) // 2)
         at_once = max(1, context.batch_size // steps)

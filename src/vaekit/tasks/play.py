@@ -65,7 +65,7 @@ def play(
     known = {each for properties in space.tiles.values() for each in properties} if isinstance(space, Levels) else set()
     if not isinstance(space, Levels) or not {"spawn", "pickupable"} <= known:
         raise Refusal(
-            "task=play reads levels with tiles that are `spawn` and `pickupable`, which the run's data do not have; "
+            "task=play requires levels with `spawn` and `pickupable` tiles, which the data of this run do not have; "
             "use task=sample."
         )
     for name, value in (("n", n), ("tries", tries)):
@@ -81,25 +81,25 @@ def play(
         batch = context.ready(rows.gather(rows.indices[torch.randint(len(rows.indices), (count,))]))
         return context.vae.vary(batch.x, 1, temperature, context.vae.condition_of(batch))[:, 0]
 
-    def can(level: Tensor) -> bool:
+    def is_playable(level: Tensor) -> bool:
         """Whether a level of tiles by number, `[height, width]`, is playable."""
         return playable(["".join(line) for line in tiles[level.numpy()]], space.tiles)
 
-    def share(levels: Tensor) -> float:
-        return float(np.mean([can(level) for level in levels]))
+    def playable_fraction(levels: Tensor) -> float:
+        return float(np.mean([is_playable(level) for level in levels]))
 
-    levels, tried, done = (
+    levels, attempts, done = (
         torch.empty(n, *space.cell_shape, dtype=torch.long),
         torch.zeros(n, dtype=torch.long),
         set[int](),
     )
     for _ in track(range(tries), "drawing levels"):
-        waiting = [number for number in range(n) if number not in done]
-        for part in (waiting[at : at + CHUNK] for at in range(0, len(waiting), CHUNK)):
+        remaining = [number for number in range(n) if number not in done]
+        for part in (remaining[at : at + CHUNK] for at in range(0, len(remaining), CHUNK)):
             for number, mean in zip(part, means(len(part)), strict=True):
                 levels[number] = rounded(mean)
-                tried[number] += 1
-                if can(levels[number]):
+                attempts[number] += 1
+                if is_playable(levels[number]):
                     done.add(number)
 
     train, val, test = (tiles_of(context, part) for part in PARTS)
@@ -107,12 +107,12 @@ def play(
     p = torch.cat([means(count).cpu() for count in context.chunks(n)]).movedim(1, -1)
     numbers, differs = nearest(levels, train)
     found = {
-        "first": sum(int(tried[number]) == 1 for number in done) / n,
+        "first": sum(int(attempts[number]) == 1 for number in done) / n,
         "kept": len(done) / n,
-        "tries": float(tried.float().mean()),
-        "draws": share(Categorical(p).sample()),
-        "real": share(torch.cat([train, val, test])),
-        "frequencies": share(Categorical(frequencies).sample((n,))),
+        "tries": float(attempts.float().mean()),
+        "draws": playable_fraction(Categorical(p).sample()),
+        "real": playable_fraction(torch.cat([train, val, test])),
+        "frequencies": playable_fraction(Categorical(frequencies).sample((n,))),
         "differs": float(differs.median()),
         "differs_real": float(nearest(test, train)[1].median()),
     }
@@ -124,7 +124,7 @@ def play(
     written: list[Any] = [["level", "playable", "tries", "nearest_training_level", "differs"]]
     for number in range(n):
         name = data.names[rows.indices[numbers[number]]]
-        written.append([number + 1, int(number in done), int(tried[number]), name, f"{differs[number]:.4f}"])
+        written.append([number + 1, int(number in done), int(attempts[number]), name, f"{differs[number]:.4f}"])
     context.write_csv("levels.csv", written)
     context.write_json("play.json", found)
     report(found)
@@ -172,6 +172,6 @@ def report(found: dict[str, float]) -> None:
         table.add_row(name, f"{found[name]:.3f}")
     Console().print(table)
     Console().print(
-        f"{found['tries']:.2f} tries a level; differs from the nearest training level in {found['differs']:.1%} of its "
-        f"cells (test levels {found['differs_real']:.1%})"
+        f"{found['tries']:.2f} attempts per level; cells that differ from the nearest training level: "
+        f"{found['differs']:.1%} (test levels {found['differs_real']:.1%})"
     )

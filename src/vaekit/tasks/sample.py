@@ -97,6 +97,8 @@ def _pick(px: Any, draw: bool, temperature: float, top_p: float, beam: int) -> T
     if top_p == beam == 1:
         return px.sample() if draw or temperature != 1 else px.mean
     if not isinstance(px.base_dist, Tokens):
-        raise Refusal("task.top_p and task.beam are for text, but the data are not text. Try task.top_p=1 task.beam=1.")
+        raise Refusal(
+            "task.top_p and task.beam are for text, and these data are not text. Try task.top_p=1 task.beam=1."
+        )
     likeliest = px.base_dist.nucleus(top_p)
     return likeliest.beam(beam) if beam > 1 else likeliest.sample()

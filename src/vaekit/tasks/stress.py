@@ -22,11 +22,11 @@ from vaekit.spaces import Real, Series
 from vaekit.tasks.shared.checks import one_of, positive, within
 from vaekit.tasks.shared.context import Context
 
-ELITE, ROUNDS = 0.05, 10  # paths that a proposal is fitted to, of all; proposals at most
+ELITE, ROUNDS = 0.05, 10  # fraction of paths to fit a proposal to; largest number of proposals
 LAGS = 10
 LEVELS = (0.95, 0.99)
 
-# how bad a path of the portfolio's value is, `[n, 1 + T]`, from its start at 1: `[n]`
+# severity `[n]` of paths of the portfolio value `[n, 1 + T]`, which start at 1
 SEVERITY: dict[str, Callable[[Tensor], Tensor]] = {
     "drawdown": drawdown,
     "volatility": lambda value: (value[:, 1:] / value[:, :-1] - 1).std(1),
@@ -90,23 +90,23 @@ def stress(
     if least is not None:
         positive("task.least", least)
     if top >= 1:
-        raise Refusal(f"Got task.top={top}, expected a share below 1; use task.top=0.05.")
+        raise Refusal(f"Got task.top={top}, expected a fraction below 1; use task.top=0.05.")
     if not isinstance(space, Series) or not space.returns:
-        raise Refusal("task=stress is of returns, which this run was not trained on; train with data=series.")
+        raise Refusal("task=stress requires returns, which this run was not trained on. Train with data=series.")
 
     def severity(each: Paths) -> Tensor:
         return SEVERITY[scenario](portfolio(space, each.x))
 
-    free = draw(context, n)
-    least = float(severity(free).quantile(1 - top)) if least is None else float(least)
-    bent = under(context, free, severity, least, n)
-    hit = severity(bent) >= least
-    weight = bent.log_weight.exp().double() * hit
+    from_prior = draw(context, n)
+    least = float(severity(from_prior).quantile(1 - top)) if least is None else float(least)
+    in_scenario = draw_scenario(context, from_prior, severity, least, n)
+    reaches = severity(in_scenario) >= least
+    weight = in_scenario.log_weight.exp().double() * reaches
     chosen = torch.multinomial(weight, paths, replacement=True)
 
     rows = {"train": real(context, "train", n), "test": real(context, "test", n)}
     returns = space.restore(rows["train"])
-    days = returns.transpose(0, 1).flatten(1)  # [series, days], all alike
+    days = returns.transpose(0, 1).flatten(1)  # [series, days]
     count, (series, steps) = n * space.shape[1], space.shape
     drawn = days[:, torch.randint(days.shape[1], (count,))].reshape(series, n, steps).transpose(0, 1)
     root = torch.linalg.cholesky(torch.cov(days).reshape(series, series) + 1e-12 * torch.eye(series).double())
@@ -114,12 +114,12 @@ def stress(
     samples = {
         "test": space.restore(rows["test"]),
         "training": returns,
-        "synthetic": space.restore(free.x),
+        "synthetic": space.restore(from_prior.x),
         "bootstrap": drawn,
         "gaussian": normal,
     }
     risks = {name: measure(value(each)) for name, each in samples.items()}
-    risks["scenario"] = measure(value(space.restore(bent.x)), weight)
+    risks["scenario"] = measure(value(space.restore(in_scenario.x)), weight)
     facts = {name: describe(each) for name, each in samples.items()}
     found: dict[str, Any] = {
         "scenario": f"{scenario} of at least {least:.4g}",
@@ -129,9 +129,9 @@ def stress(
         "facts": facts,
     }
     context.write_json("stress.json", found)
-    context.show("stress", bent.x[chosen], 1, Headings(f"Paths with a {found['scenario']}"))
+    context.show("stress", in_scenario.x[chosen], 1, Headings(f"Paths with a {found['scenario']}"))
     fans = {name: value(samples[name]) for name in ("test", "synthetic")}
-    fans[found["scenario"]] = portfolio(space, bent.x[chosen])
+    fans[found["scenario"]] = portfolio(space, in_scenario.x[chosen])
     save_panels(context.out / "risk.png", {name: fan(each) for name, each in fans.items()}, "Value of the portfolio")
     save_panels(context.out / "facts.png", draw_facts({name: samples[name] for name in (*samples,)[:4]}))
     show(found)
@@ -175,12 +175,14 @@ def draw(context: Context, n: int, proposal: Distribution | None = None) -> Path
     return Paths(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
-def under(context: Context, free: Paths, severity: Callable[[Paths], Tensor], least: float, n: int) -> Paths:
-    """Draw paths of which many are in a scenario, by proposals that are fitted to the worst paths before.
+def draw_scenario(
+    context: Context, from_prior: Paths, severity: Callable[[Paths], Tensor], least: float, n: int
+) -> Paths:
+    """Draw paths of which many are in a scenario, by proposals fitted to the worst paths of the round before.
 
     Args:
         context: The run.
-        free: Paths from the prior.
+        from_prior: Paths from the prior.
         severity: Severity of each path, `[n]`.
         least: Smallest severity in the scenario.
         n: Number of paths.
@@ -188,21 +190,21 @@ def under(context: Context, free: Paths, severity: Callable[[Paths], Tensor], le
     Raises:
         Refusal: If no path reaches the scenario.
     """
-    if not isinstance(context.vae.latents.levels[0].space, Real):  # without axes, no proposal
-        return free
-    each, edge, bad = free, -math.inf, severity(free)
+    if not isinstance(context.vae.latents.levels[0].space, Real):  # a Gaussian proposal requires a Euclidean space
+        return from_prior
+    each, edge, severities = from_prior, -math.inf, severity(from_prior)
     for _ in range(ROUNDS):
-        before, edge = edge, min(float(bad.quantile(1 - ELITE)), least)
+        before, edge = edge, min(float(severities.quantile(1 - ELITE)), least)
         if edge <= before:
             break
-        elite = bad >= edge
+        elite = severities >= edge
         loc, scale = moments(each.z[elite], each.log_weight[elite].exp())
         each = draw(
             context, n, Independent(Normal(loc.to(context.vae.device), scale.to(context.vae.device)), loc.dim())
         )
-        bad = severity(each)
-    if (worst := float(bad.max())) < least:
-        raise Refusal(f"No path reaches {least:.4g}; the worst is at {worst:.4g}: use task.least={worst / 2:.2g}.")
+        severities = severity(each)
+    if (worst := float(severities.max())) < least:
+        raise Refusal(f"No path reaches {least:.4g}; the worst has {worst:.4g}; use task.least={worst / 2:.2g}.")
     return each
 
 
@@ -261,7 +263,9 @@ def real(context: Context, part: Part, n: int) -> Tensor:
     found = rows.gather(rows.indices[torch.randperm(len(rows.indices))[:n]])
     whole = torch.ones(len(found)).bool() if found.mask is None else found.mask.flatten(1).all(1)
     if whole.sum() < 2:
-        raise Refusal(f"Of the {part} windows, fewer than two miss no value; use task=sample, or a file without holes.")
+        raise Refusal(
+            f"Of the {part} windows, fewer than two are complete. Use task=sample, or a file without missing values."
+        )
     return found.x[whole].float()
 
 
@@ -291,16 +295,16 @@ def describe(returns: Tensor) -> dict[str, Any]:
         Excess kurtosis, and `clustering`, the autocorrelation of absolute returns over 1 to 5 steps.
     """
     pairs = correlation(returns)
-    apart = pairs[~torch.eye(len(pairs)).bool()]
+    off_diagonal = pairs[~torch.eye(len(pairs)).bool()]
     return {
         "kurtosis": float(kurtosis(returns).mean()),
         "clustering": float(autocorrelation(returns.abs(), min(5, returns.shape[-1] - 1)).mean()),
-        "correlation": float(apart.mean()) if len(apart) else None,
+        "correlation": float(off_diagonal.mean()) if len(off_diagonal) else None,
         "correlations": pairs.tolist(),
     }
 
 
-# For people ----------------------------------------------------------------------------------------------------------
+# Figures and tables ---------------------------------------------------------------------------------------------------
 
 
 def fan(value: Tensor) -> Callable[[Any], None]:
@@ -336,7 +340,7 @@ def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
             axis.loglog(size, torch.arange(1, len(size) + 1) / each.numel(), label=name)
         axis.set(xlabel="absolute return in standard deviations", ylabel="fraction beyond", xlim=(1, 30))
         axis.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
-        axis.set_xticks([], minor=True)  # whose labels would lie upon each other
+        axis.set_xticks([], minor=True)  # whose labels would overlap
         axis.legend()
 
     def clustering(axis: Any) -> None:
@@ -346,18 +350,18 @@ def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
         axis.set(xlabel="lag (steps)", ylabel="autocorrelation")
         axis.legend()
 
-    def across(axis: Any) -> None:
+    def correlations(axis: Any) -> None:
         truth = correlation(samples["test"])
-        apart = ~torch.eye(len(truth)).bool()
+        off_diagonal = ~torch.eye(len(truth)).bool()
         for name, each in samples.items():
-            axis.plot(truth[apart], correlation(each)[apart], "o", label=name)
-        axis.plot(truth[apart], truth[apart], color="grey", linewidth=0.5)
+            axis.plot(truth[off_diagonal], correlation(each)[off_diagonal], "o", label=name)
+        axis.plot(truth[off_diagonal], truth[off_diagonal], color="grey", linewidth=0.5)
         axis.set(xlabel="correlation of two series in test windows", ylabel="in each")
         axis.locator_params(axis="x", nbins=4)
         axis.legend()
 
     titles = ("fat tails", "volatility clusters: absolute returns", "correlation across series")
-    return dict(zip(titles, (tails, clustering, across), strict=True))
+    return dict(zip(titles, (tails, clustering, correlations), strict=True))
 
 
 def show(found: dict[str, Any]) -> None:

@@ -29,10 +29,10 @@ from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 MOST = 100_000  # training rows that mixtures are fitted to
-COMPARED = 1000  # synthetic rows, and test rows, whose nearest training rows are looked for
-VALUES = 2**26  # of the training rows, and of the test rows, that are looked through
+COMPARED = 1000  # largest number of synthetic and of test rows whose nearest training rows are computed
+VALUES = 2**26  # largest number of values of the training rows, and of the test rows, that are searched
 SHOWN = 32  # synthetic rows in nearest.png
-FULL = 256  # latent dimensions up to which a mixture has full covariances
+FULL = 256  # largest number of latent dimensions for mixtures with full covariances
 
 Draw = Callable[[int], tuple[Tensor, Tensor | None]]  # n -> the state that the likelihood reads, and labels `[n]`
 
@@ -89,7 +89,7 @@ def synthesize(
     has_axes = isinstance(context.vae.latents.levels[0].space, Real) and context.vae.condition is None
     if source is None:
         source = "mixture" if train.label is not None and has_axes else "prior"
-    sets = context.medium.sets
+    sets = context.medium.set_writers
     if format is None:
         name = context.config["data"]["name"]
         format = name if name in sets else "arrays"
@@ -124,7 +124,7 @@ def synthesize(
     return Synthesized(x, labels, found)
 
 
-# Where z comes from --------------------------------------------------------------------------------------------------
+# Sources of z ---------------------------------------------------------------------------------------------------------
 
 
 def prior(context: Context, label: Any = None, temperature: float | Sequence[float] = 1.0) -> Draw:
@@ -140,7 +140,7 @@ def prior(context: Context, label: Any = None, temperature: float | Sequence[flo
     """
     vae = context.vae
     if vae.condition is None:
-        vae.parse_condition(label, 1)  # refuses a label before anything is drawn
+        vae.parse_condition(label, 1)  # refuses a wrong label before drawing
 
     def draw(n: int) -> tuple[Tensor, Tensor | None]:
         given = vae.parse_condition(label, n)
@@ -188,7 +188,7 @@ def mixture(context: Context, components: int) -> Draw:
     mixtures = {}
     for value in track(label.unique().tolist(), "fitting mixtures"):
         z = flat[label == value].numpy()  # in double precision: in single, covariances are not symmetric
-        z = np.resize(z, (max(2, len(z)), z.shape[1]))  # one row alone has no covariance
+        z = np.resize(z, (max(2, len(z)), z.shape[1]))  # a single row has no covariance
         count = max(1, min(components, len(z) // (2 * z.shape[1])))
         kind = "full" if z.shape[1] <= FULL else "diag"
         mixtures[value] = GaussianMixture(count, covariance_type=kind, reg_covar=1e-4, random_state=random).fit(z)
@@ -216,7 +216,7 @@ def infer(context: Context, batch: Batch) -> tower.Draw:
     return context.vae.infer(context.vae.encoder(batch.x), condition=context.vae.condition_of(batch))
 
 
-# What becomes of it --------------------------------------------------------------------------------------------------
+# Rows and their quality -----------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()

@@ -61,7 +61,7 @@ def traverse(
     Raises:
         Refusal: For latent spaces without axes, such as spheres, and numbers out of range.
     """
-    levels, _ = context.vae.initial_state(_seen(context, slice(0, 1), label))
+    levels, _ = context.vae.initial_state(_labels_for(context, slice(0, 1), label))
     within("task.n", n, 1)
     within("task.steps", steps, 2)
     positive("task.deviations", deviations)
@@ -86,9 +86,9 @@ def traverse(
     z = mean[best, None] + deviation[best, None] * torch.linspace(-deviations, deviations, steps)
     moved = start[level].flatten().repeat(len(best), steps, 1)
     moved.scatter_(2, best[:, None, None].expand(-1, steps, 1), z.unsqueeze(2))
-    walks = [each.expand(len(best) * steps, *each.shape[1:]) for each in start]
-    walks[level] = moved.reshape(-1, *start[level].shape[1:])
-    chunks = zip(*(each.to(context.vae.device).split(context.batch_size) for each in walks), strict=True)
+    paths = [each.expand(len(best) * steps, *each.shape[1:]) for each in start]
+    paths[level] = moved.reshape(-1, *start[level].shape[1:])
+    chunks = zip(*(each.to(context.vae.device).split(context.batch_size) for each in paths), strict=True)
     x = torch.cat([context.vae.decode(zs, label).cpu() for zs in chunks]).unflatten(0, (len(best), steps))
 
     headings = Headings(
@@ -125,7 +125,7 @@ def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor
     numbers = context.sample(n)
     parts = track(numbers.split(context.batch_size), "encoding")
     features = torch.cat([vae.encoder(context.examples(part)) for part in parts])
-    steps = vae.infer(features, DRAWS, condition=_seen(context, numbers, label)).steps
+    steps = vae.infer(features, DRAWS, condition=_labels_for(context, numbers, label)).steps
     codes, step = [each.z.flatten(0, 1).cpu() for each in steps], steps[level]
     assert step.q is not None
     if isinstance(step.q, Independent) and isinstance(step.p, Independent):
@@ -136,8 +136,8 @@ def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor
     return codes, mean.var(0).cpu(), "variance of the mean"
 
 
-def _seen(context: Context, numbers: slice | Tensor, label: Any) -> Tensor | None:
-    """The labels of test examples, for a model that needs them or is conditioned on `label`."""
+def _labels_for(context: Context, numbers: slice | Tensor, label: Any) -> Tensor | None:
+    """The condition of test examples, if the model needs one or `label` is given."""
     vae, batch = context.vae, context.test.gather(context.test.indices[numbers]).to(context.vae.device)
     return vae.condition_of(batch) if label is None or vae.condition is None else vae.condition.values_of(batch)
 

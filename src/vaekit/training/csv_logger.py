@@ -33,7 +33,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 class CSVLogger(Logger):
-    """Appends to metrics.csv. The logger of Lightning would delete the rows of a run that is resumed.
+    """Appends to metrics.csv. The logger of Lightning would delete earlier rows when a run is resumed.
 
     Rows that a resumed run will log again are dropped first: steps after its checkpoint, and the test.
 
@@ -44,7 +44,7 @@ class CSVLogger(Logger):
     def __init__(self, folder: str):
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
-        self.columns: list[str] = []  # of the file, as far as this process has written it
+        self.columns: list[str] = []  # columns that this process has written
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class CSVLogger(Logger):
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the settings are in config.yaml."""
+        """Does nothing, because the settings are in config.yaml."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -66,7 +66,7 @@ class CSVLogger(Logger):
             csv.DictWriter(file, self.columns).writerow(row)
 
     def _widen(self, row: dict[str, Any]) -> None:
-        """Rewrite the file with the columns of `row` too; the first time, without rows that will be logged again."""
+        """Add the columns of `row` to the file; the first time, also drop rows that will be logged again."""
         rows: list[dict[str, str]] = []
         if self.path.exists():
             rows = read_rows(self.path)

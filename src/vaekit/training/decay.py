@@ -13,7 +13,7 @@ from vaekit.refusal import Refusal
 
 
 def _by_step(optimizer: Optimizer, warmup: int, factor: Callable[[int], float]) -> list[dict[str, Any]]:
-    # a checkpoint keeps the step and not the factor, so that a run may be resumed with more epochs
+    # a checkpoint stores the step, not the factor, so that a run can be resumed with more epochs
     rate = lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)) * factor(step))
     return [{"scheduler": rate, "interval": "step"}]
 
@@ -46,7 +46,7 @@ def cosine(
         Refusal: If the training has no end.
     """
     if total_steps == math.inf:
-        raise Refusal("optimizer/decay=cosine must know when training ends; use trainer.max_epochs=100.")
+        raise Refusal("optimizer/decay=cosine requires a length of the training; use trainer.max_epochs=100.")
 
     def factor(step: int) -> float:
         return final + (1 - final) * (1 + math.cos(math.pi * min(step / total_steps, 1.0))) / 2
@@ -69,7 +69,7 @@ def step(
         warmup: Steps of the linear warm-up.
         total_steps: Steps of the training.
         steps_per_epoch: Steps of an epoch.
-        epochs: When the rate changes.
+        epochs: Epochs after which the rate changes.
         factor: By which it is multiplied.
     """
     milestones = [round(epoch * steps_per_epoch) for epoch in epochs]

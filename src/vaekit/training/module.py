@@ -90,17 +90,17 @@ class Training(L.LightningModule):
         self.weights, self.frozen = weights or {}, list(frozen)
         atoms = [level.space.atoms if isinstance(level.space, Codes) else 0 for level in vae.latents.levels]
         if vae.latents.infers:
-            atoms[0] = 0  # every class is tried: what is chosen is in its accuracy
+            atoms[0] = 0  # all classes are enumerated, so their usage is not measured
         self.evaluation = Evaluation(vae.space, len(vae.latents.levels), vae.has_density, atoms, vae.latents.infers)
         self.averages = nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in penalties})  # NaN stays NaN
         self.annealed: list[Any] = [
             part for part in vae.modules() if isinstance(part, Posterior)
-        ]  # by schedules of theirs
+        ]  # by their own schedules
         self.last_loss: Tensor | None = None
         self.compiled_vae: Callable[[Batch, int], Terms] | None = None
         self.compiled_rows = 0
-        self.unscaled = ""  # what is wrong with the scale of the data
-        self.validation: dict[str, float] = {}  # the figures of the last validation
+        self.unscaled = ""  # warning about the scale of the data
+        self.validation: dict[str, float] = {}  # metrics of the last validation
 
     # Training --------------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class Training(L.LightningModule):
             self.vae.load_state_dict(self.weights, strict=False)
 
     def train(self, mode: bool = True) -> Training:
-        """Frozen parts stay in evaluation mode, so that no statistics of theirs follow the batches."""
+        """Frozen parts stay in evaluation mode, so that their batch statistics do not change."""
         super().train(mode)
         for module in self.frozen:
             module.training = False
@@ -128,18 +128,16 @@ class Training(L.LightningModule):
             self._compile()
 
     def on_train_start(self) -> None:
-        """A resumed run has the optimiser's settings of now, not those that Lightning restored, and the next batch.
+        """Apply the current optimiser settings after Lightning restored the old ones, and resume at the next batch.
 
-        The learning rate changes by a factor: where it is on its schedule is kept.
+        The learning rate is scaled, so that its position on the schedule is kept.
         """
         trainer: Any = self.trainer
         if trainer.ckpt_path:
             self._check_restored()
         with runs.restoring(trainer.ckpt_path and Path(trainer.ckpt_path)):
             self._renew_settings()
-        if (
-            loop := trainer.fit_loop
-        ).restarted_mid_epoch:  # Lightning has made the loader, for the number of steps, before it restored it
+        if (loop := trainer.fit_loop).restarted_mid_epoch:  # Lightning created the loader before it restored its state
             done = loop.epoch_loop.batch_progress.current.ready
             trainer.train_dataloader.load_state_dict({"epoch": self.current_epoch, "batch": done})
             self._reseed(done)
@@ -156,10 +154,10 @@ class Training(L.LightningModule):
                     config.scheduler.base_lrs = [settings["lr"] for settings in self.settings]
 
     def _check_restored(self) -> None:
-        """Raise `Refusal` unless a restored optimiser holds what it would after a step, for each weight that it knows.
+        """Raise `Refusal` unless the restored state of each weight has the shapes that it has after a step.
 
-        torch compares the number of weights alone, and fused kernels read and write as many numbers as a weight has,
-        one behind the other, wherever that leads. A weight without a gradient has no state.
+        torch only compares the number of weights. Fused kernels would read and write beyond the memory of a smaller
+        state. A weight without a gradient has no state.
         """
 
         def after_a_step(weight: Tensor) -> dict[str, Any]:
@@ -201,7 +199,7 @@ class Training(L.LightningModule):
         self.last_loss = loss.detach()
         first_of_step = batch_idx % trainer.accumulate_grad_batches == 0
         logged = first_of_step and (self.global_step + 1) % trainer.log_every_n_steps == 0
-        if logged or self.device.type == "cpu":  # elsewhere reading it at each step would wait for the device each time
+        if logged or self.device.type == "cpu":  # on other devices, reading it at each step would wait for the device
             self._refuse_non_finite(terms, loss, penalties | critics)
         if logged:
             self._log_step(terms, {"loss": loss, **penalties, **critics}, epoch)
@@ -226,17 +224,17 @@ class Training(L.LightningModule):
             self.compiled_vae = torch.compile(self.vae.forward, dynamic=False, mode=mode)
 
     def _stay_eager(self, reason: str) -> None:
-        log.warning(f"compile=true: {reason}, so that this run goes on without.")
+        log.warning(f"compile=true: {reason}, so this run continues uncompiled.")
         self.compiled_vae = None
 
     @torch.no_grad()
     def _log_step(self, terms: Terms, losses: dict[str, Tensor], epoch: float) -> None:
-        """The loggers' row of this step. `self.log` would take a millisecond, as long as a small network's step."""
+        """Send this step to the loggers. `self.log` would take a millisecond, as long as a step of a small network."""
         trainer: Any = self.trainer
         parts = {name: getattr(terms, name).mean() for name in ("distortion", "rate")[: 1 + self.vae.has_density]}
         figures = {f"train/{name}": value for name, value in (losses | parts).items()}
         values = trainer.strategy.reduce(torch.stack([*figures.values()]), reduce_op="mean").cpu()
-        trainer.callback_metrics.update(zip(figures, values, strict=True))  # for who monitors them
+        trainer.callback_metrics.update(zip(figures, values, strict=True))  # for callbacks that monitor them
         row = dict(zip(figures, values.tolist(), strict=True))
         parts_of = {"": self.objective} | {f"{name}.": each for name, each in self.penalties.items()}
         parts_of |= {f"posterior_{level}.": each for level, each in enumerate(self.annealed)}
@@ -266,12 +264,12 @@ class Training(L.LightningModule):
         self._reseed(batch_idx + 1)
 
     def _reseed(self, batch_idx: int) -> None:
-        """Fix the draws of the coming batch, whatever came before it: a validation, a resumption."""
+        """Seed the draws of the next batch, so that a validation or a resumption before it does not change them."""
         # the hash of a tuple of integers is the same in every process
         self._seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)) & 0x7FFFFFFFFFFFFFFF)
 
     def _seed(self, seed: int) -> None:
-        # torch.manual_seed keeps a stack trace for each backend that is not there: 1 ms, and memory
+        # torch.manual_seed keeps a stack trace for each missing backend, which costs 1 ms and memory
         torch.default_generator.manual_seed(seed)
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
@@ -291,7 +289,7 @@ class Training(L.LightningModule):
         written = [getattr(each, "best_model_path", "") for each in self.trainer.checkpoint_callbacks]
         written.append(self.trainer.ckpt_path)
         good = next((path for path in reversed(written) if path and Path(path).is_file()), None)
-        if self.unscaled:  # no slower training helps
+        if self.unscaled:  # a lower learning rate does not help
             raise Refusal(f"{reason}. {self.unscaled}")
         kept = f"the last good checkpoint is {good}" if good else "no checkpoint yet"
         on = f"{typed('ckpt_path', good)} " if good else ""
@@ -358,14 +356,14 @@ class Training(L.LightningModule):
         players = (self.vae.parameters(), *critics)
         optimizer = self.optimizer([{"params": [w for w in player if w.requires_grad]} for player in players])
         self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
-        self.trainer.fit_loop.setup_data()  # else the number of batches is not known in a run without an end
+        self.trainer.fit_loop.setup_data()  # otherwise the number of batches is unknown in a run without an end
         total_steps = self.trainer.estimated_stepping_batches
         steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         warmup_steps = round(self.warmup * steps_per_epoch)
         return [optimizer], self.decay(optimizer, warmup_steps, total_steps, steps_per_epoch)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        if not isinstance(scheduler, ReduceLROnPlateau):  # that one is stepped at each validation
+        if not isinstance(scheduler, ReduceLROnPlateau):  # stepped at each validation instead
             scheduler.step()
 
     def configure_gradient_clipping(
@@ -373,8 +371,8 @@ class Training(L.LightningModule):
     ) -> None:
         """Clip the gradients of the VAE and of each discriminator separately.
 
-        By torch, because Lightning refuses a fused optimiser although nothing is scaled. With FSDP only the model knows
-        the norm, of all parameters together.
+        It uses torch, because Lightning refuses a fused optimiser even without gradient scaling. With FSDP only the
+        wrapped model can compute the norm of all parameters.
         """
         by_value, model = gradient_clip_algorithm == "value", self._trainer and self._trainer.model
         if gradient_clip_val and isinstance(model, FullyShardedDataParallel) and not by_value:
@@ -390,9 +388,9 @@ class Training(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.validation = checkpoint["validation"]
-        for weights in checkpoint.keys() & {"state_dict", "current_model_state"}:  # the other is of callbacks=ema
+        for weights in checkpoint.keys() & {"state_dict", "current_model_state"}:  # not that of callbacks=ema
             checkpoint[weights] = runs.renamed(checkpoint[weights], self)
-        if len(checkpoint["optimizer_states"]) != 1:  # Lightning would restore as many as there are
+        if len(checkpoint["optimizer_states"]) != 1:  # Lightning does not check their number
             raise ValueError(f"{len(checkpoint['optimizer_states'])} optimisers")
         for each in self.trainer.checkpoint_callbacks:
             if isinstance(each, ModelCheckpoint) and (state := checkpoint["callbacks"].pop(each.state_key, None)):
@@ -403,7 +401,7 @@ class Training(L.LightningModule):
                     log.warning(f"{rebased['best_model_path']} is missing: the best weights will be of later epochs.")
 
     def load_best(self, checkpoint: Path) -> None:
-        """Take weights and validation figures of a checkpoint that this training wrote."""
+        """Load weights and validation metrics of a checkpoint of this run."""
         state = runs.read_checkpoint(checkpoint, self.device)
         with runs.restoring(checkpoint):
             self.load_state_dict(runs.renamed(state["state_dict"], self))

@@ -28,7 +28,7 @@ def child_command(folder: Path, checkpoint: Path | None, local_rank: int) -> tup
         The command, and its working directory.
     """
     hydra = HydraConfig.get()
-    # not sys.argv[0], which a launcher's worker has of its own
+    # not sys.argv[0], which differs in the worker of a launcher
     start = f"import sys; sys.path[:] = {sys.path}; from vaekit.commands import train; train()"
     extra_folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     command = [
@@ -40,7 +40,7 @@ def child_command(folder: Path, checkpoint: Path | None, local_rank: int) -> tup
         f"hydra.job.name={hydra.job.name}_process_{local_rank}",
         "hydra.output_subdir=null",
     ]
-    if checkpoint:  # what `last` is may have changed meanwhile
+    if checkpoint:  # `last` may be another checkpoint by now
         command.append(f"ckpt_path={spelled(checkpoint)}")
     return command, hydra.runtime.cwd
 
@@ -50,7 +50,7 @@ def one_job(folder: Path, checkpoint: Path | None = None) -> Iterator[None]:
     """A context in which Lightning starts child processes for this job alone.
 
     Lightning's own command repeats sys.argv, which in a multirun is the whole sweep: each child would run all of it, in
-    folders of its own. Afterwards nothing of this job is left for the next one. The function that is replaced is
+    its own folders. The replacement is undone afterwards. The function that is replaced is
     private to Lightning; tests/lifecycle/test_processes.py fails if it moves.
 
     Args:
@@ -63,7 +63,7 @@ def one_job(folder: Path, checkpoint: Path | None = None) -> Iterator[None]:
         yield
     finally:
         subprocess_script._hydra_subprocess_cmd = command
-        # that of torchrun or srun serves all jobs of a sweep, which its processes walk through together
+        # torchrun and srun start the processes once for all jobs of a sweep
         started_here = "LOCAL_RANK" in os.environ.keys() - environment.keys()
         if started_here and torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

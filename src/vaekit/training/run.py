@@ -1,4 +1,4 @@
-"""A training: from a configuration to a finished run folder."""
+"""Trains a model: from a configuration to a finished run folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from vaekit.training.processes import one_job
 
 console = Console()
 UNINTERESTING = (
-    ".*LeafSpec",  # torch's, of how Lightning walks a batch
+    ".*LeafSpec",  # warning of torch about how Lightning traverses a batch
     ".*Checkpoint directory .* exists and is not empty",
     ".*smaller than the logging interval",
     ".*could not find the monitored key",  # before the first validation
@@ -99,7 +99,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
         )
         return None
     weights: dict[str, Tensor] = {}
-    if config["init_from"] and not checkpoint:  # else they have been trained since
+    if config["init_from"] and not checkpoint:  # otherwise they have been trained since
         weights, unlike = transfer.match(vae, runs.read_weights(runs.find(str(config["init_from"]), "init_from")))
         started = f"init_from={config['init_from']}: {transfer.describe(weights, unlike)}"
         if not weights:
@@ -109,7 +109,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
     frozen = transfer.freeze(vae, config["freeze"])
     with building("optimizer"):
         algorithm = instantiate(config["optimizer"]["algorithm"], _convert_="all")
-        algorithm(vae.parameters())  # tried here, because Lightning calls it late
+        algorithm(vae.parameters())  # called here, because Lightning calls it late
         decay = instantiate(config["optimizer"]["decay"], _convert_="all")
     warmup, num_samples = config["optimizer"]["warmup"], config["evaluation"]["num_samples"]
     training = Training(
@@ -154,7 +154,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
             trainer.fit(training, datamodule, ckpt_path=checkpoint)
             return finish(folder, trainer, training, datamodule, config["optimized_metric"])
         except SystemExit:
-            if trainer.is_global_zero:  # by Ctrl-C or a signal, of which Lightning says nothing here
+            if trainer.is_global_zero:  # by Ctrl-C or a signal, which Lightning does not report here
                 resume = f"to go on, repeat it with {typed('ckpt_path', last)}"
                 console.print(f"Interrupted; {resume if last.is_file() else 'no epoch was finished'}.", soft_wrap=True)
             raise
@@ -162,12 +162,12 @@ def _run(config: DictConfig, folder: Path) -> float | None:
             raise Refusal(f"Lightning cannot train like this: {error} Change trainer.* or callbacks.*.") from error
         finally:
             for logger in loggers:
-                if isinstance(logger, WandbLogger):  # else the next job of a sweep would join this W&B run
+                if isinstance(logger, WandbLogger):  # otherwise the next job of a sweep would join this W&B run
                     logger.experiment.finish()
 
 
 def quiet() -> None:
-    """Silence advertisements and device messages of Lightning, and its use of functions that torch deprecates."""
+    """Silence advertisements and device messages of Lightning, and its deprecation warnings."""
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logger = logging.getLogger(name)
         logger.handlers.clear()  # Hydra's root handler prints them
@@ -180,7 +180,7 @@ def quiet() -> None:
 
 
 def built(config: DictConfig, group: str) -> list[Any]:
-    """The parts of a group of which several can be chosen.
+    """Build the parts of a group of which several can be chosen.
 
     Args:
         config: The composed configuration.
@@ -196,7 +196,7 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
     Args:
         folder: Folder of the run.
         trainer: The trainer, after training.
-        training: What it has trained.
+        training: The trained module.
         datamodule: The data.
         optimized: Name of the metric to return.
 
@@ -224,7 +224,7 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
         runs.mark_latest(folder)
         console.print(results(metrics))
         console.print(f"pictures: {folder}/figures\nmetrics:  {folder}/metrics.json", soft_wrap=True)
-    if optimized not in metrics and training.validation:  # a run without validation has no val/loss to give
+    if optimized not in metrics and training.validation:  # a run without validation has no val/loss
         raise Refusal(
             f"optimized_metric={optimized} was not measured; use one of {', '.join(sorted(metrics))}. "
             f"The run itself is complete: {folder}"

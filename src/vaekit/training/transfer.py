@@ -109,7 +109,7 @@ def freeze(vae: VAE, names: str | Collection[str] | None) -> list[nn.Module]:
         if held(name):
             weight.requires_grad_(False)
     if names and not any(weight.requires_grad for weight in vae.parameters()):
-        raise Refusal(f"freeze=[{','.join(names)}] leaves nothing to train. Leave out at least one part of it.")
+        raise Refusal(f"freeze=[{','.join(names)}] leaves nothing to train. Remove at least one part from it.")
     return [module for name, module in vae.named_modules() if held(name)]
 
 

@@ -36,7 +36,7 @@ ORDERS = [
 """The fields of dates between marks, by the letters of strptime."""
 RUNS = {8: "%Y%m%d", 6: "%Y%m", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Dates without marks, by the number of their digits."""
-YEARS = (1800, 2199)  # of dates without marks, as they may be numbers
+YEARS = (1800, 2199)  # of dates without separators, which may be numbers
 CLOCK = re.compile(
     r"(?P<gap>T|,?\s+)?(?<!\d)\d{1,2}:\d\d(?P<second>:\d\d(?:\.\d+)?)?(?P<half>\s?[AaPp][Mm])?"
     r"(?P<zone>\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?$",
@@ -84,7 +84,7 @@ class Date:
 
     @property
     def step(self) -> float:
-        """The least difference of two cells, in seconds."""
+        """The smallest difference of two cells, in seconds."""
         return next(step for field, step in STEPS.items() if field in {*self.fields, ""})
 
     noun = "date"
@@ -97,7 +97,9 @@ class Date:
         """The values of n cells `[n]` in double precision, NaN where they are missing or not of this form."""
         texts = np.array([*dict.fromkeys(cells)], dtype=object)
         values = _query(SECONDS, texts, self.pattern)
-        if (whole := FRACTION.sub("", self.pattern)) != self.pattern:  # whole seconds are often written without
+        if (
+            whole := FRACTION.sub("", self.pattern)
+        ) != self.pattern:  # whole seconds are often written without fraction
             values = np.ma.where(np.ma.getmaskarray(values), _query(SECONDS, texts, whole), values)
         value = dict(zip(texts.tolist(), np.ma.filled(values, np.nan).tolist(), strict=True))
         return np.array([value[cell] for cell in cells], dtype=np.float64)
@@ -109,7 +111,7 @@ class Date:
         return _query("strftime(make_timestamp(column0), ?)", micro, self.pattern).tolist()
 
     def agreement(self, cells: Sequence[str]) -> int:
-        """How many of these cells it writes as they are."""
+        """How many of these cells `write` reproduces."""
         return sum(map(str.__eq__, self.write(np.nan_to_num(self.parse(cells))), cells))
 
     @classmethod
@@ -122,7 +124,7 @@ class Date:
         return [cls(pattern) for pattern in dict.fromkeys(patterns)]
 
     def completed(self, cells: Sequence[str]) -> Date:
-        """With a day and month, or an hour, of one digit where these cells have them."""
+        """The form with a one-digit day, month or hour if these cells have it."""
         shorter = [re.sub(fields, r"%-\1", self.pattern) for fields in ("%([dm])", "%([HI])", "%([dmHI])")]
         return max((self, *map(Date, shorter)), key=lambda form: form.agreement(cells))
 

@@ -13,14 +13,14 @@ import numpy as np
 
 MARKS = tuple((mark, group) for group in ("", *",.'\u2019 \xa0\u202f") for mark in ".," if mark != group)
 """Decimal mark and thousands separator, in the order in which they are tried."""
-MINUS = "\u2212"  # that of typesetters
+MINUS = "\u2212"  # the typographic minus
 SIGNS = f"+{MINUS}-"  # in a class of a regular expression, the hyphen last
 NEGATIVES = ("-{}", f"{MINUS}{{}}", "({})", "{}-")
-LONGEST = 340  # digits of a number, at most
+LONGEST = 340  # largest number of digits
 DIGITS = 15  # that a double holds exactly
-FINEST = 9  # decimal places from which on digits tell one double from all others, rather than being a unit's
-PHONE = 8  # digits behind a plus from which on they are a phone number
-SAMPLE = 1000  # cells that show what stands around all numbers of a column
+FINEST = 9  # decimal places above which digits only serve to identify a double
+PHONE = 8  # digits after a plus above which they are a phone number
+SAMPLE = 1000  # number of cells that determine prefix and suffix of a column
 RUN = re.compile("[0-9]+")
 NO_SIGNS = str.maketrans("", "", f"{SIGNS}()")
 
@@ -71,7 +71,7 @@ class Number:
 
     @property
     def step(self) -> float:
-        """The least difference of two cells; 0 where there is none."""
+        """The smallest difference of two cells; 0 if it is not known."""
         return 0.0 if self.significant else 10.0**-self.places
 
     noun = "number"
@@ -82,7 +82,7 @@ class Number:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        """Groups: what of a sign stands before the prefix, before the digits, the digits, and behind the suffix."""
+        """Groups: sign before the prefix, sign before the digits, digits, sign after the suffix."""
         mark, digits = re.escape(self.decimal), "0|[1-9][0-9]*"
         if self.thousands:
             digits += f"|[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})+"
@@ -148,7 +148,7 @@ class Number:
         if len(powers) > len(rest) or exact or not all(float(each).is_integer() for each in powers):
             alike = len({len(each.lstrip("-").partition("e")[0]) for each in powers}) == 1
             form = replace(self, significant=min(digits, LONGEST), scientific=alike and not rest)
-        else:  # a few like 1e+05 are how R writes 100000
+        else:  # R writes 100000 as 1e+05
             places = max(len(each.rstrip("0")) for each in rest)
             form = replace(self, places=min(places, LONGEST), padded=min(LONGEST, *map(len, rest)))
         for found in filter(None, map(self._pattern.fullmatch, cells)):
@@ -160,13 +160,13 @@ class Number:
 
 
 def _affixes(cell: str) -> tuple[str, str]:
-    """What stands before the digits of a cell and behind them, less signs and marks."""
+    """Text before and after the digits of a cell, without signs and marks."""
     before, *rest = RUN.split(cell)
     return before.translate(NO_SIGNS).rstrip(".,"), (rest or [""])[-1].translate(NO_SIGNS).lstrip(".,")
 
 
 def _are_affixes(prefix: str, suffix: str, cells: Sequence[str]) -> bool:
-    """Whether these are what stands around a number, a currency, a unit or a percent sign, and not a part of a code."""
+    """Whether these belong to a number, such as a currency, a unit or a percent sign, and not to a code."""
 
     def is_currency(text: str) -> bool:
         return any(unicodedata.category(each) == "Sc" for each in text)

@@ -64,7 +64,7 @@ def _calendar(values: bytes, unit: str) -> np.ndarray:
 
 
 def nearly(cells: Sequence[str], fraction: float) -> Form | None:
-    """The form that nearly all cells have: that of the first cell with one. None where fewer have one.
+    """The form that nearly all cells have; None if no form has enough cells.
 
     Args:
         cells: Different cells.
@@ -79,7 +79,7 @@ def nearly(cells: Sequence[str], fraction: float) -> Form | None:
 
 
 def doubtful(cells: Sequence[str], forms: Sequence[Form]) -> str:
-    """A sentence about what cells may mean otherwise; empty where the form is certain.
+    """A sentence about another possible meaning of the cells; empty if there is none.
 
     Args:
         cells: Different cells.
@@ -89,12 +89,12 @@ def doubtful(cells: Sequence[str], forms: Sequence[Form]) -> str:
     if len(pair) < 2:
         return ""
     if isinstance(pair[0], Number) and (pair[0].decimal, pair[0].thousands) == (".", ""):
-        return ""  # a point is one
+        return ""  # a point is a decimal mark
     values = [form.parse(cells) for form in pair]
     place = int((values[0] != values[1]).argmax())
     plain = Number(significant=DIGITS) if isinstance(pair[0], Number) else Date("%Y-%m-%d")
     first, other = (plain.write(each[place : place + 1])[0] for each in values)
-    return f"{cells[place]} is read as {first}, and may be {other}"
+    return f"{cells[place]} is read as {first}, but may mean {other}"
 
 
 def are_codes(cells: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Anomaly scores of a VAE, and of scikit-learn and pyod to compare with."""
+"""Anomaly scores of a VAE, and baselines of scikit-learn and pyod."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from vaekit.refusal import Refusal
 from vaekit.vae import VAE, posterior_mean
 
 SCORES = ("path", "nll", "elbo", "distortion", "rate", "reconstruction", "latent", "typicality", "regret")
-DENSITY = {"nll", "elbo", "rate", "typicality", "regret"}  # which an autoencoder does not have
+DENSITY = {"nll", "elbo", "rate", "typicality", "regret"}  # scores that an autoencoder does not have
 PATH = ("distortion", "rate", "reconstruction")
-EXPLAINED = 0.9  # of the variance, by the principal components that are kept at most
-WIDEST = 2048  # columns up to which their covariances are estimated
-AT_ONCE = 10  # draws of z that the distortion is the mean of
-TWO_SIDED = {"rate"}  # the code of an anomaly may cost more than others, or less
+EXPLAINED = 0.9  # largest fraction of the variance that principal components explain
+WIDEST = 2048  # largest number of columns whose covariance is estimated
+AT_ONCE = 10  # number of draws of z for the distortion
+TWO_SIDED = {"rate"}  # the rate of an anomaly may be higher or lower than usual
 
 Figures = dict[str, np.ndarray]
 
@@ -59,7 +59,7 @@ class Measured:
 
 
 def join(parts: list[Measured]) -> Measured:
-    """The rows of several parts, one part after the other.
+    """Concatenate the rows of several parts.
 
     Args:
         parts: The parts.
@@ -238,7 +238,7 @@ def baselines(train: np.ndarray, rows: np.ndarray, components: int, seed: int) -
     }
     if train.shape[1] <= WIDEST:
         found["Mahalanobis"] = LedoitWolf().fit(train).mahalanobis(rows)
-    if importlib.util.find_spec("pyod"):  # wants an older pandas, so that it is nobody's dependency here
+    if importlib.util.find_spec("pyod"):  # requires an older pandas, so it is not a dependency
         ecod = importlib.import_module("pyod.models.ecod").ECOD()
         found["ECOD"] = ecod.fit(train).decision_function(rows)
     return found

@@ -56,7 +56,7 @@ def one_of(name: str, value: Any, choices: Sequence[str]) -> None:
         choices: The possible values.
 
     Raises:
-        Refusal: If it has not.
+        Refusal: If it has another value.
     """
     if value not in choices:
         expected = f"{', '.join(choices[:-1])} or {choices[-1]}"

@@ -22,7 +22,7 @@ from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 STEPS, BATCH, CHUNK = 1500, 128, 1024
-COMPARED = 1000  # rows that tell one data set from another
+COMPARED = 1000  # number of rows that identify a data set in the cache
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Spectrograms(nn.Module):
 class Classifier(nn.Module):
     """A convolutional network for maps, an MLP for other data: x `[B, *space.shape]` to logits `[B, K]`.
 
-    Of an image with its label it reads the image alone, of a wave its spectrogram. The attribute `features` computes
+    Of a pair it reads only the image, of a waveform its spectrogram. The attribute `features` computes
     the input of the last layer, `[B, 128]`.
 
     Args:
@@ -95,16 +95,16 @@ class Classifier(nn.Module):
         elif isinstance(space, Audio) and space.bins:
             body.append(Spectrograms(space))
         if isinstance(space, Maps | Pairs):
-            seen = nn.Sequential(*body)(torch.zeros(1, *space.shape)).shape
-            body += [nn.Conv2d(seen[1], 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU()]
+            shape = nn.Sequential(*body)(torch.zeros(1, *space.shape)).shape
+            body += [nn.Conv2d(shape[1], 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU()]
             body += [nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.BatchNorm2d(64), nn.ReLU()]
-            body += [nn.AdaptiveAvgPool2d(7)] if min(seen[2:]) > 28 else []
+            body += [nn.AdaptiveAvgPool2d(7)] if min(shape[2:]) > 28 else []
         else:
             body += [nn.BatchNorm1d(space.size), nn.Linear(space.size, 256), nn.ReLU()]
         self.features = nn.Sequential(*body, nn.Flatten(), nn.LazyLinear(128), nn.ReLU())
         self.head = nn.Linear(128, len(classes))
         self.register_buffer("classes", classes)
-        self.features.eval()(torch.zeros(2, *space.shape))  # the lazy layer sees its size
+        self.features.eval()(torch.zeros(2, *space.shape))  # sets the size of the lazy layer
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -148,23 +148,23 @@ def fit(rows: Examples, space: Space, device: torch.device, what: str) -> Classi
         rows: Training rows.
         space: Space of x.
         device: Where it is trained.
-        what: Text beside the progress bar.
+        what: Text of the progress bar.
 
     Raises:
         Refusal: If the rows have no labels.
     """
     if rows.label is None:
-        raise Refusal("There are no labels to train a classifier on; use data that have some.")
-    known = (rows.label >= 0).nonzero().flatten()  # others are missing
+        raise Refusal("The data have no labels to train a classifier on. Use data with labels.")
+    known = (rows.label >= 0).nonzero().flatten()  # other labels are missing
     classes = rows.label[known].unique()
     classifier = Classifier(space, classes).to(device).train()
-    answers = torch.searchsorted(classes, rows.label)
+    targets = torch.searchsorted(classes, rows.label)
     optimizer = torch.optim.Adam(classifier.parameters())
     decay = OneCycleLR(optimizer, max_lr=3e-3, total_steps=STEPS)
     for _ in track(range(STEPS), what):
         drawn = known[torch.randint(len(known), (BATCH,))]
         optimizer.zero_grad()
-        cross_entropy(classifier(rows.read(drawn).to(device)), answers[drawn].to(device)).backward()
+        cross_entropy(classifier(rows.read(drawn).to(device)), targets[drawn].to(device)).backward()
         optimizer.step()
         decay.step()
     return classifier.eval()
@@ -173,7 +173,7 @@ def fit(rows: Examples, space: Space, device: torch.device, what: str) -> Classi
 def of_training_rows(context: Context) -> Classifier:
     """A classifier of the training rows of a run.
 
-    It depends on these rows alone, and is cached beside the data for all runs on them.
+    It depends on these rows alone, and is cached next to the data for all runs on them.
 
     Args:
         context: The run.
@@ -207,11 +207,11 @@ def accuracy(classifier: Classifier, rows: Examples) -> float:
         rows: Rows with labels.
     """
     assert rows.label is not None
-    right, known = 0, (rows.label >= 0).nonzero().flatten()
+    correct, known = 0, (rows.label >= 0).nonzero().flatten()
     for numbers in known.split(CHUNK):
         found = classifier(rows.read(numbers).to(classifier.classes.device)).argmax(1)
-        right += int((classifier.classes[found].cpu() == rows.label[numbers]).sum())
-    return right / len(known)
+        correct += int((classifier.classes[found].cpu() == rows.label[numbers]).sum())
+    return correct / len(known)
 
 
 @torch.no_grad()

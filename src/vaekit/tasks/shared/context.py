@@ -28,7 +28,6 @@ from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.settings import check_type
 from vaekit.spaces import Table
-from vaekit.summary import describe_space
 from vaekit.tasks.shared.checks import within
 from vaekit.vae import VAE
 
@@ -69,8 +68,8 @@ class Context:
             data.setup()
         if data.space != self.vae.space:
             raise Refusal(
-                f"The data are {describe_space(data.space)}, but the run was trained on "
-                f"{describe_space(self.vae.space)}; leave out data.{' data.'.join(self.changes)}, or name another run=."
+                f"The data are {data.space.description}, but the run was trained on "
+                f"{self.vae.space.description}; leave out data.{' data.'.join(self.changes)}, or name another run=."
             )
         return data
 
@@ -83,8 +82,8 @@ class Context:
         split = self.changes.keys() & {"test", "validation", "calibration", "seed"}
         if split and not self.changes.keys() & source.keys():
             raise Refusal(
-                f"data.{min(split)} would mix rows that the run was trained on with those that it has not seen; "
-                "leave it out, or train again with it."
+                f"data.{min(split)} would mix training rows of the run with rows that it has not seen; leave it "
+                "out, or train again with it."
             )
         return instantiate(module)
 
@@ -99,7 +98,7 @@ class Context:
 
     @property
     def medium(self) -> Medium:
-        """How examples are read from people's files, and written into files."""
+        """How examples are read from files and written into files."""
         return medium(self.vae.space, self.spreadsheet)
 
     def read(self, path: str | Path) -> tuple[Sequence[Any], Iterator[Batch]]:
@@ -113,12 +112,12 @@ class Context:
         return self.medium.one(path).to(self.vae.device)
 
     def sample(self, n: int) -> Tensor:
-        """The numbers of n test examples from all over the test rows, see `Batches.sample`."""
+        """The numbers of n random test examples, see `Batches.sample`."""
         rows = self.test.sample(n, self.data.seed)
         return torch.searchsorted(self.test.indices, rows.to(self.test.indices))
 
     def examples(self, numbers: slice | Tensor) -> Tensor:
-        """These of the test examples, `[n, *space.shape]`, in the data space."""
+        """Test examples with these numbers, `[n, *space.shape]`, in the data space."""
         return self.data.transform(self.test.gather(self.test.indices[numbers]), training=False).x.to(self.vae.device)
 
     def condition(self, numbers: slice | Tensor, label: Any = None) -> Any:
@@ -135,31 +134,30 @@ class Context:
         return [z.cpu() for z in self.vae.encode(batch.x, condition=self.vae.condition_of(batch))]
 
     def chunks(self, n: int) -> list[int]:
-        """n in parts of at most batch_size, so that what is on the device does not grow with n."""
+        """n split into parts of at most batch_size, so that memory on the device does not grow with n."""
         return [min(self.batch_size, n - done) for done in range(0, n, self.batch_size)]
 
     def write_json(self, name: str, figures: Mapping[str, Any]) -> None:
-        """Write the file NAME, for programs."""
+        """Write the JSON file NAME."""
         (self.out / name).write_text(json.dumps(figures, indent=2) + "\n")
 
     def write_csv(self, name: str, rows: Iterable[Iterable[Any]]) -> None:
-        """Write the file NAME, a row a line, the first one of names."""
+        """Write the CSV file NAME, whose first row names the columns."""
         write_csv(self.out / name, rows, spreadsheet=self.spreadsheet)
 
     def save(self, name: str, grid: Tensor, columns: int, headings: Headings = Headings(), **arrays: Tensor) -> None:
         """Write NAME.png, the first rows of a grid of examples `[N, *space.shape]`, and NAME.npz, all of `arrays`.
 
-        One called label is shown with them, see `show`.
+        An array called `label` is shown with the examples, see `show`.
         """
         plain: dict[str, Any] = {key: array.cpu().numpy() for key, array in arrays.items()}
         np.savez(self.out / f"{name}.npz", **plain)
         self.show(name, grid, columns, headings, arrays.get("label"))
 
     def stream(self, name: str, n: int, batches: Iterable[Mapping[str, Tensor]], **others: Tensor) -> dict[str, Tensor]:
-        """Write NAME.npz: arrays of n rows by name, of which each batch brings the next few, and `others`, whole.
+        """Write NAME.npz: arrays of n rows by name, which are written batch by batch, and `others`.
 
-        Returns the arrays of n rows. Whatever n is, they take no memory: they go to the disk batch by batch, and come
-        back mapped from there.
+        Returns the arrays of n rows, memory-mapped, so that memory does not grow with n.
         """
         with TemporaryDirectory(dir=self.out) as folder, ExitStack() as stack:
             files: dict[str, Any] = {}
@@ -196,11 +194,11 @@ class Context:
         self.medium.write_labelled(self.out / name, grid, columns, label, headings)
 
     def class_number(self, label: Any) -> Any:
-        """A class by its name, or else its number, or a list of such: as numbers. Raises `Refusal` for other names."""
+        """The number of a class, or of each in a list, given its name or number. Raises `Refusal` for unknown names."""
         if isinstance(label, Sequence) and not isinstance(label, str):
             return [self.class_number(each) for each in label]
         space = self.vae.space
-        named = space.classes if isinstance(space, Table) else {}  # which may be numbers themselves, grades for example
+        named = space.classes if isinstance(space, Table) else {}  # names may be numbers, e.g. grades
         if not named and isinstance(label, str):
             named = self.data.source.classes()
         if isinstance(label, str) and label not in named:
@@ -244,7 +242,9 @@ def open_run(
         module = config["data"]["module"]
         for name in data or {}:
             if name not in (known := _settings(module)):
-                raise Refusal(f"data.{name} is no setting of this run's data; use one of {', '.join(sorted(known))}.")
+                raise Refusal(
+                    f"data.{name} is not a setting of the data of this run; use one of {', '.join(sorted(known))}."
+                )
         if batch_size is None:
             batch_size = module["eval_batch_size"] or 4 * module["batch_size"]
         check_type("data.name", config["data"]["name"], str)

@@ -14,10 +14,11 @@ from vaekit.batch import Batch
 from vaekit.distributions.table import Cells
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table
+from vaekit.spaces.column import WrongCell
 from vaekit.tasks.shared.context import Context
 from vaekit.tasks.synthesize import prior
 
-TRIED = 1_000_000  # rows, after which one that fits must have come
+MAX_TRIES = 1_000_000  # number of rows after which drawing ends if none fits
 
 
 def cells(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
@@ -68,9 +69,12 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
     known = [column.name for column in space.columns if column.width]
     if unknown := named.keys() - set(known):
         raise Refusal(f"task.given names the column {unknown.pop()!r}, expected one of {', '.join(known)}.")
-    for column in space.columns:
-        column.check([named.get(column.name)])
-    numbers, _ = space.encode([[named.get(column.name)] for column in space.columns])
+    try:
+        for column in space.columns:
+            column.check([named.get(column.name)])
+        numbers, _ = space.encode([[named.get(column.name)] for column in space.columns])
+    except WrongCell as wrong:
+        raise Refusal(f"task.given, column {wrong.column!r}: {wrong.why}") from None
     x = torch.from_numpy(numbers[0]).to(vae.device)
     mask = space.per_value(torch.tensor([column.name in named for column in space.ordered], device=vae.device))
     numeric = space.order[: space.sizes[0]]
@@ -86,7 +90,7 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
         kept.append(torch.where(mask, x, px.sample()[fits]).cpu())
         labels += [] if drawn is None else [drawn[fits.cpu()]]
         found, tried = found + len(kept[-1]), tried + len(fits)
-        if tried >= TRIED and not found:
+        if tried >= MAX_TRIES and not found:
             raise Refusal(f"Not one of {tried:,} rows had the cells of task.given; give fewer of them.")
     Console().print(f"{found / tried:.2%} of {tried:,} rows had these cells", highlight=False)
     return Batch(torch.cat(kept)[:n], torch.cat(labels)[:n] if labels else None)

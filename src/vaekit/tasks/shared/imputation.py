@@ -25,7 +25,7 @@ class IncompleteRows:
 
     Args:
         x: `[N, *space.shape]`, 0 where the value is unknown.
-        observed: Like x, true for values that the model may use.
+        observed: Like x, true for values that the model reads.
         hidden: Like x, true for known values that are withheld from the model, by which an imputation is scored.
         condition: `[N, ...]`; None for an unconditional model.
     """
@@ -36,24 +36,24 @@ class IncompleteRows:
     condition: Tensor | None = None
 
     @classmethod
-    def whole(cls, x: Tensor, known: Tensor) -> IncompleteRows:
-        """Rows of which all that is known is shown."""
+    def fully_observed(cls, x: Tensor, known: Tensor) -> IncompleteRows:
+        """Rows whose known values are all observed."""
         return cls(x, known, torch.zeros_like(known))
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, rows: slice) -> IncompleteRows:
-        return self._each(lambda part: part[rows])
+        return self._map(lambda part: part[rows])
 
     def to(self, device: torch.device) -> IncompleteRows:
-        return self._each(lambda part: part.to(device))
+        return self._map(lambda part: part.to(device))
 
     def repeat(self, times: int) -> IncompleteRows:
-        """All rows, so many times, one after the other."""
-        return self._each(lambda part: part.repeat(times, *[1] * (part.dim() - 1)))
+        """All rows, repeated this many times."""
+        return self._map(lambda part: part.repeat(times, *[1] * (part.dim() - 1)))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> IncompleteRows:
+    def _map(self, change: Callable[[Tensor], Tensor]) -> IncompleteRows:
         parts = (self.x, self.observed, self.hidden, self.condition)
         return IncompleteRows(*(part if part is None else change(part) for part in parts))  # type: ignore[arg-type]
 
@@ -110,7 +110,7 @@ def importance_weighted(vae: VAE, rows: IncompleteRows, fill: Tensor, num_sample
         draws: Number M of multiple imputations.
     """
     x, features = rows.x, vae.encoder(rows.filled(fill))
-    total = joint = x.new_full((len(rows),), -math.inf)  # log sum of the weights, of observed and of all values
+    total = joint = x.new_full((len(rows),), -math.inf)  # log of the sum of weights, for observed and for all values
     mean, drawn = torch.zeros_like(x), x.expand(draws, *x.shape).clone()
     table = vae.space if isinstance(vae.space, Table) else None
     plain = None if table is None else torch.zeros_like(x, dtype=torch.float64, device="cpu")
@@ -123,27 +123,27 @@ def importance_weighted(vae: VAE, rows: IncompleteRows, fill: Tensor, num_sample
             completed, expected, observed, hidden = complete(vae.likelihood(state), rows)
             log_w = observed + sum(step.p.log_prob(step.z) - step.q.log_prob(step.z) for step in steps if step.q)
             joint = joint.logaddexp((log_w + hidden).logsumexp(0))
-            chunk_total, share = log_w.logsumexp(0), log_w.softmax(0)
+            chunk_total, weight = log_w.logsumexp(0), log_w.softmax(0)
             total = total.logaddexp(chunk_total)
-            new = (chunk_total - total).exp()  # the fraction of all weights so far that is of this chunk
-            mean += _like(new, mean) * (_average(share, expected) - mean)
+            new = (chunk_total - total).exp()  # fraction of the weights so far that belongs to this chunk
+            mean += _like(new, mean) * (_average(weight, expected) - mean)
             if table is not None and plain is not None:
-                of_chunk = _average(share.cpu().double(), table.in_units(completed))
+                of_chunk = _average(weight.cpu().double(), table.in_units(completed))
                 plain += _like(new.cpu(), plain) * (of_chunk - plain)
-            key, chosen = (log_w - torch.empty_like(log_w).exponential_().log()).max(0)  # as often as weights say
+            key, chosen = (log_w - torch.empty_like(log_w).exponential_().log()).max(0)  # by their weights
             picked = completed[chosen, torch.arange(len(rows), device=x.device)]
             drawn[number] = torch.where(_like(key > best, x), picked, drawn[number])
             best = best.maximum(key)
     return Imputation(rows.filled(mean), rows.filled(drawn), total - joint, _plain(table, rows, plain))
 
 
-def _average(share: Tensor, values: Tensor) -> Tensor:
-    """The mean `[B, ...]` of values `[K, B, ...]` by shares `[K, B]`. What all values agree on is not rounded."""
-    return values[0] + torch.einsum("kb,kb...->b...", share, values - values[0])
+def _average(weight: Tensor, values: Tensor) -> Tensor:
+    """The mean `[B, ...]` of values `[K, B, ...]` by weights `[K, B]`. Values that are all equal are not rounded."""
+    return values[0] + torch.einsum("kb,kb...->b...", weight, values - values[0])
 
 
 def _plain(table: Table | None, rows: IncompleteRows, mean: Tensor | None) -> Tensor | None:
-    """The mean of a table in the units of the file, with what is observed as it is."""
+    """The mean of a table in the units of the file, with observed values unchanged."""
     if table is None or mean is None:
         return None
     return torch.where(rows.observed.cpu(), table.in_units(rows.x), mean)
@@ -218,11 +218,11 @@ def log_probs(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor]:
     assert isinstance(px, Independent), "likelihoods that do not factorise are refused"
     each = px.base_dist.log_prob(rows.x)
     dims = list(range(-px.reinterpreted_batch_ndims, 0))
-    zero = each.new_zeros(())  # no product: what stands for an unknown value may be impossible, and 0 * -inf is NaN
+    zero = each.new_zeros(())  # not a product with the mask: a missing value may score -inf, and 0 * -inf is NaN
     return torch.where(rows.observed, each, zero).sum(dims), torch.where(rows.hidden, each, zero).sum(dims)
 
 
-def learn_holes(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], fill: Tensor, updates: int) -> VAE:
+def train_on_missing(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], fill: Tensor, updates: int) -> VAE:
     """A copy of a VAE whose posterior is trained for rows with missing values.
 
     q(z | observed) is trained on draws z from q(z | x) of the same rows without missing values, by maximum likelihood.
@@ -232,7 +232,7 @@ def learn_holes(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], fill:
     Args:
         vae: The model.
         data: Data of the run.
-        draw: n to which values are observed, `[n, *space.shape]`, true or false.
+        draw: `draw(n)` gives which values are observed, `[n, *space.shape]`, bool.
         fill: `[*space.shape]`, input of the encoder where values are missing.
         updates: Steps of Adam, with a training batch each.
     """

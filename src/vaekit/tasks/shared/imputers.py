@@ -1,4 +1,4 @@
-"""The imputers of scikit-learn, to compare with."""
+"""Imputers of scikit-learn as baselines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.experimental import enable_iterative_imputer  # noqa: F401  IterativeImputer is there by this
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401  enables IterativeImputer
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from torch import Tensor
 from torch.distributions import Normal
@@ -18,10 +18,10 @@ from torch.nn.functional import pad
 from vaekit.spaces import Space, Table
 from vaekit.tasks.shared.imputation import IncompleteRows
 
-SMALL = 64  # columns up to which iterative imputation is affordable as it comes
-TRAINING_ROWS = 2000  # that the imputers see of wider data, ten times as many of small ones
-NEAREST = 50  # columns that each is predicted from in iterative imputation of wider data
-WIDEST = 1024  # columns from which on it is left out
+NARROW = 64  # largest number of columns for iterative imputation with all columns as predictors
+TRAINING_ROWS = 2000  # number of training rows for wider data; ten times as many for narrow data
+NEAREST = 50  # number of predictors of each column in iterative imputation of wider data
+WIDEST = 1024  # number of columns above which iterative imputation is left out
 
 
 def classical(
@@ -43,13 +43,13 @@ def classical(
         For each method RMSE, and nats for each hidden value.
     """
     columns = space.size
-    train = train[: TRAINING_ROWS if columns > SMALL else 10 * TRAINING_ROWS]
+    train = train[: TRAINING_ROWS if columns > NARROW else 10 * TRAINING_ROWS]
     nan = torch.tensor(math.nan)
     sets = torch.cat([part.filled(nan).flatten(1) for part in (train, validation, rows)]).double().numpy()
     iterative = IterativeImputer(
-        n_nearest_features=NEAREST if columns > SMALL else None,
+        n_nearest_features=NEAREST if columns > NARROW else None,
         skip_complete=True,
-        min_value=np.nanmin(sets),  # without bounds it can run away
+        min_value=np.nanmin(sets),  # without bounds it can diverge
         max_value=np.nanmax(sets),
         random_state=int(torch.randint(2**31, ())),
         keep_empty_features=True,
@@ -66,11 +66,11 @@ def classical(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             filled = torch.from_numpy(imputer.fit_transform(sets)).float()[len(train) :]
-        held, mean = filled.reshape(-1, *space.shape).split([len(validation), len(rows)])
-        squared = ((held - validation.x).square() * validation.hidden).sum(0)
+        imputed, mean = filled.reshape(-1, *space.shape).split([len(validation), len(rows)])
+        squared = ((imputed - validation.x).square() * validation.hidden).sum(0)
         scale = (squared / validation.hidden.sum(0).clamp(min=1)).sqrt()
         hidden = int(validation.hidden.sum())
-        overall = float((squared.sum() / hidden).sqrt()) if hidden else 1.0  # few rows may hide nothing
+        overall = float((squared.sum() / hidden).sqrt()) if hidden else 1.0  # if no value is hidden
         scale = scale.clamp(min=max(0.1 * overall, 1e-3))  # a column with few hidden values, or a nearly constant one
         figures[name] = (
             rmse(space, mean, rows),
@@ -91,7 +91,7 @@ def rmse(space: Space, mean: Tensor, rows: IncompleteRows) -> float:
 
 
 def _nll(space: Space, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
-    """-log p(x) of each value; of a category of a table that of its number, and 0 of the others."""
+    """-log p(x) of each value. In a one-hot block the number of the category has it, and the others are 0."""
     if isinstance(space, Table):
         return _nll_of_cells(space, mean, scale, x)
     if space.values == "binary":
@@ -106,7 +106,7 @@ def _nll(space: Space, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
 
 
 def _nll_of_cells(space: Table, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
-    """As `_nll`: each column by the kind of mass that `vaekit.likelihoods.table` gives it."""
+    """As `_nll` for tables: each column by the same kind of distribution as in `vaekit.likelihoods.table`."""
     widths, parts = [column.width for column in space.ordered], []
     for column, *tensors in zip(space.ordered, *(each.split(widths, -1) for each in (mean, scale, x)), strict=True):
         m, s, value = (each[..., : column.width - column.nullable].double() for each in tensors)
@@ -122,7 +122,7 @@ def _nll_of_cells(space: Table, mean: Tensor, scale: Tensor, x: Tensor) -> Tenso
             p = m.clamp(min=1e-9)
             p = 0.98 * p / p.sum(-1, keepdim=True) + 0.02 / p.shape[-1]
             nll = -value * p.log()
-        parts.append(pad(nll, (0, column.nullable)))  # nobody scores what says that a cell is missing
+        parts.append(pad(nll, (0, column.nullable)))  # the indicator of a missing cell is not scored
     return torch.cat(parts, -1)
 
 

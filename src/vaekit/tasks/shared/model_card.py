@@ -10,7 +10,7 @@ import yaml
 from vaekit import runs
 from vaekit.plan.plan import Plan
 from vaekit.spaces import Image
-from vaekit.summary import describe_space, number, parts
+from vaekit.summary import number, parts
 from vaekit.tasks.shared.context import Context
 
 USE = """```python
@@ -64,7 +64,7 @@ def model_card(
     names = ["z"] if len(levels) == 1 else [f"z_{level}" for level in range(len(levels))]
     shapes = [", ".join(map(str, level.space.shape)) for level in levels]
     inputs = [
-        f'{name} = numpy.zeros((16, {shape}), "float32")  # a point of {describe_space(level.space)} each'
+        f'{name} = numpy.zeros((16, {shape}), "float32")  # a point of {level.space.description} each'
         for name, shape, level in zip(names, shapes, levels, strict=True)
     ]
     feed = "{" + ", ".join(f'"{name}": {name}' for name in names) + "}"

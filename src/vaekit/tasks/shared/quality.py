@@ -14,7 +14,7 @@ from vaekit.tasks.shared.classifier import accuracy, class_of, features, of_trai
 from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
-ROWS = 10_000  # of each kind at most
+ROWS = 10_000  # largest number of rows of each kind
 
 
 def write_quality(context: Context, temperature: float | Sequence[float] = 1.0) -> dict[str, dict[str, float]]:
