@@ -1,4 +1,4 @@
-"""vaekit in Python: rows in memory, and what comes back."""
+"""vaekit in Python: rows in memory, and results in the same type."""
 
 import inspect
 import os

@@ -1,4 +1,4 @@
-"""The walk-throughs of CONTRIBUTING.md: a copy of the repository gets their files, and their commands run there."""
+"""The tutorials of CONTRIBUTING.md: a copy of the repository gets their files, and their commands run there."""
 
 import os
 import re

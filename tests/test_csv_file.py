@@ -1,4 +1,4 @@
-"""CSV files as they are, and as a spreadsheet may open them."""
+"""CSV files, plain and safe for spreadsheets."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""The house itself: imports go down, and conf mirrors src."""
+"""The structure of the package: imports go down, and conf mirrors src."""
 
 import ast
 import inspect
@@ -43,7 +43,7 @@ LEVELS = [
     ["sklearn"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-# a folder of parts, and what in it is shared by the parts rather than one of them
+# folders of parts, and the modules in them that are not parts
 GROUPS = {
     "network": {"activation", "bottom_up", "concat_input", "glorot", "linear", "made", "network", "pixelcnn"}
     | {"upsample", "wavenet"},
@@ -61,12 +61,12 @@ GROUPS = {
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 
 
-def room(path):
+def module_of(path):
     return path.relative_to(SRC).with_suffix("").parts[0]
 
 
 def imported(path):
-    """The rooms of the package that a file imports from, wherever in it the import stands."""
+    """The modules and packages of vaekit that a file imports, at its top or inside a function."""
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -77,18 +77,18 @@ def imported(path):
 
 
 def test_every_module_has_a_level():
-    assert {room(path) for path in FILES} == set(LEVEL)
+    assert {module_of(path) for path in FILES} == set(LEVEL)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
 def test_imports_go_down(path):
-    own = room(path)
-    climbing = {name for name in imported(path) if name != own and LEVEL[name] >= LEVEL[own]}
-    assert not climbing, f"{own} is built from {climbing}, which stand no lower"
+    own = module_of(path)
+    upward = {name for name in imported(path) if name != own and LEVEL[name] >= LEVEL[own]}
+    assert not upward, f"{own} imports {upward}, which are not below it"
 
 
 def test_tasks_write_csv_by_one_function():
-    others = [path for path in FILES if room(path) in ("tasks", "media", "data")]
+    others = [path for path in FILES if module_of(path) in ("tasks", "media", "data")]
     assert not [path for path in others if re.search(r"csv\.(writer|DictWriter)", path.read_text())]
 
 
@@ -124,7 +124,7 @@ CONFIGS = sorted(path for path in CONF.rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(CONF)))
-def test_every_target_exists_and_takes_the_keys_that_stand_beside_it(path):
+def test_every_target_exists_and_accepts_its_settings(path):
     def walk(node):
         if not isinstance(node, dict):
             return
@@ -174,7 +174,7 @@ def described(docstring):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
-def test_every_public_class_and_function_says_what_it_is_and_takes(path):
+def test_every_public_class_and_function_is_documented(path):
     for node in documented(path):
         docstring = ast.get_docstring(node) or ""
         assert docstring, node.name

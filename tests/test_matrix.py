@@ -1,4 +1,4 @@
-"""Every combination of the parts trains and answers, or is refused with a sentence; there is no third outcome."""
+"""Every combination of the parts trains and generates, or is refused with a message."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""What is read of classes is what they are when they are imported."""
+"""Classes read from source text agree with the imported ones."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""Bars over what tasks walk through."""
+"""Progress bars."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The VAE's verbs, its terms, and one case where everything is known in closed form."""
+"""The methods of the VAE, its terms, and one case with closed forms."""
 
 import math
 

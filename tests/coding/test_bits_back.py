@@ -1,4 +1,4 @@
-"""Whole VAEs: every example comes back, at the price of the bound."""
+"""Whole VAEs: every example is restored, at the size of the bound."""
 
 import math
 import sys

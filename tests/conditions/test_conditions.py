@@ -1,4 +1,4 @@
-"""What a model is told about x is read by every arrow, and by nothing else than it should be."""
+"""Conditions are read by posterior, prior and likelihood, and by no other part."""
 
 from dataclasses import replace
 from types import SimpleNamespace

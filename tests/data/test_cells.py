@@ -1,4 +1,4 @@
-"""Files of cells as other programs write them: each is read as it was meant, or refused by file and line."""
+"""Table files of other programs: each is read as intended, or refused with file and line."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""Few labels, and few classes: which rows keep theirs, and what comes of the others."""
+"""Few labels, and few classes: which rows keep their labels."""
 
 import numpy as np
 import pytest

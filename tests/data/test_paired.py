@@ -1,4 +1,4 @@
-"""Images beside labels, either of which may be missing."""
+"""Images with labels, either of which may be missing."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The sources on real files, where `VAEKIT_DATA` says there are any."""
+"""The sources on real files, in the folder `VAEKIT_DATA`, if it is set."""
 
 import os
 from pathlib import Path

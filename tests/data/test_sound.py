@@ -1,4 +1,4 @@
-"""Between sound and spectrograms or mu-law: bands, both ways, and loudness."""
+"""Conversions between sound and spectrograms or mu-law values."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Each distribution as the entropy coder sees it: exact both ways, at the price of its own probability."""
+"""The code of each distribution: lossless, and as large as its probability predicts."""
 
 import math
 

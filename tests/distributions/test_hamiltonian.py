@@ -1,4 +1,4 @@
-"""Leapfrog steps: their determinant, and the unbiased estimate of a normaliser that they leave."""
+"""Leapfrog steps: their determinant, and their unbiased estimate of a normaliser."""
 
 import math
 

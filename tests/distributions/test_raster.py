@@ -1,4 +1,4 @@
-"""Images drawn pixel by pixel: one mass function of all pixels together, by a network that looks at none too late."""
+"""Images drawn pixel by pixel: one mass function of all pixels together, by a network that reads only earlier pixels."""
 
 import itertools
 import math

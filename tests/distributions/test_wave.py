@@ -1,4 +1,4 @@
-"""Sounds drawn sample by sample: one mass function of all samples together, by a network that looks back alone."""
+"""Sounds drawn sample by sample: one mass function of all samples together, by a causal network."""
 
 import itertools
 

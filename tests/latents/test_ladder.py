@@ -1,4 +1,4 @@
-"""Towers of vectors: one of height one is the flat VAE, and what is known in closed form comes out of a taller one."""
+"""Hierarchies of vectors: with one level they are the flat VAE; with several they agree with closed forms."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A compiled model has the gradients of a plain one; in bfloat16 torch's compiler has been seen to make them zero."""
+"""A compiled model has the gradients of a plain one; in bfloat16 the compiler of torch once made them zero."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Denormal numbers are zero in every thread while vaekit computes, and as before afterwards."""
+"""Denormal numbers are treated as zero in every thread during training, and not afterwards."""
 
 import pytest
 import torch

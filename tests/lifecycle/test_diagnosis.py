@@ -1,4 +1,4 @@
-"""A run says what has gone wrong with it, and what it says to type composes."""
+"""A run reports training problems, and the suggested overrides compose."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What a refusal tells to type does what it says, and names the settings where they are."""
+"""Overrides suggested by refusals work, and name the right settings."""
 
 import re
 import shlex

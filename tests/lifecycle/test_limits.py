@@ -1,4 +1,4 @@
-"""Full disks, small memories, NaN, and files that something has damaged: a sentence, and nothing is half written."""
+"""Full disks, small memories, NaN, and damaged files: a message, and no partly written files."""
 
 import csv
 import errno

@@ -1,4 +1,4 @@
-"""A multirun: each job in a folder of its own, a table of all, and one that fails does not stop the others."""
+"""A multirun: each job has its own folder, a table lists all, and a failed job does not stop the others."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What cannot be trained is refused before it is: one or two sentences, with what to type instead."""
+"""Invalid configurations are refused before training, with what to type instead."""
 
 import re
 

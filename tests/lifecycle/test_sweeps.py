@@ -1,4 +1,4 @@
-"""Sweeps by engines that Hydra can be given, and what becomes of one that is started again."""
+"""Sweeps by optional engines of Hydra, and sweeps that are started again."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Starting from the weights of a trained run, and parts that are held still."""
+"""Starting from the weights of a trained run, and frozen parts."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A word that nothing reads is refused, with the nearest one that something does."""
+"""Settings that no part reads are refused, with the nearest one that exists."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Sound as people have it: WAV files, read and written."""
+"""WAV files, read and written."""
 
 import math
 

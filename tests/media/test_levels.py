@@ -1,4 +1,4 @@
-"""Levels as people have them: text, half-drawn, and pictures."""
+"""Game levels: text, partial levels, and pictures."""
 
 import numpy as np
 import PIL.Image

@@ -1,4 +1,4 @@
-"""Each space of data has a medium of its own."""
+"""Each data space has its own medium."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Series as people have them: prices in a file, windows named by their last day."""
+"""Series: prices in a file, windows named by their last day."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""Disentanglement: codes of which it is known what they stand for."""
+"""Disentanglement, for codes with known factors."""
 
 import numpy as np
 import pytest

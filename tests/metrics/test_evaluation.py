@@ -1,4 +1,4 @@
-"""Figures of merit: sums over examples, divided once."""
+"""Evaluation metrics: sums over examples, divided once."""
 
 import math
 

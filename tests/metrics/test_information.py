@@ -1,4 +1,4 @@
-"""Mutual information and calibration, against what is known."""
+"""Mutual information and calibration, against known values."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What codes tell of a class: everything, nothing, or all but what a line can see."""
+"""Codes that determine the class, do not, or only non-linearly."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Facts of returns, and risks, against what is known of them."""
+"""Stylized facts of returns, and risks, against known values."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""How weights start: signals keep their size, and a VAE uses z from its first steps."""
+"""Initial weights: signals keep their size, and a VAE uses z from its first steps."""
 
 import numpy as np
 import PIL.Image

@@ -1,4 +1,4 @@
-"""A linear layer is torch's, whichever library multiplies."""
+"""The linear layer agrees with that of torch for both libraries."""
 
 import pytest
 import torch

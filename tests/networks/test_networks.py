@@ -1,4 +1,4 @@
-"""Any image size from 8x8 up, any number of channels; an example's features do not depend on its neighbours."""
+"""Any image size of at least 8x8, any number of channels; an example's features do not depend on its neighbours."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A token a column: shapes, rows that do not meet, missing cells, and that it trains."""
+"""One token per column: shapes, independent rows, missing cells, and training."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The importance-weighted family: identities between its members, and who climbs what."""
+"""The importance-weighted family: identities between its members, and what each part maximizes."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Few labels: the sum over all classes, by hand, and what each kind of row is charged."""
+"""Few labels: the sum over all classes, and the loss of each kind of row."""
 
 import math
 from dataclasses import replace

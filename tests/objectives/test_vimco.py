@@ -1,4 +1,4 @@
-"""VIMCO's gradient, exactly: over every draw that there may be."""
+"""VIMCO's gradient, exactly: by enumeration of all draws."""
 
 import itertools
 import math

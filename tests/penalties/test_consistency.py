@@ -1,4 +1,4 @@
-"""A class that stays the same when an image is bent."""
+"""Class predictions under deformations."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Games of two players: each feels the gradient of its own loss, in the right direction, and nothing of the other's."""
+"""Adversarial penalties: model and critic each get only the gradient of their own loss."""
 
 import pytest
 import torch

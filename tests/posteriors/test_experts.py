@@ -1,4 +1,4 @@
-"""Experts of an image and its label, held against products and mixtures that are integrated."""
+"""Experts of an image and its label, compared with numerically integrated products and mixtures."""
 
 from dataclasses import replace
 

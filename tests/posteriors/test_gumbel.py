@@ -1,4 +1,4 @@
-"""What is relaxed, when, and how much."""
+"""Relaxation by temperature, in training and evaluation."""
 
 from functools import partial
 from types import SimpleNamespace

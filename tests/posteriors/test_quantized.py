@@ -1,4 +1,4 @@
-"""Vector and scalar quantisation: what is nearest, what gradients pass, and how codes move."""
+"""Vector and scalar quantisation: nearest codes, gradients, and updates of the codebook."""
 
 import math
 import os

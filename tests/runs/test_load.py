@@ -1,4 +1,4 @@
-"""A trained VAE in a few lines: load, and the verbs for people."""
+"""A trained VAE in a few lines: load, and its methods."""
 
 import os
 import subprocess

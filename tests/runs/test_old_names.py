@@ -1,4 +1,4 @@
-"""Runs that an earlier version wrote, whose weights had other names."""
+"""Runs of an earlier version, whose weights had other names."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""As many threads as there are processors for this process."""
+"""The number of threads is limited to the processors of this process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""`import vaekit` is quick, and makes torchvision import beside any torch."""
+"""`import vaekit` is quick, and makes torchvision importable with any torch."""
 
 import subprocess
 import sys

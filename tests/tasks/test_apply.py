@@ -1,4 +1,4 @@
-"""The command line: what each task leaves behind, and what is refused."""
+"""The command line: the files of each task, and refusals."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Whether what is made of a label, or of an image, is of the right class."""
+"""Whether images generated from labels, and labels from images, have the right class."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Files that come back bit for bit, and files that are refused."""
+"""Files that are restored bit for bit, and files that are refused."""
 
 import hashlib
 import json

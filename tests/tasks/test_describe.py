@@ -1,4 +1,4 @@
-"""What a run says of itself."""
+"""The description of a run."""
 
 import json
 

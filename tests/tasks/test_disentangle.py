@@ -1,4 +1,4 @@
-"""How a run on data with known factors is judged."""
+"""Disentanglement of a run on data with known factors."""
 
 import json
 

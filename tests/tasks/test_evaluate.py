@@ -1,4 +1,4 @@
-"""What lies behind the figures of the test."""
+"""The detailed test metrics."""
 
 import json
 

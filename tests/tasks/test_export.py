@@ -1,4 +1,4 @@
-"""What is exported, read back by what it is exported for."""
+"""Exported files, read by the libraries that they are for."""
 
 import sys
 from types import SimpleNamespace

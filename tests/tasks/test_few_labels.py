@@ -1,4 +1,4 @@
-"""What `experiment=mnist_100_labels` is worth on real digits, at one draw of the labels."""
+"""The accuracy of `experiment=mnist_100_labels` on real digits, at one draw of the labels."""
 
 import json
 import os

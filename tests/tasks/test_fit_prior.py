@@ -1,4 +1,4 @@
-"""A prior fitted after training: a new run, of the old one's encoder and likelihood."""
+"""A prior fitted after training: a new run with the encoder and likelihood of the old one."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Filling what is missing: against closed forms, and as a task."""
+"""Imputation: against closed forms, and as a task."""
 
 import itertools
 import json

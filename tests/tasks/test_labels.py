@@ -1,4 +1,4 @@
-"""task.label: what a model with labels is asked for."""
+"""task.label: the class to generate with a conditional model."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Spoken digits: samples of a class, and what a classifier of real clips makes of them."""
+"""Spoken digits: samples of a class, and their recognition by a classifier of real clips."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Stress: weights that are right, scenarios that are met, and what is refused."""
+"""Stress: importance weights, scenarios, and refusals."""
 
 import csv
 import json

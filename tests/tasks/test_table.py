@@ -1,4 +1,4 @@
-"""What tasks write for a table with missing cells, and what they make of cells that training did not see."""
+"""What tasks write for a table with missing cells, and cells that training did not see."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""What a VAE of sentences is for."""
+"""Uses of a VAE of sentences."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Images larger than those that the model was trained on, by tiles."""
+"""Images larger than those that the model was trained on, by patches."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Walks along single latent variables."""
+"""Traversals of single latent variables."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What each use is worth on real data, beside its baseline: the commands of docs/uses.md.
+"""Each use on real data, compared with its baseline: the commands of docs/uses.md.
 
 Every test trains what it needs, and says for how long, on one core.
 """

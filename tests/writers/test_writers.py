@@ -1,4 +1,4 @@
-"""What writes sentences: found by their configurations, so that a further one is tested too."""
+"""All writers, found by their configurations, so that new ones are tested too."""
 
 import pytest
 import torch
