@@ -148,9 +148,9 @@ def test_curves_of_a_warm_up_are_drawn_at_the_final_beta(tmp_path, monkeypatch):
 
 def test_lines_with_missing_values_show_single_observed_ones(tmp_path, monkeypatch):
     figures, x = drawn(monkeypatch), torch.arange(6.0)
-    holed = torch.where(torch.arange(6) % 2 == 0, x, torch.nan)
+    masked = torch.where(torch.arange(6) % 2 == 0, x, torch.nan)
     save_lines(
-        tmp_path / "lines.png", torch.stack([holed, x]), 2, Headings("Imputed", ("observed", "mean"), ("row 1",))
+        tmp_path / "lines.png", torch.stack([masked, x]), 2, Headings("Imputed", ("observed", "mean"), ("row 1",))
     )
     observed, mean = figures[0].axes
     assert observed.lines[0].get_marker() == "." and mean.lines[0].get_marker() == "None"

@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 
 from vaekit import denormals, in_memory
-from vaekit.api import apart
+from vaekit.api import restored_state
 from vaekit.data.module import DataModule
 from vaekit.data.source import Rows, Source, Split
 from vaekit.data.table import Table
@@ -108,7 +108,7 @@ class VAEEstimator(BaseEstimator):
         """Set `vae_`, trained on rows in the data space."""
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         given = [*self.preset, f"{self.dim}={self.latent_dim}", *words, *self.overrides, f"seed={self.seed_}"]
-        with apart():
+        with restored_state():
             quiet()
             config = compose("train", given)
             L.seed_everything(self.seed_, verbose=False)

@@ -1,4 +1,4 @@
-"""Images drawn pixel by pixel: one mass function of all pixels together, by a network that reads only earlier pixels."""
+"""Images drawn pixel by pixel: one mass function of all pixels, by a network that reads only earlier ones."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Files that may have been changed by hand: each is read, or refused with a message, with little memory, in little time.
+"""Files that may have been changed by hand: each is read, or refused with a message, in little memory and time.
 
 A few inputs of each kind in `make test`, and 10,000 of all kinds together in `make test-slow`, always the same ones.
 """

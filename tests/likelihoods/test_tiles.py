@@ -1,4 +1,4 @@
-"""The likelihoods of levels: a categorical distribution in each cell, independent or conditioned on the cells before it."""
+"""The likelihoods of levels: a categorical distribution per cell, independent or given the cells before it."""
 
 import itertools
 from types import SimpleNamespace

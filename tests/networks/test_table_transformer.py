@@ -66,16 +66,16 @@ def test_every_weight_learns():
 def test_a_missing_category_is_the_learned_token_and_nothing_else(encoder):
     x = examples(TABLE, 4, dtype=torch.float64).x
     town = TABLE.per_value(torch.tensor([name == "town" for name in NAMES]))
-    holed = torch.where(town, 0.0, x)
-    seen = encoder(holed)
+    masked = torch.where(town, 0.0, x)
+    seen = encoder(masked)
     with torch.no_grad():
         encoder.embed[town] += torch.randn(8)
         encoder.bias[NAMES.index("town")] += torch.randn(8)
-    torch.testing.assert_close(encoder(holed), seen)
+    torch.testing.assert_close(encoder(masked), seen)
     assert (encoder(x) - seen).abs().max() > 1e-3
     with torch.no_grad():
         encoder.missing_token[NAMES.index("town")] += torch.randn(8)
-    assert (encoder(holed) - seen).abs().max() > 1e-3
+    assert (encoder(masked) - seen).abs().max() > 1e-3
 
 
 def test_the_model_trains():

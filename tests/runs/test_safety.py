@@ -233,12 +233,12 @@ def test_training_sections_are_dropped_unread(lair, run):
     evil = {"_target_": "os.system", **TOUCH, "also": "${oc.env:HOME}"}
     rewrite(lair, lambda config: config.update(dict.fromkeys(("trainer", "callbacks", "logger", "optimizer"), 0)))
     text = (lair / "config.yaml").read_text()
-    for section in runs.HOW_NOT_WHAT:
+    for section in runs.TRAINING_SECTIONS:
         text = text.replace(f"{section}: 0\n", yaml.safe_dump({section: evil}))
     (lair / "config.yaml").write_text(text)
     vae = vaekit.load(lair)
     assert not (lair / "mark").exists()
-    assert not set(runs.read_config(lair)) & set(runs.HOW_NOT_WHAT)
+    assert not set(runs.read_config(lair)) & set(runs.TRAINING_SECTIONS)
     x = torch.zeros(1, 1, 8, 8)
     assert torch.equal(vae.reconstruct(x), vaekit.load(run).reconstruct(x))
 

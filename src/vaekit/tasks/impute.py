@@ -225,7 +225,7 @@ def _report(context: Context, figures: dict[str, tuple[float, float]], rows: Inc
     named = {f"{kind}/{name}": pair[i] for name, pair in figures.items() for i, kind in enumerate(kinds)}
     run_files.write_metrics(context.out, named)
     title = f"{int(context.vae.space.per_cell(rows.hidden).sum()):,} hidden values of {len(rows)} rows"
-    if context.vae.space.size > imputers.SMALL:
+    if context.vae.space.size > imputers.NARROW:
         fitted = min(imputers.TRAINING_ROWS, context.data.num_train)
         title += f"; the others fitted on {fitted:,} training rows, iterative imputation with "
         title += f"n_nearest_features={imputers.NEAREST}"
