@@ -307,7 +307,7 @@ class VAEDetector(OutlierMixin, _Numeric):
         scores = self._log_likelihood(rows)
         self.calibration_ = np.sort(scores[order[:held_out]])
         if self.contamination is None:
-            rank = math.floor(self.alpha * (held_out + 1))  # of the first score that is no alarm
+            rank = math.floor(self.alpha * (held_out + 1))  # rank of the first score that is not an outlier
             self.offset_ = self.calibration_[rank - 1] if rank else -np.inf
         else:
             self.offset_ = np.percentile(scores, 100 * self.contamination)

@@ -67,7 +67,7 @@ class Source:
 
     @property
     def signature(self) -> Signature | None:
-        """What calling it takes, defaults as they are written; None where the text does not tell."""
+        """Its signature, with defaults as source text; None if the text does not determine it."""
         if isinstance(self.body, ast.FunctionDef):
             return _signature(self.body, 0)
         try:

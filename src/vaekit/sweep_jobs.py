@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def run_job(config: DictConfig) -> float | None:
     """Run a job of a multirun, or return its result if its folder holds the same run, finished.
 
-    An interrupted job continues from its last checkpoint if its configuration is unchanged, and starts anew otherwise.
+    An interrupted job continues from its last checkpoint if its configuration is unchanged, and starts again otherwise.
 
     Args:
         config: Configuration of the job.
@@ -53,7 +53,7 @@ def _run_in(folder: Path, config: DictConfig) -> float | None:
     if changed:
         clear(folder)
     elif (checkpoint := folder / "checkpoints" / "last.ckpt").is_file():
-        log.info("%s goes on from its last checkpoint.", folder.name)
+        log.info("%s continues from its last checkpoint.", folder.name)
         config = OmegaConf.merge(config, {"ckpt_path": str(checkpoint)})  # type: ignore[assignment]
     return run(config)
 
@@ -72,7 +72,7 @@ def changed_parts(folder: Path, config: DictConfig) -> list[str]:
         return []
     try:
         before = runs.parse_config(folder / "config.yaml")
-    except Refusal:  # cut short by a full disk: nobody knows what it trained
+    except Refusal:  # truncated by a full disk, so its configuration is unknown
         before = {}
     moved = OmegaConf.merge(config, {"run_dir": before.get("run_dir")})  # a sweep's folder may have been
     now: Any = yaml.safe_load(yaml.safe_dump(OmegaConf.to_container(moved, resolve=True)))

@@ -26,7 +26,7 @@ class SweepSummary(Callback):
 
     Writes summary.csv into the multirun's folder (job, overrides, status, error, metrics) and shows it at the end.
 
-    A job that fails is said so at once, and Hydra goes on with the others; one that is killed stays "unfinished".
+    A failed job is reported at once, and Hydra continues with the others; a killed job stays "unfinished".
     """
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:

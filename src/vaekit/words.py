@@ -118,7 +118,7 @@ def check_sweep(config: DictConfig, name: str) -> None:
 
 
 def _values(override: Override) -> Iterator[str]:
-    """The words that a word with several values stands for; of numbers between two, the first."""
+    """The overrides that a sweep over several values stands for; only the first one for an interval."""
     if override.is_discrete_sweep():
         yield from (f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator())
     elif override.is_sweep_override():
@@ -128,7 +128,7 @@ def _values(override: Override) -> Iterator[str]:
 
 
 def _compose(name: str, words: Iterable[str] = ()) -> DictConfig:
-    """What Hydra, which is running, makes of the primary configuration with these words."""
+    """The primary configuration that the running Hydra composes with these words."""
     hydra: Any = GlobalHydra.instance().hydra
     return hydra.compose_config(name, list(words), run_mode=RunMode.RUN, with_log_configuration=False)
 
@@ -149,13 +149,13 @@ def _own_keys(name: str, words: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _offers(group: str) -> list[str]:
-    """The choices of a group, those in folders of the user's among them."""
+    """The choices of a group, including those in folders of the user."""
     hydra: Any = GlobalHydra.instance().hydra
     return [each for each in hydra.config_loader.get_group_options(group, ObjectType.CONFIG) if each[0] != "_"]
 
 
 def _groups(parent: str = "") -> Iterator[str]:
-    """All groups but Hydra's own, `optimizer/decay` among them."""
+    """All groups except those of Hydra, including nested ones such as `optimizer/decay`."""
     hydra: Any = GlobalHydra.instance().hydra
     for name in hydra.config_loader.list_groups(parent):
         if name != "hydra":
@@ -199,7 +199,7 @@ def _explain_key(word: str, key: str, known: DictConfig) -> str:
 
 
 def _holding(key: str, known: DictConfig) -> str:
-    """What there is where `key` would be."""
+    """The names that exist next to `key`."""
     place, node = "", known
     for name in key.split(".")[:-1]:
         near = nearest(name, (each for each, below in _children(node).items() if isinstance(below, DictConfig)))
@@ -221,7 +221,7 @@ def _leaves(override: Override) -> list[str]:
 
 
 def _is_group(override: Override) -> bool:
-    """Whether it chooses of a group, rather than sets what the group's choice has."""
+    """Whether the override chooses a part of a group, rather than setting a value in it."""
     return override.key_or_group in _groups() and not isinstance(override.value(), Mapping)
 
 
@@ -238,24 +238,24 @@ def _is_part(node: Any) -> bool:
 
 
 def _settings(part: DictConfig) -> dict[str, Parameter] | None:
-    """What the constructor of a part takes, by name; None for anything, or if it does not say."""
+    """The arguments of the constructor of a part by name; None if it takes any, or they are unknown."""
     try:
-        source = Source.find(part["_target_"])  # read, because importing it may import torch
+        source = Source.find(part["_target_"])  # read from source, because importing may import torch
         taken = ((source and source.signature) or signature(get_object(part["_target_"]))).parameters
-    except Exception:  # whatever the import of somebody's module raises: the part is built, and refused, later
+    except Exception:  # importing a user's module can raise anything; the part is refused when it is built
         return None
     return None if any(each.kind == Parameter.VAR_KEYWORD for each in taken.values()) else dict(taken)
 
 
 def _children(node: DictConfig) -> dict[str, Any]:
-    """By name, links to other settings as they are."""
+    """The entries of a node by name, with interpolations not resolved."""
     return {str(name): node._get_node(name) for name in node}
 
 
 def _is_read(key: str, config: DictConfig, known: DictConfig) -> bool:
     node: Any = config
     there: Any = known
-    own = False  # whether a part is given this node as a value, whose names are its own affair
+    own = False  # whether the node is a value that a part takes, whose names are not checked
     for name in key.split("."):
         if name == "hydra" and node is config:
             return True
@@ -277,13 +277,13 @@ def _is_read(key: str, config: DictConfig, known: DictConfig) -> bool:
 
 
 def _is_choice(key: str) -> bool:
-    """Whether it is of a part that may be chosen, of which a preset may hold settings: penalty.mmd.weight."""
+    """Whether it belongs to a part that may be chosen, e.g. penalty.mmd.weight in a preset."""
     group, _, name = key.partition(".")
     return group in _groups() and name.partition(".")[0] in _offers(group)
 
 
 def _is_referred_to(key: str, config: DictConfig) -> bool:
-    """Whether other settings are not what they are without it."""
+    """Whether other settings refer to it."""
     without, place = deepcopy(config), key.rpartition(".")
     with flag_override(without, ["struct", "readonly"], False):
         del OmegaConf.select(without, place[0] or ".")[place[2]]
@@ -300,7 +300,7 @@ def _is_referred_to(key: str, config: DictConfig) -> bool:
 
 
 def _names(config: DictConfig, at: str = "") -> Iterator[tuple[str, bool]]:
-    """Every dotted name that is there, with True, and every one that a part takes besides, with False."""
+    """Every dotted name that is set, with True, and every other argument of a part, with False."""
     if not at:
         yield from ((str(group), True) for group in config.hydra.runtime.choices)
     taken = _settings(config) if _is_part(config) else None

@@ -105,7 +105,7 @@ def test_labels_that_are_not_classes_are_ignored(tmp_path, caplog):
         caplog.clear()
         with caplog.at_level("INFO"):
             assert Arrays(tmp_path / f"{name}.npz").load("train").label is None, name
-        assert "'y' is left out" in caplog.text, name
+        assert "'y' is ignored" in caplog.text, name
 
 
 @pytest.mark.parametrize(
@@ -248,8 +248,8 @@ def test_refused_by_the_header(tmp_path, x, fix):
         (np.array([[1.0, np.inf]]), "infinite.*drop those rows"),
         (np.array([[1.0, 1e300]]), "infinite.*drop those rows"),
         (GREY.astype(np.float32), r"expected 0 to 1; save x\.astype\('uint8'\)"),
-        (np.full((3, 2), np.nan), "'x' in .*rows.npy holds nothing but NaN"),
-        (GREY * np.nan, "'x' in .*rows.npy holds nothing but NaN"),
+        (np.full((3, 2), np.nan), "'x' in .*rows.npy holds only missing values"),
+        (GREY * np.nan, "'x' in .*rows.npy holds only missing values"),
         (-(GREY / 255), r"expected 0 to 1; save \(x \+ 1\) / 2"),
         ((GREY > 99).astype(np.uint8), r"astype\(bool\)"),
     ],

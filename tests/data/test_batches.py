@@ -87,5 +87,5 @@ def test_a_file_that_becomes_shorter_is_refused(tmp_path):
     batches = Batches(Rows(np.load(tmp_path / "x.npy", mmap_mode="c")), torch.arange(5000), 10)
     assert next(iter(batches)).x.sum() == 1000
     os.truncate(tmp_path / "x.npy", 1000)
-    with pytest.raises(Refusal, match=r"x\.npy has become shorter"):
+    with pytest.raises(Refusal, match=r"x\.npy became shorter"):
         batches.gather(torch.tensor([4999]))

@@ -82,7 +82,7 @@ class Unlabelled:
         (Digits(), {"labels": 100_000}, "data.labels=1"),
         (Digits(), {"classes": []}, "data.classes=null"),
         (Digits(), {"classes": [77]}, "data.classes"),
-        (Digits(), {"classes": [0, 1, 99]}, r"99 is the label of no training row; use '?data.classes=\[0,1\]"),
+        (Digits(), {"classes": [0, 1, 99]}, r"no training row has the label 99; use '?data.classes=\[0,1\]"),
         (Unlabelled(), {"labels": 10}, "data.labels=null"),
         (Unlabelled(), {"classes": [1]}, "data.classes=null"),
     ],

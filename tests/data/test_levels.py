@@ -104,11 +104,19 @@ def test_settings_that_do_not_fit_are_refused(tmp_path, settings, sentence):
         ([], TILES, "There are no levels"),
         (["b."], None, "There is no file .*tiles.json"),
         (["b."], "{", "Cannot read .*tiles.json"),
-        (["b."], {"bb": ["solid"], ".": []}, "tiles.json: the tile 'bb' is not a character"),
+        (["b."], {"bb": ["solid"], ".": []}, "tiles.json: the tile 'bb' is not one character"),
         (["b."], {"b": ["solid"]}, "tiles.json has 1 tiles"),
-        (["b."], {"b": "solid", ".": ["passable"]}, "tiles.json: the tile 'b' is not a character with a list of words"),
-        (["b."], {"b": {"solid": 1}, ".": ["passable"]}, "the tile 'b' is not a character with a list of words"),
-        (["b.", "b.\nb."], TILES, r"1.txt is 2x2, the first level 1x2; draw all of one height, or leave it out\.$"),
+        (
+            ["b."],
+            {"b": "solid", ".": ["passable"]},
+            "tiles.json: the tile 'b' is not one character with a list of words",
+        ),
+        (["b."], {"b": {"solid": 1}, ".": ["passable"]}, "the tile 'b' is not one character with a list of words"),
+        (
+            ["b.", "b.\nb."],
+            TILES,
+            r"1.txt is 2x2, the first level 1x2; give all levels one height, or remove this one\.$",
+        ),
         (["b\0"], TILES, "0.txt, line 1: it holds a zero byte"),
     ],
 )

@@ -193,9 +193,7 @@ def test_labels_of_a_file_of_test_rows(tmp_path):
     source = labelled(tmp_path, test_path=save(tmp_path, few, "test.csv"))
     assert np.array_equal(source.load("test").label, source.load("train").label[:9])
     save(tmp_path, {**few, "smokes": [*few["smokes"][:3], "perhaps", *few["smokes"][4:]]}, "test.csv")
-    with pytest.raises(
-        Refusal, match=r"row 3 \(from 0\), column 'smokes': 'perhaps' was not seen in training, expected"
-    ):
+    with pytest.raises(Refusal, match=r"line 5, column 'smokes': 'perhaps' was not seen in training, expected"):
         source.load("test")
     del few["smokes"]
     save(tmp_path, few, "test.csv")
@@ -226,19 +224,19 @@ def changed(name, row, cell):
     [
         (PEOPLE, {"height": "evil"}, "Got data.types with evil, expected real, positive"),
         (PEOPLE, {"heigth": "real"}, "names 'heigth', expected one of town, height"),
-        (PEOPLE, {"town": "count"}, r"row 0 \(from 0\), column 'town': got '.*', expected a number"),
+        (PEOPLE, {"town": "count"}, r"line 2, column 'town': got '.*', expected a number"),
         (PEOPLE, {"town": "ordinal"}, "column 'town': got '.*', expected a number"),
-        (PEOPLE, {"balance": "positive"}, r"Row \d+, column 'balance': got '-.*', expected a number above 0"),
-        (PEOPLE, {"height": "count"}, r"row 0 \(from 0\), column 'height': '.*' is not a count"),
-        (PEOPLE, {"town": "date"}, r"row 0 \(from 0\), column 'town': got '.*', expected a date"),
+        (PEOPLE, {"balance": "positive"}, r"line \d+, column 'balance': got '-.*', expected a number above 0"),
+        (PEOPLE, {"height": "count"}, r"line 2, column 'height': '.*' is not a count"),
+        (PEOPLE, {"town": "date"}, r"line 2, column 'town': got '.*', expected a date"),
         (PEOPLE, {"town": "binary"}, "'town' has 3 different cells, not two; use 'data.types={town:categorical}'"),
-        (changed("height", 7, "inf"), {}, r"row 6 \(from 0\), column 'height': got 'inf', expected a finite number"),
-        ({**PEOPLE, "height": ["?"] * N}, {}, "'height' has no cell that is not missing; use 'data.types={height:ign"),
+        (changed("height", 7, "inf"), {}, r"line 8, column 'height': got 'inf', expected a finite number"),
+        ({**PEOPLE, "height": ["?"] * N}, {}, "'height' has only missing cells; use 'data.types={height:ign"),
         ({**PEOPLE, "town": [f"${{oc.env:{i}}}" for i in range(N)]}, {}, "'town' holds"),
         ({**PEOPLE, "": PEOPLE["town"]}, {}, "the column name '' is empty or occurs twice"),
     ],
 )
-def test_missing_columns_are_refused(tmp_path, columns, types, sentence):
+def test_columns_of_the_wrong_kind_are_refused(tmp_path, columns, types, sentence):
     with pytest.raises(Refusal, match=sentence):
         Table(save(tmp_path, columns), types=types).space  # noqa: B018
 
@@ -307,7 +305,7 @@ def test_a_table_with_identifiers(tmp_path, caplog):
     assert np.array_equal(encode(read(tmp_path / "other.csv"), space).x, rows.x)
     config = yaml.load(run_files.describe({}, space), runs._Loader)
     assert runs.read_space(config) == space
-    with pytest.raises(Refusal, match="all columns identify rows"):
+    with pytest.raises(Refusal, match="all columns are identifiers"):
         Table(save(tmp_path, {"id": people["id"]}, "ids.csv")).space  # noqa: B018
 
 

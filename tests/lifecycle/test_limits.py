@@ -39,7 +39,7 @@ def test_a_full_disk_is_reported_and_the_last_checkpoint_is_complete(train, monk
         patch.setattr(torch, "save", full)
         done = train(folder="run", epochs=3)
     assert done.code == 1 and "Traceback" not in done.err
-    assert "No space left on device. Free some space. Then go on with ckpt_path=" in done.err
+    assert "No space left on device. Free some space. Then resume with ckpt_path=" in done.err
     assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     done = train("ckpt_path=run/checkpoints/last.ckpt", epochs=2)
     assert done.code == 0, done.err

@@ -61,7 +61,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(start, here):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "Traceback" not in err
-    assert out.splitlines()[-1] == f"Interrupted; to go on, repeat it with ckpt_path={last}."
+    assert out.splitlines()[-1] == f"Interrupted; to resume, repeat it with ckpt_path={last}."
 
 
 def test_a_profiler_prints_its_report(train):

@@ -40,7 +40,7 @@ def test_a_terminated_run_resumes_as_if_uninterrupted(train, monkeypatch, step):
         done = train(*words, folder="run", epochs=2)
     assert done.code == 143 and "Traceback" not in done.err
     last = Path("run/checkpoints/last.ckpt").resolve()
-    assert done.out.splitlines()[-1].startswith("Interrupted; to go on, repeat it with ckpt_path=")
+    assert done.out.splitlines()[-1].startswith("Interrupted; to resume, repeat it with ckpt_path=")
     assert torch.load(last, weights_only=True)["global_step"] == step + 1
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert train(*words, f"ckpt_path={last}", epochs=2).code == 0

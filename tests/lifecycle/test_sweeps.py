@@ -87,7 +87,7 @@ def test_an_interrupted_job_resumes(train, monkeypatch):
     assert not summary()[0]["test/nll"]
     again = train(*SWEEP, "seed=1", "logger=wandb", epochs=3)
     assert again.code == 0, again.err
-    assert "goes on from its last checkpoint" in again.out
+    assert "continues from its last checkpoint" in again.out
     assert steps == [*range(15), *range(11, 33)]
     assert train("seed=1", folder="whole", epochs=3).code == 0
     assert metrics(job("seed=1")) == metrics("whole")
@@ -123,7 +123,7 @@ def test_an_unfinished_job_of_another_configuration_is_trained_from_the_start(tr
     config = yaml.safe_load((folder / "config.yaml").read_text())
     (folder / "config.yaml").write_text(yaml.safe_dump(config | {"tags": ["as it was before"]}))
     done = train(*SWEEP, "seed=1", epochs=2)
-    assert done.code == 0 and "goes on" not in done.out
+    assert done.code == 0 and "continues" not in done.out
     assert len(trained) == 2
     with (folder / "metrics.csv").open() as file:
         steps = [int(row["step"]) for row in csv.DictReader(file)]
@@ -138,7 +138,7 @@ def test_an_unfinished_job_with_a_truncated_configuration_is_trained_from_the_st
         (config.parent / "metrics.json").unlink()
         config.write_text(whole[:kept])
         done = train(*SWEEP, "seed=1")
-        assert done.code == 0 and "goes on" not in done.out, done.err
+        assert done.code == 0 and "continues" not in done.out, done.err
         assert config.read_text() == whole
     assert len(trained) == 4
 

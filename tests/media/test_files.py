@@ -131,15 +131,15 @@ def test_a_torn_image_in_a_folder_is_refused_by_name(file, tmp_path):
 
 
 def test_nothing_to_read_is_refused(tmp_path):
-    with pytest.raises(Refusal, match=r"no file or folder .*; name one"):
+    with pytest.raises(Refusal, match=r"no file or folder .*; name an existing one"):
         medium(GREY).find(tmp_path / "nowhere.png")
     os.mkfifo(tmp_path / "pipe.npy")
     with pytest.raises(Refusal, match=r"no file or folder .*pipe.npy; name one"):
         medium(GREY).find(tmp_path / "pipe.npy")
-    with pytest.raises(Refusal, match=r"no images .* name a folder that has some"):
+    with pytest.raises(Refusal, match=r"no images .* name another folder"):
         medium(GREY).find(tmp_path)
 
 
 def test_more_than_one_example_is_refused_where_one_is_meant(file):
-    with pytest.raises(Refusal, match="holds 2 examples, expected one; save the one alone"):
+    with pytest.raises(Refusal, match="holds 2 examples, expected one; save that example"):
         read_one(file("rows.npy", np.zeros((2, 1, 4, 6))), GREY)

@@ -90,7 +90,7 @@ class Stop(Checkpoint):
 
 @rank_zero_only
 def requeue() -> None:
-    """Let SLURM queue this job again; it goes on where it stopped, see `vaekit.folders.requeued`."""
+    """Let SLURM queue this job again; it continues where it stopped, see `vaekit.folders.requeued`."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
     subprocess.run(["scontrol", "requeue", job], check=False)

@@ -143,7 +143,7 @@ def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise Refusal(f"There is no file {path.absolute()}; name a .csv or .parquet file that is there.")
+        raise Refusal(f"There is no file {path.absolute()}; name an existing .csv or .parquet file.")
     return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path, columns)
 
 

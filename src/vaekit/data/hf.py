@@ -37,7 +37,7 @@ class HuggingFace(Source):
         split: Rows of training.
         test_split: Test rows; None for a part of the rows of training.
         column: Of images or sentences; None for the first that is one. `*` for all columns, as a table.
-        label: Column of the classes of rows; None for the usual names. Of a table it is no part of x.
+        label: Column of the classes of rows; None for the usual names. For a table it is not part of x.
         image_size: Side or [height, width] in pixels; None takes images as they are.
         channels: 1 (gray) or 3 (colour).
         revision: Commit or branch on the hub.
@@ -119,7 +119,7 @@ class HuggingFace(Source):
         return dict(found) if isinstance(found, dict) else {self.splits[0]: found}
 
     def _rows(self, split: Split) -> Any:
-        """The rows of a split; None for test rows that there are none of."""
+        """The rows of a split; None if there is no test split."""
         wanted = self.splits[split == "test"]
         if wanted in self._sets:
             return self._sets[wanted]

@@ -109,7 +109,7 @@ class ImageFolder(Source):
 
     @cached_property
     def _depth(self) -> int | None:
-        """How many folders lie above those of the splits, 0 or 1; None where there are no splits."""
+        """Number of folders above those of the splits, 0 or 1; None if there are no splits."""
         for depth in (0, 1):
             at = {self._folder(file, depth) for file in self._found}
             parts = {part for name in at if (part := part_of(name))}
@@ -256,7 +256,7 @@ def image_files(path: Path) -> list[Path]:
     """
     files = [path] if path.is_file() else sorted(map(Path, below(path, SUFFIXES)))
     if not files:
-        raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {path}; name a folder that has some.")
+        raise Refusal(f"There are no images ({' '.join(sorted(SUFFIXES))}) in {path}; name another folder.")
     return files
 
 

@@ -9,7 +9,7 @@ from torch.types import _size
 
 
 class Estimated(Distribution):
-    """Exact draws, and the log of an unbiased estimate of their density, which is computed anew at each call.
+    """Exact draws, and the log of an unbiased estimate of their density, which is recomputed at each call.
 
     Args:
         draw: `draw(n)` gives n draws, `[n, *event_shape]`.

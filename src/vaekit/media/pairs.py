@@ -73,7 +73,9 @@ def read_labels(path: Path, classes: int) -> Tensor:
     except csv.Error as error:
         raise Refusal(f"Cannot read {path} ({error}); save it as CSV in UTF-8.") from error
     if not rows or "label" not in rows[0]:
-        raise Refusal(f"{path} has no column 'label'. Write label into its first line.")
+        raise Refusal(
+            f"{path} has no rows with a column 'label'. Write label into line 1, and a class into each other line."
+        )
     for line, row in enumerate(rows, 2):
         if not (row["label"] or "").strip().isdecimal() or int(row["label"]) >= classes:
             raise Refusal(

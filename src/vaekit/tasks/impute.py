@@ -46,7 +46,7 @@ def impute(
 
     The encoder reads the training mean in place of missing values, or 0 if the training rows have missing values.
     Writes imputed.npy (rows with means), imputed.npz (mean, draws, observed) and imputed.png; for a table imputed.csv
-    (means in the units of the file) and draw_1.csv, ... instead, in which cells of the input stay as they are. If
+    (means in the units of the file) and draw_1.csv, ... instead, in which observed cells of the input are kept. If
     values were hidden, also metrics.json: their RMSE and nll in nats for each value, or cell of a table, in the numbers
     of the model, and those of the imputers of scikit-learn.
 

@@ -40,7 +40,7 @@ def find_lr(trainer: L.Trainer, training: Any, datamodule: Any, lr: float, folde
             https://arxiv.org/abs/1506.01186
     """
     logging.getLogger("lightning.pytorch.tuner.lr_finder").setLevel(logging.ERROR)  # a `Refusal` follows
-    training.learning_rate = lr  # which Lightning wants to set, and nobody reads
+    training.learning_rate = lr  # set by Lightning, not used
     trainer.fit_loop.max_epochs = -1  # as many as it takes
     found = Tuner(trainer).lr_find(training, datamodule=datamodule, min_lr=LOWEST, max_lr=HIGHEST, num_training=STEPS)
     suggested = None if found is None else found.suggestion(skip_begin=FIRST)

@@ -63,7 +63,7 @@ def run(config: DictConfig) -> float | None:
     batch_size = OmegaConf.select(config, "data.batch_size")
     halved = max(1, batch_size // 2) if isinstance(batch_size, int) else 1  # another type is refused below
     memory = f"Try data.batch_size={halved}, smaller networks, or objective.num_samples=1."
-    with within_limits(memory, f"Then go on with {typed('ckpt_path', last)}, if there is one."):
+    with within_limits(memory, f"Then resume with {typed('ckpt_path', last)}, if there is one."):
         return _run(config, folder)
 
 
@@ -155,7 +155,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
             return finish(folder, trainer, training, datamodule, config["optimized_metric"])
         except SystemExit:
             if trainer.is_global_zero:  # by Ctrl-C or a signal, which Lightning does not report here
-                resume = f"to go on, repeat it with {typed('ckpt_path', last)}"
+                resume = f"to resume, repeat it with {typed('ckpt_path', last)}"
                 console.print(f"Interrupted; {resume if last.is_file() else 'no epoch was finished'}.", soft_wrap=True)
             raise
         except MisconfigurationException as error:

@@ -245,7 +245,7 @@ def train_on_missing(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], 
     optimizer = torch.optim.Adam(posterior, lr=1e-3)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, updates))
     rows = data.in_order("train")
-    for _ in track(range(updates), "learning to read holes"):
+    for _ in track(range(updates), "training the encoder for missing values"):
         numbers = rows.indices[torch.randint(len(rows.indices), (data.batch_size,))]
         batch = data.transform(rows.gather(numbers).to(vae.device), training=False)
         observed = draw(len(batch)).to(vae.device)
