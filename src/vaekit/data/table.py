@@ -250,9 +250,7 @@ def _is_odd(counts: np.ndarray) -> bool:
     total = torch.logspace(-2, 3, 41, dtype=torch.float64)[:, None, None]
     mean = torch.logspace(-1, math.log10(4 * len(n)), 61, dtype=torch.float64)[:, None]
     mass = ((total + n).lgamma() - (n + 1).lgamma() + n * (mean / (mean + total)).log()).softmax(-1)
-    chance = (
-        (2 * fraction / (math.pi * len(counts))).sqrt().sum()
-    )  # expected distance of as many draws from the true distribution
+    chance = (2 * fraction / (math.pi * len(counts))).sqrt().sum()  # expected for draws from the true distribution
     return bool(((mass - fraction).abs().sum(-1).min() - chance) / 2 > ODD)
 
 
