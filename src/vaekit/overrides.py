@@ -44,9 +44,10 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     """
 
     def similarity(other: str) -> float:
-        whole = SequenceMatcher(None, name, other).ratio()
         last = SequenceMatcher(None, name.rpartition(".")[2], other.rpartition(".")[2]).ratio()
-        return min(last, (whole + last) / 2)  # a common prefix such as `data.` does not make other names similar
+        if last < MIN_SIMILARITY:  # a common prefix such as `data.` does not make names similar
+            return 0.0
+        return (SequenceMatcher(None, name, other).ratio() + last) / 2
 
     ranked = sorted(((similarity(other), other) for other in known), reverse=True)
     return [other for value, other in ranked[:3] if value >= max(MIN_SIMILARITY, ranked[0][0] - TIE)]

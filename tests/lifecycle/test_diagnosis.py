@@ -49,7 +49,7 @@ def test_an_ignored_condition_is_reported(objective):
         first = next(layer for layer in vae.likelihood.network.modules() if isinstance(layer, torch.nn.Linear))
         first.weight[:, -10:] = 0
     (sentence,) = ignored_condition(vae.eval(), objective or elbo, batch).values()
-    assert "ignores its condition: log p(x, z | condition) is 0.000 nats higher" in sentence
+    assert "ignores its condition: log p(x, z | condition) is only 0.000 nats higher" in sentence
     words = ("model=mlp_vae", *SMALL, "condition=label", *(["objective=iwae"] if objective else []))
     config(*words, typed(sentence))
     with torch.no_grad():

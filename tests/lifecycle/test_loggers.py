@@ -85,8 +85,9 @@ def test_all_loggers_at_once(train, monkeypatch):
 
 
 CLASSES = {"apple": 0, "pear": 1}
+LOGISTIC = "likelihood=discretized_logistic"
 KINDS = {
-    "labelled images": (GREY, "model=mlp_vae", "condition=label", "condition.classes=2", "likelihood=bernoulli"),
+    "labelled images": (GREY, "model=mlp_vae", "condition=label", "condition.classes=2", LOGISTIC),
     "gray images": (GREY, "model=mlp_vae", "likelihood=discretized_logistic"),
     "vectors": (VECTORS, "network=mlp", "likelihood=gaussian"),
     "series": (SERIES, "model=series_vae", "likelihood=multivariate_student"),

@@ -210,7 +210,7 @@ def test_a_refusal_ends_the_process_with_code_1(tmp_path):
         (["task=compare"], "task.others=[outputs/...]"),
         (["task=compare", "task.others=[nowhere]"], "give run=outputs/"),
         (["task=score", "task.split=all"], "use task.split=test"),
-        (["task=score", "+task.label=3"], "read by nothing. There is task.split, task.input, task.num_samples"),
+        (["task=score", "+task.label=3"], "not read by any part. There is task.split, task.input, task.num_samples"),
         (["task=score", "task.num_samples=0"], "use task.num_samples=1"),
     ],
 )

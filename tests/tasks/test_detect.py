@@ -254,11 +254,11 @@ def test_classes_that_were_left_out_of_training_are_anomalies(digits):
 @pytest.mark.long
 def test_p_values_rest_on_calibration_rows_or_else_on_test_rows(digits, noise, untrained, capsys):
     found = detect(digits, scores=["nll"], num_samples=2)
-    assert "p-values by 359 test rows, each by the others" in capsys.readouterr().out
+    assert "p-values are calibrated on 359 test rows, each on the others" in capsys.readouterr().out
     ordered = np.sort(found["nll"])
     assert found["p/nll"] == pytest.approx((359 - np.searchsorted(ordered, found["nll"])) / 359)
     detect(digits, input=noise, scores=["nll"], num_samples=2)
-    assert "p-values by 359 test rows\n" in capsys.readouterr().out
+    assert "p-values are calibrated on 359 test rows\n" in capsys.readouterr().out
     own = open_run(untrained("data.calibration=18"), digits.out, device="cpu")
     p = detect(own, scores=["nll"], num_samples=2)["p/nll"]
     assert p.min() >= 1 / 19 and np.allclose((p * 19).round(), p * 19)

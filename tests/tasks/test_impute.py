@@ -353,7 +353,7 @@ def test_unsupported_likelihoods_and_posteriors_are_refused(untrained, tmp_path)
     point = open_run(untrained("model=ae"), tmp_path, device="cpu")
     with pytest.raises(Refusal, match=r"task.method=gibbs task.updates=0"):
         impute(point)
-    with pytest.raises(Refusal, match=r"use task.updates=0"):
+    with pytest.raises(Refusal, match=r"Use task.updates=0"):
         impute(point, "gibbs")
     imputed = impute(point, "gibbs", n=4, steps=3, draws=2, updates=0)
     assert torch.isfinite(imputed.mean).all()
