@@ -134,7 +134,7 @@ def test_nothing_to_read_is_refused(tmp_path):
     with pytest.raises(Refusal, match=r"no file or folder .*; name an existing one"):
         medium(GREY).find(tmp_path / "nowhere.png")
     os.mkfifo(tmp_path / "pipe.npy")
-    with pytest.raises(Refusal, match=r"no file or folder .*pipe.npy; name one"):
+    with pytest.raises(Refusal, match=r"no file or folder .*pipe.npy; name an existing one"):
         medium(GREY).find(tmp_path / "pipe.npy")
     with pytest.raises(Refusal, match=r"no images .* name another folder"):
         medium(GREY).find(tmp_path)
