@@ -32,7 +32,7 @@ def download(address: str) -> Path:
         return Path(_package().snapshot_download(name, revision=revision or None, allow_patterns=FILES))
     except Refusal:
         raise
-    except Exception as error:  # of the network, the account, the name
+    except Exception as error:  # from the network, the account, or the name
         raise Refusal(
             f"Cannot download {address} ({_reason(error)}). Check the name, or log in by `hf auth login`."
         ) from error
@@ -43,8 +43,8 @@ def upload(repository: str, folder: Path, private: bool = False) -> None:
 
     Args:
         repository: `name/repository`.
-        folder: All of whose files are uploaded.
-        private: Whether a new repository can be seen by its owner alone.
+        folder: Its files are all uploaded.
+        private: Whether a new repository is visible only to its owner.
 
     Raises:
         Refusal: If the package is not installed, or the upload fails.
@@ -53,7 +53,7 @@ def upload(repository: str, folder: Path, private: bool = False) -> None:
     try:
         hub.create_repo(repository, exist_ok=True, private=private)
         hub.upload_folder(repo_id=repository, folder_path=folder)
-    except Exception as error:  # of the network, the account, the name
+    except Exception as error:  # from the network, the account, or the name
         raise Refusal(f"Cannot upload to {repository} ({_reason(error)}). Log in by `hf auth login`.") from error
 
 

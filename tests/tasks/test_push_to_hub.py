@@ -32,18 +32,18 @@ def hub(tmp_path, monkeypatch):
     return tmp_path / "hub"
 
 
-def test_a_run_goes_to_the_hub_and_back_bit_for_bit(digits, hub):
+def test_run_survives_the_hub_bit_for_bit(digits, hub):
     address = push_to_hub(digits, "me/digits")
     assert address == "hf://me/digits"
-    there = vaekit.load(address)
+    loaded = vaekit.load(address)
     weights = digits.vae.state_dict()
-    assert there.state_dict().keys() == weights.keys()
-    assert all(torch.equal(there.state_dict()[name], weights[name].cpu()) for name in weights)
+    assert loaded.state_dict().keys() == weights.keys()
+    assert all(torch.equal(loaded.state_dict()[name], weights[name].cpu()) for name in weights)
     run = vaekit.open("hf://me/digits@main")
     assert run.metrics == vaekit.open(digits.run).metrics
 
 
-def test_the_card_says_what_it_is_and_the_files_tell_no_paths(digits, hub):
+def test_card_has_metrics_and_files_have_no_paths(digits, hub):
     push_to_hub(digits, "me/digits")
     folder = hub / "me" / "digits"
     card = (folder / "README.md").read_text()
@@ -56,7 +56,7 @@ def test_the_card_says_what_it_is_and_the_files_tell_no_paths(digits, hub):
     assert "run_dir" not in yaml.safe_load((folder / "config.yaml").read_text())
 
 
-def test_refusals(digits, hub):
+def test_invalid_repositories_and_revisions_are_refused(digits, hub):
     for name in (None, "digits", "a/b/c"):
         with pytest.raises(Refusal, match=r"task\.repository=me/digits"):
             push_to_hub(digits, name)

@@ -20,7 +20,7 @@ def push_to_hub(context: Context, repository: str | None = None, private: bool =
     Args:
         context: The run.
         repository: `name/repository`; it is created if it does not exist.
-        private: Whether a new repository can be seen by its owner alone.
+        private: Whether a new repository is visible only to its owner.
 
     Returns:
         The address for `vaekit.load`, `hf://name/repository`.
