@@ -148,7 +148,7 @@ def test_settings_of_the_data_can_be_changed(vectors_run, apply, tmp_path):
 def test_rows_that_the_run_has_seen_stay_apart_from_those_it_has_not(applied, apply, word):
     run, *_ = applied
     code, printed = apply(f"run={run}", "task=score", word, "device=cpu")
-    assert code == 1 and "trained on" in refused(printed)
+    assert code == 1 and "training rows of the run" in refused(printed)
 
 
 def refused(printed):

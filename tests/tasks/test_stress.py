@@ -134,7 +134,7 @@ def test_invalid_settings_are_refused(context, options, words):
 
 
 def test_other_data_are_refused(vectors):
-    with pytest.raises(Refusal, match="train with data=series"):
+    with pytest.raises(Refusal, match="Train with data=series"):
         stress(vectors)
 
 
