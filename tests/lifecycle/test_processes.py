@@ -184,7 +184,7 @@ def test_two_processes_learn_as_one_does_with_twice_the_batch(train, train_apart
     clip = ["trainer.gradient_clip_val=20"]  # about the norm of the gradients here
     done = train_apart(*words, *long, *clip, "data.batch_size=64", "hydra.run.dir=two", PYTHONPATH=str(here))
     assert done.code == 0 and done.err == "", done.err
-    assert train(*long, *clip, "data.batch_size=128", folder="one", epochs=3).code == 0
+    assert train(*long, *clip, "data.batch_size=128", folder="one", epochs=3, figures=True).code == 0
     for name in ("train/loss", "val/loss", "test/loss"):
         assert curve("two", name) == pytest.approx(curve("one", name), rel=tolerance)
     assert len(curve("two", "train/loss")) == 33
