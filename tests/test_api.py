@@ -90,6 +90,16 @@ def test_images_come_back_as_they_were_given(digits):
 
 
 @pytest.mark.long
+def test_another_prior_is_fitted_in_a_run_of_its_own(digits):
+    before = {path: path.read_bytes() for path in digits.folder.iterdir() if path.is_file()}
+    better = digits.fit_prior("prior=mixture", {"prior.components": 3}, epochs=2)
+    assert better.folder != digits.folder
+    assert better.config["prior"]["components"] == 3
+    assert better.sample(3).shape == (3, 8, 8)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.long
 def test_synthetic_images_come_with_labels(digits):
     x, y = digits.synthesize(5)
     assert x.shape == (5, 8, 8)

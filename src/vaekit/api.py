@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities.seed import isolate_rng
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from vaekit import folders, in_memory, runs
@@ -34,6 +34,7 @@ from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.runs import OUTPUTS, load
 from vaekit.spaces import Space, Table
+from vaekit.tasks.fit_prior import fit_prior as fit_prior_task
 from vaekit.tasks.shared.imputation import Imputation
 from vaekit.tasks.synthesize import Synthesized
 from vaekit.training.run import run as train_run
@@ -287,6 +288,25 @@ class Run:
         config = runs.read_config(self.folder, self.settings.get("trust", ()))
         plan = html.escape(Plan.read(config, self.vae.space).describe())
         return f"<b>{html.escape(str(self.folder))}</b><table>{rows}</table>{shown}<details><pre>{plan}</pre></details>"
+
+    def fit_prior(self, *overrides: str | Mapping[str, Any], **settings: Any) -> Run:
+        """Fit another prior to the latent variables of the run, as `task=fit_prior`.
+
+        Args:
+            overrides: The prior and its settings, `"prior=flow"`, and more words of apply.py.
+            settings: More of these; those of the task are `epochs` and `lr`.
+
+        Returns:
+            A new run in a folder of its own, with the same encoder and decoder.
+
+        Raises:
+            Refusal: For a prior that does not fit the posterior.
+        """
+        own = {f"task.{name}" if name in ("epochs", "lr") else name: value for name, value in settings.items()}
+        config = compose("apply", ["task=fit_prior", *spell(*overrides, own)])
+        chosen: Any = OmegaConf.to_container(config["task"], resolve=True)
+        self.do(fit_prior_task, **{name: value for name, value in chosen.items() if not name.startswith("_")})
+        return Run(chosen["folder"], self.like, **self.settings)
 
     def do(self, task: Callable[..., Any], seed: int = 1, **keywords: Any) -> Any:
         """Run a task, which writes its files into `<run>/tasks/<task>/`.
