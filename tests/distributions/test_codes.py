@@ -160,5 +160,5 @@ def test_dimensions_that_depend_on_each_other_have_no_code():
 
 
 def test_parameters_that_are_not_finite_are_refused():
-    with pytest.raises(Refusal, match="train it again"):
+    with pytest.raises(Refusal, match="Train it again"):
         code(Bernoulli(logits=torch.tensor([[math.nan]]), validate_args=False), None)

@@ -17,10 +17,11 @@ from vaekit.configs import options
 
 from .conftest import ROOT
 
-# all, but those that need another run, labels of several factors, or a folder of their own: they have their own tests
-TASKS = sorted(
-    options("task").keys() - {"compare", "disentangle", "fit_prior", "coherence", "play", "stress"}
-)  # of other data
+pytestmark = pytest.mark.long  # of every task
+
+# all, but those that need another run, other data, a folder or an account: they have their own tests
+OTHERS = {"compare", "disentangle", "fit_prior", "coherence", "play", "push_to_hub", "stress"}
+TASKS = sorted(options("task").keys() - OTHERS)
 
 
 def files(folder):
