@@ -9,7 +9,7 @@ from typing import Any
 from vaekit.refusal import Refusal
 
 PREFIX = "hf://"
-FILES = ["config.yaml", "model.safetensors", "metrics.json", "figures/*.png", "*.png"]  # all that is downloaded
+FILES = ["config.yaml", "model.safetensors", "metrics.json", "figures/*.png"]  # all that is downloaded
 
 
 def download(address: str) -> Path:

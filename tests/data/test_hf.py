@@ -76,6 +76,8 @@ def test_a_table_of_parquet_files(tmp_path):
         ({"split": "validation"}, "Try data.split=train"),
         ({"column": "label"}, "holds neither images nor text"),
         ({"label": "breed"}, "data.label=breed is not in"),
+        ({"image_size": [4, 4, 4]}, r"data\.image_size=64"),
+        ({"channels": 2}, r"data\.channels=3"),
         ({"name": "nowhere/at-all"}, "cannot be opened"),
         ({"name": None}, "data.name=ylecun/mnist"),
     ],

@@ -41,6 +41,7 @@ def test_run_survives_the_hub_bit_for_bit(digits, hub):
     assert all(torch.equal(loaded.state_dict()[name], weights[name].cpu()) for name in weights)
     run = vaekit.open("hf://me/digits@main")
     assert run.metrics == vaekit.open(digits.run).metrics
+    assert run.figures.keys() == vaekit.open(digits.run).figures.keys() != set()
 
 
 def test_card_has_metrics_and_files_have_no_paths(digits, hub):
@@ -53,6 +54,8 @@ def test_card_has_metrics_and_files_have_no_paths(digits, hub):
     assert 'vaekit.load("hf://me/digits")' in card
     assert "onnx" not in card
     assert str(digits.run.parent) not in (folder / "config.yaml").read_text()
+    assert "](figures/samples.png)" in card
+    assert (folder / "figures" / "samples.png").is_file()
     assert "run_dir" not in yaml.safe_load((folder / "config.yaml").read_text())
 
 

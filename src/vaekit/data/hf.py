@@ -13,12 +13,14 @@ from numpy.lib.format import open_memmap
 
 from vaekit.data.cache import cached, root
 from vaekit.data.decode import pixels_of
+from vaekit.data.image_folder import checked_size
 from vaekit.data.source import Rows, Source, Split
 from vaekit.data.table import Table
 from vaekit.data.text import Text
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Space
 from vaekit.track import track
+from vaekit.whole_file import whole_file
 
 IMAGES, SENTENCES = ("image", "img", "picture"), ("text", "sentence", "content")  # usual names of columns
 LABELS = ("label", "labels", "fine_label", "class")
@@ -72,8 +74,7 @@ class HuggingFace(Source):
             raise Refusal("data.name is not set. Name a data set of the hub, or a folder: data.name=ylecun/mnist.")
         self.name, self.config, self.splits, self.revision = name, config, (split, test_split), revision
         self.column, self.label, self.channels, self.cache = column, label, channels, cache
-        sides = (image_size, image_size) if isinstance(image_size, int) else image_size
-        self.size = None if sides is None else (sides[0], sides[1])
+        self.size = checked_size(image_size, channels)
         self.sentences = {"unit": unit, "length": length, "vocabulary": vocabulary, "min_count": min_count}
 
     @cached_property
@@ -184,8 +185,8 @@ class HuggingFace(Source):
                 path = root(self.cache) / "hf" / rows._fingerprint / name
                 if not path.is_file():
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    write(rows, part := path.with_suffix(f".part{path.suffix}"))
-                    part.replace(path)
+                    with whole_file(path) as part:
+                        write(rows, part)
             paths.append(path)
         return paths
 

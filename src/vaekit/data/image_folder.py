@@ -29,6 +29,28 @@ SUFFIXES |= {".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".jp2"}
 USES = {"train": "training", "val": "validation", "test": "test"}
 
 
+def checked_size(image_size: int | Sequence[int] | None, channels: int) -> tuple[int, int] | None:
+    """Height and width that images are resized to.
+
+    Args:
+        image_size: Side or [height, width] in pixels; None for images as they are.
+        channels: 1 (gray) or 3 (colour).
+
+    Raises:
+        Refusal: For other sizes and channels.
+
+    Example:
+        >>> checked_size(64, 3)
+        (64, 64)
+    """
+    if channels not in (1, 3):
+        raise Refusal(f"Got data.channels={channels}, expected 1 (grey) or 3 (colour): data.channels=3.")
+    sides = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if sides is not None and (len(sides) != 2 or min(sides) < 1):
+        raise Refusal(f"Got data.image_size={image_size}, expected data.image_size=64 or data.image_size=[48,64].")
+    return None if sides is None else (sides[0], sides[1])
+
+
 class ImageFolder(Source):
     """The images below a folder, with 256 levels a channel.
 
@@ -57,13 +79,8 @@ class ImageFolder(Source):
     ):
         if root is None:
             raise Refusal("data.root is not set; name the folder with your images, for example data.root=photos.")
-        if channels not in (1, 3):
-            raise Refusal(f"Got data.channels={channels}, expected 1 (grey) or 3 (colour): data.channels=3.")
-        sides = (image_size, image_size) if isinstance(image_size, int) else image_size
-        if sides is not None and (len(sides) != 2 or min(sides) < 1):
-            raise Refusal(f"Got data.image_size={image_size}, expected data.image_size=64 or data.image_size=[48,64].")
+        self.size = checked_size(image_size, channels)
         self.root, self.channels, self.cache = Path(root).expanduser(), channels, cache
-        self.size = None if sides is None else (sides[0], sides[1])
         self.name = self.root.absolute().name
 
     @cached_property

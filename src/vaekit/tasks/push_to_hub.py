@@ -36,10 +36,11 @@ def push_to_hub(context: Context, repository: str | None = None, private: bool =
     run_files.write_metrics(context.out, runs.read_metrics(context.run))
     shutil.copy(context.run / "model.safetensors", context.out)
     figures = sorted((context.run / "figures").glob("*.png"))
+    (context.out / "figures").mkdir()
     for figure in figures:
-        shutil.copy(figure, context.out)
+        shutil.copy(figure, context.out / "figures")
     address = f"{hub.PREFIX}{repository}"
-    card = model_card(context, {}, [figure.name for figure in figures], address)
+    card = model_card(context, {}, [f"figures/{figure.name}" for figure in figures], address)
     (context.out / "README.md").write_text(card, encoding="utf-8")
     hub.upload(repository, context.out, private)
     return address
@@ -49,4 +50,6 @@ def _without_paths(node: Any) -> Any:
     """Settings, with null for each path of this machine."""
     if isinstance(node, dict):
         return {key: _without_paths(value) for key, value in node.items()}
-    return None if isinstance(node, str) and Path(node).is_absolute() else node
+    if isinstance(node, list):
+        return [_without_paths(value) for value in node]
+    return None if isinstance(node, str) and (Path(node).is_absolute() or Path(node).exists()) else node
