@@ -35,7 +35,7 @@ test: setup  ## style, types, tests; ARGS="tests/priors -k vamp" for some of the
 
 test-long: export OMP_NUM_THREADS ?= 1
 test-long: setup  ## the longer tests, which `make test` leaves out
-	$(PYTHON) -m pytest -n auto --dist worksteal -m long $(ARGS)
+	$(PYTHON) -m pytest -n auto --dist worksteal -m "long and not slow" $(ARGS)
 
 test-slow: override ARGS += -m "slow or not slow"
 test-slow: test  ## everything: `make test`, `make test-long`, and the tests that take longer still
