@@ -16,7 +16,7 @@ SRC = Path(vaekit.__file__).parent
 # lowest first; a module imports from lines above its own, or from its own folder
 LEVELS = [
     ["capabilities", "configs", "overrides"],
-    ["source_text"],
+    ["source_text", "renames"],
     ["catalogue", "refusal", "denormals", "memory", "processors", "torchvision_operators", "whole_file"],
     ["csv_file", "flags", "hub"],
     ["quantiles", "shards", "similarity", "track"],
@@ -34,6 +34,7 @@ LEVELS = [
     ["plan"],
     ["summary"],
     ["runs", "callbacks"],
+    ["checkpoints"],
     ["training"],
     ["tasks", "sweep_summary"],
     ["folders"],

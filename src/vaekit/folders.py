@@ -60,7 +60,7 @@ def run_folder(ckpt_path: str | None, stamp: str) -> str:
     """
     if ckpt_path is None:
         return f"{OUTPUTS}/{stamp}"
-    from vaekit.runs import find_checkpoint
+    from vaekit.checkpoints import find_checkpoint
 
     try:
         return str(find_checkpoint(str(ckpt_path)).parent.parent)

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, reason
 
 PREFIX = "hf://"
 FILES = ["config.yaml", "model.safetensors", "metrics.json", "figures/*.png"]  # all that is downloaded
@@ -34,7 +34,7 @@ def download(address: str) -> Path:
         raise
     except Exception as error:  # from the network, the account, or the name
         raise Refusal(
-            f"Cannot download {address} ({_reason(error)}). Check the name, or log in by `hf auth login`."
+            f"Cannot download {address} ({reason(error)}). Check the name, or log in by `hf auth login`."
         ) from error
 
 
@@ -54,7 +54,7 @@ def upload(repository: str, folder: Path, private: bool = False) -> None:
         hub.create_repo(repository, exist_ok=True, private=private)
         hub.upload_folder(repo_id=repository, folder_path=folder)
     except Exception as error:  # from the network, the account, or the name
-        raise Refusal(f"Cannot upload to {repository} ({_reason(error)}). Log in by `hf auth login`.") from error
+        raise Refusal(f"Cannot upload to {repository} ({reason(error)}). Log in by `hf auth login`.") from error
 
 
 def _package() -> Any:
@@ -62,7 +62,3 @@ def _package() -> Any:
         return import_module("huggingface_hub")
     except ImportError as error:
         raise Refusal("The hub needs the package huggingface_hub. Type: pip install 'vaekit[hub]'.") from error
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

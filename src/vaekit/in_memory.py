@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, reason
 from vaekit.spaces import Image, Space, Table, Text
 from vaekit.written import Number
 
@@ -187,8 +187,9 @@ def write_frame(x: Any, path: Path) -> Path:
             database.register("rows", x.to_arrow() if library(x) == "polars" else x)
             database.execute(f"COPY rows TO '{str(path).replace(chr(39), 2 * chr(39))}' (FORMAT parquet)")
         except Exception as error:  # of a column of lists, objects, ...
-            reason = " ".join(str(error).split())[:200]
-            raise Refusal(f"The table cannot be written ({reason}); convert its columns to numbers or text.") from error
+            raise Refusal(
+                f"The table cannot be written ({reason(error)}); convert its columns to numbers or text."
+            ) from error
     return path
 
 

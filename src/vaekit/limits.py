@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, reason
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota exceeded, file too large
 
@@ -34,12 +34,10 @@ def within_limits(memory: str, disk: str) -> Iterator[None]:
         raise
     except Exception as error:
         for cause in _causes(error):
-            if reason := full(cause):
-                raise Refusal(f"Cannot write: {reason}. Free some space. {disk}") from error
+            if problem := full(cause):
+                raise Refusal(f"Cannot write: {problem}. Free some space. {disk}") from error
             if isinstance(cause, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(cause):
-                raise Refusal(
-                    f"Out of memory ({' '.join(str(cause).split())[:200] or 'MemoryError'}). {memory}"
-                ) from error
+                raise Refusal(f"Out of memory ({reason(cause)}). {memory}") from error
         if isinstance(error, OSError) and error.filename:
             path = error.filename2 or error.filename  # the target of a rename
             raise Refusal(

@@ -147,6 +147,19 @@ def refusal_in(error: BaseException | None) -> Refusal | None:
     return error
 
 
+def reason(error: BaseException) -> str:
+    """What an exception of another library says, in one line of at most 300 characters; without words, its class.
+
+    Args:
+        error: An exception.
+
+    Example:
+        >>> reason(ValueError("two\\nlines")), reason(MemoryError())
+        ('two lines', 'MemoryError')
+    """
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
 @contextmanager
 def building(group: str) -> Iterator[None]:
     """A context in which a part is built, and every exception becomes a `Refusal`.
@@ -166,8 +179,8 @@ def building(group: str) -> Iterator[None]:
         cause: BaseException = error
         while isinstance(cause.__cause__, Exception):
             cause = cause.__cause__
-        reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+        first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise Refusal(
-            f"{group} cannot be built: {reason.rstrip('.')}. Change {group}.* or leave it out; "
+            f"{group} cannot be built: {first.rstrip('.')}. Change {group}.* or leave it out; "
             f"`python train.py --cfg job --package {group}` shows its settings, traceback=true the traceback."
         ) from error

@@ -12,44 +12,29 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import logging
 import os
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
-from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
-import torch
 import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn, optim
 
-from vaekit import hub, run_files, spaces
+from vaekit import hub, renames, spaces
 from vaekit.limits import allocating
 from vaekit.overrides import typed
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, reason
 from vaekit.settings import check_types
 from vaekit.whole_file import read_json
 
 log = logging.getLogger(__name__)
 OUTPUTS = Path("outputs")
-FIXED_SECTIONS = (
-    "space",
-    "network",
-    "posterior",
-    "prior",
-    "latents",
-    "likelihood",
-    "condition",
-    "objective",
-    "penalty",
-)
 TRAINING_SECTIONS = (
     "trainer",
     "callbacks",
@@ -61,54 +46,6 @@ KINDS = {"vaekit": object, "torch.nn": nn.Module, "torch.optim": optim.Optimizer
 """The classes that a run may name: where they are defined, and what they are."""
 LOADER, DUMPER = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 MAX_DEPTH = 100  # levels of nesting in a configuration
-RENAMED = {
-    "blocks.N.look": "qkv",
-    "blocks.N.join": "out_proj",
-    "blocks.N.think": "mlp",
-    "places": "position_embedding",
-    "seed": "stem",
-    "levels.N.meet": "posterior_mlp",
-    "levels.N.below": "state_mlp",
-    "levels.N.join": "posterior_proj",
-    "levels.N.look": "posterior_block",
-    "levels.N.ahead": "prior_block",
-    "levels.N.project": "z_proj",
-    "levels.N.refine": "state_block",
-    "latents.open": "condition_proj",
-    "encoder.missing": "missing_token",
-    "encoder.first": "cls_token",
-    "network.tokens": "token_proj",
-    "likelihood.pixels": "pixelcnn",
-    "likelihood.cells": "pixelcnn",
-    "likelihood.samples": "wavenet",
-    "pixelcnn.down": "vertical",
-    "pixelcnn.right": "horizontal",
-    "pixelcnn.colours": "previous_channels",
-    "layers.N.down": "vertical",
-    "layers.N.right": "horizontal",
-    "layers.N.across": "vertical_to_horizontal",
-    "layers.N.told": "context_proj",
-    "likelihood.below": "lower_triangle",
-    "likelihood.raw_freedom": "raw_df",
-    "writer.start": "hidden_proj",
-    "writer.enter": "input_proj",
-    "writer.attend": "transformer",
-    "posterior.cold_logit": "inverse_temperature_logit",
-    "posterior.context": "context_proj",
-    "posterior.uses": "cluster_size",
-    "posterior.sums": "cluster_sum",
-    "prior.pseudo": "pseudo_inputs",
-    "prior.numbers": "row_numbers",
-    "prior.network.start": "start_token",
-    "prior.network.states": "transformer",
-    "condition.seen": "training_values",
-    "condition.often": "training_counts",
-    "penalties.spectral.right": "right_singular_vectors",
-    "aggregate.rows": "num_train",
-}
-"""Names of weights in vaekit 0.1, with N for any number, and the last part of each now. Applied from top to bottom."""
-RENAMED_FIELDS = {"levels": "bins"}
-"""Names of fields of spaces in vaekit 0.1, and their names now."""
 
 
 def read_metrics(folder: Path) -> dict[str, float]:
@@ -191,156 +128,6 @@ def find(run: str | Path, setting: str = "run") -> Path:
     return folder
 
 
-def last_checkpoint(outputs: Path = OUTPUTS) -> Path | None:
-    """The checkpoint that was written last, by any run, finished or not.
-
-    Args:
-        outputs: Folder of all runs.
-
-    Returns:
-        None if there is none.
-    """
-    found = [path for path in outputs.glob("**/checkpoints/last.ckpt") if "latest" not in path.parts]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
-
-
-def find_checkpoint(ckpt_path: str, outputs: Path = OUTPUTS) -> Path:
-    """The checkpoint to resume from.
-
-    Args:
-        ckpt_path: A checkpoint in a run folder; `last` for the newest one.
-        outputs: Folder of all runs, for `last`.
-
-    Raises:
-        Refusal: If there is none.
-    """
-    found = last_checkpoint(outputs) if ckpt_path == "last" else Path(ckpt_path)
-    if found is None or not os.path.isfile(found) or found.parent.name != "checkpoints":
-        siblings = [] if found is None or found.parent.name != "checkpoints" else sorted(found.parent.glob("*.ckpt"))
-        newest = next(iter(siblings), last_checkpoint(outputs)) or "outputs/<date>/<time>/checkpoints/last.ckpt"
-        raise Refusal(
-            f"ckpt_path={ckpt_path} is not a checkpoint in the folder of a run; give a file such as "
-            f"{typed('ckpt_path', newest)}, or leave it out to train from the start."
-        )
-    return found.resolve()  # `latest` may point to another run later
-
-
-def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
-    """The contents of a checkpoint. No code in it is run.
-
-    torch.save writes a CRC-32 of each tensor, which torch.load does not compare; here it is compared.
-
-    Args:
-        path: The file.
-        device: Where tensors are loaded; `meta` for shapes alone.
-
-    Raises:
-        Refusal: If the file is cut off, or a bit of it has changed.
-    """
-    try:
-        with ZipFile(path) as archive:
-            whole = all(member.compress_type == ZIP_STORED for member in archive.infolist())
-            if not whole or (broken := archive.testzip()):
-                raise BadZipFile(f"bad checksum of {broken}" if whole else "compressed")
-        return torch.load(path, map_location=device, weights_only=True, mmap=str(device) == "meta")
-    except Exception as error:  # a broken file can raise nearly anything
-        others = [each for each in sorted(path.parent.glob("*.ckpt")) if each != path]
-        another = "there is no other checkpoint, so train the run again"
-        other = f"resume from another: {typed('ckpt_path', others[0])}" if others else another
-        raise Refusal(f"{path} is damaged ({_reason(error)}); {other}.") from error
-
-
-@contextmanager
-def restoring(checkpoint: Path | None, is_done: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """A context in which an exception becomes a `Refusal` of a checkpoint.
-
-    Args:
-        checkpoint: The file; None for no change.
-        is_done: Whether the checkpoint has been read completely, after which exceptions stay as they are.
-
-    Raises:
-        Refusal: That says that the checkpoint is not valid.
-    """
-    try:
-        yield
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        if checkpoint is None or is_done() or isinstance(error, Refusal | torch.OutOfMemoryError):
-            raise
-        raise Refusal(
-            f"{checkpoint} is not a valid checkpoint ({type(error).__name__}: {_reason(error)}). "
-            "Resume from another checkpoint of the run, or train it again."
-        ) from error
-
-
-def check_resumption(
-    checkpoint: Path, config: dict[str, Any], space: spaces.Space, data: dict[str, Any] | None = None
-) -> None:
-    """Check that a configuration continues the run that wrote a checkpoint.
-
-    Model, objective and data must be the same, and steps must remain. The length of the training, learning rate,
-    clipping, batch size and logging may change.
-
-    Args:
-        checkpoint: The file.
-        config: The new configuration, resolved.
-        space: Space of x.
-        data: State of the data module.
-
-    Raises:
-        Refusal: If something else has changed.
-    """
-    folder = checkpoint.parent.parent
-    state = read_checkpoint(checkpoint, "meta")
-    if not (folder / "config.yaml").is_file():
-        return
-    try:
-        before, now = parse_config(folder / "config.yaml"), yaml.load(run_files.describe(config, space), _Loader)
-    except Refusal as refusal:
-        raise Refusal(
-            f"{folder}/config.yaml is damaged; delete it to resume without comparing configurations."
-        ) from refusal
-    another = f"To start a new run from its weights: {typed('init_from', folder)}"
-    then = state.get("DataModule")
-    if data is not None and then is not None and then != data:
-        what = ", ".join(sorted(name for name in {**then, **data} if then.get(name) != data.get(name)))
-        raise Refusal(
-            f"These are not the data that the run of {checkpoint} was trained on (other {what}). "
-            f"Resume with the same data. {another}, with any data=..."
-        )
-    if changed := list(_changes(_fixed(before), _fixed(now))):
-        parts = dict.fromkeys(key.partition(".")[0] for key, _ in changed)
-        settings = [f"{key}={json.dumps(then)}" if isinstance(then, int | float) else key for key, then in changed]
-        raise Refusal(
-            f"The run of {checkpoint} was composed with another {' and '.join(parts)} ({', '.join(settings[:5])}). "
-            f"Repeat the overrides of that run. {another}."
-        )
-    trained, epochs = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], now["trainer"]["max_epochs"]
-    if is_finished(folder) and epochs is not None and 0 <= epochs <= trained:
-        raise Refusal(
-            f"{folder} is finished: it has trained {trained} epochs, and trainer.max_epochs={epochs}. To train it "
-            f"longer: trainer.max_epochs={2 * trained or 1}. {another}."
-        )
-
-
-def _fixed(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a resumed run may not change. Of the optimiser only its class, not its settings."""
-    optimizer = config.get("optimizer") or {}
-    kinds = {name: (optimizer.get(name) or {}).get("_target_") for name in ("algorithm", "decay")}
-    return {part: config.get(part) for part in FIXED_SECTIONS} | {
-        "freeze": config.get("freeze") or [],
-        "optimizer": kinds,
-    }
-
-
-def _changes(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted keys whose values differ, and their values before."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in {**before, **now}:
-            yield from _changes(before.get(key), now.get(key), f"{path}.{key}".lstrip("."))
-    elif before != now:
-        yield path, before
-
-
 class _Loader(LOADER):  # type: ignore[misc, valid-type]
     """Loads YAML without aliases, which can expand a small file endlessly, and with limited depth.
 
@@ -354,6 +141,22 @@ class _Loader(LOADER):  # type: ignore[misc, valid-type]
             if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
                 raise yaml.YAMLError("an alias, or too many levels")
         super().__init__(text)
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain YAML without tags and aliases.
+
+    Args:
+        text: The text, which may come from a stranger.
+
+    Raises:
+        yaml.YAMLError: If it is not, or is nested too deeply; a broken text can raise nearly anything.
+
+    Example:
+        >>> parse_yaml("a: {b: 1}")
+        {'a': {'b': 1}}
+    """
+    return yaml.load(text, _Loader)
 
 
 def read_whole_config(run: str | Path) -> dict[str, Any]:
@@ -378,19 +181,12 @@ def parse_config(path: Path) -> dict[str, Any]:
         Refusal: If it is damaged, or not such a file.
     """
     try:
-        config = yaml.load(path.read_text(), _Loader)
+        config = parse_yaml(path.read_text())
     except Exception as error:  # PyYAML raises nearly anything on a broken or malicious file
         raise Refusal(f"{path} is not plain YAML; a run's configuration holds no tags and no aliases.") from error
     if not isinstance(config, dict) or "space" not in config:  # which is written last
         raise Refusal(f"{path} is not the configuration of a run; give run=outputs/...")
-    return {**config, "space": _with_new_fields(config["space"])}
-
-
-def _with_new_fields(space: Any) -> Any:
-    """The description of a space with the current names of its fields."""
-    if not isinstance(space, dict):
-        return space
-    return {RENAMED_FIELDS.get(name, name): _with_new_fields(value) for name, value in space.items()}
+    return {**config, "space": renames.fields_of(config["space"])}
 
 
 def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
@@ -445,7 +241,7 @@ def reading(folder: Path) -> Iterator[None]:
         if cause is not None:
             raise cause from None
         raise Refusal(
-            f"{folder}/config.yaml is not a valid configuration ({type(error).__name__}: {_reason(error)}); "
+            f"{folder}/config.yaml is not a valid configuration ({type(error).__name__}: {reason(error)}); "
             "restore it, or train the run again."
         ) from error
 
@@ -548,12 +344,12 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
     except Refusal:
         raise
     except Exception as error:  # a part can raise anything on wrong arguments
-        raise Refusal(f"{folder}/config.yaml does not define a VAE ({_reason(error)}); train the run again.") from error
+        raise Refusal(f"{folder}/config.yaml does not define a VAE ({reason(error)}); train the run again.") from error
     try:
-        vae.load_state_dict(renamed(weights, vae))
+        vae.load_state_dict(renames.weights_of(weights, vae))
     except RuntimeError as error:
         raise Refusal(
-            f"{folder}/model.safetensors does not fit its config.yaml ({_reason(error)}); {how_to_resume(folder)}."
+            f"{folder}/model.safetensors does not fit its config.yaml ({reason(error)}); {how_to_resume(folder)}."
         ) from error
     return vae.eval().to(device)
 
@@ -575,28 +371,5 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise Refusal(
-            f"{path} is damaged: it does not match its header ({_reason(error)}); {how_to_resume(folder)}."
+            f"{path} is damaged: it does not match its header ({reason(error)}); {how_to_resume(folder)}."
         ) from error
-
-
-def renamed(weights: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """Weights by the names of this version, which may differ from those of the version that wrote them.
-
-    Args:
-        weights: Weights by name.
-        module: Module that will load them. A name that it has, or that is unknown, stays as it is.
-    """
-    known = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
-    return {name if name in known else _current_name(name): weight for name, weight in weights.items()}
-
-
-def _current_name(name: str) -> str:
-    for old, new in RENAMED.items():
-        *parents, last = old.split(".")
-        parent = "".join(rf"{r'[0-9]+' if each == 'N' else each}\." for each in parents)
-        name = re.sub(rf"(?<![^.])({parent}){last}(?![^.])", rf"\g<1>{new}", name)
-    return name
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -14,10 +14,11 @@ import torch
 
 from helpers import assert_same, rows
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
+from vaekit.checkpoints import check_resumption
 from vaekit.metrics.evaluation import Evaluation
 from vaekit.refusal import Refusal
 from vaekit.run_files import write_config, write_metrics
-from vaekit.runs import check_resumption, is_finished
+from vaekit.runs import is_finished
 from vaekit.spaces import Real
 from vaekit.training.module import Training
 

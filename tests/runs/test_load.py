@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import vaekit
-from vaekit import runs
+from vaekit import checkpoints, runs
 from vaekit.refusal import Refusal
 
 
@@ -115,14 +115,14 @@ def test_find(run, tmp_path):
 
 
 def test_the_last_checkpoint_is_the_newest_of_any_run(tmp_path):
-    assert runs.last_checkpoint(tmp_path) is None
+    assert checkpoints.last_checkpoint(tmp_path) is None
     for age, name in enumerate(["b", "multirun/a/0_x=1", "c"]):
         path = tmp_path / name / "checkpoints" / "last.ckpt"
         path.parent.mkdir(parents=True)
         path.touch()
         os.utime(path, (1000 - age, 1000 - age))
     runs.mark_latest(tmp_path / "c", tmp_path)
-    assert runs.last_checkpoint(tmp_path) == tmp_path / "b" / "checkpoints" / "last.ckpt"
+    assert checkpoints.last_checkpoint(tmp_path) == tmp_path / "b" / "checkpoints" / "last.ckpt"
 
 
 def test_latest_moves_on_and_stays_within_outputs(tmp_path):

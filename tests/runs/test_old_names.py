@@ -9,7 +9,8 @@ import vaekit
 from helpers import BINARY, PAIRS, TEXT, examples, write_run
 from vaekit.coding.archive import fingerprint
 from vaekit.refusal import Refusal
-from vaekit.runs import read_weights, renamed
+from vaekit.renames import weights_of
+from vaekit.runs import read_weights
 from vaekit.training.transfer import match
 
 SENTENCES = ("network=transformer", "network.width=4", "network.blocks=1", "network.heads=2", "data=text",
@@ -96,5 +97,5 @@ def test_unknown_names_are_refused(tmp_path):
 def test_a_user_defined_part_keeps_its_weight_names():
     own = nn.Module()
     own.prior = nn.ParameterDict({"pseudo": nn.Parameter(torch.zeros(2))})
-    assert renamed(own.state_dict(), own).keys() == {"prior.pseudo"}
-    assert renamed(own.state_dict(), nn.Module()).keys() == {"prior.pseudo_inputs"}
+    assert weights_of(own.state_dict(), own).keys() == {"prior.pseudo"}
+    assert weights_of(own.state_dict(), nn.Module()).keys() == {"prior.pseudo_inputs"}

@@ -17,7 +17,7 @@ from vaekit.data.image_folder import checked_size
 from vaekit.data.source import Rows, Source, Split
 from vaekit.data.table import Table
 from vaekit.data.text import Text
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, reason
 from vaekit.spaces import Image, Space
 from vaekit.track import track
 from vaekit.whole_file import whole_file
@@ -113,9 +113,8 @@ class HuggingFace(Source):
             else:
                 found = datasets.load_dataset(self.name, self.config, revision=self.revision)
         except Exception as error:  # of a library, of files, of the network
-            reason = " ".join(str(error).split())[:200]
             raise Refusal(
-                f"data.name={self.name} cannot be opened ({reason}). Name a local folder, or see the hub."
+                f"data.name={self.name} cannot be opened ({reason(error)}). Name a local folder, or see the hub."
             ) from error
         return dict(found) if isinstance(found, dict) else {self.splits[0]: found}
 

@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
-from vaekit import runs
+from vaekit import checkpoints, renames
 from vaekit.batch import Batch
 from vaekit.callbacks.whole_checkpoints import rebase
 from vaekit.capabilities import Capability
@@ -135,7 +135,7 @@ class Training(L.LightningModule):
         trainer: Any = self.trainer
         if trainer.ckpt_path:
             self._check_restored()
-        with runs.restoring(trainer.ckpt_path and Path(trainer.ckpt_path)):
+        with checkpoints.restoring(trainer.ckpt_path and Path(trainer.ckpt_path)):
             self._renew_settings()
         if (loop := trainer.fit_loop).restarted_mid_epoch:  # Lightning created the loader before it restored its state
             done = loop.epoch_loop.batch_progress.current.ready
@@ -389,7 +389,7 @@ class Training(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.validation = checkpoint["validation"]
         for weights in checkpoint.keys() & {"state_dict", "current_model_state"}:  # not that of callbacks=ema
-            checkpoint[weights] = runs.renamed(checkpoint[weights], self)
+            checkpoint[weights] = renames.weights_of(checkpoint[weights], self)
         if len(checkpoint["optimizer_states"]) != 1:  # Lightning does not check their number
             raise ValueError(f"{len(checkpoint['optimizer_states'])} optimisers")
         for each in self.trainer.checkpoint_callbacks:
@@ -402,7 +402,7 @@ class Training(L.LightningModule):
 
     def load_best(self, checkpoint: Path) -> None:
         """Load weights and validation metrics of a checkpoint of this run."""
-        state = runs.read_checkpoint(checkpoint, self.device)
-        with runs.restoring(checkpoint):
-            self.load_state_dict(runs.renamed(state["state_dict"], self))
+        state = checkpoints.read_checkpoint(checkpoint, self.device)
+        with checkpoints.restoring(checkpoint):
+            self.load_state_dict(renames.weights_of(state["state_dict"], self))
             self.validation = state["validation"]

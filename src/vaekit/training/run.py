@@ -16,9 +16,9 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
-from vaekit import denormals, memory, run_files, runs, shards
+from vaekit import checkpoints, denormals, memory, run_files, runs, shards
 from vaekit.callbacks.stop import Stop
 from vaekit.callbacks.whole_checkpoints import WholeCheckpoints
 from vaekit.limits import within_limits
@@ -33,6 +33,7 @@ from vaekit.training import transfer
 from vaekit.training.find_lr import find_lr
 from vaekit.training.module import Training
 from vaekit.training.processes import one_job
+from vaekit.vae import VAE
 
 console = Console()
 UNINTERESTING = (
@@ -68,30 +69,24 @@ def run(config: DictConfig) -> float | None:
 
 
 def _run(config: DictConfig, folder: Path) -> float | None:
-    hydra = HydraConfig.get()
     quiet()
     memory.keep_freed()
     check_run(config)
-    checkpoint = runs.find_checkpoint(config["ckpt_path"]) if config["ckpt_path"] else None
+    checkpoint = checkpoints.find_checkpoint(config["ckpt_path"]) if config["ckpt_path"] else None
     L.seed_everything(config["seed"], workers=True, verbose=False)
-
-    with building("data"):
-        datamodule = instantiate(config["data"]["module"], _convert_="all")
-        datamodule.shuffle_seed = config["seed"]
-        space = datamodule.space
-        if OmegaConf.select(config, "condition.classes", default=0) is None:  # which is data.num_classes
-            config["data"]["num_classes"] = len(datamodule.source.classes()) or None
+    datamodule = _build_data(config)
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if checkpoint:
         datamodule.prepare_data()
-        with runs.restoring(checkpoint):
-            runs.check_resumption(checkpoint, plain, space, datamodule.state_dict())
-    plan = Plan.read(config, space, training=True)
-    vae, objective, penalties = plan.build()
-    shards.check(config["trainer"]["strategy"], vae)
+        with checkpoints.restoring(checkpoint):
+            checkpoints.check_resumption(checkpoint, plain, datamodule.space, datamodule.state_dict())
+    plan = Plan.read(config, datamodule.space, training=True)
+    model = plan.build()
+    shards.check(config["trainer"]["strategy"], model[0])
+    summary = composition(*model, HydraConfig.get().runtime.choices["data"])
     if config["dry_run"]:
-        cost = estimate(vae, objective, penalties, datamodule.sample("train", datamodule.batch_size))
-        console.print(composition(vae, objective, penalties, hydra.runtime.choices["data"]))
+        cost = estimate(*model, datamodule.sample("train", datamodule.batch_size))
+        console.print(summary)
         console.print(plan.describe(), soft_wrap=True, highlight=False)
         console.print(
             f"A step of {datamodule.batch_size} rows takes {cost.seconds:.3g} s on this machine's CPU and holds "
@@ -99,52 +94,20 @@ def _run(config: DictConfig, folder: Path) -> float | None:
         )
         return None
     weights: dict[str, Tensor] = {}
+    matched = ""
     if config["init_from"] and not checkpoint:  # otherwise they have been trained since
-        weights, unlike = transfer.match(vae, runs.read_weights(runs.find(str(config["init_from"]), "init_from")))
-        started = f"init_from={config['init_from']}: {transfer.describe(weights, unlike)}"
-        if not weights:
-            raise Refusal(
-                f"{started} No part of it can be used. Repeat its network=, latents=, ... or give another run."
-            )
-    frozen = transfer.freeze(vae, config["freeze"])
-    with building("optimizer"):
-        algorithm = instantiate(config["optimizer"]["algorithm"], _convert_="all")
-        algorithm(vae.parameters())  # called here, because Lightning calls it late
-        decay = instantiate(config["optimizer"]["decay"], _convert_="all")
-    warmup, num_samples = config["optimizer"]["warmup"], config["evaluation"]["num_samples"]
-    training = Training(
-        vae,
-        objective,
-        penalties,
-        algorithm,
-        decay,
-        warmup,
-        num_samples,
-        config["seed"],
-        config["compile"],
-        weights,
-        frozen,
-    )
-
+        weights, matched = _trained_weights(config["init_from"], model[0])
+    training = _build_training(config, *model, weights)
     last = folder / "checkpoints" / "last.ckpt"
-    stop = Stop(last)
-    callbacks, loggers = [*built(config, "callbacks"), stop], built(config, "logger")
-    with one_job(folder, checkpoint), stop.listening(), runs.restoring(checkpoint, lambda: stop.restored):
-        with building("trainer"):
-            trainer = instantiate(
-                config["trainer"],
-                callbacks=callbacks,
-                logger=loggers,
-                plugins=[WholeCheckpoints()],
-                enable_progress_bar=any(isinstance(each, ProgressBar) for each in callbacks),
-                _convert_="all",
-            )
+    stop, loggers = Stop(last), built(config, "logger")
+    with one_job(folder, checkpoint), stop.listening(), checkpoints.restoring(checkpoint, lambda: stop.restored):
+        trainer = _build_trainer(config, [*built(config, "callbacks"), stop], loggers)
         try:
             if trainer.is_global_zero:
-                console.print(composition(vae, objective, penalties, hydra.runtime.choices["data"]))
-                if weights:
-                    console.print(started, soft_wrap=True, highlight=False)
-                run_files.write_config(folder, plain, space)
+                console.print(summary)
+                if matched:
+                    console.print(matched, soft_wrap=True, highlight=False)
+                run_files.write_config(folder, plain, datamodule.space)
             if config["find_lr"]:
                 lr = find_lr(trainer, training, datamodule, config["optimizer"]["lr"], folder)
                 console.print(f"{folder}/figures/learning_rate.png: try optimizer.lr={lr:.2g}", soft_wrap=True)
@@ -164,6 +127,61 @@ def _run(config: DictConfig, folder: Path) -> float | None:
             for logger in loggers:
                 if isinstance(logger, WandbLogger):  # otherwise the next job of a sweep would join this W&B run
                     logger.experiment.finish()
+
+
+def _build_data(config: DictConfig) -> Any:
+    """The data module. A condition of unknown classes is given those of the data."""
+    with building("data"):
+        datamodule = instantiate(config["data"]["module"], _convert_="all")
+        datamodule.shuffle_seed = config["seed"]
+        _ = datamodule.space  # reads the headers of the files
+        if OmegaConf.select(config, "condition.classes", default=0) is None:  # which is data.num_classes
+            config["data"]["num_classes"] = len(datamodule.source.classes()) or None
+    return datamodule
+
+
+def _trained_weights(run: Any, vae: VAE) -> tuple[dict[str, Tensor], str]:
+    """The weights of a trained run that fit a model, and what did not match, in words."""
+    weights, unlike = transfer.match(vae, runs.read_weights(runs.find(str(run), "init_from")))
+    matched = f"init_from={run}: {transfer.describe(weights, unlike)}"
+    if not weights:
+        raise Refusal(f"{matched} No part of it can be used. Repeat its network=, latents=, ... or give another run.")
+    return weights, matched
+
+
+def _build_training(
+    config: DictConfig, vae: VAE, objective: Any, penalties: nn.ModuleDict, weights: dict[str, Tensor]
+) -> Training:
+    frozen = transfer.freeze(vae, config["freeze"])
+    with building("optimizer"):
+        algorithm = instantiate(config["optimizer"]["algorithm"], _convert_="all")
+        algorithm(vae.parameters())  # called here, because Lightning calls it late
+        decay = instantiate(config["optimizer"]["decay"], _convert_="all")
+    return Training(
+        vae,
+        objective,
+        penalties,
+        algorithm,
+        decay,
+        config["optimizer"]["warmup"],
+        config["evaluation"]["num_samples"],
+        config["seed"],
+        config["compile"],
+        weights,
+        frozen,
+    )
+
+
+def _build_trainer(config: DictConfig, callbacks: list[Any], loggers: list[Any]) -> Any:
+    with building("trainer"):
+        return instantiate(
+            config["trainer"],
+            callbacks=callbacks,
+            logger=loggers,
+            plugins=[WholeCheckpoints()],
+            enable_progress_bar=any(isinstance(each, ProgressBar) for each in callbacks),
+            _convert_="all",
+        )
 
 
 def quiet() -> None:

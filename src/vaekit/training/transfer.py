@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from torch import Tensor, nn
 
 from vaekit.refusal import Refusal
-from vaekit.runs import renamed
+from vaekit.renames import weights_of
 from vaekit.vae import VAE
 
 
@@ -39,7 +39,7 @@ def match(vae: VAE, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], d
     Returns:
         The weights of each part that fits in all names and shapes, and the reason for each part that does not.
     """
-    here, there = _by_part(vae.state_dict()), _by_part(renamed(weights, vae))
+    here, there = _by_part(vae.state_dict()), _by_part(weights_of(weights, vae))
     reasons = {part: _difference(here.get(part, {}), there.get(part, {})) for part in {**here, **there}}
     fitting = [part for part, reason in reasons.items() if not reason]
     return (
