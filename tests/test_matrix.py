@@ -46,7 +46,7 @@ SMALL = {
     "prior=flow": ["prior.flow.transforms=2", "prior.flow.hidden_features=[8]"],
     "prior=autoregressive": ["prior.width=8", "prior.blocks=2", "prior.heads=2"],
     "prior=two_stage": ["prior.second.network.hidden=[8]", "prior.second.latents.dim=3", "prior.num_samples=2"],
-    "likelihood=tokens": ["likelihood.told=4", "likelihood.writer.width=4", "likelihood.writer.embedding=4"],
+    "likelihood=tokens": ["likelihood.context=4", "likelihood.writer.width=4", "likelihood.writer.embedding=4"],
     "likelihood=pixel_autoregressive": ["likelihood.width=4", "likelihood.layers=1"],
     "likelihood=tiles_autoregressive": ["likelihood.maps=1", "likelihood.width=4", "likelihood.layers=1"],
     "likelihood=wave_autoregressive": ["likelihood.maps=1", "likelihood.width=4", "likelihood.layers=2"],

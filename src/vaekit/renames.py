@@ -54,8 +54,34 @@ WEIGHTS = {
     "aggregate.rows": "num_train",
 }
 """Weights: the old name, with N for any number, and the last part of the new one. Applied from top to bottom."""
+SETTINGS = {
+    "vaekit.likelihoods.bernoulli_autoregressive.BernoulliAutoregressive": {"reach": "radius"},
+    "vaekit.likelihoods.tokens.Tokens": {"told": "context"},
+    "vaekit.penalties.image_adversary.ImageAdversary": {"fooling": "generator_weight"},
+    "vaekit.posteriors.hamiltonian.Hamiltonian": {"cold": "inverse_temperature"},
+}
+"""Settings of parts, by the class that `_target_` names."""
 FIELDS = {"levels": "bins"}
 """Fields of spaces."""
+
+
+def settings_of(config: Any) -> Any:
+    """A configuration with the current names of its settings.
+
+    Args:
+        config: That of a run, or a part of it.
+
+    Example:
+        >>> settings_of({"_target_": "vaekit.likelihoods.tokens.Tokens", "told": 64})["context"]
+        64
+    """
+    if isinstance(config, list):
+        return [settings_of(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    target = config.get("_target_")
+    new = SETTINGS.get(target, {}) if isinstance(target, str) else {}
+    return {new.get(name, name): settings_of(value) for name, value in config.items()}
 
 
 def fields_of(space: Any) -> Any:

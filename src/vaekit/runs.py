@@ -186,7 +186,7 @@ def parse_config(path: Path) -> dict[str, Any]:
         raise Refusal(f"{path} is not plain YAML; a run's configuration holds no tags and no aliases.") from error
     if not isinstance(config, dict) or "space" not in config:  # which is written last
         raise Refusal(f"{path} is not the configuration of a run; give run=outputs/...")
-    return {**config, "space": renames.fields_of(config["space"])}
+    return {**renames.settings_of(config), "space": renames.fields_of(config["space"])}
 
 
 def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def bound(vae, x, draws=200):
         return sum(float(-vae(batch, 20).elbo.sum()) for _ in range(parts)) / parts / math.log(2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_all_examples_are_restored_at_the_size_of_the_bound(name):
     vae, n = model(name), 150

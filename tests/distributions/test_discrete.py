@@ -51,6 +51,7 @@ def test_mode_is_the_likeliest_value(case):
     assert (distribution.mode[:, None] - values).abs().min(1).values.max() < 1e-9
 
 
+@pytest.mark.long
 def test_draws_follow_the_masses(case):
     distribution, values, mass = case
     torch.manual_seed(1)

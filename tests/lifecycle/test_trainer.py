@@ -52,6 +52,7 @@ def test_trains(train, words):
     assert done.err == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "last"),
     [

@@ -139,7 +139,7 @@ def test_levels_come_from_the_data():
     assert vae.likelihood.bias.shape[0] == 5
 
 
-@pytest.mark.parametrize("setting", ["layers=1", "reach=4"])
+@pytest.mark.parametrize("setting", ["layers=1", "radius=4"])
 def test_layers_and_reach_below_one_are_refused(setting):
     with pytest.raises(Refusal, match=f"likelihood.{setting}"):
         of("bernoulli_autoregressive", f"likelihood.{setting[:-1]}0")

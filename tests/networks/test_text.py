@@ -13,7 +13,7 @@ ENCODERS = {
     "gru": lambda space: gru.Encoder(space, width=6, embedding=5),
     "transformer": lambda space: transformer.Encoder(space, width=6, blocks=2, heads=2),
 }
-SMALL = ("model=text_vae", "network.width=6", "likelihood.told=4", "likelihood.writer.width=7")
+SMALL = ("model=text_vae", "network.width=6", "likelihood.context=4", "likelihood.writer.width=7")
 NETWORKS = [("network.embedding=5",), ("network=transformer", "network.heads=2")]
 
 

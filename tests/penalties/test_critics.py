@@ -111,9 +111,9 @@ def test_the_encoder_moves_codes_to_where_the_critic_expects_the_prior():
 def test_the_generator_loss_does_not_train_the_encoder(batch):
     """Only the features reach the encoder; fooling the critic is the likelihood's task (Larsen et al., algorithm 1)."""
     grads = []
-    for fooling in (0.0, 100.0):
+    for generator_weight in (0.0, 100.0):
         vae, _, penalties = build_all(
-            GREY, *GAMES["image_adversary"][1], *SMALL, f"penalty.image_adversary.fooling={fooling}"
+            GREY, *GAMES["image_adversary"][1], *SMALL, f"penalty.image_adversary.generator_weight={generator_weight}"
         )
         loss = penalties.image_adversary(seeded(vae, examples(GREY, 12), 1), vae, 0.0)
         grads.append([gradients(loss, list(each.parameters())) for each in (vae.encoder, vae.likelihood.network)])

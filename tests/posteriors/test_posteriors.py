@@ -34,6 +34,7 @@ def test_changes_with_x(name):
     assert z.std(0).max() > 0.05
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DENSE)
 def test_density_integrates_to_one(name):
     level, features = level_and_features(name)
@@ -44,6 +45,7 @@ def test_density_integrates_to_one(name):
     torch.testing.assert_close(mass, torch.ones(3, dtype=torch.float64), atol=2e-3, rtol=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DENSE)
 def test_draws_follow_the_density(name):
     level, features = level_and_features(name)
@@ -102,6 +104,7 @@ def test_draws_carry_a_gradient_to_every_parameter(name):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in level.posterior.parameters())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_gradients_of_draws_are_those_of_the_expectation(name):
     """d/d theta E[f(z)] by reparameterised draws and by integration of the density."""

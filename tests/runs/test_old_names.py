@@ -6,15 +6,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import vaekit
-from helpers import BINARY, PAIRS, TEXT, examples, write_run
+from helpers import BINARY, GREY, PAIRS, TEXT, examples, write_run
 from vaekit.coding.archive import fingerprint
 from vaekit.refusal import Refusal
 from vaekit.renames import weights_of
-from vaekit.runs import read_weights
+from vaekit.runs import parse_config, parse_yaml, read_weights
 from vaekit.training.transfer import match
 
 SENTENCES = ("network=transformer", "network.width=4", "network.blocks=1", "network.heads=2", "data=text",
-             "likelihood=tokens", "likelihood.told=4", "writer@likelihood.writer=transformer",
+             "likelihood=tokens", "likelihood.context=4", "writer@likelihood.writer=transformer",
              "likelihood.writer.width=4", "likelihood.writer.heads=2", "likelihood.writer.blocks=1",
              "likelihood.writer.embedding=4", "latents.dim=3")  # fmt: skip
 BLOCK = ("look.0.weight", "look.0.bias", "look.1.weight", "look.1.bias", "join.weight", "join.bias", "think.0.weight",
@@ -83,6 +83,26 @@ def test_fields_of_spaces_of_an_earlier_version_have_new_names(space, words, tmp
     assert "bins: 2" in described
     path.write_text(f"{before}space:\n{described.replace('bins: 2', 'levels: 2')}")
     assert vaekit.load(folder).space == space
+
+
+@pytest.mark.parametrize(
+    ("space", "words", "new", "old"),
+    [(TEXT, SENTENCES, "context: 4", "told: 4"),
+     (BINARY, ["model=mlp_vae", "posterior=hamiltonian", "likelihood=bernoulli"],
+      "inverse_temperature: 0.5", "cold: 0.5"),
+     (BINARY, ["model=mlp_vae", "likelihood=bernoulli_autoregressive"], "radius: 4", "reach: 4"),
+     (GREY, ["model=mlp_vae", "likelihood=discretized_logistic", "penalty=image_adversary"],
+      "generator_weight: 1.0", "fooling: 1.0")],
+    ids=["tokens", "hamiltonian", "bernoulli_autoregressive", "image_adversary"],
+)  # fmt: skip
+def test_settings_of_an_earlier_version_have_new_names(space, words, new, old, tmp_path):
+    folder = write_run(tmp_path / "run", space, *words)
+    path = folder / "config.yaml"
+    now = path.read_text()
+    assert now.count(new) == 1
+    path.write_text(now.replace(new, old))
+    vaekit.load(folder)
+    assert parse_config(path) == parse_yaml(now)  # as resumption compares them
 
 
 def test_unknown_names_are_refused(tmp_path):

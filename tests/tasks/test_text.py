@@ -22,7 +22,7 @@ from .conftest import train
 
 LINES = ["A man, a hat.", "Two men in hats?", "A man runs!", "Two hats", "A man in a hat"] * 8
 WRITER = ("likelihood.writer.width=4", "likelihood.writer.embedding=4")
-SMALL = ("model=text_vae", "network.width=4", "network.embedding=4", "likelihood.told=4", *WRITER)
+SMALL = ("model=text_vae", "network.width=4", "network.embedding=4", "likelihood.context=4", *WRITER)
 
 
 @pytest.fixture(scope="module")

@@ -102,8 +102,8 @@ def test_invalid_settings_are_refused(name):
     for setting, fix in wrong.items():
         with pytest.raises(Refusal, match=f"likelihood.writer.{fix}"):
             build(TEXT, *chosen(name, setting))
-    with pytest.raises(Refusal, match=r"likelihood\.told=64"):
-        build(TEXT, *chosen(name), "likelihood.told=0")
+    with pytest.raises(Refusal, match=r"likelihood\.context=64"):
+        build(TEXT, *chosen(name), "likelihood.context=0")
 
 
 def test_as_long_as_the_data_may_be(name):

@@ -24,10 +24,10 @@ class BernoulliAutoregressive(Likelihood):
         space: The space of x.
         network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
         layers: Number of hidden layers, each with one unit a value.
-        reach: How many rows up and columns to each side a layer of an image sees; other data are not limited.
+        radius: How many rows up and columns to each side a layer of an image sees; other data are not limited.
 
     Raises:
-        Refusal: If `layers` or `reach` is below 1.
+        Refusal: If `layers` or `radius` is below 1.
 
     References:
         Mathieu Germain et al. MADE: Masked Autoencoder for Distribution Estimation. In ICML 2015.
@@ -48,10 +48,10 @@ class BernoulliAutoregressive(Likelihood):
     values = frozenset({"binary"})
     gives = frozenset({Capability.AUTOREGRESSIVE, Capability.GIVEN, Capability.CODED})
 
-    def __init__(self, space: Space, network: BuildNetwork, layers: int = 1, reach: int = 4):
-        at_least_one(layers=(layers, 1), reach=(reach, 4))
+    def __init__(self, space: Space, network: BuildNetwork, layers: int = 1, radius: int = 4):
+        at_least_one(layers=(layers, 1), radius=(radius, 4))
         super().__init__(space, network, params=layers + 1)
-        self.made = MADE(causal_mask(space.shape, reach if isinstance(space, Maps) else None), layers)
+        self.made = MADE(causal_mask(space.shape, radius if isinstance(space, Maps) else None), layers)
 
     def distribution(self, *params: Tensor) -> Distribution:
         lead = params[0].shape[: params[0].dim() - len(self.space.shape)]

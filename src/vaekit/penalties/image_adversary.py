@@ -35,8 +35,8 @@ class Discriminator(nn.Module):
 
 
 class ImageAdversary(Adversarial):
-    """Half the squared distance of critic features of x and of its reconstruction, plus `fooling` times the generator
-    loss.
+    """Half the squared distance of critic features of x and of its reconstruction, plus `generator_weight` times
+    the generator loss.
 
     Larsen et al. 2016, algorithm 1: the critic separates data from reconstructions and samples. As there, the generator
     loss (nats) does not train the encoder. The paper drops the likelihood of pixels; it is kept here, so that nll keeps
@@ -45,7 +45,7 @@ class ImageAdversary(Adversarial):
     Args:
         vae: The model that the penalty is for; only shapes are read from it.
         weight: Coefficient of the penalty in the loss, a number or a schedule.
-        fooling: Weight of the generator loss relative to the feature distance.
+        generator_weight: Weight of the generator loss relative to the feature distance.
         channels: Channels of the critic's convolutional layers.
         features: Number of the critic's features.
 
@@ -69,12 +69,12 @@ class ImageAdversary(Adversarial):
         self,
         vae: VAE,
         weight: float | Schedule = 1.0,
-        fooling: float = 1.0,
+        generator_weight: float = 1.0,
         channels: Sequence[int] = (32, 64),
         features: int = 256,
     ):
         super().__init__(vae, weight)
-        self.fooling = fooling
+        self.generator_weight = generator_weight
         self.critic = Discriminator(vae, channels, features)
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
@@ -84,7 +84,7 @@ class ImageAdversary(Adversarial):
         zs = [step.z[0].detach() for step in terms.steps]
         reconstructed = vae.likelihood(vae.replay(zs, vae.condition_of(terms.batch)).state).mean
         generated = torch.cat([reconstructed, self._samples(terms, vae)])
-        return difference.square().sum(1).mean() / 2 + self.fooling * generator_loss(critic(generated)[1])
+        return difference.square().sum(1).mean() / 2 + self.generator_weight * generator_loss(critic(generated)[1])
 
     def critic_loss(self, terms: Terms, vae: VAE) -> Tensor:
         mean = terms.px.mean[0]

@@ -31,10 +31,10 @@ class Hamiltonian(Posterior):
         data_space: The space of x.
         steps: Number of leapfrog steps; each takes one gradient of the decoder.
         step_size: The initial step size of every dimension, between 0 and 0.5.
-        cold: The initial inverse temperature beta_0 of the first step, between 0 and 1.
+        inverse_temperature: The initial inverse temperature beta_0 of the first step, between 0 and 1.
 
     Raises:
-        Refusal: If `steps` is below 1, or `step_size` or `cold` is outside its interval.
+        Refusal: If `steps` is below 1, or `step_size` or `inverse_temperature` is outside its interval.
 
     References:
         Anthony Caterini, Arnaud Doucet, Dino Sejdinovic. Hamiltonian Variational Auto-Encoder. In NeurIPS 2018.
@@ -65,19 +65,21 @@ class Hamiltonian(Posterior):
         data_space: Space,
         steps: int = 3,
         step_size: float = 0.05,
-        cold: float = 0.5,
+        inverse_temperature: float = 0.5,
     ):
         super().__init__()
         at_least_one(steps=(steps, 3))
-        if not 0 < step_size < LARGEST_STEP:
-            key = setting("step_size")
-            raise Refusal(f"{key}={step_size} must lie between 0 and 0.5; use {key}=0.05.")
-        if not 0 < cold < 1:
-            raise Refusal(f"{setting('cold')}={cold} must lie between 0 and 1; use {setting('cold')}=0.5.")
+        for key, value, highest, default in (
+            ("step_size", step_size, LARGEST_STEP, 0.05),
+            ("inverse_temperature", inverse_temperature, 1.0, 0.5),
+        ):
+            if not 0 < value < highest:
+                name = setting(key)
+                raise Refusal(f"{name}={value} must lie between 0 and {highest:g}; use {name}={default}.")
         self.space, self.joint, self.data_space, self.steps = space, joint, data_space, steps
         self.gaussian = Gaussian((math.prod(context_shape) - data_space.size,), space)
         self.step_logit = nn.Parameter(torch.full((space.size,), logit(step_size / LARGEST_STEP)))
-        self.inverse_temperature_logit = nn.Parameter(torch.tensor(logit(cold)))
+        self.inverse_temperature_logit = nn.Parameter(torch.tensor(logit(inverse_temperature)))
 
     def forward(self, context: Tensor) -> Distribution:
         features, x = context.split([context.shape[1] - self.data_space.size, self.data_space.size], 1)
