@@ -120,6 +120,8 @@ def test_the_commands_run_from_any_folder_with_configurations_of_ones_own(comman
     assert "mine" in listed
     assert "pseudo-inputs" in succeed(commands / "vaekit-train", "--list", "prior", **shared)
     assert "impute" in succeed(commands / "vaekit-apply", "--list", **shared)
+    typed = shared | {"env": environment | {"COMP_LINE": "vaekit-train prior=va"}}
+    assert succeed(commands / "vaekit-train", "-sc", "query=bash", **typed).split() == ["prior=vamp"]
     quick = ["trainer=cpu", "trainer.max_epochs=1", "evaluation.num_samples=1"]
     succeed(commands / "vaekit-train", "--config-dir", "my", "experiment=mine", *quick, **shared)
     assert "dim: 3" in (tmp_path / "outputs" / "latest" / "config.yaml").read_text()
