@@ -1,7 +1,7 @@
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help setup train apply test test-long test-slow docs examples
+.PHONY: help setup train apply test test-long test-slow coverage docs examples
 
 help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,9 @@ test-long: setup  ## the longer tests, which `make test` leaves out
 
 test-slow: override ARGS += -m "slow or not slow"
 test-slow: test  ## everything: `make test`, `make test-long`, and the tests that take longer still
+
+coverage: override ARGS += --cov --cov-report=term:skip-covered -m "not slow"
+coverage: test  ## the lines and branches that `make test` and `make test-long` reach
 
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: setup  ## the documentation site, in site/index.html; warnings and dead links are errors
