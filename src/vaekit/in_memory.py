@@ -15,12 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaekit.data.arrays import Arrays
+from vaekit.data.audio import Audio
+from vaekit.data.source import Source
+from vaekit.data.table import Table as TableFile
+from vaekit.data.text import Text as TextFile
 from vaekit.refusal import Refusal, reason
 from vaekit.spaces import Image, Space, Table, Text
 from vaekit.written import Number
 
 FRAMES = ("pandas", "polars")
-SOUNDS = (".wav", ".flac")
+FILES: dict[str, type[Source]] = {"arrays": Arrays, "table": TableFile, "text": TextFile}  # by data=NAME
 IMAGES = {"b": "arrays_bool", "u": "arrays_uint8", "f": "arrays_float"}  # by the kind of their dtype: data=NAME
 PRESETS = {"table": "table_vae", "text": "text_vae", "audio": "audio_vae"}  # by data=NAME; others use the default
 
@@ -89,20 +94,14 @@ def _is_list_of(x: Any, *kinds: type) -> bool:
 def _of_path(path: Path) -> dict[str, Any]:
     """Settings for the data of a file or folder, by its suffix."""
     if path.is_dir():
-        sounds = any(each.suffix.lower() in SOUNDS for each in path.rglob("*"))
+        sounds = any(each.suffix.lower() in Audio.suffixes for each in path.rglob("*"))
         return {"data": "audio", "data.path": path} if sounds else {"data": "image_folder", "data.root": path}
     if not path.is_file():
         raise Refusal(f"There is no file or folder {path.absolute()}; name an existing one, or give the rows.")
-    suffix = path.suffix.lower()
-    names = {
-        "arrays": (".npy", ".npz", ".pt", ".pth"),
-        "table": (".csv", ".tsv", ".data", ".parquet"),
-        "text": (".txt",),
-    }
-    for name, suffixes in names.items():
-        if suffix in suffixes:
+    for name, source in FILES.items():
+        if path.suffix.lower() in source.suffixes:
             return {"data": name, "data.path": path}
-    known = ", ".join(each for suffixes in names.values() for each in suffixes)
+    known = ", ".join(each for source in FILES.values() for each in source.suffixes)
     raise Refusal(
         f"Got {path}, expected a file of {known}. Use vaekit.train('data=NAME', 'data.path=...') for other files."
     )

@@ -52,6 +52,8 @@ class Arrays(Source):
             conditions differ from the number of rows.
     """
 
+    suffixes = (".npy", ".npz", ".pt", ".pth")
+
     def __init__(self, path: str | Path | None, key: str | None = None, cache: str | Path | None = None):
         if path is None:
             raise Refusal("data.path is not set; name a .npy, .npz or .pt file, for example data.path=rows.npz.")

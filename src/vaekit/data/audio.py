@@ -61,6 +61,8 @@ class Audio(Source):
             match the pattern; the message names the file.
     """
 
+    suffixes = SUFFIXES
+
     def __init__(
         self,
         path: str | Path | None,

@@ -1,4 +1,4 @@
-"""The cells of table files: .csv (and .tsv, .txt, .data), .parquet."""
+"""The cells of table files: .csv (and .tsv, .txt, .data), and those of `vaekit.data.containers`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import duckdb
 import numpy as np
 
+from vaekit.data.containers import READERS
 from vaekit.data.files import read_text
 from vaekit.refusal import Refusal
 from vaekit.spaces.column import WrongCell
@@ -131,12 +132,13 @@ class Dialect(NamedTuple):
 ONE_COLUMN = Dialect("\x1f")
 
 
-def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
-    """The cells of a .csv or .parquet file, stripped, None where they are missing.
+def read(path: str | Path, columns: Sequence[str] | None = None, table: str | None = None) -> Cells:
+    """The cells of a table file, stripped, None where they are missing.
 
     Args:
-        path: The file.
+        path: The file; its suffix is one of `vaekit.data.containers.READERS`, or it is read as CSV.
         columns: Names of columns, for a file without a line of names.
+        table: The table, or sheet, of a file with several.
 
     Raises:
         Refusal: If the file does not exist or cannot be read; the message names the line.
@@ -144,13 +146,21 @@ def read(path: str | Path, columns: Sequence[str] | None = None) -> Cells:
     path = Path(path).expanduser()
     if not path.is_file():
         raise Refusal(f"There is no file {path.absolute()}; name an existing .csv or .parquet file.")
-    return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path, columns)
+    if (reader := READERS.get(path.suffix.lower())) is None:
+        return _csv(path, columns)
+    rows, names, lines = reader(path, table)
+    if names is None:
+        return _headed(path, [*rows], [*lines], columns)
+    if not rows:
+        raise Refusal(f"{path} is empty: it holds no rows; name a file that does.")
+    return _cells(path, names, [*zip(*rows, strict=True)], lines)
 
 
 def _csv(path: Path, columns: Sequence[str] | None) -> Cells:
     text, separator, above = _head(read_text(path))
     dialect = _dialect(text) if separator is None else Dialect(separator)
-    lines, rows = [], []
+    lines: list[int] = []
+    rows: list[Sequence[str]] = []
     try:
         for line, row in dialect.rows(text):
             lines.append(line + len(above))
@@ -158,12 +168,24 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Cells:
     except csv.Error as error:
         line = lines[-1] + 1 if lines else len(above) + 1
         raise Refusal(f"Cannot read {path}, line {line} ({error}); correct it, or save the file as CSV.") from error
+    return _headed(path, rows, lines, columns, above, dialect)
+
+
+def _headed(
+    path: Path,
+    rows: list[Sequence[str]],
+    lines: list[int],
+    columns: Sequence[str] | None,
+    above: Sequence[str] = (),
+    dialect: Dialect = ONE_COLUMN,
+) -> Cells:
+    """The cells of rows of which the first, or a comment above it, may be names."""
     if not rows:
         raise Refusal(f"{path} is empty; name another file.")
     if columns and not set(rows[0]) <= set(columns):
         names, headed = list(columns), False
     elif columns or _are_names(rows[0], rows[1:]):
-        names, headed = rows.pop(0), True
+        names, headed = [*rows.pop(0)], True
         lines.pop(0)
     elif len(commented := _commented(above, dialect)) == len(rows[0]):
         names, headed = commented, True
@@ -292,16 +314,3 @@ def _are_names(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
         return False
     below = [row[i] for row in rows[:SAMPLE] for i in places if i < len(row)]
     return (found[0] == "0" and len(found) > 2) or not all(each.isdecimal() or each in MISSING for each in below)
-
-
-def _parquet(path: Path) -> Cells:
-    """The cells of a parquet file as DuckDB writes them as text."""
-    try:
-        with duckdb.connect() as database:
-            table = database.execute("SELECT COLUMNS(*)::VARCHAR FROM read_parquet(?)", [str(path)]).fetchnumpy()
-    except duckdb.Error as error:
-        raise Refusal(f"Cannot read {path} as parquet ({error}); save it again, or as CSV.") from error
-    columns = [[cell.strip() for cell in np.ma.filled(each, "").tolist()] for each in table.values()]
-    if not columns or not columns[0]:
-        raise Refusal(f"{path} is empty: it holds no rows; name a file that does.")
-    return _cells(path, [*table], columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -62,11 +62,13 @@ class Source:
         name: For figures and messages.
         cache: Folder of arrays made of the data.
         factors: Names of the factors, where each row has several labels.
+        suffixes: Of the files that it reads, in lower case.
     """
 
     name: str
     cache: str | Path | None = None  # the folder that arrays made of the data are kept in
     factors: Sequence[str] = ()  # the names of the factors, where each row has several labels
+    suffixes: Collection[str] = ()
 
     @property
     def space(self) -> Space:

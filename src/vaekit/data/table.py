@@ -1,4 +1,4 @@
-"""Table files: .csv (and .tsv, .txt, .data), .parquet."""
+"""Table files: .csv (and .tsv, .txt, .data), .parquet, .jsonl, SQLite, Excel."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vaekit.csv_file import write_csv
 from vaekit.data.cells import Cells, read
+from vaekit.data.containers import READERS
 from vaekit.data.source import Rows, Source, Split
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
@@ -32,7 +33,7 @@ RARE = 2  # mean number of rows per category below which categories cannot be le
 
 
 class Table(Source):
-    """A table in one or two files, .csv (`,`, `;`, `|`, a tab or spaces between cells) or .parquet.
+    """A table in one or two files: .csv (`,`, `;`, `|`, a tab or spaces between cells), or one of `READERS`.
 
     Empty cells, `?`, `.`, `NA`, `NaN`, `NULL` and `None` are missing: the row's mask is 0 for them. Spaces around cells
     are dropped. Quantiles and categories are computed from all rows of the file, including validation and, without
@@ -48,10 +49,13 @@ class Table(Source):
         label: The column of the classes of rows, which is not part of x; an empty cell is a missing label.
         decimal: Decimal mark of numbers such as 1,234 where neither their column nor another one decides; None for a
             point, or a comma where `;` separates cells.
+        table: The table, or sheet, of an SQLite or Excel file that has several.
 
     Raises:
         Refusal: If a cell cannot be read; the message names row and column.
     """
+
+    suffixes = (".csv", ".tsv", ".data", *READERS)
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Table(Source):
         types: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
         label: str | None = None,
         decimal: str | None = None,
+        table: str | None = None,
     ):
         if path is None:
             raise Refusal("data.path is not set; name a .csv or .parquet file, for example data.path=rows.csv.")
@@ -68,6 +73,7 @@ class Table(Source):
         if decimal not in (None, ".", ","):
             raise Refusal(f"Got data.decimal={decimal!r}, expected . or ,; try 'data.decimal=\",\"'.")
         self.columns, self.types, self.label, self.decimal = columns, dict(types or {}), label, decimal
+        self.table = table
         self.name = self.path.stem
 
     @cached_property
@@ -140,12 +146,14 @@ class Table(Source):
 
     def load(self, split: Split) -> Rows | None:
         if split == "test":
-            return None if self.test_path is None else encode(read(self.test_path, self.columns), self.space)
+            if self.test_path is None:
+                return None
+            return encode(read(self.test_path, self.columns, self.table), self.space)
         return encode(self._cells, self.space)
 
     @cached_property
     def _cells(self) -> Cells:
-        return read(self.path, self.columns)
+        return read(self.path, self.columns, self.table)
 
 
 def infer(

@@ -43,6 +43,8 @@ class Text(Source):
         Refusal: If a file cannot be read; the message names file and line.
     """
 
+    suffixes = (".txt",)
+
     def __init__(
         self,
         path: str | Path | None,
