@@ -4,16 +4,16 @@ DIR holds Tabular/adult/adult.data and adult.test; without `root=` it is $VAEKIT
 flow to its codes (`task=fit_prior prior=flow`), trains another whose label is the income (`data.label=income
 condition=label prior=gaussian`), and writes as many synthetic rows as there are training rows from each:
 
-AUC, F1: on the test rows, of scikit-learn's HistGradientBoostingClassifier trained on the synthetic rows to tell the
-    income, F1 the mean of both classes'; `real` was trained on the training rows.
+AUC, F1: on the test rows, of scikit-learn's HistGradientBoostingClassifier trained on the synthetic rows to predict
+    the income, F1 the mean of both classes'; `real` was trained on the training rows.
 columns: the mean over columns of SDMetrics' column shapes, 1 - the Kolmogorov-Smirnov statistic for numbers, 1 - the
     total variation distance for categories, between synthetic and training rows; `real` is of the test rows.
 pairs: the mean over pairs of columns of 1 - the total variation distance of both together, numbers in ten bins of as
     many training rows each (SDMetrics' contingency similarity).
 
-Then the share of test rows whose income is told from a training file in which `LABELS` rows, drawn at random, keep it,
-and all other cells of it are empty: by model=m2_vae, which learns from all rows, and by scikit-learn's
-LogisticRegression on the same numbers of those that have it.
+Then the accuracy of the income predicted for the test rows, where only `LABELS` rows of the training file, drawn at
+random, have an income: by model=m2_vae, which learns from all rows, and by scikit-learn's LogisticRegression, which
+learns from the same numbers of the rows with an income.
 
 Every further word is an override of the trainings. What is finished is not run again.
 """
@@ -64,7 +64,7 @@ Cells = dict[str, list[str]]
 
 
 def prepare(root: Path) -> None:
-    """train.csv and test.csv with a line of names; the test file's first line, and its dots, are none of the data."""
+    """train.csv and test.csv with a line of names, without the first line and the dots of the original test file."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for part, name in (("train", "adult.data"), ("test", "adult.test")):
         with (root / "Tabular" / "adult" / name).open(newline="") as file:
@@ -143,7 +143,7 @@ def majority(test: Cells) -> float:
 
 
 def regression() -> float:
-    """Accuracy on the test rows, of the numbers that the model reads and the labels that it is told."""
+    """Accuracy on the test rows, of a regression on the numbers and labels that the model reads."""
     data = DataModule(Table(FOLDER / "few.csv", FOLDER / "test.csv", label="income"))
     rows, test = (data.in_order(part) for part in ("train", "test"))
     known = rows.indices[rows.label[rows.indices] >= 0]
@@ -189,11 +189,11 @@ def main() -> None:
         found[name] = (*utility(read(made), test_rows), *fidelity(read(made), train_rows))
     for name, figures in found.items():
         print(f"| {name} |" + "".join(f" {figure:.3f} |" for figure in figures))
-    told = {"majority": majority(test_rows), "logistic regression": regression()}
-    told["m2_vae"] = json.loads((m2 / "metrics.json").read_text())["test/accuracy"]
+    accuracies = {"majority": majority(test_rows), "logistic regression": regression()}
+    accuracies["m2_vae"] = json.loads((m2 / "metrics.json").read_text())["test/accuracy"]
     print(f"\n| {LABELS} labels | accuracy |\n| --- | --- |")
-    for name, share in told.items():
-        print(f"| {name} | {share:.3f} |")
+    for name, accuracy in accuracies.items():
+        print(f"| {name} | {accuracy:.3f} |")
 
 
 if __name__ == "__main__":

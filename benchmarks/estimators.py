@@ -1,4 +1,4 @@
-"""VAEDetector and VAEImputer beside scikit-learn's own, on its bundled data sets: `python benchmarks/estimators.py`.
+"""VAEDetector and VAEImputer against those of scikit-learn, on its data sets: `python benchmarks/estimators.py`.
 
 Anomalies: each detector trains on half of the rows of the largest class; the other half and all other classes are the
 test rows (AUROC). Missing values: each imputer is fitted to rows of which 30 % of the cells are hidden completely at

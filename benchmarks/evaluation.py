@@ -4,7 +4,7 @@
     python benchmarks/evaluation.py --pythae venv/bin/python
 
 The model is trained for a moment on scikit-learn's digits, enlarged to 28x28 and binarised. Both libraries get its
-weights and take turns; pythae runs in a process of its own, at the batch size that suits it best. Prints Markdown.
+weights and take turns; pythae runs in a separate process, at the batch size that suits it best. Prints Markdown.
 """
 
 import argparse

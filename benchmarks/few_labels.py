@@ -1,9 +1,9 @@
 """Test error with few labels, over several draws of them: `python benchmarks/few_labels.py data.root=DIR`.
 
-Trains a run for each draw by one `--multirun`, and prints mean and spread (standard deviation) of their test errors.
-`draws=5` says how many; every further word is an override, for all runs alike, e.g. `data.labels=1000`, for which
+Trains a run for each draw by one `--multirun`, and prints the mean and the standard deviation of their test errors.
+`draws=5` says how many; every further word is an override, for all runs, e.g. `data.labels=1000`, for which
 outputs/benchmarks/few_labels is to be moved away first. What is finished is not run again, so that an interrupted
-benchmark goes on where it stopped.
+benchmark continues where it stopped.
 """
 
 import json
@@ -28,7 +28,7 @@ def main() -> None:
     sweep = [f"hydra.sweep.dir={FOLDER}", "hydra.sweep.subdir=${data.seed}"]
     train = [sys.executable, "train.py", "--multirun", f"data.seed={','.join(map(str, range(count)))}"]
     if code := subprocess.run([*train, RECIPE, *words, *sweep], check=False).returncode:
-        sys.exit(code)  # the sweep's table says why
+        sys.exit(code)  # the table of the sweep shows the reason
     errors = []
     print("| draw of labels | test error, % | minutes |\n| --- | --- | --- |")
     for draw in range(count):
@@ -36,7 +36,7 @@ def main() -> None:
         errors.append(100 * (1 - found["test/accuracy"]))
         print(f"| {draw} | {errors[-1]:.2f} | {minutes(draw):.1f} |")
     if len(errors) > 1:
-        print(f"| mean ± spread | {statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} | |")
+        print(f"| mean ± standard deviation | {statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} | |")
 
 
 if __name__ == "__main__":

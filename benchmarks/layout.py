@@ -40,7 +40,7 @@ def speed(vae, objective, optimizer, x: torch.Tensor, bf16: bool) -> float:
 def main() -> None:
     torch.set_flush_denormal(True)
     x = (torch.rand(ROWS, 1, 28, 28) < 0.2).float()
-    print(f"{torch.get_num_threads()} threads, batch {ROWS}: images a second")
+    print(f"{torch.get_num_threads()} threads, batch {ROWS}: images per second")
     print(f"{'':24}{'first':>8}{'last':>8}{'ratio':>8}")
     for model in ("conv_vae", "resnet_vae", "deep_vae"):
         for bf16 in (False, True):

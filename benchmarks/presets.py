@@ -1,7 +1,7 @@
 """Presets side by side on MNIST at one small budget: `python benchmarks/presets.py data.root=DIR`.
 
 Prints a Markdown table. Every preset gets the same network, latent dimensions, epochs and seed, by one `--multirun`;
-what is finished is not run again, so that an interrupted benchmark goes on where it stopped. Further words are
+what is finished is not run again, so that an interrupted benchmark continues where it stopped. Further words are
 overrides, for all presets alike.
 """
 
@@ -46,7 +46,7 @@ def row(preset: str) -> str:
     folder = FOLDER / preset
     metrics = json.loads((folder / "metrics.json").read_text())
     with safe_open(folder / "model.safetensors", "np") as weights:
-        parameters = sum(weights.get_tensor(name).size for name in weights.keys())  # noqa: SIM118 (it is no dict)
+        parameters = sum(weights.get_tensor(name).size for name in weights.keys())  # noqa: SIM118 (it is not a dict)
     seconds = (folder / "metrics.json").stat().st_mtime - (folder / "config.yaml").stat().st_mtime
     figures = [f"{metrics[f'test/{name}']:.1f}" if f"test/{name}" in metrics else "" for name in COLUMNS]
     return f"| {' | '.join([preset, *figures, f'{parameters:,}', f'{seconds:.0f}'])} |"

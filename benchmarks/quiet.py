@@ -1,6 +1,6 @@
-"""Whether this machine does something else meanwhile: a busy neighbour collapses two OpenMP threads.
+"""Waits until other processes leave the cores free: with one busy core, two OpenMP threads become much slower.
 
-Where there is no /proc/stat nothing is known, and nothing is waited for.
+Without /proc/stat the load is unknown, and nothing waits.
 """
 
 import os

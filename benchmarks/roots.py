@@ -1,4 +1,4 @@
-"""Where the data sets of a benchmark lie."""
+"""The folder of the data sets of a benchmark."""
 
 import os
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def root(words: list[str], wanted: str) -> Path:
-    """DIR of the word root=DIR, or else $VAEKIT_DATA; without either it ends, saying that `wanted` should lie there."""
-    said = (word.removeprefix("root=") for word in words if word.startswith("root="))
-    found = next(said, os.environ.get("VAEKIT_DATA"))
+    """DIR of the word root=DIR, else $VAEKIT_DATA. Exits with a message that names `wanted` if neither is given."""
+    given = (word.removeprefix("root=") for word in words if word.startswith("root="))
+    found = next(given, os.environ.get("VAEKIT_DATA"))
     if found is None:
-        sys.exit(f"Say where {wanted} lies: root=DIR, or VAEKIT_DATA=DIR.")
+        sys.exit(f"The folder of {wanted} is not given. Use root=DIR or VAEKIT_DATA=DIR.")
     return Path(found)

@@ -20,7 +20,7 @@ TASKS = {"sample": "n={n}", "reconstruct": "n={n}", "embed": "format=npz", "scor
 MODEL = ["model=mlp_vae", "network.hidden=[512,256]", "latents.dim=32", "likelihood=bernoulli", "data.binarize=dynamic"]
 RUN = ["trainer=cpu", "callbacks=none", "trainer.max_epochs=1", "evaluation.num_samples=1"]
 ROOT = Path(__file__).resolve().parents[1]
-TRAIN = 1000  # rows beside the n test rows, for training and validation
+TRAIN = 1000  # rows in addition to the n test rows, for training and validation
 
 
 def write_rows(file: Path, rows: int) -> None:

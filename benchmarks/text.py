@@ -4,7 +4,7 @@ DIR holds Text/Multi30k_en/train.en and test_2016_flickr.en; without `root=` it 
 and the same with a rate that costs a thousand times as much: its z is noise, so that what is left is a language model
 of the same size. Both for as many epochs, from the same seed. Then, on the test sentences:
 
-nll: in nats a sentence, importance-sampled. perplexity: of a token, a word or a mark, <eos> among them.
+nll: in nats per sentence, importance-sampled. perplexity: of a token, a word or a mark, <eos> among them.
 rate, active units: of the latents. mutual information: between x and z, in nats, of 1,000 sentences (`task=evaluate`).
 
 Every further word is an override of both, e.g. trainer.max_epochs=8. What is finished is not run again: each set

@@ -1,13 +1,13 @@
-"""Training speed: `python train.py` as a user runs it, beside the tightest loop in plain PyTorch, and pythae's trainer.
+"""Training speed: `python train.py` as a user runs it, the tightest loop in plain PyTorch, and pythae's trainer.
 
     python benchmarks/throughput.py                         # all, without pythae unless it can be imported; an hour
     python benchmarks/throughput.py --quick --json speed.json
     python benchmarks/throughput.py --only mlp_128 mlp_128_bf16 --pythae venv/bin/python
 
 Every contender trains the same architecture on the same 60,000 rows (scikit-learn's digits, enlarged to 28x28, with
-noise), in a process of its own, and they take turns; an epoch's images/s, the median of the epochs after the first,
-beside those of the first and of the last epoch, which differ where training slows down. train.py runs on a terminal of
-its own, with its bar and its logger. Waits for a quiet machine before each turn, and says how many cores others kept
+noise), in a separate process, and they take turns. Prints the images/s of an epoch: the median of the epochs after the
+first, the first and the last, which differ if training slows down. train.py runs on a separate
+terminal, with its bar and its logger. Waits for a quiet machine before each turn, and says how many cores others kept
 busy during it. Prints Markdown.
 """
 
@@ -126,7 +126,7 @@ def hand_loop(case: Case, file: Path, compiled: bool) -> Iterator[float]:
     step = torch.compile(loss_of, dynamic=False) if compiled else loss_of
     weights = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.Adam(weights, 1e-3, fused=True)
-    whole = ROWS - ROWS % case.batch  # without the smaller last batch, which would be compiled anew
+    whole = ROWS - ROWS % case.batch  # without the smaller last batch, which would be compiled again
     for _ in range(EPOCHS[case.network]):
         start = perf_counter()
         for index in torch.randperm(ROWS, device=device)[:whole].split(case.batch):
@@ -232,7 +232,7 @@ def train_py(case: Case, file: Path, folder: Path, words: list[str]) -> list[flo
 
 def in_a_process(python: str, contender: str, case: Case, file: Path) -> list[float]:
     words = [python, __file__, "--turn", contender, case.name, str(file)]
-    # what pythae tells on the way is not wanted
+    # discards the log of pythae
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -163,11 +163,11 @@ def step(vae, objective, batch: Batch, lr: float = 1e-2) -> torch.Tensor:
 
 
 def assert_draws_follow_masses(p, every):
-    """The masses of `every` x there can be sum to one; draws are as frequent. p: of two examples, which differ."""
+    """The probabilities of `every` possible x sum to one, and draws are as frequent. p: for two different examples."""
     mass = p.log_prob(every.unsqueeze(1)).exp()
     assert mass.shape == (len(every), 2)
     torch.testing.assert_close(mass.sum(0), torch.ones(2, dtype=torch.float64))
-    assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-3, "what is told says nothing"
+    assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-3, "the context has no effect"
     draws = p.sample((20_000,)).flatten(2)
     for example in range(2):
         count = (draws[:, example].unsqueeze(1) - every.flatten(1)).abs().sum(-1).lt(1e-6).sum(0)

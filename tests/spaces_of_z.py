@@ -27,10 +27,10 @@ def part(group, name):
 
 
 def small_vae(group, name, *overrides):
-    """A VAE in double precision with that part, and what fits beside it."""
+    """A VAE in double precision with that part and others that fit it."""
     latent = part(group, name).latent
     assert latent in DIM, f"add {latent.__name__} to DIM, PRIOR and POSTERIOR of tests/spaces_of_z.py, and to its grid"
-    beside = f"prior={PRIOR[latent]}" if group == "posterior" else f"posterior={POSTERIOR[latent]}"
+    other_part = f"prior={PRIOR[latent]}" if group == "posterior" else f"posterior={POSTERIOR[latent]}"
     objective = "reconstruction" if name == "dirac" else "elbo"
     if group == "posterior" and "rsample" not in part(group, name).gives:
         objective = "vimco"
@@ -46,7 +46,7 @@ def small_vae(group, name, *overrides):
     if experts:
         small = ("model=mvae", "likelihood=paired", "network.image.hidden=[16]", "penalty=[]", small[-1])
     vae, _ = build(
-        PAIRS if experts else BINARY, *small, f"{group}={name}", beside, f"objective={objective}", *overrides
+        PAIRS if experts else BINARY, *small, f"{group}={name}", other_part, f"objective={objective}", *overrides
     )
     return vae.double()
 

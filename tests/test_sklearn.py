@@ -41,12 +41,12 @@ def test_scikit_learn_checks_pass(kind):
 
 
 def test_every_estimator_is_checked():
-    there = {
+    defined = {
         each
         for name, each in vars(estimators).items()
         if name.startswith("VAE") and name not in ("VAE", "VAEEstimator")
     }
-    assert there == set(EVERY)
+    assert defined == set(EVERY)
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -370,7 +370,7 @@ def test_arrays_of_common_forms_are_read():
     torch.manual_seed(0)
     torch.testing.assert_close(of_tensor, vae(Batch(x)).log_px)
     for wrong in ([z, z], z[:, :1], z[0], []):
-        with pytest.raises(Refusal, match=r"expected one a level: \[B, 2\]\."):
+        with pytest.raises(Refusal, match=r"expected one per level: \[B, 2\]\."):
             vae.decode(wrong)
 
 

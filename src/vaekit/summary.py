@@ -143,7 +143,7 @@ def kl_kind(vae: VAE) -> str:
         vae: The model.
 
     Returns:
-        Words for the table.
+        Text for the table.
     """
     with torch.no_grad():
         features = vae.encoder(torch.zeros(1, *vae.space.shape, device=vae.device))

@@ -180,7 +180,7 @@ class VAE(nn.Module):
         """The temperature of each level, top first."""
         each = [temperature] * levels if isinstance(temperature, int | float) else list(temperature)
         if len(each) != levels:
-            raise Refusal(f"Got {len(each)} temperatures, expected {levels}, one a level; use temperature=1 for all.")
+            raise Refusal(f"Got {len(each)} temperatures, expected {levels}, one per level; use temperature=1 for all.")
         return iter(each)
 
     # Scoring ---------------------------------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ class VAE(nn.Module):
             for z, shape in zip(drawn, shapes, strict=True)
         ):
             expected = ", ".join(f"[B, {', '.join(map(str, shape))}]" for shape in shapes)
-            raise Refusal(f"Got z of shapes {[list(z.shape) for z in drawn]}, expected one a level: {expected}.")
+            raise Refusal(f"Got z of shapes {[list(z.shape) for z in drawn]}, expected one per level: {expected}.")
         return self.likelihood(self.replay(drawn, condition).state).mean
 
     @torch.no_grad()
@@ -387,7 +387,7 @@ class VAE(nn.Module):
             raise Refusal(f"num_samples={num_samples} must be at least 1; try num_samples=500.")
         x = self._checked(x, scored=True)
         batch = Batch(x, mask=self.space.observed(x), condition=self.parse_condition(condition, len(x)))
-        parts = batch.split(max(1, CHUNK_VALUES // num_samples))  # log_weights keeps K numbers a row
+        parts = batch.split(max(1, CHUNK_VALUES // num_samples))  # log_weights keeps K numbers per row
         log_px = [
             self.log_weights(Batch(part.x, mask=part.mask), num_samples, part.condition).logsumexp(0) for part in parts
         ]

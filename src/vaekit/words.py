@@ -176,24 +176,24 @@ def _explain_syntax(word: str) -> str:
 
 def _explain_choice(file: str, words: Iterable[str]) -> str | None:
     group, _, choice = file.rpartition("/")
-    if not (there := _offers(group)):
+    if not (choices := _offers(group)):
         return None
     spelt = re.compile(rf"\b{re.escape(choice)}\b")
     word = next((word for word in words if spelt.search(word.partition("=")[2])), f"{group}={choice}")
     key, _, value = word.partition("=")
-    meant = did_you_mean(f"{key}={spelt.sub(each, value)}" for each in nearest(choice, there))
-    return f"{word} is unknown.{meant} Available options in '{group}': {', '.join(there)}."
+    meant = did_you_mean(f"{key}={spelt.sub(each, value)}" for each in nearest(choice, choices))
+    return f"{word} is unknown.{meant} Available options in '{group}': {', '.join(choices)}."
 
 
 def _explain_key(word: str, key: str, known: DictConfig) -> str:
-    there = dict(_names(known))
+    names = dict(_names(known))
     plain, equals, value = word.lstrip("+~").partition("=")
     value = f"={value}" if equals and plain == key else "=..."
 
     def spelt(name: str) -> str:
-        return f"~{name}" if word.startswith("~") else f"{'' if there[name] else '+'}{name}{value}"
+        return f"~{name}" if word.startswith("~") else f"{'' if names[name] else '+'}{name}{value}"
 
-    if near := nearest(key, there):
+    if near := nearest(key, names):
         return f"{word} is not read by any part.{did_you_mean(map(spelt, near))}"
     return f"{word} is not read by any part. {_holding(key, known)}"
 
@@ -254,14 +254,14 @@ def _children(node: DictConfig) -> dict[str, Any]:
 
 def _is_read(key: str, config: DictConfig, known: DictConfig) -> bool:
     node: Any = config
-    there: Any = known
+    default: Any = known
     own = False  # whether the node is a value that a part takes, whose names are not checked
     for name in key.split("."):
         if name == "hydra" and node is config:
             return True
         if not isinstance(node, DictConfig) or name not in node:
             return True  # a list, or a file of the user's that is put elsewhere
-        siblings = _children(there) if isinstance(there, DictConfig) else {}
+        siblings = _children(default) if isinstance(default, DictConfig) else {}
         if _is_part(node):
             taken = _settings(node)
             own = taken is None or name in taken or bool(re.fullmatch("_[a-z]+_", name))
@@ -269,9 +269,9 @@ def _is_read(key: str, config: DictConfig, known: DictConfig) -> bool:
                 return False
         elif name not in siblings and not own:
             several = all(isinstance(each, DictConfig) for each in siblings.values())
-            if not (several and there is not None and _is_part(node._get_node(name))):
+            if not (several and default is not None and _is_part(node._get_node(name))):
                 return False
-        node, there = node._get_node(name), siblings.get(name)
+        node, default = node._get_node(name), siblings.get(name)
         own = own and not (isinstance(node, DictConfig) and any(map(_is_part, _children(node).values())))
     return True
 

@@ -94,9 +94,9 @@ def test_without_a_condition_samples_are_as_frequent_as_in_training():
     rows = Batches(Rows(np.zeros((len(label), 1), np.float32), label), torch.arange(len(label)), 100)
     condition.start_from(SimpleNamespace(in_order=lambda part: rows))
     torch.manual_seed(0)
-    share = condition.draw(2_000_000).bincount() / 2_000_000
-    torch.testing.assert_close(share, torch.tensor(counts) / 10_000, atol=0.002, rtol=0)
-    assert share[2].item() == pytest.approx(0.001, rel=0.1)
+    fraction = condition.draw(2_000_000).bincount() / 2_000_000
+    torch.testing.assert_close(fraction, torch.tensor(counts) / 10_000, atol=0.002, rtol=0)
+    assert fraction[2].item() == pytest.approx(0.001, rel=0.1)
 
 
 def test_factors_stand_side_by_side():
@@ -242,6 +242,6 @@ def test_samples_of_a_class_look_like_it():
     train, test = (data.sample(part, 2000) for part in ("train", "test"))
     classifier = LogisticRegression(max_iter=1000).fit(train.x.flatten(1), train.label)
     assert classifier.score(test.x.flatten(1), test.label) > 0.9
-    asked = torch.arange(10).repeat_interleave(30)
-    assert classifier.score(vae.sample(300, condition=asked).flatten(1), asked) > 0.8
+    label = torch.arange(10).repeat_interleave(30)
+    assert classifier.score(vae.sample(300, condition=label).flatten(1), label) > 0.8
     assert len(set(classifier.predict(vae.sample(300).flatten(1)))) == 10

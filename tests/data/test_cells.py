@@ -109,7 +109,7 @@ def test_a_file_without_names_is_read_by_given_ones(tmp_path):
     found = read(path, ["x", "kind"])
     assert found == {"x": ["2.04", "0.42"], "kind": ["a", "c"]} and not found.headed
     found = read(save(tmp_path, "kind,x\na,2.04\n"), ["x", "kind"])
-    assert found == {"x": ["2.04"], "kind": ["a"]} and found.headed, "the names themselves are no row"
+    assert found == {"x": ["2.04"], "kind": ["a"]} and found.headed, "the line of names is not a row"
 
 
 def test_parquet_keeps_times_and_missing_cells(tmp_path):

@@ -19,8 +19,8 @@ def test_images_are_binarised_and_labels_stay(binarize):
     assert data.space == Pairs.of(Image((1, 8, 8), bins=2), 10)
     batch = data.sample("train", 50)
     data.space.check(batch.x)
-    image, label, there = data.space.split(batch.x)
-    assert torch.equal(label.argmax(-1), batch.label) and there.all() and batch.mask is None
+    image, label, observed = data.space.split(batch.x)
+    assert torch.equal(label.argmax(-1), batch.label) and observed.all() and batch.mask is None
     raw = DataModule(Digits(), binarize=binarize).sample("train", 50).x
     assert (image != raw).float().mean() < 0.3  # binarised by other draws, but the same images
     mean = data.mean()
@@ -32,10 +32,10 @@ def test_images_are_binarised_and_labels_stay(binarize):
 
 def test_a_fraction_of_the_rows_lacks_one_modality():
     rows, whole = Paired(**DIGITS, missing=0.3).load("train"), Paired(**DIGITS).load("train")
-    there = rows.mask[:, -2:]
-    assert whole.mask is None and (there.sum(1) > 0).all()
-    assert (there.sum(1) == 1).sum() == round(0.3 * 1797)
-    assert 0.1 < (~there).mean(0)[0] < 0.2 and 0.1 < (~there).mean(0)[1] < 0.2
+    observed = rows.mask[:, -2:]
+    assert whole.mask is None and (observed.sum(1) > 0).all()
+    assert (observed.sum(1) == 1).sum() == round(0.3 * 1797)
+    assert 0.1 < (~observed).mean(0)[0] < 0.2 and 0.1 < (~observed).mean(0)[1] < 0.2
     assert np.array_equal(rows.x, whole.x * rows.mask)
     assert np.array_equal(rows.mask, Paired(**DIGITS, missing=0.3).load("train").mask)
     assert not np.array_equal(rows.mask, Paired(**DIGITS, missing=0.3, seed=1).load("train").mask)

@@ -155,7 +155,7 @@ def test_dates_without_separators_are_times_and_numbers_are_not(tmp_path):
     assert numbers.space.names == ("day", "a", "b")
 
 
-def test_missing_prices_are_learned_with_by_a_likelihood_of_each_value(tmp_path):
+def test_series_with_missing_prices_train_with_a_likelihood_of_each_value(tmp_path):
     source = Series(save(tmp_path, **put(6, "NA")), window=10)
     batches = DataModule(source).in_order("train")
     batch = batches.gather(batches.indices[:3])

@@ -176,7 +176,7 @@ def test_empty_cells_are_missing_labels_and_keep_the_row(tmp_path):
     data = DataModule(source, labels=20, seed=1)
     train = data.in_order("train")
     kept = train.label[train.indices.unique()]
-    assert [(kept == label).sum() for label in (0, 1)] == [10, 10], "missing ones are no class of their own"
+    assert [(kept == label).sum() for label in (0, 1)] == [10, 10], "missing labels are not a class"
 
 
 def test_a_run_keeps_its_label_and_refuses_one_without_classes(tmp_path):

@@ -87,7 +87,7 @@ def test_the_mode_is_greedy():
 
 
 def test_leading_dimensions():
-    """Of many draws of z for one x as well, whose part of the sums is made once."""
+    """Also for many draws of z and one x, whose part of the sums is computed once."""
     p = bits(batch=(5, 2))
     assert p.batch_shape == (5, 2) and p.event_shape == (2, 3)
     x = p.sample((7,))

@@ -57,7 +57,7 @@ def fresh_coder():
     return new_coder(np.random.default_rng(0).integers(1, 2**32, 5000, dtype=np.uint32))
 
 
-def there_and_back(coded, symbols):
+def round_trip(coded, symbols):
     """The bits that symbols take, which must come back and leave the stack as it was."""
     coder = fresh_coder()
     before = coder.get_compressed()
@@ -75,7 +75,7 @@ def test_likely_symbols_are_coded_at_the_size_of_their_probability(name):
     value = d.sample()
     symbols = (value if isinstance(d, Categorical | Bernoulli) else value * (levels - 1)).round().long()
     expected = float(-d.log_prob(value).sum()) / math.log(2)
-    assert there_and_back(code(d, None), symbols) == pytest.approx(expected, rel=0.003, abs=40)
+    assert round_trip(code(d, None), symbols) == pytest.approx(expected, rel=0.003, abs=40)
 
 
 @pytest.mark.parametrize("name", DISCRETE)
@@ -83,7 +83,7 @@ def test_values_of_probability_zero_are_restored(name):
     d, levels = DISCRETE[name]
     shape = d.batch_shape + d.event_shape
     for symbols in (torch.zeros(shape), torch.full(shape, levels - 1.0), torch.arange(math.prod(shape)) % levels):
-        there_and_back(code(d, None), symbols.reshape(shape).long())
+        round_trip(code(d, None), symbols.reshape(shape).long())
 
 
 def test_one_hot_vectors():
@@ -94,7 +94,7 @@ def test_one_hot_vectors():
     grid = alphabet_of(d)
     assert torch.equal(grid.values(symbols), value)
     expected = float(-d.log_prob(value).sum()) / math.log(2)
-    assert there_and_back(code(d, grid), symbols) == pytest.approx(expected, abs=5)
+    assert round_trip(code(d, grid), symbols) == pytest.approx(expected, abs=5)
 
 
 MIXTURE = MixtureSameFamily(
@@ -121,9 +121,7 @@ def test_latents_cost_their_density_on_the_grid(name):
     popped = float(-q.log_prob(z).sum()) / math.log(2) - volume
     assert before - coder.num_valid_bits() == pytest.approx(popped, rel=0.003)
     log_p = (p if name == "mixture" else Independent(p, 1)).log_prob(z)
-    assert there_and_back(code(p, grid), symbols) == pytest.approx(
-        float(-log_p.sum()) / math.log(2) - volume, rel=0.003
-    )
+    assert round_trip(code(p, grid), symbols) == pytest.approx(float(-log_p.sum()) / math.log(2) - volume, rel=0.003)
 
 
 @pytest.mark.parametrize("name", LATENT)

@@ -42,7 +42,7 @@ def test_observed_components_take_turns():
 
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_each_draw_is_one_of_the_mixture(k):
-    """However many are drawn at once: moments of the last draw, with the first component at random."""
+    """For any number of draws at once, the last draw has the moments of a component chosen at random."""
     q = mixture()
     wide = EvenMixture(
         *(each.detach()[:1].expand(40_000, 3, 1) for each in (q.loc, q.scale)), OBSERVED[:1].expand(40_000, 3)

@@ -44,7 +44,7 @@ def test_a_sample_depends_on_exactly_the_receptive_field(layers):
 
 @pytest.mark.parametrize("layers", [1, 4])
 def test_sequential_logits_are_those_of_one_pass(layers):
-    """Of more samples than the network looks back, so that its memory has gone round."""
+    """The series is longer than the receptive field, so that the cache wraps around."""
     p = wave(40, layers=layers)
     x, found = p.sample(), []
     fixed = p.numbers(x)[:, 0, 0]

@@ -59,7 +59,7 @@ def test_an_ignored_condition_is_reported(objective):
 
 
 def likely(vae, batch):
-    """Images that the decoder makes of their own labels."""
+    """Images that the decoder draws from their labels."""
     with torch.no_grad():
         zs = [step.z[0] for step in vae.infer(vae.encoder(batch.x), condition=batch.label).steps]
         return vae.decode(zs, batch.label).round()

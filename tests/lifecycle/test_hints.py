@@ -90,7 +90,8 @@ def composed(*words):
         (["prior=two_stage", "prior.second.network.hidden=3"], "Got prior.second.network.hidden=3"),
         (
             ["prior=two_stage", "prior@prior.second.prior=code_uniform"],
-            "posterior@prior.second.posterior=gaussian lives on Real, prior@prior.second.prior=code_uniform on Codes; "
+            "posterior@prior.second.posterior=gaussian is a distribution on Real, "
+            "prior@prior.second.prior=code_uniform on Codes; "
             "use prior@prior.second.prior=",
         ),
         (

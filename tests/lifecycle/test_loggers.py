@@ -30,7 +30,7 @@ def rows(path):
 
 
 def history(run):
-    """What an offline run of W&B holds, as its own reader tells it."""
+    """The contents of an offline run of W&B, read by its own reader."""
     done = subprocess.run(
         [WANDB, "leet", "inspect", "--json", next(Path(run).glob("*.wandb"))], capture_output=True, text=True
     )

@@ -12,7 +12,7 @@ from vaekit import memory
 
 if "kept" in sys.argv:
     memory.keep_freed()
-x = torch.ones(2**24, requires_grad=True)  # 64 MB, so much that malloc by itself fetches it anew each time
+x = torch.ones(2**24, requires_grad=True)  # 64 MB, so much that malloc by default requests it again each time
 def steps():
     for _ in range(5):
         (x.sin() * x).exp().sum().backward()

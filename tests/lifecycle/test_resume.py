@@ -199,7 +199,7 @@ def test_an_incomplete_file_of_a_run_never_has_the_final_name(here, monkeypatch,
     assert len((here / name).read_text()) > 5
 
 
-# Only the same run goes on -------------------------------------------------------------------------------------------
+# Only the same run resumes --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -364,7 +364,7 @@ FOREIGN = {
     "another optimiser": lambda checkpoint: checkpoint.update(optimizer_states=[{}]),
     "no optimiser": lambda checkpoint: checkpoint.update(optimizer_states=[]),
     "two optimisers": lambda checkpoint: checkpoint["optimizer_states"].append(checkpoint["optimizer_states"][0]),
-    "a rate that is no number": lambda checkpoint: checkpoint["optimizer_states"][0]["param_groups"][0].update(lr="x"),
+    "a rate that is text": lambda checkpoint: checkpoint["optimizer_states"][0]["param_groups"][0].update(lr="x"),
     "callbacks that are none": lambda checkpoint: checkpoint.update(
         callbacks=dict.fromkeys(checkpoint["callbacks"], 1)
     ),
@@ -373,7 +373,7 @@ FOREIGN = {
 
 
 def refused(train, change):
-    """What is printed when a run goes on from its changed checkpoint."""
+    """What is printed when a run resumes from its changed checkpoint."""
     last = Path("run/checkpoints/last.ckpt")
     checkpoint = torch.load(last, weights_only=True)
     change(checkpoint)
@@ -411,7 +411,7 @@ def test_an_optimiser_s_state_of_other_weights_is_refused(train, run, change):
 
 
 def test_expanded_optimizer_states_are_copied(train, run):
-    """Of an expanded tensor a fused kernel would write beyond the one number that it has."""
+    """A fused kernel would write past the single number that an expanded tensor holds."""
     last = Path("run/checkpoints/last.ckpt")
     checkpoint = torch.load(last, weights_only=True)
     state = checkpoint["optimizer_states"][0]["state"][0]

@@ -150,7 +150,7 @@ def test_a_moved_sweep_is_continued(train, trained):
     assert done.code == 0 and len(trained) == 1, done.err
 
 
-def test_jobs_whose_names_are_cut_are_told_apart(train, trained):
+def test_jobs_whose_names_are_cut_are_distinguished(train, trained):
     for tag in "ab":
         assert train(*SWEEP, f"tags=[{'x' * 150}{tag}]").code == 0
     done = train(*SWEEP, f"tags=[{'x' * 150}b],[{'x' * 150}a]")

@@ -65,7 +65,7 @@ def test_init_from_without_fitting_parts_is_refused_without_a_folder(train):
     save_file({f"{name}.x": value for name, value in state.items()}, "first/model.safetensors")
     done = train("init_from=first", folder="second")
     assert done.code == 1 and "No part of it can be used" in done.err and "Traceback" not in done.err
-    assert "is missing there" in done.err or "there, missing here" in done.err
+    assert "is missing in that run" in done.err or "in that run, missing in this model" in done.err
     assert not Path("second/config.yaml").exists()
     assert "holds no run" in train("init_from=nowhere", folder="third").err
 

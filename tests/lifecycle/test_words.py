@@ -106,7 +106,7 @@ def test_user_defined_parts_in_a_user_defined_folder(train, here, full):
     assert (done.code, "Did you mean prior=mine?" in done.err) == ((0, False) if full else (1, True))
 
 
-OWN = {  # a file of one's own: what is said of it
+OWN = {  # a user's file and the message about it
     "optimizer: {weight_decay: 5}": r"^optimizer\.weight_decay in \S+/my/experiment/mine\.yaml is not read by any part"
     r"\. Did you mean optimizer\.algorithm\.weight_decay\?$",
     "modle: mlp_vae": r"modle in \S+mine\.yaml is not read by any part\. Did you mean model\?$",

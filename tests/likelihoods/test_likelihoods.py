@@ -140,6 +140,6 @@ def test_levels_come_from_the_data():
 
 
 @pytest.mark.parametrize("setting", ["layers=1", "radius=4"])
-def test_layers_and_reach_below_one_are_refused(setting):
+def test_layers_and_radius_below_one_are_refused(setting):
     with pytest.raises(Refusal, match=f"likelihood.{setting}"):
         of("bernoulli_autoregressive", f"likelihood.{setting[:-1]}0")

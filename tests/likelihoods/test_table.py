@@ -103,9 +103,9 @@ def test_a_missing_cell_has_no_loss_and_no_gradient():
     vae, _ = build(TABLE, "model=table_vae", "likelihood=table", *SMALL)
     batch = examples(TABLE, 4)
     missing = TABLE.ordered.index(next(each for each in TABLE.columns if each.name == "town"))
-    there = torch.ones(4, len(TABLE.columns))
-    there[:, missing] = 0
-    batch.mask = TABLE.per_value(there)
+    observed = torch.ones(4, len(TABLE.columns))
+    observed[:, missing] = 0
+    batch.mask = TABLE.per_value(observed)
     batch.x = batch.x * batch.mask
     vae.zero_grad()
     terms = vae(batch, 1)

@@ -39,11 +39,11 @@ def test_starts_at_the_frequencies_of_the_data():
 def test_an_unknown_cell_has_log_probability_zero():
     vae, _ = build(LEVELS, "model=conv_vae", "likelihood=tiles", "network.channels=[4]", "network.features=8")
     batch = examples(LEVELS, 4)
-    there = torch.rand(4, *LEVELS.cell_shape) < 0.5
-    batch.mask = LEVELS.per_value(there.float())
+    observed = torch.rand(4, *LEVELS.cell_shape) < 0.5
+    batch.mask = LEVELS.per_value(observed.float())
     terms = vae(batch, 1)
     px = terms.px.base_dist.log_prob(batch.x)[0]
-    expected = (px.sum(1) * there).sum((1, 2))
+    expected = (px.sum(1) * observed).sum((1, 2))
     torch.testing.assert_close(terms.log_px[0], expected)
 
 
@@ -83,7 +83,7 @@ ONE_BY_ONE = ("likelihood=tiles_autoregressive", "likelihood.width=8", "likeliho
 
 @pytest.mark.long
 def test_cells_drawn_one_by_one_agree_on_a_single_spawn():
-    """Wherever it stands: which tiles stand before is told to every cell. Cells by themselves agree 4 times in 10."""
+    """Each cell is conditioned on the tiles before it. Independent cells have a single spawn in 4 of 10 samples."""
     vae, objective = build(LEVELS, "model=mlp_vae", *SMALL, *ONE_BY_ONE)
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(vae.parameters(), 1e-2)

@@ -38,9 +38,9 @@ def test_an_image_lacks_its_label(tmp_path):
     PIL.Image.fromarray(pixels).save(tmp_path / "one.png")
     x = medium(PAIRS).one(tmp_path / "one.png")
     PAIRS.check(x)
-    image, label, there = PAIRS.split(x)
+    image, label, observed = PAIRS.split(x)
     assert torch.equal(image[0, 0], torch.from_numpy((pixels > 127).astype("float32")))
-    assert (label == 0).all() and there.tolist() == [[1, 0]]
+    assert (label == 0).all() and observed.tolist() == [[1, 0]]
 
 
 def test_rows_as_they_are(tmp_path):

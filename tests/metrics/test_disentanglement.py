@@ -36,7 +36,7 @@ def test_random_codes_have_no_information():
     for name in ("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap"):
         assert found[name] == pytest.approx(0, abs=0.05), name
     assert found["factor_vae"] == pytest.approx(1 / F, abs=0.05)
-    assert found["modularity"] < 0.5  # what it is told of noise is not zero: the largest of F small numbers leads
+    assert found["modularity"] < 0.5  # the information about noise is not zero: the largest of F small numbers counts
 
 
 def test_a_factor_split_over_two_codes_lacks_completeness():

@@ -102,10 +102,10 @@ def test_the_use_of_codes_is_counted_over_all_batches():
             terms = vae(batch, 1)
             evaluation.update(terms, objective(terms, None))
         numbers = torch.cat([vae(batch, 1).steps[0].q.indices.mode for batch in batches]).flatten()
-    share = numbers.bincount(minlength=128).double() / len(numbers)
+    fraction = numbers.bincount(minlength=128).double() / len(numbers)
     found = evaluation.compute()
     assert found["code_usage"] == pytest.approx(len(numbers.unique()) / 128)
-    assert found["perplexity"] == pytest.approx((-(share * share.clamp_min(1e-30).log()).sum()).exp().item())
+    assert found["perplexity"] == pytest.approx((-(fraction * fraction.clamp_min(1e-30).log()).sum()).exp().item())
 
 
 def test_units_below_a_class_are_active_as_often_as_the_class_is_likely():

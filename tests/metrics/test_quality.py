@@ -24,9 +24,9 @@ def test_frechet_distance_of_gaussians_is_its_closed_form(rows):
 
 
 def test_precision_and_recall_of_one_distribution_are_high_and_of_distant_ones_0(rows):
-    here, there = rows.chunk(2)
-    assert min(precision_recall(here, there)) > 0.85
-    assert precision_recall(here, there + 100) == (0, 0)
+    first, second = rows.chunk(2)
+    assert min(precision_recall(first, second)) > 0.85
+    assert precision_recall(first, second + 100) == (0, 0)
 
 
 def test_samples_from_one_region_have_high_precision_and_low_recall(rows):

@@ -19,7 +19,7 @@ NETWORKS = [("network.embedding=5",), ("network=transformer", "network.heads=2")
 
 @pytest.fixture(params=ENCODERS)
 def encoder(request):
-    """Of sentences that may be longer, with weights large enough that all of one matters."""
+    """Reads sentences that may be longer. Its weights are so large that every token changes the output."""
     torch.manual_seed(0)
     network = ENCODERS[request.param](LONGER).double()
     with torch.no_grad():

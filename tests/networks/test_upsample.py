@@ -27,7 +27,7 @@ def test_each_value_is_that_of_the_nearest_position():
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # torch's compiler, of itself
 def test_the_compiled_gradient_in_bfloat16_is_the_plain_one():
-    """Of interpolate itself it is 0, by torch 2.13."""
+    """The compiled gradient of `interpolate` itself is 0 in torch 2.13."""
     first, last = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
 
     def loss(x):

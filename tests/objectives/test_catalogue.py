@@ -57,7 +57,7 @@ def terms(vae, batch, k):
 
 
 def gradients(vae, loss):
-    """Of the posterior's weights, and of likelihood and prior."""
+    """The gradients for the weights of the posterior, and for those of likelihood and prior."""
     level = vae.latents.levels[0]
     posterior = [*vae.encoder.parameters(), *level.posterior.parameters()]
     rest = [*vae.likelihood.parameters(), *level.prior.parameters()]

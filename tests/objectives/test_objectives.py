@@ -69,7 +69,7 @@ def test_levels_whose_drawn_rate_is_negative_weigh_by_its_size():
 def test_levels_are_balanced_by_their_nats_per_dimension():
     """The weights of Vahdat and Kautz 2020, section 3.3: proportional to the rate per dimension, with mean 1."""
     levels = SimpleNamespace(steps=[SimpleNamespace(z=torch.zeros(1, 4, size)) for size in (2, 8)])
-    weights = balance_weights(levels, torch.tensor([[3.99] * 4, [7.99] * 4]))  # 2 nats a dimension, and 1
+    weights = balance_weights(levels, torch.tensor([[3.99] * 4, [7.99] * 4]))  # 2 nats per dimension, and 1
     torch.testing.assert_close(weights, torch.tensor([[4 / 3], [2 / 3]]))
 
 

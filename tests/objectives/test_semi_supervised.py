@@ -69,7 +69,7 @@ def test_the_loss_of_a_labelled_row_is_that_of_its_class_plus_the_classifier(tow
 
 
 def test_without_labels_it_is_the_plain_elbo_in_expectation():
-    """Of draws of y from q(y | x), in the same tower."""
+    """The expectation is over draws of y from q(y | x), in the same tower."""
     vae, batch = tiny(), labelled([-1] * 5)
     with torch.no_grad():
         summed = torch.stack([SemiSupervised()(vae(batch, None), 0.5) for _ in range(300)]).mean(0)

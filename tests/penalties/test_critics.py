@@ -123,7 +123,7 @@ def test_the_generator_loss_does_not_train_the_encoder(batch):
 
 
 def test_the_density_ratio_is_the_total_correlation():
-    """Of two standard normals with correlation 0.8: -log(1 - 0.64) / 2 = 0.51 nats."""
+    """For two standard normals with correlation 0.8 it is -log(1 - 0.64) / 2 = 0.51 nats."""
     from types import SimpleNamespace
 
     torch.manual_seed(0)

@@ -38,7 +38,7 @@ from vaekit.terms import Terms
 
 
 def given(loc, scale, draws=1, seed=0):
-    """Terms of Gaussian posteriors `[B, D]` beside a standard normal prior; there are no data."""
+    """Terms of Gaussian posteriors `[B, D]` with a standard normal prior; there are no data."""
     torch.manual_seed(seed)
     q = Independent(Normal(loc, scale), 1)
     p = Independent(Normal(torch.zeros_like(loc[0]), torch.ones_like(loc[0])), 1)

@@ -30,13 +30,13 @@ def test_the_quota_of_a_container(tmp_path, monkeypatch, texts, count):
     assert processors.available((tuple(map(str, files)), ("/nowhere",)) if files else (("/nowhere",),)) == count
 
 
-@pytest.mark.parametrize(("pinned", "told", "threads"), [({3}, None, 1), ({0, 1, 2}, None, 3), ({3}, "4", 4)])
-def test_threads_are_no_more_than_processors(monkeypatch, pinned, told, threads):
+@pytest.mark.parametrize(("pinned", "variable", "threads"), [({3}, None, 1), ({0, 1, 2}, None, 3), ({3}, "4", 4)])
+def test_threads_are_no_more_than_processors(monkeypatch, pinned, variable, threads):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: pinned, raising=False)
     monkeypatch.setattr(processors, "QUOTAS", ())
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    if told:
-        monkeypatch.setenv("OMP_NUM_THREADS", told)
+    if variable:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(4)

@@ -33,7 +33,7 @@ class Evil:
 
 @pytest.fixture
 def lair(run, tmp_path, monkeypatch):
-    """A copy of a good run; beside it modules, a hub repository and a pickle that leave a mark when they are run.
+    """A copy of a good run; next to it modules, a hub repository and a pickle that leave a mark when they are run.
 
     It is the current folder, and on Python's path, as for somebody who works in a folder that they were sent.
     """
@@ -397,7 +397,7 @@ class Other(Shifted):
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory, train_tiny):
-    """A run with a prior of the user's own, from a package on Python's path and a configuration folder of theirs."""
+    """A run with a prior of the user's own, from a package on Python's path and the user's configuration folder."""
     home = tmp_path_factory.mktemp("mine")
     (home / "my_priors.py").write_text(MINE)
     (home / "conf" / "prior").mkdir(parents=True)

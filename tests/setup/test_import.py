@@ -49,7 +49,7 @@ def test_the_hook_is_installed_once_and_removed():
 
 
 @pytest.mark.long
-def test_operators_that_are_there_are_left_alone():
+def test_existing_operators_stay():
     python(
         "import torch, vaekit\n"
         "from vaekit import torchvision_operators\n"

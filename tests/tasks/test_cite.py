@@ -29,7 +29,7 @@ ENTRY = re.compile(r"@(inproceedings|article|misc)\{[a-z]+\d{4}[a-z0-9]*,\n((?: 
 
 
 def parse(text):
-    """The entries of well-formed BibTeX: kind and fields. Nothing but entries, whose braces match, may be there."""
+    """The kind and fields of each BibTeX entry. The text must hold only entries, with matching braces."""
     assert ENTRY.sub("", text).strip() == ""
     keys = re.findall(r"^@\w+\{(.+),$", text, re.MULTILINE)
     assert len(set(keys)) == len(keys)
@@ -109,7 +109,7 @@ def test_entries(authors, venue, url, expected):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "there", "not_there"),
+    ("overrides", "cited_titles", "absent_titles"),
     [
         ((), {"Auto-Encoding Variational Bayes"}, {"beta-VAE", "VAE with a VampPrior"}),
         (("objective.beta.value=4",), {"beta-VAE"}, set()),
@@ -129,10 +129,10 @@ def test_entries(authors, venue, url, expected):
         (("penalty=[mmd]",), {"Wasserstein Auto-Encoders"}, set()),
     ],
 )
-def test_a_run_cites_what_it_is_made_of(overrides, there, not_there):
+def test_a_run_cites_what_it_is_made_of(overrides, cited_titles, absent_titles):
     titles = cited(*overrides)
-    assert there <= titles
-    assert not (not_there & titles)
+    assert cited_titles <= titles
+    assert not (absent_titles & titles)
 
 
 def test_the_file(digits_run, tmp_path, capsys):

@@ -79,7 +79,7 @@ def test_digits_come_back_from_their_codes(fitted, apply, tmp_path):
 
 
 def test_a_prior_is_fitted_to_binary_codes(untrained, tmp_path):
-    """Codes that are drawn are drawn anew for each step."""
+    """Random codes are drawn again for each step."""
     run = untrained("posterior=bernoulli", "prior=code_uniform", "latents.dim=8", "network.hidden=[64]")
     prior = OmegaConf.to_container(config("prior=autoregressive", "prior.width=8", "prior.blocks=1").prior)
     context = open_run(run, tmp_path, device="cpu")

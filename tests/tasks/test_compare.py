@@ -41,7 +41,7 @@ def test_settings_that_differ_and_metrics(digits, other, capsys):
         assert np.asarray(picture).std() > 0
 
 
-def test_one_other_may_be_given_by_itself_and_runs_of_one_name_are_told_apart(digits, tmp_path):
+def test_one_other_may_be_given_without_a_list_and_runs_of_one_name_are_distinguished(digits, tmp_path):
     for name in ("a", "b"):
         shutil.copytree(digits.run, tmp_path / name / digits.run.name)
     assert len(compare(digits, tmp_path / "a" / digits.run.name)) == 2

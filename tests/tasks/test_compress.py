@@ -53,7 +53,7 @@ def numbers(levels, *shape):
     return np.random.default_rng(0).integers(0, levels, shape)
 
 
-def there_and_back(context, path, tmp_path):
+def round_trip(context, path, tmp_path):
     compress(context, input=path, output=tmp_path / "small")
     return decompress(context, input=tmp_path / "small", output=tmp_path / "back.npy")
 
@@ -89,7 +89,7 @@ def test_arrays_come_back_bit_for_bit(request, opened, tmp_path, run, x):
     np.save(tmp_path / "x.npy", x)
     np.savez(tmp_path / "x.npz", x=x, y=np.zeros(3))
     for name in ("x.npy", "x.npz"):
-        back = there_and_back(context, tmp_path / name, tmp_path)
+        back = round_trip(context, tmp_path / name, tmp_path)
         assert back.dtype == x.dtype and back.shape == x.shape and back.tobytes() == x.tobytes()
         saved = np.load(tmp_path / "back.npy")
         assert saved.dtype == x.dtype and saved.tobytes() == x.tobytes()
@@ -177,7 +177,7 @@ def test_the_file_is_within_two_percent_of_the_bound(opened, digits_run, tmp_pat
 
 @pytest.mark.long
 def test_other_compressors_are_given_the_same_values(opened, grey_run, binary_run, tmp_path):
-    """Of constant images, nothing but the headers is left; of random ones, nothing less than all."""
+    """Constant images compress to their headers; random ones do not compress at all."""
     np.save(tmp_path / "x.npy", numbers(256, 500, 1, 8, 8).astype(np.uint8))
     grey = compress(opened(grey_run), input=tmp_path / "x.npy")
     np.save(tmp_path / "x.npy", numbers(2, 5000, 1, 8, 8).astype(bool))
@@ -268,7 +268,7 @@ def test_vectors_are_refused(vectors):
 
 @pytest.fixture
 def small(opened, grey_run, tmp_path):
-    """A compressed file beside what it was made of, and its run's context."""
+    """A compressed file, the values that it holds, and the context of its run."""
     np.save(tmp_path / "x.npy", numbers(256, 30, 1, 8, 8).astype(np.uint8))
     context = opened(grey_run)
     compress(context, input=tmp_path / "x.npy", output=tmp_path / "small")

@@ -57,7 +57,7 @@ def test_p_values_of_normal_rows_are_uniform(p_of):
 
 @pytest.mark.parametrize("n", [19, 30, 120])
 def test_few_rows_cover_normal_rows_over_random_splits(n):
-    """Of 200 splits, with calibration rows of their own, and with each row compared with the others."""
+    """Coverage over 200 splits, with separate calibration rows, and with each row compared with the others."""
     found = {"own": [], "among": []}
     for seed in range(200):
         rows = measured(300 + n, seed)

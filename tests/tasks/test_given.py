@@ -19,7 +19,7 @@ N = 1500
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Towns, of which each has its own height and its own share of smokers."""
+    """Towns, of which each has its own height and its own fraction of smokers."""
     folder = tmp_path_factory.mktemp("people")
     rng = np.random.default_rng(0)
     town = rng.integers(3, size=N)
@@ -63,12 +63,12 @@ def test_an_observed_cell_determines_the_category(context):
 
 
 def test_draws_are_exact(context):
-    """As rows drawn without anything given, of which those are kept that have the cell."""
+    """They are distributed as unconditional draws of which only those with the given cell are kept."""
     given = columns(context, draw(context, {"smokes": "yes"}, 3000).x)
     free = columns(context, context.vae.sample(12_000, draw=True))
-    there = [town for town, smokes in zip(free["town"], free["smokes"], strict=True) if smokes == "yes"]
+    towns = [town for town, smokes in zip(free["town"], free["smokes"], strict=True) if smokes == "yes"]
     for town in ("Ulm", "Bonn", "Kiel"):
-        assert given["town"].count(town) / 3000 == pytest.approx(there.count(town) / len(there), abs=0.05)
+        assert given["town"].count(town) / 3000 == pytest.approx(towns.count(town) / len(towns), abs=0.05)
 
 
 def test_files_are_written(context):

@@ -79,7 +79,7 @@ def test_imputed_cells_are_never_empty(context, folder):
     assert None not in read(context.out / "draw_1.csv")["income"]
 
 
-def test_hidden_cells_are_scored_beside_other_ways(context):
+def test_hidden_cells_are_scored_next_to_baselines(context):
     found = impute(context, hole="random", updates=20, num_samples=20)
     assert torch.isfinite(found.nll).all()
     assert (context.out / "metrics.json").is_file()

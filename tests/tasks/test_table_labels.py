@@ -68,7 +68,7 @@ def rows(path):
 
 
 def fits(cells):
-    """The share of rows whose height is nearest to that of their town."""
+    """The fraction of rows whose height is nearest to that of their town."""
     return np.mean([abs(float(height) - 10 * TOWNS.index(town)) < 5 for height, town, _ in cells])
 
 
@@ -112,7 +112,7 @@ def test_another_name_is_refused(run, apply):
     assert code == 1 and "expected Bonn, Kiel, Ulm; use task.label=Bonn" in printed
 
 
-def test_cells_may_be_given_beside_the_label(context):
+def test_cells_may_be_given_in_addition_to_the_label(context):
     drawn = draw(context, ["town=Ulm", "smokes=no"], 50)
     _, town, smokes = context.vae.space.decode(drawn.x, drawn.label)
     assert set(town) == {"Ulm"} and set(smokes) == {"no"}

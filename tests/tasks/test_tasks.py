@@ -182,8 +182,8 @@ def test_the_walk_is_played_there_and_back(digits, vectors):
         assert walk.n_frames == 5 + 3
         assert walk.size == (2 * 58 + 2, 2 * 58 + 2)
         frames = [np.asarray(frame.convert("L"), dtype=float) for frame in PIL.ImageSequence.Iterator(walk)]
-    for there, back in ((1, 7), (2, 6), (3, 5)):
-        assert np.abs(frames[there] - frames[back]).max() < 5
+    for forth, back in ((1, 7), (2, 6), (3, 5)):
+        assert np.abs(frames[forth] - frames[back]).max() < 5
     assert np.abs(frames[0] - frames[4]).max() > 15
     (digits.out / "walk.gif").unlink()
     interpolate(vectors, n=3, steps=5)

@@ -55,7 +55,7 @@ def test_a_run_writes_sentences_and_perplexity(run):
 
 
 @pytest.mark.parametrize("options", [{}, {"draw": True}, {"top_p": 0.5}, {"x_temperature": 0.2}, {"beam": 3}], ids=str)
-def test_sentences_are_sampled_as_they_are_asked_for(text, options):
+def test_sentences_are_sampled_with_each_option(text, options):
     torch.manual_seed(0)
     x = sample(text, n=5, **options)
     text.vae.space.check(x)

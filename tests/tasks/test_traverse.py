@@ -37,7 +37,7 @@ def test_more_variables_than_there_are_gives_all(digits):
 
 
 def test_variables_are_ordered_by_their_rate(digits):
-    """Of a posterior that is told to ignore x in one variable, and nearly so in another."""
+    """The posterior ignores x in two variables, and depends on it weakly in a third."""
     posterior = digits.vae.latents.levels[0].posterior
     with torch.no_grad():
         posterior.head.weight[[1, 4]] = 0

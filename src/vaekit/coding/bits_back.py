@@ -276,7 +276,7 @@ def _initial_words(vae: VAE) -> np.ndarray:
 
 
 def _initial_count(vae: VAE) -> int:
-    # a draw takes 12 bits or so of the 32; one more a level is for the component of a mixture
+    # a draw takes about 12 of the 32 bits; one more per level is for the component of a mixture
     return _dimensions(vae) + len(vae.latents.levels) + 1
 
 

@@ -71,7 +71,7 @@ def pixels_of(
         size: Height and width to resize and crop to at the centre; None takes the image as it is.
         white: Brightest value of images with more than 8 bits; None for that of this image.
     """
-    # of 16 bits a channel Pillow keeps the upper 8
+    # of 16 bits per channel Pillow keeps the upper 8
     halved = any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ()))
     image = PIL.ImageOps.exif_transpose(opened)
     if _is_deep(image):

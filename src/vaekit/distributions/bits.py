@@ -32,7 +32,7 @@ class Network(Protocol):
 class Bits(Autoregressive):
     """p(x) = prod_i Bernoulli(x_i | x_1 ... x_i-1), in the order in which the values lie in memory.
 
-    `log_prob` takes one pass of the network, a draw one step a value.
+    `log_prob` takes one pass of the network, a draw one step per value.
 
     Args:
         network: Gives the logits.

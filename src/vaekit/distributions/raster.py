@@ -140,7 +140,7 @@ class Raster(Autoregressive):
         return self.symbols.values(numbers).to(self.maps)
 
     def _logits(self, x: Tensor, maps: Tensor) -> Tensor:
-        """Of x `[N, C, H, W]`: `[N, L, S, H, W]`."""
+        """Logits `[N, L, S, H, W]` of x `[N, C, H, W]`."""
         x = self.symbols.network_input(x)
         return full_precision(self.network.horizontal_stack(x, self.network.vertical_stack(x, maps)))
 

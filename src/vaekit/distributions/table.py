@@ -39,7 +39,7 @@ class Counts(Distribution):
         self.largest = largest
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Of integers `[..., C]`; a count outside 0 ... largest gets the probability of the nearer end."""
+        """log p of integers `[..., C]`; a count outside 0 ... largest gets the probability of the nearer end."""
         n = value.clamp(min=0).minimum(self.largest).long()
         shape = torch.broadcast_shapes(n.shape, self.batch_shape)
         return self.log_mass.expand(*shape, -1).gather(-1, n.expand(shape).unsqueeze(-1)).squeeze(-1)
@@ -138,7 +138,7 @@ class Cells(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """Of binary and one-hot numbers their probabilities; of a count log(1 + the mean of n)."""
+        """Probabilities of binary and one-hot numbers, and log(1 + the mean of n) of counts."""
         blocks = [block.exp() for block in self.blocks]
         return self._row(self.normal.mean, self.counts.mean.log1p(), self.binary.mean, *blocks, self.missing.mean)
 

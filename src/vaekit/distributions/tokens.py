@@ -65,7 +65,7 @@ class Tokens(Distribution):
         return Tokens(self.network, context, self.temperature, self.top_p)
 
     def _logits(self, states: Tensor) -> Tensor:
-        """Of states `[N, S]`, of all tokens but PAD, `[N, K - 1]`."""
+        """Logits `[N, K - 1]` of all tokens except PAD, given hidden states `[N, S]`."""
         logits = full_precision(self.network.logits(states))
         if self.temperature != 1:
             logits = logits / self.temperature

@@ -22,7 +22,7 @@ class Network(raster.Network, Protocol):
 
 
 class Wave(raster.Raster):
-    """An image of one row whose network has a long receptive field: a draw takes one cached step a sample.
+    """An image of one row whose network has a long receptive field: a draw takes one cached step per sample.
 
     Args of the constructor are those of `Raster`.
 

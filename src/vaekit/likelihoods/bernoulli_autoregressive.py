@@ -23,7 +23,7 @@ class BernoulliAutoregressive(Likelihood):
     Args:
         space: The space of x.
         network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
-        layers: Number of hidden layers, each with one unit a value.
+        layers: Number of hidden layers, each with one unit per value.
         radius: How many rows up and columns to each side a layer of an image sees; other data are not limited.
 
     Raises:

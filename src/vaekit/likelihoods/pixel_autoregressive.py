@@ -17,7 +17,7 @@ class PixelAutoregressive(Likelihood):
     PixelCNN.
 
     The network gives `width` maps for each channel, which each layer of the PixelCNN is conditioned on. Sampling takes
-    one pass a value; for the mean and the mode see `vaekit.distributions.raster.Raster`. Where the pixels before are
+    one pass per value; for the mean and the mode see `vaekit.distributions.raster.Raster`. Where the pixels before are
     informative enough, the rate of z falls to 0: a few narrow layers leave the global structure to z, and so does an
     objective with a warm-up.
 

@@ -17,7 +17,7 @@ class WaveAutoregressive(Likelihood):
     """p(x | z) = prod_t p(x_t | x_1 ... x_t-1, z), a softmax over the mu-law values of each sample, by a WaveNet.
 
     The network gives `maps` numbers for each sample, which each layer of the WaveNet is conditioned on. A sample
-    depends on the 2^layers before it, and sampling takes one pass a sample; for the mean and the mode see
+    depends on the 2^layers before it, and sampling takes one pass per sample; for the mean and the mode see
     `vaekit.distributions.raster.Raster`. Pitch and phase follow from the samples before, which leaves content and
     speaker to z; where z carries little, its rate falls to 0, which a warm-up or free bits prevent.
 

@@ -55,10 +55,14 @@ def draw_examples(figures: Path, vae: VAE, examples: Batch, classes: Mapping[str
         classes: The label of each class that has a name.
     """
     x, known, medium = examples.x[:32], vae.condition_of(examples), medium_of(vae.space)
-    asked = None if vae.condition is None else vae.condition.rows(80)
+    condition = None if vae.condition is None else vae.condition.rows(80)
     names = {number: name for name, number in classes.items()}
-    rows = [names.get(int(each), f"{each:g}") for each in asked[::8]] if asked is not None and asked.dim() == 1 else []
-    samples = vae.sample(64 if asked is None else len(asked), draw=medium.drawn, condition=asked)
+    rows = (
+        [names.get(int(each), f"{each:g}") for each in condition[::8]]
+        if condition is not None and condition.dim() == 1
+        else []
+    )
+    samples = vae.sample(64 if condition is None else len(condition), draw=medium.drawn, condition=condition)
     title = f"Samples: {'draws from' if medium.drawn else 'means of'} p(x | z), z from the prior"
     medium.write(figures / "samples", samples, 8, Headings(title, rows=rows, ylabel="label" if rows else ""))
     pairs = torch.stack([x, vae.reconstruct(x, condition=None if known is None else known[:32])], 1)

@@ -100,7 +100,7 @@ class Decoder(nn.Module):
     Args:
         in_shape: Shape of the latent state of a row.
         space: The space of x.
-        params: Numbers a value that the likelihood needs.
+        params: Parameters per value that the likelihood needs.
         channels: The encoder's widths.
         features: Width of the first linear layer.
         activation: Name of an activation of torch.nn.

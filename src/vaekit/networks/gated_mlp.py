@@ -81,12 +81,12 @@ class Encoder(Features):
 
 
 class Decoder(nn.Module):
-    """Latent state `[N, *in_shape]` -> `params` numbers a value, `[N, params, *space.shape]`.
+    """Latent state `[N, *in_shape]` -> `params` numbers per value, `[N, params, *space.shape]`.
 
     Args:
         in_shape: Shape of the latent state of a row.
         space: The space of x.
-        params: Numbers a value that the likelihood needs.
+        params: Parameters per value that the likelihood needs.
         width: Number of units of every layer.
         blocks: Number of residual blocks.
         dropout: Probability with which a unit of a branch is dropped in training.

@@ -114,7 +114,7 @@ def set_initial_log_scales(layer: nn.Linear, scales: slice, size: int) -> None:
 def initial_log_scale(size: int) -> float:
     """The initial log standard deviation of a posterior over `size` dimensions, for a prior with standard deviation 1.
 
-    It costs about `INITIAL_RATE` nats, and at most 0.57 nats a dimension. A posterior as wide as the prior carries no
+    It costs about `INITIAL_RATE` nats, and at most 0.57 nats per dimension. A posterior as wide as the prior carries no
     information that a decoder could learn from: on binarized characters it collapses within 20 steps and often stays
     collapsed (benchmarks/start.py).
 

@@ -82,7 +82,7 @@ class Decoder(nn.Module):
     Args:
         in_shape: Shape of the latent state of a row.
         space: The space of x.
-        params: Numbers a token that the likelihood needs.
+        params: Parameters per token that the likelihood needs.
 
     References:
         none

@@ -68,9 +68,9 @@ class MaskedLinear(nn.Module):
 class MADE(nn.Module):
     """Binary values x `[..., D]` and a context of 1 + `layers` tensors `[..., D]` -> logits `[..., D]`.
 
-    A hidden layer has one unit a value, to which the context adds a number. The last tensor of the context is added to
-    the logits, which are close to it at the start. x may have fewer dimensions than the context: many draws of z for
-    one x.
+    A hidden layer has one unit per value, to which the context adds a number. The last tensor of the context is added
+    to the logits, which are close to it at the start. x may have fewer dimensions than the context: many draws of z
+    for one x.
 
     Args:
         mask: `[D, D]`: which values, all before it, each value is conditioned on.

@@ -66,12 +66,12 @@ class Encoder(Features):
 
 
 class Decoder(nn.Module):
-    """Latent state `[N, *in_shape]` -> `params` numbers a value, `[N, params, *space.shape]`.
+    """Latent state `[N, *in_shape]` -> `params` numbers per value, `[N, params, *space.shape]`.
 
     Args:
         in_shape: Shape of the latent state of a row.
         space: The space of x.
-        params: Numbers a value that the likelihood needs.
+        params: Parameters per value that the likelihood needs.
         hidden: The encoder's widths, used in reverse.
         activation: Name of an activation of torch.nn.
 

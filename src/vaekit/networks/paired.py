@@ -57,9 +57,9 @@ class Encoder(Features):
         self.out_shape = (space.modalities, width + 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        image, label, there = self.space.split(x)
+        image, label, observed = self.space.split(x)
         features = torch.stack([self.image(image).to(x), self.label(label).to(x)], 1)
-        return torch.cat([features, there.unsqueeze(-1)], -1)
+        return torch.cat([features, observed.unsqueeze(-1)], -1)
 
 
 class Decoder(nn.Module):
@@ -68,7 +68,7 @@ class Decoder(nn.Module):
     Args:
         in_shape: Shape of the latent state of a row.
         space: The space of x.
-        params: Numbers a value that the likelihood needs.
+        params: Parameters per value that the likelihood needs.
         image: `image(in_shape, space, params)` builds the decoder of images.
         label: Units of the hidden layer between z and the label.
 

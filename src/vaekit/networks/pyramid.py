@@ -97,7 +97,7 @@ class Decoder(nn.Module):
     Args:
         in_shape: Shape of the latent state of a row.
         space: The space of x.
-        params: Numbers a value that the likelihood needs.
+        params: Parameters per value that the likelihood needs.
         channels: Channels of the maps.
         blocks: Number of residual blocks.
 

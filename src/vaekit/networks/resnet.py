@@ -78,7 +78,7 @@ class UpsamplingStages(nn.Module):
     Args:
         stem: From the latent state to the smallest map.
         space: The space of x.
-        params: Numbers a value that the likelihood needs.
+        params: Parameters per value that the likelihood needs.
         channels: Channels of each of the encoder's stages.
         blocks: Number of residual blocks in each stage.
     """
@@ -149,7 +149,7 @@ class Decoder(UpsamplingStages):
     Args:
         in_shape: Shape of the latent state of a row.
         space: The space of x.
-        params: Numbers a value that the likelihood needs.
+        params: Parameters per value that the likelihood needs.
         channels: Channels of each of the encoder's stages.
         blocks: Number of residual blocks in each stage.
         features: Width of the first linear layer.

@@ -57,7 +57,7 @@ class Decoder(UpsamplingStages):
     Args:
         in_shape: Shape of the latent state of a row.
         space: The space of x.
-        params: Numbers a value that the likelihood needs.
+        params: Parameters per value that the likelihood needs.
         channels: Channels of each of the encoder's stages.
         blocks: Number of residual blocks in each stage.
 

@@ -98,7 +98,7 @@ class Decoder(nn.Module):
     Args:
         in_shape: Shape of the latent state of a row.
         space: The space of x.
-        params: Numbers a value that the likelihood needs.
+        params: Parameters per value that the likelihood needs.
         width: Channels of the convolutions.
         features: Width of the first linear layer.
 

@@ -102,7 +102,7 @@ class Decoder(nn.Module):
     Args:
         in_shape: Shape of the latent state of a row.
         space: The space of x.
-        params: Numbers a value that the likelihood needs.
+        params: Parameters per value that the likelihood needs.
         channels: The encoder's widths.
         blocks: Number of dilated convolutions in each stage.
         features: Width of the first linear layer.

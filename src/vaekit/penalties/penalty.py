@@ -72,7 +72,7 @@ def posterior_draws(terms: Terms) -> Tensor:
 
 
 def prior_draws(terms: Terms) -> Tensor:
-    """As many draws from the prior, for one latent level. They give a learned prior no gradient.
+    """K draws from the prior for each row, for one latent level. They give a learned prior no gradient.
 
     Args:
         terms: The terms of K draws for each of B rows.

@@ -105,17 +105,21 @@ def _check_inputs(plan: Plan) -> None:
 def _check_posterior(plan: Plan) -> None:
     """Check that posterior and prior are over the same kind of space, and can be trained."""
     posterior, prior = plan.posterior.kind, plan.prior.kind
-    here, there = plan.typed(f"posterior={name(posterior)}"), plan.typed(f"prior={name(prior)}")
+    posterior_word, prior_word = plan.typed(f"posterior={name(posterior)}"), plan.typed(f"prior={name(prior)}")
     if plan.compiled and Input.JOINT in posterior.inputs:
         raise Refusal(
-            f"{here} differentiates the decoder twice, which a compiled decoder does not support; use compile=false."
+            f"{posterior_word} differentiates the decoder twice, which a compiled decoder does not support; "
+            "use compile=false."
         )
     if posterior.latent is not prior.latent:
         fits = plan.typed(choices("prior", lambda part: part.latent is posterior.latent))
-        raise Refusal(f"{here} lives on {posterior.latent.__name__}, {there} on {prior.latent.__name__}; use {fits}.")
+        raise Refusal(
+            f"{posterior_word} is a distribution on {posterior.latent.__name__}, {prior_word} on "
+            f"{prior.latent.__name__}; use {fits}."
+        )
     if missing := sorted(prior.requires - plan.posterior.gives):
         others = choices("posterior", lambda part: prior.requires <= part.gives and part.latent is prior.latent)
-        raise Refusal(f"{there} needs the posterior's {', '.join(missing)}; use {plan.typed(others)}.")
+        raise Refusal(f"{prior_word} needs the posterior's {', '.join(missing)}; use {plan.typed(others)}.")
 
 
 def _check_tower(plan: Plan, tower: Choice) -> None:
@@ -138,7 +142,7 @@ def _check_tower(plan: Plan, tower: Choice) -> None:
     if Capability.DENSITY in requires and posterior.kind.latent is not Real:
         real = plan.typed("posterior=gaussian prior=standard_normal")
         raise Refusal(
-            f"{what} is over real numbers, but {plan.typed(f'posterior={name(posterior.kind)}')} lives on "
+            f"{what} is over real numbers, but {plan.typed(f'posterior={name(posterior.kind)}')} is a distribution on "
             f"{posterior.kind.latent.__name__}; use {flat}, or {real}."
         )
     if missing := sorted(requires - posterior.gives):

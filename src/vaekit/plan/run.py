@@ -30,9 +30,9 @@ def check_run(config: Any) -> None:
     if config["optimizer"]["lr"] <= 0:
         raise Refusal(f"optimizer.lr={config['optimizer']['lr']} must be above 0; use optimizer.lr=1e-3.")
     cuda, mps = torch.cuda.is_available, torch.backends.mps.is_available
-    there: dict[str, Callable[[], bool]] = {"gpu": lambda: cuda() or mps(), "cuda": cuda, "mps": mps}
+    available: dict[str, Callable[[], bool]] = {"gpu": lambda: cuda() or mps(), "cuda": cuda, "mps": mps}
     accelerator = config["trainer"]["accelerator"]
-    if accelerator in there and not there[accelerator]():
+    if accelerator in available and not available[accelerator]():
         raise Refusal(f"trainer.accelerator={accelerator}: this machine has none that torch can use; use trainer=cpu.")
     if (clip := config["trainer"]["gradient_clip_val"]) is not None and clip < 0:
         raise Refusal(f"trainer.gradient_clip_val={clip} must be at least 0; use trainer.gradient_clip_val=1.")

@@ -25,7 +25,7 @@ class Flow(Posterior):
         flow: `flow(features, context)` builds the flow, e.g. `zuko.flows.MAF` or `zuko.flows.NSF`.
         context: Number of features of x that each transformation reads.
         inverse: Run the transformations backwards, so that a draw from an autoregressive flow takes one pass instead of
-            one pass a dimension (IAF); with false, scoring takes one pass (MAF).
+            one pass per dimension (IAF); with false, scoring takes one pass (MAF).
 
     References:
         Danilo Jimenez Rezende, Shakir Mohamed. Variational Inference with Normalizing Flows. In ICML 2015.

@@ -23,7 +23,7 @@ class Flow(Prior):
         space: The space of z, which must be vectors.
         flow: `flow(features, context)` builds the flow from the sizes of z and of the context.
         inverse: Run the transformations backwards. An autoregressive flow then draws in one pass (IAF) rather than in
-            one pass a dimension, and its density takes one pass a dimension.
+            one pass per dimension, and its density takes one pass per dimension.
         context_shape: The shape (F,) of the context; None for a prior without one.
 
     Raises:

@@ -96,7 +96,7 @@ class Space:
         return torch.lerp(a.unsqueeze(0), b.unsqueeze(0), t.reshape(-1, *[1] * a.dim()).to(a))
 
     def bits_per_dim(self, nll: Tensor | float) -> Tensor | float | None:
-        """Bits per dimension of `nll` nats an example; None for continuous values, which have no lossless code."""
+        """Bits per dimension of `nll` nats per example; None for continuous values, which have no lossless code."""
         return None
 
     def from_user(self, x: Tensor) -> Tensor:

@@ -313,8 +313,8 @@ def other_data(context: Context, name: str) -> DataModule:
 
     module = dict(context.config["data"]["module"], eval_batch_size=context.batch_size)
     source: Any = OmegaConf.to_container(merged(name).source, resolve=True)
-    alike = source["_target_"] == module["source"]["_target_"]
-    settings = {**(module["source"] if alike else {}), **context.changes}
+    same_source = source["_target_"] == module["source"]["_target_"]
+    settings = {**(module["source"] if same_source else {}), **context.changes}
     source |= {key: value for key, value in settings.items() if key in source and key != "name"}
     data = instantiate({**module, "source": source})
     if data.space != context.vae.space:

@@ -125,7 +125,7 @@ def _split(context: Context, split: Part) -> tuple[Tensor, Tensor | None, Iterab
 
 
 def _input(context: Context, path: str | Path) -> tuple[Tensor, None, Iterable[Batch]]:
-    """As `_split`, for the examples of a file or folder."""
+    """The row numbers `[N]` of the examples of a file or folder, no labels, and their batches, in the data space."""
     names, batches = context.read(path)
     return torch.arange(len(names)), None, batches
 

@@ -83,9 +83,9 @@ def impute(
     for name, value, least in (("num_samples", num_samples, 1), ("draws", draws, 1), ("steps", steps, 2)):
         within(f"task.{name}", value, least)
     if input is None:
-        there = len(context.test.indices)
-        n = min(256, there) if n is None else n
-        within("task.n", n, 1, there)
+        total = len(context.test.indices)
+        n = min(256, total) if n is None else n
+        within("task.n", n, 1, total)
         batch = context.data.sample("test", n)
         x, known, condition = batch.x, _known(batch), vae.condition_of(batch.to(vae.device))
     else:
@@ -230,7 +230,7 @@ def _report(context: Context, figures: dict[str, tuple[float, float]], rows: Inc
         title += f"; the others fitted on {fitted:,} training rows, iterative imputation with "
         title += f"n_nearest_features={imputers.NEAREST}"
     Console().print(title, highlight=False, soft_wrap=True)
-    table = Table("", "RMSE", "nats a value")
+    table = Table("", "RMSE", "nats per value")
     for name, (error, nll) in figures.items():
         table.add_row(name, f"{error:.4f}", f"{nll:.4f}")
     Console().print(table)

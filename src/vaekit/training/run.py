@@ -141,7 +141,7 @@ def _build_data(config: DictConfig) -> Any:
 
 
 def _trained_weights(run: Any, vae: VAE) -> tuple[dict[str, Tensor], str]:
-    """The weights of a trained run that fit a model, and what did not match, in words."""
+    """The weights of a trained run that fit a model, and a description of what did not match."""
     weights, unlike = transfer.match(vae, runs.read_weights(runs.find(str(run), "init_from")))
     matched = f"init_from={run}: {transfer.describe(weights, unlike)}"
     if not weights:

@@ -39,11 +39,11 @@ def match(vae: VAE, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], d
     Returns:
         The weights of each part that fits in all names and shapes, and the reason for each part that does not.
     """
-    here, there = _by_part(vae.state_dict()), _by_part(weights_of(weights, vae))
-    reasons = {part: _difference(here.get(part, {}), there.get(part, {})) for part in {**here, **there}}
+    new, trained = _by_part(vae.state_dict()), _by_part(weights_of(weights, vae))
+    reasons = {part: _difference(new.get(part, {}), trained.get(part, {})) for part in {**new, **trained}}
     fitting = [part for part, reason in reasons.items() if not reason]
     return (
-        {name: weight for part in fitting for name, weight in there[part].items()},
+        {name: weight for part in fitting for name, weight in trained[part].items()},
         {part: reason for part, reason in reasons.items() if reason},
     )
 
@@ -55,16 +55,16 @@ def _by_part(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return parts
 
 
-def _difference(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> str:
+def _difference(new: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> str:
     """The first difference in names or shapes, "" for none."""
-    if not there:
+    if not trained:
         return "that run has none"
-    if not here:
+    if not new:
         return "this model has none"
-    for name in {**here, **there}:
-        shapes = [list(each[name].shape) if name in each else "missing" for each in (there, here)]
+    for name in {**new, **trained}:
+        shapes = [list(each[name].shape) if name in each else "missing" for each in (trained, new)]
         if shapes[0] != shapes[1]:
-            return f"{name} is {shapes[0]} there, {shapes[1]} here"
+            return f"{name} is {shapes[0]} in that run, {shapes[1]} in this model"
     return ""
 
 

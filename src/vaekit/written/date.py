@@ -116,8 +116,9 @@ class Date:
 
     @classmethod
     def candidates(cls, cells: Sequence[str], offsets: bool = False) -> list[Date]:
-        """The forms that some of these cells may have, every number in two digits. offsets: of time zones, one a cell;
-        or else all have that of the first.
+        """The forms that some of these cells may have, every number in two digits.
+
+        offsets: Whether each cell has its own time zone; otherwise all have that of the first.
         """
         samples = [cells[0], cells[len(cells) // 2], cells[-1]]
         patterns = [pattern for cell in samples for pattern in _patterns(cell, offsets)]

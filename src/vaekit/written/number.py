@@ -95,11 +95,11 @@ class Number:
         found = self._pattern.fullmatch(cell) if cell is not None else None
         if found is None:
             return None
-        before, inside, digits, behind = found.groups()
+        before, inside, digits, after = found.groups()
         if self.thousands:
             digits = digits.replace(self.thousands, "")
         digits = digits.replace(self.decimal, ".")
-        if (sign := before + inside + behind) in ("", "+"):
+        if (sign := before + inside + after) in ("", "+"):
             return digits
         return f"-{digits}" if sign in ("-", MINUS, "()") else None
 
@@ -152,9 +152,9 @@ class Number:
             places = max(len(each.rstrip("0")) for each in rest)
             form = replace(self, places=min(places, LONGEST), padded=min(LONGEST, *map(len, rest)))
         for found in filter(None, map(self._pattern.fullmatch, cells)):
-            before, inside, _, behind = found.groups()
-            if minus := (before + inside + behind).strip("+"):
-                negative = "({})" if minus == "()" else "{}-" if behind else f"{minus}{{}}"
+            before, inside, _, after = found.groups()
+            if minus := (before + inside + after).strip("+"):
+                negative = "({})" if minus == "()" else "{}-" if after else f"{minus}{{}}"
                 return replace(form, negative=negative, inside=bool(inside))
         return form
 

@@ -263,9 +263,9 @@ def find_device(device: str) -> str:
     Raises:
         Refusal: If this machine lacks it.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    found = next(name for name in there if there[name]) if device == "auto" else device
-    if not there.get(found):
-        names = " or ".join(f"device={name}" for name in ("auto", *there) if there.get(name, True))
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    chosen = next(name for name in available if available[name]) if device == "auto" else device
+    if not available.get(chosen):
+        names = " or ".join(f"device={name}" for name in ("auto", *available) if available.get(name, True))
         raise Refusal(f"device={device} is not on this machine, or torch cannot use it; use {names}.")
-    return found
+    return chosen

@@ -106,7 +106,7 @@ def _nll(space: Space, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
 
 
 def _nll_of_cells(space: Table, mean: Tensor, scale: Tensor, x: Tensor) -> Tensor:
-    """As `_nll` for tables: each column by the same kind of distribution as in `vaekit.likelihoods.table`."""
+    """The same as `_nll` for tables: each column has the same kind of distribution as in `vaekit.likelihoods.table`."""
     widths, parts = [column.width for column in space.ordered], []
     for column, *tensors in zip(space.ordered, *(each.split(widths, -1) for each in (mean, scale, x)), strict=True):
         m, s, value = (each[..., : column.width - column.nullable].double() for each in tensors)
