@@ -98,6 +98,13 @@ def test_headings_stand_above_left_of_and_below_the_panels(tmp_path, monkeypatch
     assert any(np.array_equal(row, line[i : i + 56]) for line in shown for i in range(len(line) - 55)), "sharp pixels"
 
 
+def test_a_long_title_is_about_as_wide_as_the_grid(tmp_path):
+    title = " ".join(["word"] * 20)
+    save_grid(tmp_path / "long.png", torch.zeros(8, 1, 28, 28), Image((1, 28, 28)), 8, Headings(title))
+    with PIL.Image.open(tmp_path / "long.png") as picture:
+        assert picture.width < 1.1 * 8 * (56 + 2)
+
+
 def test_heat_maps_scale_to_the_largest_difference():
     x = torch.full((2, 1, 8, 8), 0.001)
     x[1, 0, 3, 4] = 0.01

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +192,8 @@ def save_pixels(
         **(dict(rotation=30, ha="left", rotation_mode="anchor") if crowded else {}),
     )
     axis.set_yticks([pad + height / 2 + number * (height + pad + below) for number in range(len(names))], names)
-    axis.set_title(_plain(headings.title), loc="left", fontsize=size + 2)
+    title = textwrap.fill(_plain(headings.title), max(40, grid.shape[1] // (size + 2)))  # about as wide as the grid
+    axis.set_title(title, loc="left", fontsize=size + 2)
     axis.set_xlabel(_plain(headings.xlabel), fontsize=size, loc="left")
     axis.set_ylabel(_plain(headings.ylabel), fontsize=size)
     for number, caption in enumerate(headings.cells[: len(pictures)]):
