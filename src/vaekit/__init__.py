@@ -8,8 +8,12 @@ from vaekit.torchvision_operators import declare_on_import
 
 declare_on_import()
 __version__ = version("vaekit")
-MODULES = {"load": "runs", "Refusal": "refusal"}  # of names that are not defined in vaekit.api
-__all__ = ["Refusal", "Run", "build", "fit", "load", "open", "train"]
+MODULES = {
+    "from_pretrained": "runs",
+    "load": "runs",
+    "Refusal": "refusal",
+}  # of names that are not defined in vaekit.api
+__all__ = ["Refusal", "Run", "build", "fit", "from_pretrained", "load", "open", "train"]
 
 
 def __dir__() -> list[str]:

@@ -354,6 +354,31 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
     return vae.eval().to(device)
 
 
+def from_pretrained(
+    name: str | Path, revision: str | None = None, trust: Collection[str] = (), device: str = "cpu"
+) -> Any:
+    """The trained `vaekit.vae.VAE` of a run on the Hugging Face Hub, or in a folder: `load` with the hub's names.
+
+    Args:
+        name: `name/repository`, or the folder of a run, which comes first where both exist.
+        revision: Commit, branch or tag on the hub.
+        trust: As for `load`.
+        device: Where the model is loaded.
+
+    Raises:
+        Refusal: If the run cannot be downloaded, or as `load` does; for a revision of a folder.
+
+    Example:
+        >>> from_pretrained("me/digits", revision="main")  # doctest: +SKIP
+    """
+    name = str(name)
+    if not Path(name).is_dir():
+        name = hub.PREFIX + name.removeprefix(hub.PREFIX) + (f"@{revision}" if revision else "")
+    elif revision:
+        raise Refusal(f"{name} is a folder, which has no revision {revision!r}. Leave out revision=.")
+    return load(name, trust, device)
+
+
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """The best weights of a run. No code in the file is run.
 

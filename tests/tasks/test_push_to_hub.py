@@ -44,6 +44,18 @@ def test_run_survives_the_hub_bit_for_bit(digits, hub):
     assert run.figures.keys() == vaekit.open(digits.run).figures.keys() != set()
 
 
+def test_from_pretrained_takes_names_of_the_hub_and_folders(digits, hub):
+    push_to_hub(digits, "me/digits")
+    weights = digits.vae.state_dict()
+    for name, revision in (("me/digits", None), ("me/digits", "main"), ("hf://me/digits", None), (digits.run, None)):
+        loaded = vaekit.from_pretrained(name, revision=revision).state_dict()
+        assert all(torch.equal(loaded[each], weights[each].cpu()) for each in weights)
+    with pytest.raises(Refusal, match="Cannot download hf://me/digits@old"):
+        vaekit.from_pretrained("me/digits", revision="old")
+    with pytest.raises(Refusal, match="has no revision"):
+        vaekit.from_pretrained(digits.run, revision="main")
+
+
 def test_card_has_metrics_and_files_have_no_paths(digits, hub):
     push_to_hub(digits, "me/digits")
     folder = hub / "me" / "digits"
