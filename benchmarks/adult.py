@@ -15,7 +15,7 @@ Then the accuracy of the income predicted for the test rows, where only `LABELS`
 random, have an income: by model=m2_vae, which learns from all rows, and by scikit-learn's LogisticRegression, which
 learns from the same numbers of the rows with an income.
 
-Every further word is an override of the trainings. What is finished is not run again.
+Every further word is an override of the trainings. Finished runs are not repeated.
 """
 
 import csv

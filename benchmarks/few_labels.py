@@ -2,7 +2,7 @@
 
 Trains a run for each draw by one `--multirun`, and prints the mean and the standard deviation of their test errors.
 `draws=5` says how many; every further word is an override, for all runs, e.g. `data.labels=1000`, for which
-outputs/benchmarks/few_labels is to be moved away first. What is finished is not run again, so that an interrupted
+outputs/benchmarks/few_labels must be moved away first. Finished runs are not repeated, so that an interrupted
 benchmark continues where it stopped.
 """
 

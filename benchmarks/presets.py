@@ -1,7 +1,7 @@
 """Presets side by side on MNIST at one small budget: `python benchmarks/presets.py data.root=DIR`.
 
 Prints a Markdown table. Every preset gets the same network, latent dimensions, epochs and seed, by one `--multirun`;
-what is finished is not run again, so that an interrupted benchmark continues where it stopped. Further words are
+finished runs are not repeated, so that an interrupted benchmark continues where it stopped. Further words are
 overrides, for all presets alike.
 """
 

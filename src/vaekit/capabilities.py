@@ -1,4 +1,4 @@
-"""All names of inputs and capabilities by which parts are matched, with a sentence each."""
+"""All names of inputs and capabilities by which parts are matched, with a sentence for each."""
 
 from __future__ import annotations
 

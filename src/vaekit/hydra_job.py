@@ -105,7 +105,7 @@ def run_here(name: str, call: Callable[[DictConfig], Any], words: Sequence[str])
         What `call` returns.
 
     Raises:
-        Refusal: If the words compose nothing, nothing reads one of them, or the job refuses.
+        Refusal: If the overrides cannot be composed, no part reads one of them, or the job refuses.
     """
     with _hydra(name, words) as hydra:
         return hydra.run(name, partial(checked, call), list(words), with_log_configuration=False).return_value

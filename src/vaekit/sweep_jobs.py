@@ -76,7 +76,7 @@ def changed_parts(folder: Path, config: DictConfig) -> list[str]:
         before = {}
     moved = OmegaConf.merge(config, {"run_dir": before.get("run_dir")})  # a sweep's folder may have been
     now: Any = yaml.safe_load(yaml.safe_dump(OmegaConf.to_container(moved, resolve=True)))
-    before["ckpt_path"] = now["ckpt_path"]  # where it went on
+    before["ckpt_path"] = now["ckpt_path"]  # the checkpoint from which it resumed
     return [part for part in {**before, **now} if part not in ("space", "logger") and before.get(part) != now.get(part)]
 
 

@@ -22,7 +22,7 @@ RECORD = ".hydra/job.json"
 
 
 class SweepSummary(Callback):
-    """Refuses a multirun of words that nothing reads before its first job.
+    """Refuses a multirun with a setting that no part reads before its first job.
 
     Writes summary.csv into the multirun's folder (job, overrides, status, error, metrics) and shows it at the end.
 

@@ -68,7 +68,7 @@ def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
         words: Words of the command line. Files of the user that they choose are checked too.
 
     Raises:
-        Refusal: For the first setting that nothing reads.
+        Refusal: For the first setting that no part reads.
     """
     overrides = OverridesParser.create().parse_overrides(list(words))
     for override in overrides:
@@ -97,7 +97,7 @@ def check_sweep(config: DictConfig, name: str) -> None:
         name: Name of the primary configuration.
 
     Raises:
-        Refusal: For the first word or choice that nothing reads.
+        Refusal: For the first setting that no part reads, and the first unknown choice.
     """
     params = OmegaConf.select(config, "hydra.sweeper.params") or {}
     words = [f"{key}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)

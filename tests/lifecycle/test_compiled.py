@@ -10,7 +10,7 @@ from helpers import BINARY, SERIES, TABLE, TEXT, build, examples
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler"),
-    pytest.mark.filterwarnings("ignore"),  # torch's compiler, of itself
+    pytest.mark.filterwarnings("ignore"),  # warnings of torch's compiler
 ]
 
 

@@ -27,7 +27,7 @@ def test_adversarial_losses_are_logged_and_the_critic_is_not_saved_with_the_mode
     state = torch.load("run/checkpoints/last.ckpt", weights_only=True)
     assert [len(group["params"]) for group in state["optimizer_states"][0]["param_groups"]][1] == 4  # the critic's
     assert state["state_dict"]["penalties.total_correlation.aggregate.num_train"] == 1294
-    assert state["global_step"] == 22  # one step per batch, whoever plays
+    assert state["global_step"] == 22  # one step per batch, whichever networks train
     vae = vaekit.load("run")
     assert not [name for name in vae.state_dict() if "critic" in name]
     metrics = json.loads(Path("run/metrics.json").read_text())

@@ -184,7 +184,7 @@ def test_a_grid_is_replaced_joined_and_fixed_by_the_command_line(train):
 SMALL = ["latents.dim=choice(2,3)", "optimizer.warmup=0"]
 
 
-@pytest.mark.filterwarnings("ignore")  # optuna 2, of itself
+@pytest.mark.filterwarnings("ignore")  # warnings of optuna 2
 @pytest.mark.parametrize("engine", ["random", "optuna"])
 def test_a_search_returns_the_best_and_goes_on_where_it_was(train, trained, engine):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")

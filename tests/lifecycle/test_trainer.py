@@ -278,7 +278,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(train, monkeyp
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # torch's compiler, of itself
+@pytest.mark.filterwarnings("ignore")  # warnings of torch's compiler
 def test_a_run_compiles_once(train):
     """It compiles neither for the smaller last batch nor for evaluation; a resumed run compiles once more."""
     for epochs, words in ((2, []), (3, ["ckpt_path=run/checkpoints/last.ckpt"])):

@@ -70,7 +70,7 @@ def test_a_multirun_with_an_unknown_setting_starts_no_job(train, here, words, sa
 
 
 @pytest.mark.long
-@pytest.mark.filterwarnings("ignore")  # optuna 2, of itself
+@pytest.mark.filterwarnings("ignore")  # warnings of optuna 2
 def test_an_engine_sweep_with_an_unknown_setting_starts_no_job(train, here):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     for word, says in (

@@ -25,7 +25,7 @@ def test_each_value_is_that_of_the_nearest_position():
 
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-@pytest.mark.filterwarnings("ignore")  # torch's compiler, of itself
+@pytest.mark.filterwarnings("ignore")  # warnings of torch's compiler
 def test_the_compiled_gradient_in_bfloat16_is_the_plain_one():
     """The compiled gradient of `interpolate` itself is 0 in torch 2.13."""
     first, last = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)

@@ -94,7 +94,7 @@ def test_the_step_of_each_network_lowers_its_own_loss(game, batch):
 
 
 def test_the_encoder_moves_codes_to_where_the_critic_expects_the_prior():
-    """The critic calls draws of the prior real; the encoder moves its codes to where it says so."""
+    """The critic calls draws of the prior real; the encoder moves its codes to where it calls them real."""
     vae, _, penalties = build_all(GREY, *GAMES["adversary"][1], *SMALL)
     terms, penalty = vae(examples(GREY, 50)), penalties.adversary
     with torch.no_grad():

@@ -47,7 +47,7 @@ def test_the_temperature_follows_its_schedule():
 @pytest.mark.parametrize("posterior", ["gumbel", "bernoulli"])
 @pytest.mark.parametrize("objective", ["elbo", "vimco"])
 def test_random_codes_learn_to_tell_examples_apart(posterior, objective):
-    """From one of a few starts: which of them ends where two examples share a code hangs on last bits."""
+    """Several seeds are tried, because rounding decides which of them ends with two examples on one code."""
     words = (*SMALL, f"posterior={posterior}", f"objective={objective}")
     batch = examples(BINARY, 8)  # fewer than there are codes, 2^6 or 3^2
 

@@ -112,7 +112,7 @@ def test_armed_targets_are_refused(lair, target):
 @pytest.mark.parametrize(
     "target",
     [
-        # what leads to more: whatever is named, only classes of the four packages pass
+        # targets that import more: whatever they name, only classes of the four packages pass
         "hydra.utils.instantiate",
         "hydra.utils.get_method",
         "hydra.utils.get_object",

@@ -115,7 +115,7 @@ def test_a_prior_is_not_fitted_where_classes_are_inferred(untrained, apply, tmp_
     assert not (tmp_path / "new").exists()
 
 
-def test_labels_hidden_in_training_are_there_for_tasks(untrained, tmp_path):
+def test_labels_hidden_in_training_are_available_to_tasks(untrained, tmp_path):
     folder = untrained("data.labels=50")
     data = open_run(folder, tmp_path, device="cpu").data
     rows = data.in_order("train")
@@ -132,7 +132,7 @@ def cvae(moved, tmp_path):
     return context, context.test.label[context.test.indices]
 
 
-def test_codes_are_of_each_row_s_own_label(cvae):
+def test_codes_are_conditioned_on_the_label_of_each_row(cvae):
     context, label = cvae
     (codes,) = embed(context, rows=50)
     x = context.examples(slice(None))

@@ -13,7 +13,7 @@ from vaekit.tasks.shared.context import open_run
 
 from .conftest import train
 
-LINES = [  # 8x8; mirrored and moved by chance, a playable level
+LINES = [  # 8x8; a playable level, mirrored and moved at random
     "........",
     "..G.....",
     ".bbb....",
@@ -47,7 +47,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.long
 @pytest.mark.parametrize("source", ["prior", "posterior"])
-def test_levels_are_written_with_what_is_known_of_them(run, tmp_path, source):
+def test_levels_are_written_with_their_properties(run, tmp_path, source):
     torch.manual_seed(0)
     found = play(open_run(run, tmp_path, device="cpu"), n=12, tries=5, source=source)
     assert found["real"] == 1 and found["frequencies"] < 1

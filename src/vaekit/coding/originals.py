@@ -158,7 +158,7 @@ def write_images(folder: Path, names: Sequence[str], values: np.ndarray) -> None
         values: Images `[N, C, H, W]`.
 
     Raises:
-        Refusal: If a name leads out of the folder.
+        Refusal: If a name points outside the folder.
     """
     for name, image in zip(names, values, strict=True):
         check_name(name)
@@ -174,7 +174,7 @@ def check_name(name: str) -> None:
         name: The name, relative to the folder.
 
     Raises:
-        Refusal: If it leads out of it.
+        Refusal: If it points outside the folder.
 
     Example:
         >>> from vaekit.coding.originals import check_name

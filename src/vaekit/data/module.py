@@ -24,7 +24,7 @@ from vaekit.spaces import Maps, Pairs, Space
 
 Part = Literal["train", "val", "calibration", "test"]
 M = TypeVar("M", bound=Maps)
-SCALE_ROWS = 1000  # number of rows by which scales are checked
+SCALE_ROWS = 1000  # number of rows on which scales are checked
 MAX_SCALE = 10.0  # mean or standard deviation of a column above which training is slow or fails
 LABELLED = 0.25  # labelled rows in an epoch per training row, if data.labels is set
 

@@ -234,7 +234,8 @@ def open_run(
         spreadsheet: Of the CSV files, see `write_csv`.
 
     Raises:
-        Refusal: As by `vaekit.runs.load`; for a device that this machine lacks, and settings that the data do not have.
+        Refusal: For the reasons of `vaekit.runs.load`, a device that this machine lacks, and settings that the data
+            do not have.
     """
     device = find_device(device)
     config = runs.read_config(run, trust)
