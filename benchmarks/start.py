@@ -1,7 +1,7 @@
 """Whether presets learn to use z from the start: `python benchmarks/start.py mnist=DIR fashion_mnist=DIR faces=DIR`.
 
 Each preset trains for `STEPS` steps with its defaults, from three seeds, on every data set that is named (a folder for
-data=mnist, data=fashion_mnist or data=image_folder), on the sprites, and on 24,000 characters that are drawn here:
+data=mnist, data=fashion_mnist or data=image_folder, as in data.root=), on the sprites, and on 24,000 characters that are drawn here:
 glyphs of many alphabets from the fonts that matplotlib brings, turned and sheared, 28x28, dynamically binarised. Prints
 a Markdown table: the mean rate of the last 20 steps, in nats per example, for each seed. `--presets` chooses others.
 """
@@ -100,10 +100,11 @@ def main() -> None:
                 ]
         print(f"| rate after {STEPS} steps | {' | '.join(sets)} |\n|{' --- |' * (len(sets) + 1)}")
         for preset in arguments.presets:
-            cells = [
-                ", ".join(f"{rate([f'model={preset}', *words], seed):.1f}" for seed in SEEDS) for words in sets.values()
-            ]
-            print(f"| {preset} | {' | '.join(cells)} |", flush=True)
+            print(f"| {preset}", end="", flush=True)
+            for words in sets.values():
+                rates = (f"{rate([f'model={preset}', *words], seed):.1f}" for seed in SEEDS)
+                print(f" | {', '.join(rates)}", end="", flush=True)
+            print(" |")
 
 
 if __name__ == "__main__":
