@@ -1,6 +1,7 @@
 """Pages of the site that no file of docs/ holds: one for each part, and those of files elsewhere in the repository."""
 
 import re
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from mkdocs.structure.pages import Page
 
 from vaekit import catalogue
 from vaekit.catalogue import Choice
+
+sys.path.insert(0, str(Path(__file__).parent))
+from part_figures import figure
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "benchmarks/LOG.md"]
@@ -51,6 +55,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         rows = [[f"[{each.name}]({each.name}.md)", _text(each.sentence)] for each in choices]
         texts[f"parts/{group}/index.md"] = f"# {group}\n\n" + _table([f"`{group}=`", ""], rows)
         texts |= {_uri(each): part_page(each) for each in choices}
+    for each in (each for group in catalogue.groups() for each in catalogue.choices(group)):
+        if drawn := figure(each):
+            png, caption = drawn
+            name = f"{each.name}.png"
+            files.append(File.generated(config, f"parts/{each.group}/{name}", content=png))
+            texts[_uri(each)] += f"\n\n## Figure\n\n![{caption}]({name})\n\n*{caption}*\n"
     for uri, text in texts.items():
         files.append(File.generated(config, uri, content=text))
     return files
