@@ -17,7 +17,7 @@ FOLDER = Path("outputs/benchmarks/few_labels")
 
 
 def minutes(draw: int) -> float:
-    """From the run's first to its last file, test included."""
+    """Seconds from the first to the last file of the run, including the test."""
     first, last = ((FOLDER / str(draw) / name).stat().st_mtime for name in ("config.yaml", "metrics.json"))
     return (last - first) / 60
 

@@ -42,7 +42,7 @@ def finished(preset: str) -> bool:
 
 
 def row(preset: str) -> str:
-    """The figures of a finished run; seconds are from its first to its last file, test included."""
+    """The figures of a finished run; seconds are from its first to its last file, including the test."""
     folder = FOLDER / preset
     metrics = json.loads((folder / "metrics.json").read_text())
     with safe_open(folder / "model.safetensors", "np") as weights:

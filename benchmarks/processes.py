@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-ROUNDS = 3  # in turns, the best of each: a busy neighbour slows, nothing speeds up
+ROUNDS = 3  # alternating; the best of each counts, because other programs only slow a run down
 WORDS = ["model=conv_vae", "trainer.max_epochs=3", "evaluation.num_samples=1", "+trainer.limit_val_batches=0"]
 
 

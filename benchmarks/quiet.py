@@ -27,7 +27,7 @@ def own() -> float:
 
 
 class Foreign:
-    """Cores that others kept busy since it was made."""
+    """The number of cores that other processes have used since this object was created."""
 
     def __init__(self) -> None:
         self.since, self.others = time(), spent() - own()

@@ -182,7 +182,7 @@ class Digits:
         return torch.cat(parts).reshape(self.shape)
 
     def _table(self, params: Tensor, above: Tensor, digit: int) -> Code:
-        """The distribution of a digit, counted from the lowest, given the number that those above it make."""
+        """The distribution of digit `digit` (0 is the lowest), given the number that the higher digits form."""
         # edges in the first dimension, `[base + 1, N]`, so that memory access is contiguous
         size = self.base**digit
         x = above.double().mul_(self.base * size) + (torch.arange(self.base + 1).double() * size - 0.5).unsqueeze(1)

@@ -25,7 +25,7 @@ def kinds(space: Space) -> dict[str, list[str]]:
         space: Space of x.
 
     Returns:
-        Names of columns; the column of labels is a kind of its own. Empty for data that are not a table.
+        Names of columns; the column of labels counts as one kind. Empty if the data are not a table.
     """
     if not isinstance(space, TableSpace):
         return {}

@@ -55,6 +55,6 @@ class _OnImport(importlib.abc.MetaPathFinder):
 
 
 def declare_on_import() -> None:
-    """Install the hook, once, unless torchvision is there already."""
+    """Install the hook, once, unless torchvision is imported already."""
     if "torchvision" not in sys.modules and not any(isinstance(finder, _OnImport) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OnImport())

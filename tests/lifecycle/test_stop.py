@@ -121,7 +121,7 @@ def test_a_requeued_job_with_damaged_overrides_is_refused(here, monkeypatch, con
             (folder / file).write_text(text or "")
     if content is None:
         (here / "outputs/slurm/7-a/.hydra/overrides.yaml").unlink()
-    assert requeued(["seed=2"])[0] == Path("outputs/slurm/7-b"), "which is known to be it"
+    assert requeued(["seed=2"])[0] == Path("outputs/slurm/7-b"), "the folder of this very job"
     with pytest.raises(
         Refusal, match=r"7-a/\.hydra/overrides\.yaml is missing or damaged.*ckpt_path=outputs/slurm/7-a/"
     ):

@@ -49,5 +49,5 @@ def _shifted(z: Tensor, bits: int) -> Tensor:
 
 
 def _signed(constant: int) -> int:
-    """An unsigned 64-bit constant as int64 holds it."""
+    """The int64 with the bits of an unsigned 64-bit constant."""
     return constant - (1 << 64)

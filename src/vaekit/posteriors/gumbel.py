@@ -28,7 +28,7 @@ class Gumbel(Posterior):
         context_shape: Shape of the features of a row, (F,) for vectors z or (C, H, W) for maps z.
         space: The space of z.
         codes: Number K of codes, at least 2.
-        temperature: Of the softmax, above 0: a number, or a schedule over epochs.
+        temperature: Temperature of the softmax, above 0: a number, or a schedule over epochs.
         hard: True: draws are one-hot (straight-through). False: training sees the softmax, so its distortion is that of
             a relaxed model while the rate is the exact KL of the codes; the training loss is then not a bound.
             Validation and test always draw one-hot.

@@ -58,7 +58,7 @@ class Column:
         step: Values are the least one plus multiples of it; 0 if they are not.
         largest: Largest count of the file.
         unseen: Probability of a category or count that the file does not hold.
-        nullable: Whether cells may be missing: one more number, the last, is then 1 where they are.
+        nullable: Whether cells may be missing. If so, one more number, the last, is 1 where a cell is missing.
         first: First new cell of an identifier; it ends in a number, from which the others count up.
         form: How numbers or dates are written; None for integers.
 

@@ -20,7 +20,7 @@ class Writer(nn.Module):
         embedding: Dimensions of a token's embedding.
         dropout: Probability with which a unit of embeddings and states is dropped in training, at all positions of a
             sentence alike (Gal and Ghahramani 2016).
-        word_dropout: Probability with which a token before is replaced by <unk> in training (Bowman et al. 2016,
+        word_dropout: Probability with which a preceding token is replaced by <unk> in training (Bowman et al. 2016,
             section 3.1), so that z has to carry it.
 
     Raises:
