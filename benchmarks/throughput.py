@@ -56,7 +56,7 @@ CASES = [Case(n, b, p) for n in ("mlp", "conv") for b in (128, 1024) for p in ("
 
 
 class Turn(NamedTuple):
-    """Images/s: the median of the epochs after the first, the first and the last; the cores that other processes used."""
+    """Images/s: median of the epochs after the first, first and last epoch; and the cores that other processes used."""
 
     speed: float
     first: float

@@ -121,7 +121,7 @@ class Context:
         return self.data.transform(self.test.gather(self.test.indices[numbers]), training=False).x.to(self.vae.device)
 
     def condition(self, numbers: slice | Tensor, label: Any = None) -> Any:
-        """The condition of these test examples: `label` if it is given, else the labels of the examples if the model needs them."""
+        """The condition of these test examples: `label`, or by default their own labels if the model needs them."""
         return (
             self.vae.condition_of(self.test.gather(self.test.indices[numbers]).to(self.vae.device))
             if label is None
