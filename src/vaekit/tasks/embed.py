@@ -216,7 +216,7 @@ def write_representation(context: Context, rows: int) -> dict[str, dict[str, flo
         for name, (learnt, tested) in track(pairs.items(), "judging")
     }
     context.write_json("embed.json", found)
-    title = f"Which features predict the label: {len(x):,} training rows, {len(test_x):,} test rows"
+    title = f"Label from features: {len(x):,} training rows, {len(test_x):,} test rows"
     table = Table("from", *found["codes"], title=title, title_justify="left")
     for name, figures in found.items():
         table.add_row(name, *(f"{value:.3f}" for value in figures.values()))
