@@ -13,6 +13,7 @@ import yaml
 import vaekit
 from vaekit.refusal import Refusal
 from vaekit.tasks import export as module
+from vaekit.tasks.detect import detect
 from vaekit.tasks.export import export
 from vaekit.tasks.shared.context import open_run
 
@@ -194,3 +195,40 @@ def test_an_upload_that_fails_is_refused(digits, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(create_repo=fail))
     with pytest.raises(Refusal, match=r"401 .*hf auth login"):
         export(digits, push="me/mine")
+
+
+@pytest.mark.long
+def test_detector_of_raw_bytes_equals_that_of_python(digits_run, tmp_path):
+    context = open_run(digits_run, tmp_path / "detect", device="cpu")
+    context.out.mkdir()
+    x = np.random.default_rng(0).integers(0, 256, (200, 1, 8, 8), dtype=np.uint8)
+    x[:150] = (context.data.sample("test", 150).x.numpy() * 255).round()
+    np.save(tmp_path / "new.npy", x)
+    names = ["latent", "reconstruction"]
+    expected = detect(context, input=tmp_path / "new.npy", scores=names)
+    out = open_run(digits_run, tmp_path / "export", device="cpu")
+    out.out.mkdir()
+    differences = export(out, detector=context.out / "detector.npz")
+    assert set(differences) == FILES | {"detector.onnx", "detector.pt2"}
+    session = onnxruntime.InferenceSession(out.out / "detector.onnx")
+    outputs = [each.name for each in session.get_outputs()]
+    found = dict(zip(outputs, session.run(None, {"x": x}), strict=True))
+    for name in names:
+        assert np.allclose(found[f"score_{name}"], expected[name], rtol=1e-4, atol=1e-4)
+        p = expected[f"p/{name}"]
+        close = np.abs(found[f"p_{name}"] - p) < 1e-4
+        assert close[150:].all(), "of rows that were not calibrated on"
+        assert np.array_equal(found[f"alarm_{name}"][close], p[close] <= 0.05)
+        assert close.mean() > 0.95
+    assert found["alarm_reconstruction"][150:].mean() > 0.5
+    assert found["alarm_reconstruction"][:150].mean() < 0.2
+
+
+def test_a_detector_that_is_not_one_is_refused(digits, tmp_path):
+    (tmp_path / "text.npz").write_text("no arrays")
+    np.savez(tmp_path / "other.npz", mean=np.zeros(2), precision=np.eye(3), latent=np.zeros(4))
+    np.savez(tmp_path / "run.npz", mean=np.zeros(99), precision=np.eye(99), latent=np.zeros(4))
+    np.savez(tmp_path / "none.npz", x=np.zeros(2))
+    for name in ("missing.npz", "text.npz", "other.npz", "none.npz", "run.npz"):
+        with pytest.raises(Refusal, match=r"Cannot read task\.detector"):
+            export(digits, detector=tmp_path / name)

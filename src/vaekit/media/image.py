@@ -21,6 +21,7 @@ from vaekit.media.figures import Headings, save_grid
 from vaekit.media.medium import Names, Read, Write, existing
 from vaekit.media.real import Real, check, first
 from vaekit.refusal import Refusal
+from vaekit.spaces import Image as Space
 from vaekit.track import track
 
 
@@ -73,10 +74,7 @@ class Image(Real):
         if grey:
             values /= 255
         check(values, replace(space, bins=None), path)
-        if space.bins is not None and (grey or not space.dequantized):
-            level = (values * (space.bins - 1) + 0.5).floor()
-            return (level + 0.5) / space.bins if space.dequantized else level / (space.bins - 1)
-        return values
+        return to_levels(values, space) if grey or not space.dequantized else values
 
     def _pixels(
         self, images: Iterable[tuple[str, int]], size: tuple[int, int] | None, white: int | None
@@ -117,3 +115,20 @@ def write_png(path: Path, x: np.ndarray) -> None:
     """
     pixels = x if x.dtype == np.uint8 else (x * 255.0).round().clip(0, 255).astype(np.uint8)
     PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(path)
+
+
+def to_levels(values: Tensor, space: Space) -> Tensor:
+    """Gray values in the data space.
+
+    Args:
+        values: In [0, 1].
+        space: Of images; its values are returned unchanged if it has no gray levels.
+
+    Example:
+        >>> to_levels(torch.tensor([0.0, 0.4, 1.0]), Space((1, 1, 3), bins=3))
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    if space.bins is None:
+        return values
+    level = (values * (space.bins - 1) + 0.5).floor()
+    return (level + 0.5) / space.bins if space.dequantized else level / (space.bins - 1)

@@ -26,6 +26,7 @@ from vaekit.media.figures import Headings, heat, pixels, save_panels, save_pixel
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.tasks.shared.anomaly import (
+    ALPHA,
     DENSITY,
     SCORES,
     TWO_SIDED,
@@ -36,13 +37,13 @@ from vaekit.tasks.shared.anomaly import (
     join,
     measure,
     p_values,
+    save_detector,
 )
 from vaekit.tasks.shared.checks import one_of, within
 from vaekit.tasks.shared.context import Context
 from vaekit.track import track
 
 FITTED = 10_000  # largest number of training rows to fit codes and baselines, and of held-out rows
-ALPHA = 0.05  # largest p-value that counts as an alarm
 FEWEST = 10  # smallest number of rows of each part to compute p-values and baselines
 
 Labels = int | Sequence[int] | None
@@ -88,6 +89,8 @@ def detect(
     Mahalanobis distance, and of ECOD if pyod is installed. For images, maps.png and maps.npz have the n most unusual
     rows x, the mean E[x | z] at the posterior mean of z, the distance of each pixel from it, `row` (line of scores.csv
     below its head, from 0), score and p-value.
+
+    detector.npz has the scores of the calibration rows, for task=export.
 
     Args:
         context: The run.
@@ -144,6 +147,7 @@ def detect(
     else:
         among_test[: len(sets[0].examples)] = ~sets[0].anomaly
         calibration = {name: each[among_test] for name, each in found.items()}
+    save_detector(context.out / "detector.npz", detector, calibration)
     p = p_values(found, calibration, among_test)
     _write(context, sets, found, p, known)
     if known:

@@ -6,11 +6,13 @@ import copy
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +22,10 @@ from torch.distributions import Distribution
 from vaekit import hub
 from vaekit.capabilities import Capability
 from vaekit.latents.tower import Step, descend
-from vaekit.refusal import Refusal
+from vaekit.media.image import to_levels
+from vaekit.refusal import Refusal, reason
+from vaekit.spaces import Image
+from vaekit.tasks.shared.anomaly import ALPHA, EXACT, code_and_mean
 from vaekit.tasks.shared.checks import needed
 from vaekit.tasks.shared.context import Context
 from vaekit.tasks.shared.model_card import model_card
@@ -66,7 +71,68 @@ class Decoder(nn.Module):
         return (self.likelihood(draw.state).mean,)
 
 
-def export(context: Context, push: str | None = None) -> dict[str, float]:
+class RawDetector(nn.Module):
+    """Anomaly scores, p-values and alarms of raw rows as a module.
+
+    x `[B, *space.shape]`, bytes for images and the data space otherwise, to `[B]` for each of `RawDetector.outputs`. A
+    score within a factor of 1e-5 of a calibration row's counts as equal to it, so that rounding changes no p-value.
+
+    Args:
+        vae: The model.
+        fitted: Arrays of detector.npz, by name.
+    """
+
+    of_mean: Tensor
+    of_precision: Tensor
+
+    def __init__(self, vae: VAE, fitted: Mapping[str, np.ndarray]):
+        super().__init__()
+        self.vae = vae
+        self.names = [name for name in EXACT if name in fitted]
+        for name, each in fitted.items():
+            self.register_buffer(f"of_{name}", torch.as_tensor(each, dtype=torch.float32))
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of what is computed."""
+        return [f"{kind}_{name}" for name in self.names for kind in ("score", "p", "alarm")]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        if isinstance(self.vae.space, Image):
+            x = to_levels(x.float() / 255, self.vae.space)
+        code, mean = code_and_mean(self.vae, self.vae.encoder(x), None)
+        centred = code - self.of_mean
+        scores = {
+            "latent": ((centred @ self.of_precision) * centred).sum(1).sqrt(),
+            "reconstruction": (mean - x).square().flatten(1).sum(1),
+        }
+        found: list[Tensor] = []
+        for name in self.names:
+            calibration, score = self.get_buffer(f"of_{name}"), scores[name]
+            higher = (calibration >= score[:, None] * (1 - 1e-5)).float().sum(1)
+            p = (1 + higher) / (1 + len(calibration))
+            found += [score, p, p <= ALPHA]
+        return tuple(found)
+
+
+def _read_detector(path: Path, vae: VAE, size: int) -> RawDetector:
+    """The detector in a file, for codes of this size."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            detector = RawDetector(vae, dict(arrays))
+        if not detector.names:
+            raise ValueError("it has neither latent nor reconstruction")
+        if detector.of_mean.shape != (size,) or detector.of_precision.shape != (size, size):
+            raise ValueError(f"it is not of {size} latent dimensions, as this run is")
+        return detector
+    except (OSError, ValueError, AttributeError, EOFError, BadZipFile) as error:
+        raise Refusal(
+            f"Cannot read task.detector={path} ({reason(error)}). Expected the detector.npz of task=detect, with "
+            "'task.scores=[latent,reconstruction]' or more."
+        ) from error
+
+
+def export(context: Context, push: str | None = None, detector: str | Path | None = None) -> dict[str, float]:
     """Export encoder and decoder as .onnx and .pt2, with weights, configuration, figures and a model card.
 
     encoder: x to the posterior means z (z_0, z_1, ... for several levels, top first). decoder: z to the mean of p(x |
@@ -79,6 +145,9 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
         context: The run.
         push: Hugging Face repository to which the files are uploaded, with the account of this machine; None for no
             upload.
+        detector: The file detector.npz of task=detect, for detector.onnx and .pt2: raw x (bytes of images) to the
+            scores latent and reconstruction, their p-values, and alarms, p <= .05. Other scores draw z at random, and
+            are left out.
 
     Returns:
         The largest absolute difference between each exported file and the module, for test examples and draws from the
@@ -114,6 +183,11 @@ def export(context: Context, push: str | None = None) -> dict[str, float]:
     if Capability.AUTOREGRESSIVE in vae.likelihood.gives:
         del modules["decoder"]
         Console().print("The likelihood draws value by value, so there is no decoder to export.")
+    if detector is not None:
+        fitted, raw = _read_detector(Path(detector).expanduser(), vae, zs[0][0].numel()), x
+        if isinstance(vae.space, Image):
+            raw = (x * 255).round().byte()
+        modules["detector"] = (fitted, (raw,), ["x"], fitted.outputs)
     differences = dict[str, float]()
     for name, (module, inputs, given, made) in track(modules.items(), "exporting"):
         differences |= write(context.out / name, module.eval(), inputs, given, made)
@@ -156,7 +230,8 @@ def write(
     """
     expected, few = module(*inputs), tuple(each[:3] for each in inputs)
     batch = {0: torch.export.Dim("batch")}
-    shapes: Any = (batch,) if isinstance(module, Encoder) else (tuple(batch for _ in inputs),)  # *zs is one argument
+    each: Any = tuple(batch for _ in inputs)
+    shapes: Any = (each,) if isinstance(module, Decoder) else each  # *zs is one argument
     program: Any = None
 
     def by_torch(file: Path) -> Any:
@@ -183,11 +258,11 @@ def write(
                 found = run(file)
         except Exception as error:  # torch and onnxruntime raise nearly anything
             file.unlink(missing_ok=True)
-            reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
-            Console().print(f"{file.name} is left out: {reason}", soft_wrap=True, markup=False)
+            why = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
+            Console().print(f"{file.name} is left out: {why}", soft_wrap=True, markup=False)
             continue
         pairs = zip(found, expected, strict=True)
-        differences[file.name] = max(float((torch.as_tensor(a) - b).abs().max()) for a, b in pairs)
+        differences[file.name] = max(float((torch.as_tensor(a).float() - b.float()).abs().max()) for a, b in pairs)
     return differences
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ PATH = ("distortion", "rate", "reconstruction")
 EXPLAINED = 0.9  # largest fraction of the variance that principal components explain
 WIDEST = 2048  # largest number of columns whose covariance is estimated
 AT_ONCE = 10  # number of draws of z for the distortion
+ALPHA = 0.05  # largest p-value that counts as an alarm
+EXACT = ("latent", "reconstruction")  # scores without random draws
 TWO_SIDED = {"rate"}  # the rate of an anomaly may be higher or lower than usual
 
 Figures = dict[str, np.ndarray]
@@ -86,7 +89,7 @@ def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: 
         with torch.no_grad():
             features = vae.encoder(batch.x)
             terms = vae.terms(batch, features, min(num_samples, AT_ONCE))
-            code, mean = _reconstruct(vae, features, vae.condition_of(batch))
+            code, mean = code_and_mean(vae, features, vae.condition_of(batch))
             errors = (mean - batch.x).square() * (1 if batch.mask is None else batch.mask)
             part = {"distortion": terms.distortion, "reconstruction": errors.flatten(1).sum(1)}
             if vae.has_density:
@@ -100,8 +103,14 @@ def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: 
     return Measured(arrays.pop("x"), arrays.pop("mean"), arrays.pop("code"), arrays)
 
 
-def _reconstruct(vae: VAE, features: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The posterior's mean at the top level, `[B, D]`, and E[x | z] at the means of all."""
+def code_and_mean(vae: VAE, features: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The posterior's mean at the top level, `[B, D]`, and E[x | z] at the means of all.
+
+    Args:
+        vae: The model.
+        features: Output of the encoder.
+        condition: Of each row; None for an unconditional model.
+    """
 
     def pick(level: Any, state: Tensor | None, p: Distribution) -> Step:
         q = level.infer(features, state)
@@ -190,6 +199,18 @@ class Detector:
             "typicality": lambda: np.abs(rows.statistics["nll"] - self.typical),
         }
         return {name: special[name]() if name in special else rows.statistics[name] for name in self.names}
+
+
+def save_detector(path: Path, detector: Detector, calibration: Figures) -> None:
+    """Write what the scores `EXACT` of new rows need, as NPZ.
+
+    Args:
+        path: The file.
+        detector: Gives mean and precision matrix of the codes.
+        calibration: `[n]` each, scores of normal rows.
+    """
+    scores: dict[str, Any] = {name: np.sort(calibration[name]) for name in EXACT if name in calibration}
+    np.savez(path, mean=detector.codes.location_, precision=detector.codes.get_precision(), **scores)
 
 
 def p_values(scores: Figures, calibration: Figures, within: np.ndarray) -> Figures:
