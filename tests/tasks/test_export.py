@@ -198,6 +198,7 @@ def test_an_upload_that_fails_is_refused(digits, monkeypatch):
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_detector_of_raw_bytes_equals_that_of_python(digits_run, tmp_path):
     context = open_run(digits_run, tmp_path / "detect", device="cpu")
     context.out.mkdir()
