@@ -117,7 +117,7 @@ def fit(
         >>> run.sample(3).shape  # doctest: +SKIP
         torch.Size([3, 5])
     """
-    words = spell(*overrides, settings)
+    x, words = in_memory.listed(x), spell(*overrides, settings)
     given = {word.lstrip("+").partition("=")[0] for word in words}
     if taken := given & {"ckpt_path", "hydra.run.dir"}:
         raise Refusal(f"Got {taken.pop()}, but vaekit.fit starts a run in a new folder. Use vaekit.train for others.")
@@ -262,7 +262,7 @@ class Run:
     @cached_property
     def like(self) -> Like:
         """The container type of the rows that methods return."""
-        return Like(template=in_memory.template(self.folder / "data" / "rows.parquet"))
+        return Like.stored(self.folder / "data", self.vae.space)
 
     def __getattr__(self, name: str) -> Any:
         tasks = _tasks()
@@ -324,6 +324,7 @@ class Run:
         with TemporaryDirectory() as scratch, isolate_rng(), redirect_stdout(io.StringIO()):
             for name, value in keywords.items():
                 if name in parameters and parameters[name].annotation == FILE:
+                    value = in_memory.listed(value)
                     if not isinstance(value, str | Path | None):
                         like = like or Like.of(value, space)
                     keywords[name] = in_memory.as_file(value, Path(scratch, name), space)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,6 +26,21 @@ from vaekit.written import Number
 
 FRAMES = ("pandas", "polars")
 FILES: dict[str, type[Source]] = {"arrays": Arrays, "table": TableFile, "text": TextFile}  # by data=NAME
+OTHERS = {  # containers by library and class, and what converts them
+    ("pandas", "Series"): "x.to_frame() for a table, or x.tolist() for sentences or files",
+    ("pandas", "Index"): "x.to_frame() for a table, or x.tolist() for sentences or files",
+    ("polars", "Series"): "x.to_frame() for a table, or x.to_list() for sentences or files",
+    ("polars", "LazyFrame"): "x.collect()",
+    ("scipy", "sparray"): "x.toarray()",
+    ("scipy", "spmatrix"): "x.toarray()",
+    ("builtins", "dict"): "pandas.DataFrame(x) for columns by name, or the array of rows in it",
+    ("builtins", "bytes"): "the path of a file, or numpy.frombuffer(x, 'uint8') with the shape [N, ...]",
+    ("builtins", "set"): "sorted(x)",
+    ("datasets", "DatasetDict"): "one of its splits, x['train']",
+    ("datasets", "Dataset"): "x.to_pandas() for a table, or x['NAME'][:] for a column of sentences or images",
+    ("torch", "Dataset"): "torch.stack([row for row, *_ in x])",
+    ("torch", "DataLoader"): "torch.cat([batch for batch, *_ in x])",
+}
 IMAGES = {"b": "arrays_bool", "u": "arrays_uint8", "f": "arrays_float"}  # by the kind of their dtype: data=NAME
 PRESETS = {"table": "table_vae", "text": "text_vae", "audio": "audio_vae"}  # by data=NAME; others use the default
 
@@ -80,6 +95,32 @@ def write(x: Any, folder: Path, labels: Any = None) -> dict[str, Any]:
         )
     preset = PRESETS.get(settings["data"])
     return settings | ({"model": preset} if preset else {})
+
+
+def listed(x: Any) -> Any:
+    """Convert iterators, and arrays of strings, to lists.
+
+    Args:
+        x: Rows in memory.
+
+    Returns:
+        Such a list; anything else unchanged.
+
+    Raises:
+        Refusal: For containers that `OTHERS` converts, with what to type.
+
+    Example:
+        >>> listed(word for word in ("a", "b")), listed(np.array(["a b", "c d"]))
+        (['a', 'b'], ['a b', 'c d'])
+    """
+    for kind in type(x).__mro__:
+        if advice := OTHERS.get((kind.__module__.partition(".")[0], kind.__name__)):
+            raise Refusal(f"Got {type(x).__name__}, expected an array, a DataFrame, or a list. Use {advice}.")
+    if isinstance(x, Iterator):
+        return list(x)
+    if isinstance(x, np.ndarray) and x.ndim == 1 and x.size and all(isinstance(each, str) for each in x.flat):
+        return list(map(str, x.flat))
+    return x
 
 
 def _created(folder: Path) -> Path:
@@ -147,9 +188,13 @@ def as_array(x: Any) -> np.ndarray:
     """
     if isinstance(x, Tensor):
         x = x.detach().cpu()
+        x = x.to_dense() if x.layout != torch.strided else x
         x = x.float() if x.dtype == torch.bfloat16 else x
+    if isinstance(x, np.ma.MaskedArray):  # numpy.asarray would return the values under the mask
+        x = np.ma.filled(x.astype(float), np.nan)
     try:
         rows = np.asarray(x) if not isinstance(x, Sequence) else np.stack([np.asarray(each) for each in x])
+        rows = rows.astype(float) if rows.dtype == object else rows  # None is missing: NaN
     except (ValueError, TypeError) as error:
         raise Refusal(
             f"Got {type(x).__name__}, of which no array can be made ({error}); give numbers [N, ...]."
@@ -241,7 +286,7 @@ class Like:
         device: Device of tensors.
         template: An empty table, whose columns have the types of the result.
         index: The index of a pandas DataFrame.
-        bytes: Whether images are uint8.
+        bytes: Whether images are gray values from 0 to 255.
         gray: Whether images `[N, H, W]` have no axis of channels.
         channels_last: Whether they are `[N, H, W, C]`.
     """
@@ -260,20 +305,28 @@ class Like:
         kind = library(x)
         if kind in FRAMES:
             return cls(kind, template=x[:0], index=getattr(x, "index", None))
-        if kind not in ("numpy", "torch"):
-            return cls("numpy" if isinstance(x, Sequence) and not _is_list_of(x, str, Path) else "builtins")
-        found = cls(kind, x.device if kind == "torch" else None, bytes=str(x.dtype).endswith("uint8"))
+        if isinstance(space, Table | Text) or isinstance(x, str | Path) or _is_list_of(x, str, Path):
+            return cls()
+        rows = as_array(x)
+        found = cls("torch" if kind == "torch" else "numpy", x.device if kind == "torch" else None)
         if not isinstance(space, Image):
             return found
         channels, height, width = space.shape
         return replace(
             found,
-            gray=channels == 1
-            and x.ndim in (2, 3)
-            and tuple(x.shape[-2:]) == (height, width)
-            and x.shape[-3:] != space.shape,
-            channels_last=tuple(x.shape[-3:]) == (height, width, channels) and tuple(x.shape[-3:]) != space.shape,
+            bytes=rows.dtype == np.uint8,
+            gray=channels == 1 and rows.ndim in (2, 3) and rows.shape[-2:] == (height, width),
+            channels_last=rows.shape[-3:] == (height, width, channels) and rows.shape[-3:] != space.shape,
         )
+
+    @classmethod
+    def stored(cls, folder: Path, space: Space) -> Like:
+        """The container type of the rows that `write` stored in a folder; without them numpy, channels first."""
+        if (array := folder / "rows.npy").is_file():
+            return cls.of(np.load(array, mmap_mode="r")[:1], space)
+        if (arrays := folder / "rows.npz").is_file():
+            return cls.of(np.load(arrays)["x"][:1], space)
+        return cls(template=template(folder / "rows.parquet"))
 
     def rows(self, index: Any) -> Like:
         """The same type with another index; None for new rows."""
