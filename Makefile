@@ -40,8 +40,8 @@ test-long: setup  ## the longer tests, which `make test` leaves out
 test-slow: override ARGS += -m "slow or not slow"
 test-slow: test  ## everything: `make test`, `make test-long`, and the tests that take longer still
 
-coverage: override ARGS += --cov --cov-report=term:skip-covered -m "not slow"
-coverage: test  ## the lines and branches that `make test` and `make test-long` reach
+coverage: override ARGS += --cov --cov-report=term:skip-covered
+coverage: test  ## the lines and branches that `make test` reaches
 
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: setup  ## the documentation site, in site/index.html; warnings and dead links are errors
