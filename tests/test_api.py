@@ -6,6 +6,8 @@ import random
 import shutil
 import signal
 from contextlib import chdir
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,15 @@ from hydra.core.global_hydra import GlobalHydra
 from sklearn.datasets import load_digits
 
 import vaekit
+from helpers import BINARY, GREY, LEVELS, PAIRS, SERIES, VECTORS, write_run
 from helpers import rows as logged
 from vaekit import api, in_memory
 from vaekit.configs import CONF, options
 from vaekit.spaces import Image, Real
+from vaekit.tasks.shared.context import open_run
 
 pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+CODED = {"coherence", "play", "stress", "compress", "decompress"}
 ONE = {"trainer.max_epochs": 1, "evaluation.num_samples": 2}
 DIGITS = (load_digits().images[:300] / 16).astype(np.float32)
 
@@ -299,9 +304,36 @@ def test_an_interrupted_run_says_how_to_go_on(folder, monkeypatch):
         vaekit.train("data=digits")
 
 
+@pytest.mark.parametrize(
+    ("space", "words", "unsupported"),
+    [
+        (BINARY, ["model=mlp_vae"], {"coherence", "play", "stress"}),
+        (BINARY, ["model=mlp_vae", "prior=flow"], {"coherence", "play", "stress", "compress", "decompress"}),
+        (GREY, ["model=mlp_vae", "likelihood=logistic_mixture"], {"coherence", "play", "stress", "impute"}),
+        (GREY, ["model=ae", "network=mlp", "likelihood=discretized_logistic"], CODED | {"score"}),
+        (GREY, ["model=s_vae", "network=mlp", "likelihood=discretized_logistic"], CODED | {"traverse"}),
+        (GREY, ["model=mlp_vae", "latents=ladder"], {"coherence", "play", "stress", "fit_prior"}),
+        (GREY, ["model=cvae", "network=mlp", "condition.classes=3"], {"coherence", "play", "stress", "export"}),
+        (VECTORS, ["model=mlp_vae", "likelihood=gaussian"], CODED),
+        (SERIES, ["model=series_vae", "likelihood=gaussian"], {"coherence", "play", "compress", "decompress"}),
+        (replace(SERIES, returns=False), ["model=series_vae", "likelihood=gaussian"], CODED),
+        (PAIRS, ["model=mvae", "data=paired"], {"play", "stress", "compress", "decompress"}),
+        (LEVELS, ["model=mlp_vae", "likelihood=tiles"], {"coherence", "stress", "compress", "decompress"}),
+    ],
+)
+def test_the_tab_key_offers_the_tasks_that_model_and_data_support(tmp_path, space, words, unsupported):
+    run = vaekit.open(write_run(tmp_path / "run", space, *words))
+    assert options("task").keys() - dir(run) == unsupported
+    for name in unsupported:
+        task = getattr(import_module(f"vaekit.tasks.{name}"), name)
+        with pytest.raises(
+            vaekit.Refusal, match=rf"task={name} requires .*, which this run does not have\. Train with"
+        ):
+            task(open_run(run.folder, tmp_path, device="cpu"))
+
+
 def test_every_task_is_a_method_with_its_signature(digits):
     for name in options("task"):
-        assert name in dir(digits)
         method = getattr(digits, name)
         assert method.__doc__
         assert "context" not in inspect.signature(method).parameters

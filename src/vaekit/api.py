@@ -30,6 +30,7 @@ from vaekit.catalogue import choices
 from vaekit.hydra_job import compose, run_here
 from vaekit.in_memory import Like
 from vaekit.overrides import nearest, spelled
+from vaekit.plan.compatibility import lacks
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.runs import OUTPUTS, load
@@ -242,6 +243,12 @@ class Run:
         """The whole configuration, as it was resolved."""
         return runs.read_whole_config(self.folder)
 
+    @cached_property
+    def plan(self) -> Plan:
+        """The parts of the model, not built."""
+        config = runs.read_config(self.folder, self.settings.get("trust", ()))
+        return Plan.read(config, runs.read_space(config))
+
     @property
     def metrics(self) -> dict[str, float]:
         """The final metrics by name, as in metrics.json: `test/nll`, ..."""
@@ -269,10 +276,11 @@ class Run:
         if name.startswith("_") or name not in tasks:
             near = "".join(f" Did you mean {each}?" for each in nearest(name, tasks)[:1])
             raise AttributeError(f"A run has no task or attribute {name!r}.{near} Tasks: {', '.join(tasks)}.")
-        return _method(self, getattr(import_module(f"vaekit.tasks.{name}"), name))
+        return _method(self, _task(name))
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_tasks()})
+        unsupported = {name for name in _tasks() if lacks(self.plan, _task(name))[0]}
+        return sorted({*super().__dir__(), *_tasks()} - unsupported)
 
     def __repr__(self) -> str:
         return f"vaekit.open({str(self.folder)!r})"
@@ -285,8 +293,7 @@ class Run:
         if picture:
             data = base64.b64encode(picture.read_bytes()).decode()
             shown = f'<img style="max-width:24em" src="data:image/png;base64,{data}">'
-        config = runs.read_config(self.folder, self.settings.get("trust", ()))
-        plan = html.escape(Plan.read(config, self.vae.space).describe())
+        plan = html.escape(self.plan.describe())
         return f"<b>{html.escape(str(self.folder))}</b><table>{rows}</table>{shown}<details><pre>{plan}</pre></details>"
 
     def fit_prior(self, *overrides: str | Mapping[str, Any], **settings: Any) -> Run:
@@ -353,6 +360,10 @@ def _convert(x: Any, like: Like, space: Space, hint: Any = None) -> Any:
 def _tasks() -> list[str]:
     """The names of all tasks."""
     return [choice.name for choice in choices("task")]
+
+
+def _task(name: str) -> Any:
+    return getattr(import_module(f"vaekit.tasks.{name}"), name)
 
 
 def _method(run: Run, task: Any) -> Any:

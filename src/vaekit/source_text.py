@@ -53,8 +53,13 @@ class Source:
 
     @property
     def declared(self) -> dict[str, str]:
-        """What the class says of itself by public attributes with a value, and what its bases in its package say."""
+        """What the class says of itself by public attributes with a value, and what its bases in its package say; what
+        a function says by the decorator `requires`.
+        """
         found: dict[str, str] = {}
+        for call in self.body.decorator_list:
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "requires":
+                found["requires"] = ", ".join(sorted(word for each in call.args for word in _words(each)))
         for base in reversed([*self._bases()]):
             if base.module.partition(".")[0] == self.module.partition(".")[0]:
                 found |= base.declared

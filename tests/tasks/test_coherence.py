@@ -50,7 +50,7 @@ def test_a_missing_label_or_image_is_imputed(run, tmp_path):
 
 
 def test_other_data_are_refused(digits):
-    with pytest.raises(Refusal, match="Use data=paired"):
+    with pytest.raises(Refusal, match="Train with data=paired"):
         coherence(digits)
 
 

@@ -189,7 +189,7 @@ def test_a_prior_that_needs_the_posterior_s_density_is_refused(autoencoder, tmp_
     [
         (
             ("model=mlp_vae", "network.hidden=[16]", "latents=ladder", "latents.levels=2"),
-            r"one level, and this model has 2; .* train\.py prior=flow",
+            r"one latent level, .* train\.py prior=flow",
         ),
         (("network=resnet_map", "latents=map"), r"over vectors, not maps; use prior=gaussian\.$"),
     ],

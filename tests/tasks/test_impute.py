@@ -348,7 +348,7 @@ def test_refusals_say_what_to_type(vectors, settings, says):
 @pytest.mark.long
 def test_unsupported_likelihoods_and_posteriors_are_refused(untrained, tmp_path):
     together = open_run(untrained("likelihood=logistic_mixture"), tmp_path, device="cpu")
-    with pytest.raises(Refusal, match=r"train with .*likelihood=discretized_logistic"):
+    with pytest.raises(Refusal, match=r"Train with .*likelihood=discretized_logistic"):
         impute(together)
     point = open_run(untrained("model=ae"), tmp_path, device="cpu")
     with pytest.raises(Refusal, match=r"task.method=gibbs task.updates=0"):

@@ -113,5 +113,5 @@ def test_every_level_of_a_tower(untrained, tmp_path):
 
 def test_a_sphere_has_no_axes(untrained, tmp_path):
     run = untrained("posterior=power_spherical", "prior=sphere_uniform")
-    with pytest.raises(Refusal, match=r"on a Sphere .* task=interpolate"):
+    with pytest.raises(Refusal, match=r"in Euclidean space, .* task=interpolate"):
         traverse(open_run(run, tmp_path, device="cpu"))

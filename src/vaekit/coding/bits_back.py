@@ -27,9 +27,13 @@ from vaekit.distributions.codes import Alphabet, alphabet_of, code
 from vaekit.entropy_coder import Code, flip_bits, new_coder
 from vaekit.latents.tower import Level, Step, descend
 from vaekit.refusal import Refusal
-from vaekit.spaces import Codes
+from vaekit.spaces import Codes, Space
 from vaekit.vae import VAE
 
+TRAIN_DISCRETE = (
+    "likelihood=discretized_logistic data.dequantize=false data.binarize=none, or likelihood=bernoulli "
+    "data.binarize=fixed"
+)
 DECODED = 2**24  # most numbers that the decoder computes at once, 128 MB
 NOT_RESTORED = (
     "The examples did not come back as they were, so nothing was written: this machine computes the model "
@@ -74,7 +78,7 @@ def encode(
     Raises:
         Refusal: If the space has no gray values, or a distribution cannot be coded one dimension at a time.
     """
-    check_space(vae)
+    _check_space(vae.space)
     first = _initial_words(vae)
     coder, sizes, end, size = new_coder(first), list[int](), len(x), 1
     lowest = coder.num_valid_bits()
@@ -115,7 +119,7 @@ def decode(
     Raises:
         Refusal: As `encode`, and if the stack does not end as it began.
     """
-    check_space(vae)
+    _check_space(vae.space)
     first = _initial_words(vae)
     coder = new_coder(np.concatenate([first[: stream.spare], stream.words]))
     assert vae.space.bins is not None
@@ -135,22 +139,21 @@ def decode(
     return np.frombuffer(x, dtype).reshape(-1, *vae.space.shape)
 
 
-def check_space(vae: VAE) -> None:
-    """Check that x has gray values, which can be coded exactly.
-
-    Args:
-        vae: The model.
-
-    Raises:
-        Refusal: If it has none.
-    """
-    space = vae.space
-    if space.bins is None or space.dequantized:
+def _check_space(space: Space) -> None:
+    if not is_discrete(space):
         raise Refusal(
             f"Only images of discrete gray values can be coded without loss, and this run's values are {space.values}; "
-            "train on such images with likelihood=discretized_logistic data.dequantize=false data.binarize=none, or "
-            "likelihood=bernoulli data.binarize=fixed."
+            f"train on such images with {TRAIN_DISCRETE}."
         )
+
+
+def is_discrete(space: Space) -> bool:
+    """Whether x has gray values, which can be coded exactly.
+
+    Args:
+        space: Space of x.
+    """
+    return space.bins is not None and not space.dequantized
 
 
 @contextmanager
@@ -261,11 +264,21 @@ def _lives_on(level: Level) -> Callable[[Any], bool]:
 def _refusal(group: str, d: Distribution, fits: Callable[[Any], bool]) -> Refusal:
     """The refusal of a distribution `d` of the model's `group`, which names the choices that fit and can be coded."""
     kind = type(d.base_dist if isinstance(d, Independent) else d).__name__
-    others = choices(group, lambda part: Capability.CODED in part.gives and fits(part))
     return Refusal(
         f"The {group} of this model ({kind}) cannot be coded one dimension at a time. Train another model with "
-        f"{others or 'posterior=gaussian prior=standard_normal'}."
+        f"{train_coded(group, fits)}."
     )
+
+
+def train_coded(group: str, fits: Callable[[Any], bool]) -> str:
+    """The overrides of a model that can be coded.
+
+    Args:
+        group: The group of the part that cannot.
+        fits: Whether another part of the group can take its place.
+    """
+    others = choices(group, lambda part: Capability.CODED in part.gives and fits(part))
+    return others or "posterior=gaussian prior=standard_normal"
 
 
 def _initial_words(vae: VAE) -> np.ndarray:

@@ -6,14 +6,17 @@ built and before any data is read. Every refusal ends in overrides that can be p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vaekit.capabilities import Capability, Input
+from vaekit.coding.bits_back import TRAIN_DISCRETE, is_discrete, train_coded
 from vaekit.configs import choices
 from vaekit.likelihoods.likelihood import check_missing, one_by_one
 from vaekit.media.medium import check_medium
 from vaekit.refusal import Refusal
-from vaekit.spaces import Codes, Maps, Pairs, Real, Space, Table, Text
+from vaekit.spaces import Codes, Levels, Maps, Pairs, Real, Series, Space, Table, Text
 
 if TYPE_CHECKING:
     from vaekit.plan.plan import Choice, Plan
@@ -247,10 +250,60 @@ def _check_penalty(plan: Plan, choice: str, penalty: Choice) -> None:
     _check_requires(plan, f"penalty={choice}", requires, present)
 
 
+def lacks(plan: Plan, task: Any) -> tuple[list[Capability], str]:
+    """What a task requires that a plan does not have.
+
+    Args:
+        plan: Of a trained model.
+        task: A function, with the attribute `requires` where `vaekit.tasks.shared.requires` declares what it requires.
+
+    Returns:
+        The missing capabilities, and the overrides of a model that has them.
+    """
+    space, euclidean = plan.space, "posterior=gaussian prior=standard_normal"
+    uncoded = _uncoded(plan)
+    present = {
+        Capability.PAIRS: (isinstance(space, Pairs), "data=paired"),
+        Capability.RETURNS: (isinstance(space, Series) and space.returns, "data=series"),
+        Capability.PLAYABLE: (isinstance(space, Levels) and space.playable, "data=levels"),
+        Capability.UNCONDITIONAL: (plan.condition is None or plan.latents.kind.infers, "'~condition'"),
+        Capability.AXES: (any(q.kind.latent is Real for q, _ in plan.arrows), euclidean),
+        Capability.DISCRETE: (is_discrete(space), TRAIN_DISCRETE),
+        Capability.CODED: (not uncoded, " ".join(uncoded)),
+        Capability.PARTIAL: (
+            bool(plan.likelihood.kind.gives & {Capability.FACTORISED, Capability.GIVEN}),
+            one_by_one(space) or "other data",
+        ),
+    }
+    return _missing(plan, getattr(task, "requires", frozenset()), present)
+
+
+def _uncoded(plan: Plan) -> list[str]:
+    """What to type in place of the parts whose distributions cannot be entropy-coded."""
+    parts: list[tuple[str, Choice, Callable[[Any], bool]]]
+    parts = [("likelihood", plan.likelihood, lambda other: other.scores(plan.space))]
+    for q, p in plan.arrows:
+        parts += [(group, part, partial(_is_over, q.kind.latent)) for group, part in (("posterior", q), ("prior", p))]
+    return [train_coded(group, fits) for group, part, fits in parts if Capability.CODED not in part.kind.gives]
+
+
+def _is_over(latent: type[Space], part: Any) -> bool:
+    return part.latent is latent
+
+
 def _check_requires(
     plan: Plan, what: str, requires: frozenset[Capability], present: dict[Capability, tuple[bool, str]]
 ) -> None:
-    """Check requirements. present: those that the posterior does not determine: whether it is met, and what to type."""
+    missing, fixes = _missing(plan, requires, present)
+    if missing:
+        raise Refusal(f"{what} needs {', '.join(missing)}; use {fixes}.")
+
+
+def _missing(
+    plan: Plan, requires: frozenset[Capability], present: dict[Capability, tuple[bool, str]]
+) -> tuple[list[Capability], str]:
+    """The requirements that are not met, and what to type. present: those that the posterior does not determine alone:
+    whether it is met, and what to type."""
     arrows = plan.arrows
     gives = frozenset.intersection(*(q.gives for q, _ in arrows))
     present = {
@@ -258,13 +311,12 @@ def _check_requires(
         Capability.LABELLED: (plan.latents.kind.infers, "model=m2_vae"),
         **present,
     }
-    missing = sorted(requires - gives - {each for each, (met, _) in present.items() if met})
+    missing = sorted(each for each in requires if not (present[each][0] if each in present else each in gives))
     fixes = [present[each][1] for each in missing if each in present]
     if fewer := requires - present.keys() - gives:
         near = choices("posterior", lambda part: fewer <= part.gives and part.latent is arrows[0][0].kind.latent)
         fixes.append(near or "posterior=gaussian prior=standard_normal")
-    if missing:
-        raise Refusal(f"{what} needs {', '.join(missing)}; use {' '.join(dict.fromkeys(fixes))}.")
+    return missing, " ".join(dict.fromkeys(fixes))
 
 
 def _check_run(plan: Plan) -> None:

@@ -43,6 +43,11 @@ class Levels(Maps):
     def values(self) -> str:
         return "tiles"
 
+    @property
+    def playable(self) -> bool:
+        """Whether there are tiles to start from and tiles to collect."""
+        return {"spawn", "pickupable"} <= {each for properties in self.tiles.values() for each in properties}
+
     def observed(self, x: Tensor) -> Tensor | None:
         observed = x.sum(-3) > 0
         return None if observed.all() else self.per_value(observed.to(x))

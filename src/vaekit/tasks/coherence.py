@@ -7,17 +7,19 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.media.figures import Headings
-from vaekit.refusal import Refusal
 from vaekit.spaces import Pairs
 from vaekit.tasks.shared.checks import within
 from vaekit.tasks.shared.classifier import Classifier, accuracy, of_training_rows, real_rows
 from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 
 ROW = 8  # images of each class in the picture
 
 
+@requires(Capability.PAIRS, Capability.UNCONDITIONAL)
 def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
     """Write how often generated images and labels are of the right class: coherence.json and two figures.
 
@@ -36,18 +38,11 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
         Fractions by name.
 
     Raises:
-        Refusal: For num_samples < 1, and data that are not pairs.
+        Refusal: For num_samples < 1, data that are not pairs, and a conditional model.
     """
     within("task.num_samples", num_samples, 1)
     vae, space = context.vae, context.vae.space
-    if not isinstance(space, Pairs):
-        raise Refusal(
-            "task=coherence compares images with their labels, and the data of this run are not pairs. Use data=paired."
-        )
-    if vae.condition is not None:
-        raise Refusal(
-            "This model is conditional, so a label is not its only input. Train one without a condition: '~condition'."
-        )
+    assert isinstance(space, Pairs)
     classifier, right, count = of_training_rows(context), torch.zeros(3), 0
 
     @torch.no_grad()

@@ -21,19 +21,22 @@ from rich.table import Table
 from torch import Tensor
 
 from vaekit.batch import Batch
+from vaekit.capabilities import Capability
 from vaekit.coding.archive import Archive, fingerprint
-from vaekit.coding.bits_back import check_space, encode
+from vaekit.coding.bits_back import encode
 from vaekit.coding.originals import Form, read
 from vaekit.refusal import Refusal
 from vaekit.runs import read_weights
 from vaekit.tasks.shared.checks import flag, within
 from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 
 NAME = "compressed.vaekit"
 COMPARED = 10_000  # largest number of examples for other compressors
 
 
+@requires(Capability.DISCRETE, Capability.CODED)
 def compress(
     context: Context,
     input: str | Path | None = None,
@@ -68,7 +71,6 @@ def compress(
     if num_samples is None:
         num_samples = context.config["evaluation"]["num_samples"]
     within("task.num_samples", num_samples, 1)
-    check_space(context.vae)
     space = context.vae.space
     assert space.bins is not None
     file = destination(context.out / NAME if output is None else output, overwrite, input)

@@ -11,16 +11,19 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from vaekit.capabilities import Capability
 from vaekit.coding.archive import fingerprint, read
-from vaekit.coding.bits_back import NOT_RESTORED, check_space, decode
+from vaekit.coding.bits_back import NOT_RESTORED, decode
 from vaekit.coding.originals import check_name, write_images
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.runs import read_weights
 from vaekit.tasks.compress import NAME, destination, write
 from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.requires import requires
 
 
+@requires(Capability.DISCRETE, Capability.CODED)
 def decompress(
     context: Context, input: str | Path | None = None, output: str | Path | None = None, overwrite: bool = False
 ) -> np.ndarray:
@@ -44,7 +47,6 @@ def decompress(
     """
     file = context.run / "tasks" / "compress" / NAME if input is None else Path(input).expanduser()
     archive = read(file)
-    check_space(context.vae)
     space, form = context.vae.space, archive.form
     assert space.bins is not None
     if archive.model != fingerprint(read_weights(context.run)):

@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.console import Console
 
-from vaekit.plan.plan import Plan
 from vaekit.summary import composition, parts
 from vaekit.tasks.shared.context import Context
 
@@ -23,7 +22,7 @@ def describe(context: Context) -> dict[str, Any]:
         The contents of describe.json.
     """
     vae, data = context.vae, context.config["data"]["name"]
-    _, objective, _ = Plan.read(context.config, vae.space).build()
+    _, objective, _ = context.plan.build()
     found = {
         "run": str(context.run),
         "x": vae.space.description,

@@ -19,7 +19,6 @@ from vaekit.capabilities import Capability
 from vaekit.media.figures import save_panels
 from vaekit.metrics.calibration import Reliability
 from vaekit.metrics.information import mutual_information
-from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.similarity import WINDOW, ssim
 from vaekit.spaces import Image
@@ -72,7 +71,7 @@ def measure(context: Context, num_samples: int) -> dict[str, float]:
         context: The run.
         num_samples: Importance samples of test/nll.
     """
-    _, objective, penalties = Plan.read(context.config, context.vae.space).build()
+    _, objective, penalties = context.plan.build()
     training = Training(context.vae, objective, penalties, torch.optim.Adam, nll_samples=num_samples).eval()
     training.evaluation.to(context.vae.device)
     with torch.no_grad():

@@ -29,6 +29,7 @@ from vaekit.tasks.shared.anomaly import ALPHA, EXACT, code_and_mean
 from vaekit.tasks.shared.checks import needed
 from vaekit.tasks.shared.context import Context
 from vaekit.tasks.shared.model_card import model_card
+from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 from vaekit.vae import VAE
 
@@ -132,6 +133,7 @@ def _read_detector(path: Path, vae: VAE, size: int) -> RawDetector:
         ) from error
 
 
+@requires(Capability.UNCONDITIONAL, instead="use vaekit.load")
 def export(context: Context, push: str | None = None, detector: str | Path | None = None) -> dict[str, float]:
     """Export encoder and decoder as .onnx and .pt2, with weights, configuration, figures and a model card.
 
@@ -158,11 +160,6 @@ def export(context: Context, push: str | None = None, detector: str | Path | Non
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         needed(package, "export")
-    if context.vae.needs_condition:
-        raise Refusal(
-            "This model needs a condition, and task=export writes encoder and decoder of unconditional models. Use "
-            "vaekit.load, or train one with '~condition'."
-        )
 
     if push is not None:
         needed("huggingface_hub", "hub")  # before the export, which takes time

@@ -23,6 +23,7 @@ from vaekit.summary import number
 from vaekit.tasks.evaluate import measure
 from vaekit.tasks.shared.checks import positive, within
 from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 from vaekit.vae import VAE
 
@@ -30,6 +31,7 @@ PRIOR_ONLY = {"_target_": "vaekit.objectives.prior_only.PriorOnly"}
 PATIENCE = 10  # number of epochs without a higher held-out density after which training ends
 
 
+@requires(Capability.SINGLE_LEVEL, instead="fit the prior with the model: train.py prior=flow")
 def fit_prior(
     context: Context, prior: Mapping[str, Any], folder: str | Path, epochs: int = 200, lr: float = 3e-3
 ) -> dict[str, float]:
@@ -58,16 +60,6 @@ def fit_prior(
     """
     within("task.epochs", epochs, 1)
     positive("task.lr", lr)
-    if context.vae.latents.infers:
-        raise Refusal(
-            "task=fit_prior cannot fit rows without labels, whose class this model infers; train the prior with the "
-            "model: train.py model=m2_vae prior=flow."
-        )
-    if (levels := len(context.vae.latents.levels)) > 1:
-        raise Refusal(
-            f"task=fit_prior fits the prior of one level, and this model has {levels}; train the prior of "
-            "the top with the model: train.py prior=flow."
-        )
     config, folder = {**context.config, "prior": prior}, Path(folder)
     vae = Plan.read({**config, "objective": PRIOR_ONLY}, context.vae.space).build()[0].to(context.vae.device).eval()
     try:

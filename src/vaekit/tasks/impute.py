@@ -17,7 +17,6 @@ from vaekit import run_files
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability
 from vaekit.data.module import Part
-from vaekit.likelihoods.likelihood import one_by_one
 from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Maps, Pairs, Space
@@ -25,10 +24,12 @@ from vaekit.tasks.shared import imputers
 from vaekit.tasks.shared.checks import one_of, within
 from vaekit.tasks.shared.context import Context
 from vaekit.tasks.shared.imputation import Imputation, IncompleteRows, gibbs, importance_weighted, train_on_missing
+from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 from vaekit.vae import VAE
 
 
+@requires(Capability.PARTIAL)
 def impute(
     context: Context,
     method: str = "miwae",
@@ -175,11 +176,6 @@ def _check_settings(vae: VAE, method: str, hole: str, fraction: float, updates: 
         raise Refusal(f"Got task.fraction={fraction}, expected a number between 0 and 1; use task.fraction=0.5.")
     if hole == "box" and not isinstance(vae.space, Maps):
         raise Refusal("task.hole=box is a rectangle of an image, but the data are vectors; use task.hole=random.")
-    if not vae.likelihood.gives & {Capability.FACTORISED, Capability.GIVEN}:
-        raise Refusal(
-            "This model's likelihood scores several values together, so that none can be left out; train with "
-            f"{one_by_one(vae.space) or 'other data'}."
-        )
     if method == "gibbs" and Capability.FACTORISED not in vae.likelihood.gives:
         raise Refusal(
             "This model's likelihood draws each value given those before it alone, and gibbs needs all; "

@@ -14,20 +14,22 @@ from torch import Tensor
 from torch.distributions import Categorical
 from torch.nn.functional import one_hot
 
+from vaekit.capabilities import Capability
 from vaekit.data.module import Part
 from vaekit.media.figures import Headings
 from vaekit.media.levels import rounded
 from vaekit.metrics.playable import playable
-from vaekit.refusal import Refusal
 from vaekit.spaces import Levels
 from vaekit.tasks.shared.checks import one_of, positive, within
 from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 
 CHUNK = 64  # levels drawn at once
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
+@requires(Capability.PLAYABLE)
 def play(
     context: Context,
     n: int = 100,
@@ -62,12 +64,7 @@ def play(
         Refusal: For data that are not such levels, n < 1, and tries < 1.
     """
     space = context.vae.space
-    known = {each for properties in space.tiles.values() for each in properties} if isinstance(space, Levels) else set()
-    if not isinstance(space, Levels) or not {"spawn", "pickupable"} <= known:
-        raise Refusal(
-            "task=play requires levels with `spawn` and `pickupable` tiles, which the data of this run do not have; "
-            "use task=sample."
-        )
+    assert isinstance(space, Levels)
     for name, value in (("n", n), ("tries", tries)):
         within(f"task.{name}", value, 1)
     positive("task.temperature", temperature)

@@ -11,13 +11,16 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from vaekit.capabilities import Capability
 from vaekit.data.module import Part
 from vaekit.spaces import Text, sentence_mask
 from vaekit.tasks.shared.checks import one_of, within
 from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 
 
+@requires(Capability.LOG_PROB)
 def score(context: Context, split: Part = "test", input: str | Path | None = None, num_samples: int = 100) -> Tensor:
     """Write log p(x) of each example: the importance-sampled bound of Burda et al. 2016.
 

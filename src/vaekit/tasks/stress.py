@@ -13,6 +13,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from vaekit.capabilities import Capability
 from vaekit.data.module import Part
 from vaekit.latents.tower import Level, Step, descend
 from vaekit.media.figures import Headings, save_panels
@@ -21,6 +22,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Series
 from vaekit.tasks.shared.checks import one_of, positive, within
 from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.requires import requires
 
 ELITE, ROUNDS = 0.05, 10  # fraction of paths to fit a proposal to; largest number of proposals
 LAGS = 10
@@ -49,6 +51,7 @@ class Paths:
     log_weight: Tensor
 
 
+@requires(Capability.RETURNS)
 def stress(
     context: Context,
     scenario: str = "drawdown",
@@ -91,8 +94,7 @@ def stress(
         positive("task.least", least)
     if top >= 1:
         raise Refusal(f"Got task.top={top}, expected a fraction below 1; use task.top=0.05.")
-    if not isinstance(space, Series) or not space.returns:
-        raise Refusal("task=stress requires returns, which this run was not trained on. Train with data=series.")
+    assert isinstance(space, Series)
 
     def severity(each: Paths) -> Tensor:
         return SEVERITY[scenario](portfolio(space, each.x))

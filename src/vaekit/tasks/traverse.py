@@ -12,18 +12,21 @@ from rich.table import Table
 from torch import Tensor
 from torch.distributions import Independent
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.media.figures import Headings, save_bars
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 from vaekit.tasks.shared.checks import positive, within
 from vaekit.tasks.shared.context import Context, Examples
+from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 from vaekit.vae import posterior_mean
 
 ROWS, DRAWS = 1000, 16  # test examples that the variables are ordered by, and draws of the codes of each
 
 
+@requires(Capability.AXES, instead="use task=interpolate, which goes along geodesics")
 @torch.no_grad()
 def traverse(
     context: Context,

@@ -25,6 +25,7 @@ from vaekit.data.module import DataModule
 from vaekit.media.figures import Headings
 from vaekit.media.medium import Medium, medium
 from vaekit.overrides import typed
+from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.settings import check_type
 from vaekit.spaces import Table
@@ -72,6 +73,11 @@ class Context:
                 f"{self.vae.space.description}; leave out data.{' data.'.join(self.changes)}, or name another run=."
             )
         return data
+
+    @property
+    def plan(self) -> Plan:
+        """The parts of the model, not built."""
+        return Plan.read(self.config, self.vae.space)
 
     def _data(self) -> DataModule:
         module = dict(self.config["data"]["module"], eval_batch_size=self.batch_size, labels=None)

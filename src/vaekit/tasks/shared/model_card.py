@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 
 from vaekit import runs
-from vaekit.plan.plan import Plan
 from vaekit.spaces import Image
 from vaekit.summary import number, parts
 from vaekit.tasks.shared.context import Context
@@ -48,7 +47,7 @@ def model_card(
         Markdown.
     """
     vae, data = context.vae, context.config["data"]["name"]
-    _, objective, _ = Plan.read(context.config, vae.space).build()
+    _, objective, _ = context.plan.build()
     tested = {name: value for name, value in runs.read_metrics(context.run).items() if name.startswith("test/")}
     kind = "unconditional-image-generation" if isinstance(vae.space, Image) else "other"
     results = {
