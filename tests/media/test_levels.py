@@ -4,9 +4,12 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from matplotlib.colors import to_hex
+from matplotlib.legend import Legend
 
-from helpers import LEVELS, examples
+from helpers import LEVELS, drawn, examples
 from vaekit.data.levels import Levels as Source
+from vaekit.media.figures import Headings
 from vaekit.media.levels import rounded
 from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
@@ -20,7 +23,21 @@ def test_written_files_are_read_back(tmp_path):
     assert names == ["1.txt", "2.txt", "3.txt"]
     assert torch.equal(read(slice(None)).x, x) and read(slice(2)).mask is None
     with PIL.Image.open(tmp_path / "levels.png") as picture:
-        assert picture.size == (6 * 19, 6 * 19), "two in a row, lines between them"
+        assert picture.height == 6 * 19 < picture.width, "two in a row, lines between them, and a key at the right"
+
+
+def test_a_picture_has_a_key_of_its_tiles(tmp_path, monkeypatch):
+    figures = drawn(monkeypatch)
+    lines = ["b" * 8] * 7 + ["b?G?MMMM"]
+    medium(LEVELS).draw(tmp_path / "half", [lines], 1, Headings())
+    (legend,) = figures[0].findobj(Legend)
+    patches = [to_hex(patch.get_facecolor()) for patch in legend.get_patches()]
+    key = dict(zip([text.get_text() for text in legend.get_texts()], patches, strict=True))
+    with PIL.Image.open(tmp_path / "half.png") as picture:
+        last = [to_hex(np.divide(picture.getpixel((9 + 6 * column, 9 + 6 * 7))[:3], 255)) for column in range(8)]
+    expected = dict(zip("b?G?M", last, strict=False))
+    names = {"b": "diggable: 'b'", "?": "unknown: '?'", "G": "pickupable: 'G'", "M": "spawn: 'M'"}
+    assert key == {names[tile]: colour for tile, colour in expected.items()}, "passable: '.' does not occur"
 
 
 def test_a_partial_level_has_unknown_cells(tmp_path):

@@ -160,6 +160,7 @@ def save_pixels(
     pad: int = PAD,
     scale: Any = None,
     unit: str = "",
+    key: Mapping[str, tuple[int, int, int]] = MappingProxyType({}),
 ) -> None:
     """Draw pictures as a grid, pixel for pixel, with headings around it.
 
@@ -171,7 +172,9 @@ def save_pixels(
         pad: White pixels around each picture.
         scale: Colour scale (`matplotlib.cm.ScalarMappable`) that is drawn at the right.
         unit: What the colours of that scale mean.
+        key: Colours (red, green, blue as bytes) by their meaning, in a legend at the right.
     """
+    from matplotlib.patches import Patch
     from matplotlib.transforms import Bbox
 
     columns, below = min(columns, len(pictures)), CAPTION if any(headings.cells) else 0
@@ -202,6 +205,9 @@ def save_pixels(
     if scale is not None:
         bar = figure.add_axes((1 + 12 / grid.shape[1], 0, 12 / grid.shape[1], 1))
         figure.colorbar(scale, cax=bar, label=unit)
+    if key:
+        patches = [Patch(color=f"#{bytes(colour).hex()}", label=_plain(meaning)) for meaning, colour in key.items()]
+        axis.legend(handles=patches, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=size)
     figure.canvas.draw()
     box = figure.get_tightbbox()
     margin = 0 if headings == Headings() else 4

@@ -21,7 +21,7 @@ from vaekit.track import track
 
 UNKNOWN = "?_~"  # the first of these characters that is not a tile marks an unknown cell
 SIDE = 6  # pixels of a tile
-# of the first property in this order that a tile has; red, green, blue
+# red, green, blue of the first property in this order that a tile has
 COLOURS = {
     "spawn": (90, 200, 250),
     "enemy": (220, 60, 50),
@@ -36,8 +36,9 @@ COLOURS = {
     "breakable": (190, 110, 70),
     "solid": (110, 100, 95),
     "passable": (25, 25, 35),
+    "other": (200, 80, 200),
+    "unknown": (70, 70, 70),
 }
-OTHER, UNKNOWN_COLOUR = (200, 80, 200), (70, 70, 70)
 
 
 class Levels(Real):
@@ -84,14 +85,19 @@ class Levels(Real):
 
     def draw(self, path: Path, levels: Sequence[Sequence[str]], columns: int, headings: Headings) -> None:
         """A picture of levels, a square of `SIDE` pixels for each tile."""
-        cells = np.array([[[self.colour(tile) for tile in line] for line in level] for level in levels], np.uint8)
-        save_pixels(path.with_suffix(".png"), cells.repeat(SIDE, 1).repeat(SIDE, 2), columns, headings, pad=SIDE)
+        cells = np.array(
+            [[[COLOURS[self.kind(tile)] for tile in line] for line in level] for level in levels], np.uint8
+        )
+        shown = {tile for level in levels for line in level for tile in line}
+        tiles = {kind: [tile for tile in sorted(shown) if self.kind(tile) == kind] for kind in COLOURS}
+        key = {f"{kind}: {' '.join(map(repr, each))}": COLOURS[kind] for kind, each in tiles.items() if each}
+        pictures = cells.repeat(SIDE, 1).repeat(SIDE, 2)
+        save_pixels(path.with_suffix(".png"), pictures, columns, headings, pad=SIDE, key=key)
 
-    def colour(self, tile: str) -> tuple[int, int, int]:
-        properties = self.space.tiles.get(tile)
-        if properties is None:
-            return UNKNOWN_COLOUR
-        return next((colour for name, colour in COLOURS.items() if name in properties), OTHER)
+    def kind(self, tile: str) -> str:
+        """The property that gives a tile its colour."""
+        properties = self.space.tiles.get(tile, ["unknown"])
+        return next((name for name in COLOURS if name in properties), "other")
 
     def text(self, x: Tensor) -> list[str]:
         """The lines of a level x `[*space.shape]`, one-hot or a mean (`rounded`); cells of zeros are unknown."""
