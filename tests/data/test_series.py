@@ -232,6 +232,25 @@ def test_days_and_times_of_day_in_two_columns_are_joined(tmp_path):
     assert Series(path, window=10).table.times == table.times, "whichever stands first"
 
 
+@pytest.mark.parametrize("names", [("Year", "Month"), ("year", "MONTH", "day"), ("day", "hour")])
+def test_years_months_and_hours_in_columns_of_their_own_are_the_time(tmp_path, names):
+    start, unit = np.datetime64("2020-01-01T00"), {"month": "M", "day": "D", "hour": "h"}[names[-1].lower()]
+    times = (start.astype(f"datetime64[{unit}]") + np.arange(STEPS)).astype("datetime64[h]").tolist()
+    when = {name: [str(getattr(time, name.lower())) for time in times] for name in names}
+    if names[0] == "day":
+        when["day"] = [str(time.date()) for time in times]
+    path = save(tmp_path, **({"day": None} | when))
+    table = Series(path, window=10).table
+    assert table.names == ["a", "b"] and table.times[0] == " ".join(column[1] for column in when.values())
+    np.testing.assert_allclose(table.values, RETURNS.T, atol=1e-6)
+
+
+def test_columns_that_are_not_numbers_are_named(tmp_path, caplog):
+    volumes = [f"1.{step}{'KM'[step % 2]}" for step in range(STEPS)]
+    assert Series(save(tmp_path, venue=volumes), window=10).table.names == ["a", "b"]
+    assert "columns that are not numbers are left out: 'venue' (1.0K)." in caplog.text
+
+
 def test_prices_in_dollars_are_prices(tmp_path):
     prices = {name: [f"${1000 * float(cell):,.4f}" for cell in columns()[name]] for name in "ab"}
     table = Series(save(tmp_path, **prices), window=10).table
@@ -252,7 +271,9 @@ def test_of_open_high_low_and_close_only_the_close_is_used(tmp_path, caplog):
     assert Series(path, window=10, columns=["Open", "Close"]).table.names == ["Open", "Close"]
 
 
-@pytest.mark.parametrize("names", ["1. open,2. high,3. low,4. close", "X.Open,X.High,X.Low,X.Close"])
+@pytest.mark.parametrize(
+    "names", ["1. open,2. high,3. low,4. close", "X.Open,X.High,X.Low,X.Close", "Open,High,Low,Price", "o,h,l,c"]
+)
 def test_bars_with_other_names_are_bars(tmp_path, names):
     *bars, close = names.split(",")
     changed = {name: columns()["a"] for name in bars} | {close: columns()["b"], "Adj Close": columns()["a"]}

@@ -28,7 +28,11 @@ log = logging.getLogger(__name__)
 VALUES = ("returns", "levels")
 WIDE = "wide.csv"
 CLOCK = {*"HIMSfgnp"}  # the letters of strptime in times of day
-BARS, ADJUSTED = ("open", "high", "low", "close"), {"adj", "adjusted"}
+PARTS = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
+"""The pattern of columns that have a part of the time, by their name."""
+BARS, ADJUSTED = ({"open", "o"}, {"high", "h"}, {"low", "l"}), {"adj", "adjusted"}
+CLOSES = ("close", "last", "price", "c")  # the first that a file has
+SHOWN = 8  # number of columns that a message names
 
 Columns = Mapping[str, Sequence[str | None]]
 
@@ -86,7 +90,8 @@ class Series(Source):
         values: `returns` (log-returns, of prices) or `levels`.
         columns: Names of the series; None for all numeric columns. Of open, high, low and close only the close is used.
         time: The column of times; a column of days is joined with one of times of day. None for the first column of
-            dates, or else the first column if its whole numbers only rise or only fall.
+            dates, the columns named year, month, ..., or else the first column if its whole numbers only rise or only
+            fall.
         validation: Number (int) or fraction (float) of the steps.
         test: Number (int) or fraction (float) of the steps.
 
@@ -197,17 +202,22 @@ def read_series(
         if name not in cells:
             raise Refusal(f"{path} has no column {name!r}; it has {', '.join(cells)}.")
     rows: Columns = {"": cells.index, **cells} if cells.index else cells
+    parts = parts_of(rows)
     forms = {name: form_of(name, column) for name, column in rows.items()}
-    when = [time] if time else time_of(path, rows, forms, columns or ())
-    if when and (clock := clock_of(when[0], rows, forms)):
-        when.append(clock)
+    dated = time or any(isinstance(form, Date) for form in forms.values())
+    if not dated and {"%Y", "%m"} <= {form.pattern for form in parts.values()}:
+        when, forms = [*parts], {**forms, **parts}
+    else:
+        when = [time] if time else time_of(path, rows, forms, columns or ())
+        clock = clock_of(when[0], rows, forms, parts) if when else {}
+        when, forms = [*when, *clock], {**forms, **clock}
     if when:
         with cells.locating():
             times, backwards = in_order(path, when, rows, forms)
     else:
         times, backwards = [str(row) for row in range(1, 1 + cells.count)], False
         log.warning("%s: no column of dates; rows are used in the order of the file. Try data.time=COLUMN.", path)
-    asked = [name for name in columns or cells if name not in when]
+    asked = [name for name in columns or cells if name not in when and (columns or name not in parts)]
     with cells.locating():
         numbers = {name: to_numbers(name, cells[name], forms[name], columns is not None) for name in asked}
     series = {name: column for name, column in numbers.items() if column is not None}
@@ -218,6 +228,8 @@ def read_series(
             f"{path}: every cell of column {empty[0]!r} is missing; leave it out, by "
             f"{typed('data.columns', [name for name in series if name not in empty])}."
         )
+    if text := [f"{name!r} ({next(filter(None, cells[name]))})" for name in asked if numbers[name] is None]:
+        log.warning("%s: columns that are not numbers are left out: %s.", path, listed(text))
     if columns is None:
         series = chosen(path, series)
     values = np.stack(list(series.values()))
@@ -261,17 +273,32 @@ def time_of(path: Path, cells: Columns, forms: Mapping[str, Form | None], column
     return [name] if form is None and all(re.search("[0-9]", cell) for cell in first) else []
 
 
-def clock_of(day: str, cells: Columns, forms: Mapping[str, Form | None]) -> str | None:
-    """The column of times of day that belongs to a column of days, where a day has several rows.
+def parts_of(cells: Columns) -> dict[str, Date]:
+    """The form of each column of years, months, days, hours, ..., the largest unit first.
+
+    Args:
+        cells: Cells by column.
+    """
+    named = {name.casefold(): name for name in cells}
+    parts = {named[part]: Date(pattern) for part, pattern in PARTS.items() if part in named}
+    return {name: form for name, form in parts.items() if not np.isnan(form.parse(cells[name])).any()}
+
+
+def clock_of(
+    day: str, cells: Columns, forms: Mapping[str, Form | None], parts: Mapping[str, Date]
+) -> Mapping[str, Date]:
+    """The form of each column of times of day that belongs to a column of days, where a day has several rows.
 
     Args:
         day: The column of days.
         cells: Cells by column.
         forms: The form of each column.
+        parts: The form of columns of hours, ...
     """
     if not isinstance(of_day := forms[day], Date) or of_day.fields & CLOCK or len({*cells[day]}) == len(cells[day]):
-        return None
-    return next((name for name, form in forms.items() if isinstance(form, Date) and form.fields <= CLOCK), None)
+        return {}
+    times = {name: form for name, form in forms.items() if isinstance(form, Date) and form.fields <= CLOCK}
+    return dict([*times.items()][:1]) or {name: form for name, form in parts.items() if form.fields <= CLOCK}
 
 
 def chosen(path: Path, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -282,14 +309,24 @@ def chosen(path: Path, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         series: Values `[rows]` by column.
     """
     words = {name: {*re.findall("[a-z]+", name.casefold())} for name in series}
-    bars = [[name for name in series if bar in words[name] and not words[name] & ADJUSTED] for bar in BARS]
-    kept = {name: series[name] for name in bars[-1]} if len({*map(len, bars)}) == 1 and bars[0] else series
+    kept = series
+    for close in reversed(CLOSES):
+        bars = [
+            [each for each in series if words[each] & bar and not words[each] & ADJUSTED] for bar in (*BARS, {close})
+        ]
+        if len({*map(len, bars)}) == 1 and bars[0]:
+            kept = {name: series[name] for name in bars[-1]}
     if len(series) > 1:
         log.warning(
             "%s: the series are %s, out of %d numeric columns. To choose others, use %s.",
-            *(path, ", ".join(map(repr, kept)), len(series), typed("data.columns", [*series][:1])),
+            *(path, listed([*map(repr, kept)]), len(series), typed("data.columns", [*series][:1])),
         )
     return kept
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a message, of many only the first."""
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def form_of(name: str, cells: Sequence[str | None]) -> Form | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 ORDERS = [
     "Ymd",
+    "YmdH",
     "dmY",
     "mdY",
     "dmy",
@@ -34,15 +35,35 @@ ORDERS = [
     "by",
 ]
 """The fields of dates between marks, by the letters of strptime."""
-RUNS = {8: "%Y%m%d", 6: "%Y%m", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+RUNS = {
+    6: ["%Y%m", "%y%m%d", "%d%m%y", "%m%d%y"],
+    8: ["%Y%m%d", "%d%m%Y", "%m%d%Y"],
+    10: ["%Y%m%d%H"],
+    12: ["%Y%m%d%H%M", "%y%m%d%H%M%S"],
+    14: ["%Y%m%d%H%M%S"],
+}
 """Dates without marks, by the number of their digits."""
 YEARS = (1800, 2199)  # of dates without separators, which may be numbers
 CLOCK = re.compile(
-    r"(?P<gap>T|,?\s+)?(?<!\d)\d{1,2}:\d\d(?P<second>:\d\d(?:\.\d+)?)?(?P<half>\s?[AaPp][Mm])?"
-    r"(?P<zone>\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?$",
+    r"(?P<gap>T|,?\s+)?(?<!\d)\d{1,2}(?P<mark>:|(?<=\s\d\d)\.)\d\d(?P<second>(?P=mark)\d\d(?:(?P<point>[.,])\d+)?)?"
+    r"(?P<half>\s?[AaPp][Mm])?(?P<zone>\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?(?![\d.])",
     re.ASCII,
 )
-FRACTION = re.compile(r"\.%[fgn]")
+WEEK = re.compile(r"\d{4}(-?)W\d\d(?:\1(\d))?", re.ASCII)
+COMPACT = re.compile(r"\d{8}(\D)\d{4}(\d\d)?(Z?)", re.ASCII)
+TOKENS = re.compile(r"[0-9]+|[^\W\d_]+|[\W_]+")
+DIGITS = {"Y": "[0-9]{4}", "y": "[0-9]{2}", **dict.fromkeys("mdH", "[0-9]{1,2}")}
+NAMES = {  # by the letters of strptime, abbreviated and in full
+    "bB": "january february march april may june july august september october november december",
+    "aA": "monday tuesday wednesday thursday friday saturday sunday",
+}
+WORDS = {
+    letter: {word[:3] if letter.islower() else word for word in words.split()}
+    for letters, words in NAMES.items()
+    for letter in letters
+}
+CASES: dict[str, Callable[[str], str]] = {"": str, "upper": str.upper, "lower": str.lower}
+FRACTION = re.compile("[.,]%[fgn]")
 STEPS = {"f": 1e-6, "n": 1e-6, "g": 1e-3, "S": 1.0, "M": 60.0, "H": 3600.0, "I": 3600.0, "": 24 * 3600.0}
 """The seconds between two cells, by the finest field of their pattern."""
 SECONDS = "epoch_us(try_strptime(column0, ?)) / 1e6"
@@ -60,6 +81,7 @@ class Date:
 
     Args:
         pattern: E.g. `%d/%m/%Y`; `%-d` is a day of one or two digits.
+        case: Of letters, `upper` (05-JAN-2020) or `lower`; empty for that of strftime.
 
     Example:
         >>> from vaekit.written import Date
@@ -68,10 +90,11 @@ class Date:
     """
 
     pattern: str
+    case: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pattern, str):
-            raise ValueError(f"not a pattern of dates: {self.pattern!r}")
+        if not isinstance(self.pattern, str) or self.case not in ("", "upper", "lower"):
+            raise ValueError(f"not a pattern of dates: {self.pattern!r}, {self.case!r}")
         try:
             self.write(np.zeros(1))
         except duckdb.Error as error:
@@ -108,7 +131,8 @@ class Date:
         """The cells of values `[n]`, none of them missing."""
         seconds = np.clip(np.rint(values / self.step) * self.step, FIRST, LAST)
         micro = np.rint(seconds * 1e6).astype(np.int64)
-        return _query("strftime(make_timestamp(column0), ?)", micro, self.pattern).tolist()
+        cells = _query("strftime(make_timestamp(column0), ?)", micro, self.pattern).tolist()
+        return [*map(CASES[self.case], cells)]
 
     def agreement(self, cells: Sequence[str]) -> int:
         """How many of these cells `write` reproduces."""
@@ -125,39 +149,54 @@ class Date:
         return [cls(pattern) for pattern in dict.fromkeys(patterns)]
 
     def completed(self, cells: Sequence[str]) -> Date:
-        """The form with a one-digit day, month or hour if these cells have it."""
+        """The form with a one-digit day, month or hour, and with letters of one case, if these cells have them."""
         shorter = [re.sub(fields, r"%-\1", self.pattern) for fields in ("%([dm])", "%([HI])", "%([dmHI])")]
-        return max((self, *map(Date, shorter)), key=lambda form: form.agreement(cells))
+        changed = (case for case in ("upper", "lower") if [*map(CASES[case], cells)] == [*cells])
+        case = next(changed, "") if self.fields & {*WORDS} else ""
+        return max((Date(each, case) for each in (self.pattern, *shorter)), key=lambda form: form.agreement(cells))
 
 
 def _patterns(cell: str, offsets: bool) -> Iterator[str]:
     """The patterns that a cell may have."""
+    if cell.isascii() and cell.isdecimal():
+        yield from RUNS.get(len(cell), [])
+    if week := WEEK.fullmatch(cell):
+        yield f"%G{week[1]}W%V" + (f"{week[1]}%u" if week[2] else "")
+    if compact := COMPACT.fullmatch(cell):
+        yield f"%Y%m%d{compact[1]}%H%M{'%S' if compact[2] else ''}{compact[3]}"
     clock = CLOCK.search(cell)
-    time, day = [""], cell[: clock.start()] if clock else cell
+    time, before, after = [""], cell, ""
     if clock:
-        half, zone = re.sub("[AaPp][Mm]", "%p", clock["half"] or ""), clock["zone"] or ""
+        half, zone, mark = re.sub("[AaPp][Mm]", "%p", clock["half"] or ""), clock["zone"] or "", clock["mark"]
         zone = re.sub("[+-].*", "%z", zone) if offsets else zone
-        seconds = [":%S", *(f":%S.%{each}" for each in ("fg" if offsets else "fgn"))] if clock["second"] else [""]
-        time = [f"{clock['gap'] or ''}%{'I' if half else 'H'}:%M{each}{half}{zone}" for each in seconds]
-    tokens = re.findall(r"[0-9]+|[^\W\d_]+|[\W_]+", day)
-    fields = [token for token in tokens if token.isalnum()]
-    if len(day) in RUNS and day.isascii() and day.isdecimal() and not clock:
-        yield RUNS[len(day)]
-    fits = {
-        "Y": "[0-9]{4}",
-        "y": "[0-9]{2}",
-        "b": r"[^\W\d_]+",
-        "B": r"[^\W\d_]+",
-        "a": r"[^\W\d_]+",
-        "A": r"[^\W\d_]+",
-    }
-    for order in [""] if not day and clock else ORDERS:
-        if len(order) == len(fields) and all(
-            re.fullmatch(fits.get(letter, "[0-9]{1,2}"), field) for letter, field in zip(order, fields, strict=True)
-        ):
+        fractions = (f"%S{clock['point'] or '.'}%{each}" for each in ("fg" if offsets else "fgn"))
+        seconds = [f"{mark}{each}" for each in ("%S", *fractions)] if clock["second"] else [""]
+        hour = f"{clock['gap'] or ''}%{'I' if half else 'H'}{mark}%M"
+        time = [f"{hour}{each}{half}{zone}" for each in seconds]
+        before, after = cell[: clock.start()], cell[clock.end() :]
+    parts = [TOKENS.findall(re.sub(r"\s+", " ", part)) for part in (before, after)]
+    fields = [token for part in parts for token in part if _is_field(token)]
+    words = [token for part in parts for token in part if token.isalpha() and not _is_field(token)]
+    if words and not clock and all(map(str.isascii, words)):  # a code
+        return
+    for order in ORDERS if fields or not clock else [""]:
+        if len(order) == len(fields) and all(map(_is_of, order, fields)):
             letters = iter(order)
-            date = "".join(f"%{next(letters)}" if each.isalnum() else each.replace("%", "%%") for each in tokens)
-            yield from (date + each for each in time)
+            first, last = (
+                "".join(f"%{next(letters)}" if _is_field(each) else each.replace("%", "%%") for each in part)
+                for part in parts
+            )
+            yield from (first + each + last for each in time)
+
+
+def _is_field(token: str) -> bool:
+    """Whether a token is a number, or the name of a month or weekday."""
+    return token.isdecimal() or any(token.lower() in words for words in WORDS.values())
+
+
+def _is_of(letter: str, token: str) -> bool:
+    """Whether a token can be the field of a letter of strptime."""
+    return token.lower() in WORDS[letter] if letter in WORDS else bool(re.fullmatch(DIGITS[letter], token))
 
 
 def _query(expression: str, column0: np.ndarray, pattern: str) -> Any:

@@ -11,11 +11,11 @@ from functools import cached_property
 
 import numpy as np
 
-MARKS = tuple((mark, group) for group in ("", *",.'\u2019 \xa0\u202f") for mark in ".," if mark != group)
+MARKS = tuple((mark, group) for group in ("", *",.'\u2019 \xa0\u2009\u202f") for mark in ".," if mark != group)
 """Decimal mark and thousands separator, in the order in which they are tried."""
-MINUS = "\u2212"  # the typographic minus
-SIGNS = f"+{MINUS}-"  # in a class of a regular expression, the hyphen last
-NEGATIVES = ("-{}", f"{MINUS}{{}}", "({})", "{}-")
+MINUSES = "\u2212\u2013-"  # the typographic minus, the dash and the hyphen
+SIGNS = f"+{MINUSES}"  # in a class of a regular expression, the hyphen last
+NEGATIVES = (*(f"{minus}{{}}" for minus in reversed(MINUSES)), "({})", "{}-")
 LONGEST = 340  # largest number of digits
 DIGITS = 15  # that a double holds exactly
 FINEST = 9  # decimal places above which digits only serve to identify a double
@@ -36,8 +36,12 @@ class Number:
         padded: Decimal places that are always written, zeros included (`42.0`: places 0, padded 1).
         significant: Digits of a column of numbers like 1.5e-07; 0 for plain ones.
         scientific: Whether all of those have an exponent (`1.50e+00`).
+        exponent: The letter before it, `e` or `E`.
         decimal: Decimal mark, `.` or `,`.
         thousands: Separator of groups of three digits; empty for none.
+        lakh: Whether groups above the thousands have two digits, as in India (`12,34,567`).
+        bare: Whether no zero stands before the decimal mark (`.5`).
+        plus: Whether positive numbers have a plus (`+1.5`).
         prefix: Text at the start of each cell, e.g. a currency.
         suffix: Text at the end of each cell, e.g. a unit.
         negative: How negative numbers are written, one of `NEGATIVES`.
@@ -53,8 +57,12 @@ class Number:
     padded: int = 0
     significant: int = 0
     scientific: bool = False
+    exponent: str = "e"
     decimal: str = "."
     thousands: str = ""
+    lakh: bool = False
+    bare: bool = False
+    plus: bool = False
     prefix: str = ""
     suffix: str = ""
     negative: str = NEGATIVES[0]
@@ -66,8 +74,9 @@ class Number:
             isinstance(each, str) for each in texts
         ):
             raise ValueError(f"digits {counts} and affixes {texts} of a number")
-        if (self.decimal, self.thousands) not in MARKS or self.negative not in NEGATIVES:
-            raise ValueError(f"marks {self.decimal!r}, {self.thousands!r}, {self.negative!r} of a number")
+        marks = (self.decimal, self.thousands, self.negative, self.exponent)
+        if marks[:2] not in MARKS or self.negative not in NEGATIVES or self.exponent not in ("e", "E"):
+            raise ValueError(f"marks {marks} of a number")
 
     @property
     def step(self) -> float:
@@ -85,7 +94,8 @@ class Number:
         """Groups: sign before the prefix, sign before the digits, digits, sign after the suffix."""
         mark, digits = re.escape(self.decimal), "0|[1-9][0-9]*"
         if self.thousands:
-            digits += f"|[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})+"
+            group = re.escape(self.thousands)
+            digits += f"|[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+|[1-9][0-9]?(?:{group}[0-9]{{2}})+{group}[0-9]{{3}}"
         digits = rf"(?:(?:{digits})(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|Infinity"
         prefix, suffix = re.escape(self.prefix), re.escape(self.suffix)
         return re.compile(rf"([({SIGNS}]?){prefix}([({SIGNS}]?)({digits}){suffix}([)-]?)")
@@ -101,7 +111,7 @@ class Number:
         digits = digits.replace(self.decimal, ".")
         if (sign := before + inside + after) in ("", "+"):
             return digits
-        return f"-{digits}" if sign in ("-", MINUS, "()") else None
+        return f"-{digits}" if sign in (*MINUSES, "()") else None
 
     def parse(self, cells: Sequence[str | None]) -> np.ndarray:
         """The values of n cells `[n]` in double precision, NaN where they are missing or not of this form."""
@@ -121,10 +131,15 @@ class Number:
             text = f"{abs(value):{',' if self.thousands else ''}.{max(self.places, self.padded)}f}"
             if optional := max(0, self.places - self.padded):
                 text = text[:-optional] + text[-optional:].rstrip("0")
-        text = text.removesuffix(".").translate({ord(","): self.thousands, ord("."): self.decimal}) + self.suffix
-        if not value < 0:  # no minus before 0
-            return self.prefix + text
-        return self.prefix + self.negative.format(text) if self.inside else self.negative.format(self.prefix + text)
+        text = text.removesuffix(".").replace("e", self.exponent)
+        if self.lakh:
+            whole, mark, rest = text.replace(",", "").partition(".")
+            text = re.sub(r"(?<=\d)(?=(?:\d\d)*\d{3}$)", ",", whole) + mark + rest
+        if self.bare:
+            text = re.sub(r"^0\.", ".", text)
+        text = text.translate({ord(","): self.thousands, ord("."): self.decimal}) + self.suffix
+        signed = "+{}" if self.plus and value > 0 else self.negative if value < 0 else "{}"  # no minus before 0
+        return self.prefix + signed.format(text) if self.inside else signed.format(self.prefix + text)
 
     @classmethod
     def candidates(cls, cells: Sequence[str]) -> list[Number]:
@@ -151,18 +166,33 @@ class Number:
         else:  # R writes 100000 as 1e+05
             places = max(len(each.rstrip("0")) for each in rest)
             form = replace(self, places=min(places, LONGEST), padded=min(LONGEST, *map(len, rest)))
-        for found in filter(None, map(self._pattern.fullmatch, cells)):
-            before, inside, _, after = found.groups()
-            if minus := (before + inside + after).strip("+"):
-                negative = "({})" if minus == "()" else "{}-" if after else f"{minus}{{}}"
-                return replace(form, negative=negative, inside=bool(inside))
-        return form
+        letters, group = {*"".join(plain)} & {*"eE"}, re.escape(self.thousands)
+        digits_of = [each.lstrip("-") for each in plain]
+        found = [each for each in map(self._pattern.fullmatch, cells) if each]
+        signs = [(each[1] + each[2] + each[4], each) for each in found]
+        minus = next((each for sign, each in signs if sign.strip("+")), None)
+        plus = next((each for sign, each in signs if sign == "+"), None)
+        if any(not sign and re.search("[1-9]", each[3]) for sign, each in signs):
+            plus = None
+        form = replace(
+            form,
+            exponent="E" if letters == {"E"} else "e",
+            lakh=bool(group) and any(re.search(f"{group}[0-9]{{2}}{group}", cell) for cell in cells),
+            bare=any(each[0] == "." for each in digits_of) and not any(each.startswith("0.") for each in digits_of),
+            plus=plus is not None,
+            inside=bool((minus or plus or ("", "", ""))[2]),
+        )
+        if minus is None:
+            return form
+        sign = (minus[1] + minus[2]).strip("+")
+        return replace(form, negative="({})" if sign == "(" else "{}-" if minus[4] else f"{sign}{{}}")
 
 
 def _affixes(cell: str) -> tuple[str, str]:
     """Text before and after the digits of a cell, without signs and marks."""
     before, *rest = RUN.split(cell)
-    return before.translate(NO_SIGNS).rstrip(".,"), (rest or [""])[-1].translate(NO_SIGNS).lstrip(".,")
+    before = re.sub("(?<![A-Za-z])[.,]+$", "", before.translate(NO_SIGNS))  # of `$.50`, not of `Rs.50`
+    return before, (rest or [""])[-1].translate(NO_SIGNS).lstrip(".,")
 
 
 def _are_affixes(prefix: str, suffix: str, cells: Sequence[str]) -> bool:
@@ -171,7 +201,9 @@ def _are_affixes(prefix: str, suffix: str, cells: Sequence[str]) -> bool:
     def is_currency(text: str) -> bool:
         return any(unicodedata.category(each) == "Sc" for each in text)
 
-    word = re.fullmatch(r"[A-Za-z]{1,3}\.? ", prefix) and any("." in cell or "," in cell for cell in cells)
+    word = re.fullmatch(r"[A-Za-z]{1,3}(?:\.| |\. )|[A-Z]{3}", prefix) and any(
+        {*".,"} & {*cell.translate(NO_SIGNS).removeprefix(prefix)} for cell in cells
+    )
     unit = all(each.isalpha() or each in " \xa0%‰°/²³" or is_currency(each) for each in suffix)
     return (not prefix or is_currency(prefix) or bool(word)) and unit and max(len(prefix), len(suffix)) < 8
 

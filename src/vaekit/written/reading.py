@@ -12,6 +12,7 @@ import numpy as np
 from vaekit.written.date import RUNS, YEARS, Date
 from vaekit.written.number import DIGITS, Number
 
+CERTAIN = 12  # number of different digits without marks that are not by chance dates with the year last, or short
 Form = Number | Date
 F = TypeVar("F", Number, Date)
 
@@ -46,14 +47,19 @@ def readings(cells: Sequence[str]) -> list[Form]:
         even = ordered and bool(np.abs(steps).max(initial=0) < 2 * np.abs(steps).min(initial=np.inf))
         return ordered, even, len(np.unique(months))
 
+    def is_plausible(values: bytes, forms: Sequence[Date]) -> bool:
+        """Whether digits without marks are dates of these forms, and not numbers or codes."""
+        years, usual = _calendar(values, "Y") + 1970, any(form.pattern.startswith("%Y") for form in forms)
+        return bool((usual or len(cells) >= CERTAIN) and years.min() >= YEARS[0] and years.max() <= YEARS[1])
+
     numbers: list[Form] = [forms[0].completed(cells) for forms in reading(Number.candidates(cells)).values()]
     numbers.sort(key=lambda form: isinstance(form, Number) and form.decimal == ",")
-    if numbers and len(cells[0]) not in RUNS:
+    is_run = cells[0].isdecimal()
+    if numbers and not (is_run and len(cells[0]) in RUNS):
         return numbers
     found = reading(Date.candidates(cells)) or reading(Date.candidates(cells, offsets=True))
-    years = [_calendar(values, "Y") + 1970 for values in found]
-    if numbers and any(each.min() < YEARS[0] or each.max() > YEARS[1] for each in years):
-        return numbers
+    if is_run:
+        found = {values: forms for values, forms in found.items() if is_plausible(values, forms)}
     ranked = [[form.completed(cells) for form in found[each]] for each in sorted(found, key=evidence, reverse=True)]
     return [*(max(forms, key=lambda form: form.agreement(cells)) for forms in ranked), *numbers]
 
