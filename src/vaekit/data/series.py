@@ -325,7 +325,11 @@ def chosen(path: Path, series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a message, of many only the first."""
+    """Names in a message, of many only the first.
+
+    Args:
+        names: Of columns, as the message has them.
+    """
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
