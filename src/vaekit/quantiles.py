@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 FEW = 256  # largest number of distinct values, and at most half the number of cells, that each keep their probability
-KNOTS = 256  # number of evenly spaced knots, and largest number of others
+KNOTS = 256  # half the largest number of knots
 FREQUENT = 0.002  # fraction of cells above which a value keeps its probability
 SPARED = 0.25  # probability of an extreme that occurs once, in cells, so that it is drawn less often
 
@@ -51,11 +51,15 @@ def fit(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _thinned(knots: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Which knots to keep: those next to evenly spaced numbers, then one by one where the error is largest."""
+    """Which knots to keep: those next to evenly spaced numbers, both of each frequent value among these, and then one
+    by one where the error is largest.
+    """
     if len(knots) <= 2 * KNOTS:
         return np.arange(len(knots))
-    kept = np.unique(np.searchsorted(at, np.linspace(at[0], at[-1], KNOTS)).clip(max=len(at) - 1))
-    for _ in range(KNOTS // 2):
+    kept = np.unique(np.searchsorted(at, np.linspace(at[0], at[-1], 3 * KNOTS // 4)).clip(max=len(at) - 1))
+    other = kept ^ 1  # of the same value
+    kept = np.union1d(kept, other[at[other] != at[kept]])
+    for _ in range(max(KNOTS // 2, 3 * KNOTS // 2 - len(kept))):
         error = np.abs(knots - np.interp(at, at[kept], knots[kept]))
         error[kept] = 0
         kept = np.union1d(kept, error.argmax())
@@ -75,6 +79,8 @@ def to_normal(values: np.ndarray, knots: np.ndarray, at: np.ndarray) -> np.ndarr
     Returns:
         `[n]`.
     """
+    scale = max(1.0, np.abs(knots).max() / 1e300)  # keeps twice the range of the largest doubles finite
+    values, knots = values / scale, knots / scale
     span, far = knots[-1] - knots[0] or 1.0, 3 * max(-at[0], at[-1])
     knots = np.concatenate([[knots[0] - span], knots, [knots[-1] + span]])
     at = np.concatenate([[-far], at, [far]])
@@ -96,7 +102,8 @@ def step(values: np.ndarray) -> float:
         0.25
     """
     for places in range(9):
-        whole = (values - values.min()) * 10**places
-        if np.abs(whole - whole.round()).max() < 1e-3 and whole.max() < 2**53:
+        with np.errstate(over="ignore", invalid="ignore"):
+            whole = (values - values.min()) * 10**places
+        if np.isfinite(whole).all() and np.abs(whole - whole.round()).max() < 1e-3 and whole.max() < 2**53:
             return float(np.gcd.reduce(whole.round().astype(np.int64))) / 10**places
     return 0.0

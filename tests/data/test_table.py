@@ -446,6 +446,31 @@ def test_values_come_back_and_draws_keep_bounds_steps_and_gaps(name):
         assert (np.abs(new) < 40).mean() < 2 / n
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).beta(0.3, 0.3, 20_000).round(3),
+        np.floor(10 * np.random.default_rng(0).pareto(1, 20_000)),
+    ],
+    ids=["both ends", "small numbers of a long tail"],
+)
+def test_frequent_values_among_many_keep_their_frequency(values):
+    column, n = column_of(values), len(values)
+    new = column.values(torch.special.ndtri((torch.arange(n) + 0.5).double() / n)[:, None].numpy())[:, 0]
+    new = np.rint(new / column.step) * column.step
+    for value, count in zip(*np.unique(values, return_counts=True), strict=True):
+        if count > 0.02 * n:
+            assert abs(np.isclose(new, value).sum() - count) < 0.1 * count
+    assert len(column.quantiles) <= 512
+
+
+def test_the_largest_doubles_have_no_infinite_range():
+    values = np.array([-1.7e308, 0.0, 1.7e308])
+    column = Column.from_values("x", "real", values, Number(significant=2, scientific=True))
+    x, _ = column.encode(["-1.7e+308", "0.0e+00", "1.7e+308"])
+    assert np.isfinite(x).all() and column.decode(x) == ["-1.7e+308", "0.0e+00", "1.7e+308"]
+
+
 def test_the_largest_value_of_one_row_comes_back_less_often_than_once():
     for values in (LONG_TAILED["payments"], np.append(LONG_TAILED["hours"], 30.0)):
         column, n = column_of(values), len(values)
