@@ -5,10 +5,15 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from contextlib import chdir
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -25,6 +30,7 @@ from vaekit import api, in_memory
 from vaekit.configs import CONF, options
 from vaekit.spaces import Image, Real
 from vaekit.tasks.shared.context import open_run
+from vaekit.training.module import Training
 
 pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
 CODED = {"coherence", "play", "stress", "compress", "decompress"}
@@ -271,6 +277,26 @@ def test_vaekit_does_not_change_the_hydra_state_of_other_programs(folder):
 
 
 @pytest.mark.long
+def test_a_run_that_starts_from_another_one_leaves_it_as_it_is(digits, folder, monkeypatch):
+    def contents():
+        return {path: path.read_bytes() for path in digits.folder.rglob("*") if path.is_file()}
+
+    def encoder(run):
+        return {name: weight for name, weight in run.vae.state_dict().items() if name.startswith("encoder.")}
+
+    before, hub = contents(), SimpleNamespace(snapshot_download=lambda name, **_: str(digits.folder))
+    monkeypatch.setattr("vaekit.hub._package", lambda: hub)
+    words = {"init_from": "hf://me/digits", "freeze": ["network.encoder"]}
+    tuned = vaekit.fit(1 - DIGITS[:100], ONE, words, model="mlp_vae")
+    longer = vaekit.train({"trainer.max_epochs": 2}, ckpt_path=tuned.folder / "checkpoints" / "last.ckpt")
+    assert longer.folder == tuned.folder != digits.folder
+    for run in (tuned, longer):
+        assert all(torch.equal(weight, encoder(run)[name]) for name, weight in encoder(digits).items())
+    assert not torch.equal(longer.vae.likelihood.bias, digits.vae.likelihood.bias)
+    assert contents() == before
+
+
+@pytest.mark.long
 def test_refusals_are_exceptions_and_leave_no_folder(folder):
     before = set(Path("outputs").rglob("*"))
     for call in (
@@ -300,8 +326,89 @@ def test_an_interrupted_run_says_how_to_go_on(folder, monkeypatch):
         raise SystemExit(1)
 
     monkeypatch.setattr(api, "train_run", stop)
-    with pytest.raises(KeyboardInterrupt, match=r"Resume with vaekit.train\('data=digits', ckpt_path='.*last.ckpt'\)"):
+    with pytest.raises(KeyboardInterrupt, match=r"Resume with vaekit.train\(ckpt_path='.*last.ckpt'\)"):
         vaekit.train("data=digits")
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """`interrupted(epochs, x, ...)` calls `vaekit.fit`, interrupts it after some epochs, and returns what that says."""
+
+    def call(epochs, *given, **keywords):
+        start = Training.on_train_epoch_start
+
+        def interrupt(training):
+            if training.current_epoch == epochs:
+                raise KeyboardInterrupt
+            start(training)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "on_train_epoch_start", interrupt)
+            with pytest.raises(KeyboardInterrupt) as stopped:
+                vaekit.fit(*given, **keywords)
+        return str(stopped.value)
+
+    return call
+
+
+@pytest.mark.long
+def test_an_interrupted_fit_goes_on_by_what_it_says_as_if_it_had_not_been_interrupted(folder, interrupted):
+    given = DIGITS, "model=mlp_vae", ONE | {"trainer.max_epochs": 3, "latents.dim": 2, "data.classes": [0, 1, 2]}
+    labels, handler = load_digits().target[:300], signal.getsignal(signal.SIGINT)
+    whole = vaekit.fit(*given, labels=labels)
+    said = interrupted(2, *given, labels=labels)
+    assert signal.getsignal(signal.SIGINT) is handler
+    resumed = eval(said.removeprefix("Resume with ").removesuffix("."))
+    assert resumed.metrics == whole.metrics
+    assert resumed.sample(2).shape == (2, 8, 8)
+    longer = vaekit.train({"trainer.max_epochs": 4}, ckpt_path=resumed.folder / "checkpoints" / "last.ckpt")
+    assert longer.folder == resumed.folder
+    assert longer.config["latents"]["dim"] == 2
+    assert longer.history["val/loss"].count() == 4
+
+
+@pytest.mark.long
+def test_an_interruption_before_or_after_the_epochs_says_what_is_left(folder, interrupted, monkeypatch):
+    given, before = (
+        (DIGITS, "model=mlp_vae", ONE | {"trainer.max_epochs": 2}),
+        set(Path("outputs").rglob("config.yaml")),
+    )
+    assert "nothing to resume" in interrupted(0, *given)
+    assert set(Path("outputs").rglob("config.yaml")) == before
+    assert "no rows to resume with" in interrupted(1, *given, store_data=False)
+    monkeypatch.setattr("vaekit.training.run.draw_run", Mock(side_effect=KeyboardInterrupt))
+    said = interrupted(9, *given)
+    assert eval(said.partition("Use ")[2].removesuffix(".")).sample(2).shape == (2, 8, 8)
+
+
+@pytest.mark.slow
+def test_a_notebook_survives_an_interruption(folder):
+    pytest.importorskip("IPython")
+    cells = """import glob, numpy, torch, vaekit
+kept = 41
+run = vaekit.fit(numpy.random.rand(300, 3), {"trainer.max_epochs": 10**6}, "network.hidden=[8]", "latents.dim=2")
+print("kept", kept + 1)
+(last,) = glob.glob("outputs/*/*/checkpoints/last.ckpt")
+done = torch.load(last, weights_only=True)["epoch"] + 1
+run = vaekit.train({"trainer.max_epochs": done}, ckpt_path=last)
+print("samples", run.sample(2).shape)
+"""
+    notebook = Path("notebook")
+    notebook.mkdir()
+    words = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"]
+    process = subprocess.Popen(words, cwd=notebook, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)  # fmt: skip
+    process.stdin.write(cells)
+    process.stdin.flush()
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not [*notebook.glob("outputs/*/*/checkpoints/last.ckpt")]:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=120)
+
+    assert "KeyboardInterrupt: Resume with vaekit.train(ckpt_path=" in out
+    assert "kept 42" in out
+    assert "samples (2, 3)" in out
 
 
 @pytest.mark.parametrize(

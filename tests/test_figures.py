@@ -22,6 +22,8 @@ from vaekit.media.figures import (
 from vaekit.media.medium import medium
 from vaekit.spaces import Image
 
+TITLES = ("Samples", "Reconstructions", "Interpolations", "Posterior means", "Rate of")
+
 
 def colours(path):
     with PIL.Image.open(path) as picture:
@@ -175,6 +177,17 @@ def test_series_say_which_line_is_the_reconstruction(tmp_path, monkeypatch):
     for number, name in ((2, "original"), (3, "reconstruction")):
         assert [y for _, y in curve(axis, name)] == pytest.approx(paths[number, 1].tolist())
     assert len({line.get_color() for line in axis.lines}) == 2
+
+
+def test_titles_say_which_rows_and_which_weights_are_drawn(tmp_path, monkeypatch):
+    vae, _ = build(BINARY, "latents=ladder", "latents.levels=2", "latents.dim=2")
+    figures = drawn(monkeypatch)
+    draw_run(tmp_path, vae.eval(), Batch(torch.rand(4, 1, 8, 8).round()), {}, "weights of epoch 7")
+    of = {name: [text for figure in figures for text in texts(figure) if name in text] for name in TITLES}
+    for name, (title,) in of.items():
+        title = title.replace("\n", " ")
+        assert title.endswith("; weights of epoch 7"), title
+        assert "test examples" in title or name == "Samples"
 
 
 def test_two_latent_variables_have_a_manifold(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from typing import Any, get_type_hints
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -27,6 +28,7 @@ from torch import Tensor
 from vaekit import folders, in_memory, runs
 from vaekit.apply import perform
 from vaekit.catalogue import choices
+from vaekit.checkpoints import find_checkpoint
 from vaekit.hydra_job import compose, run_here
 from vaekit.in_memory import Like
 from vaekit.overrides import nearest, spelled
@@ -50,7 +52,8 @@ def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
 
     Args:
         overrides: Words of the command line, `"model=conv_vae"`, or settings by name, `{"trainer.max_epochs": 5}`.
-        settings: More of these, whose names have no dot: `seed=2`, `data="mnist"`.
+        settings: More of these, whose names have no dot: `seed=2`, `data="mnist"`. With `ckpt_path` that run goes on
+            in its folder, with its own words where these do not replace them.
 
     Returns:
         The finished run.
@@ -65,7 +68,7 @@ def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
         >>> run.sample(16).shape  # doctest: +SKIP
         (16, 1, 8, 8)
     """
-    words = spell(*overrides, settings)
+    words = _with_those_of_the_run(spell(*overrides, settings))
 
     def job(config: DictConfig) -> Path:
         folder = Path(HydraConfig.get().runtime.output_dir)
@@ -77,13 +80,33 @@ def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
     with restored_state():
         try:
             folder = run_here("train", job, words)
-        except SystemExit:  # raised by Lightning on an interruption
-            last = started[0] / "checkpoints" / "last.ckpt" if started else None
-            if last is None or not last.is_file():
-                raise KeyboardInterrupt("No epoch was finished.") from None
-            given = ", ".join(map(repr, words))
-            raise KeyboardInterrupt(f"Resume with vaekit.train({given}, ckpt_path={str(last)!r}).") from None
+        except (SystemExit, KeyboardInterrupt):  # the first is raised by Lightning on an interruption
+            raise KeyboardInterrupt(_how_to_go_on(started)) from None
     return open(folder)
+
+
+def _how_to_go_on(started: list[Path]) -> str:
+    last = started[0] / "checkpoints" / "last.ckpt" if started else Path()
+    if started and runs.is_finished(started[0]):
+        return f"The run was finished before. Use vaekit.open({str(started[0])!r})."
+    if not last.is_file():
+        return "No epoch was finished, so there is nothing to resume. Repeat the call to start again."
+    return f"Resume with vaekit.train(ckpt_path={str(last)!r})."
+
+
+def _with_those_of_the_run(words: list[str]) -> list[str]:
+    """`words`, and where they continue a run, those that it was started with and that they do not set."""
+    given = {_setting(word): word for word in words}
+    if "ckpt_path" not in given:
+        return words
+    path = OverridesParser.create().parse_override(given["ckpt_path"]).value()
+    own = path and folders.read_words(find_checkpoint(str(path)).parent.parent)
+    return [*(word for word in own or () if _setting(word) not in given), *words]
+
+
+def _setting(word: str) -> str:
+    """The name of the setting or group of a word."""
+    return word.lstrip("+~").partition("=")[0]
 
 
 def fit(
@@ -119,7 +142,7 @@ def fit(
         torch.Size([3, 5])
     """
     x, words = in_memory.listed(x), spell(*overrides, settings)
-    given = {word.lstrip("+").partition("=")[0] for word in words}
+    given = set(map(_setting, words))
     if taken := given & {"ckpt_path", "hydra.run.dir"}:
         raise Refusal(f"Got {taken.pop()}, but vaekit.fit starts a run in a new folder. Use vaekit.train for others.")
     folder = (OUTPUTS / folders.stamp()).resolve()
@@ -128,9 +151,11 @@ def fit(
             data = in_memory.write(x, folder / "data" if store_data else Path(scratch, "data"), labels)
             chosen = {name: value for name, value in data.items() if name not in given}
             run = train({"hydra.run.dir": folder, **chosen}, *words)
-        except Refusal:  # before anything was trained
-            if not (folder / "checkpoints").is_dir():
+        except (Refusal, KeyboardInterrupt) as end:
+            if not (folder / "checkpoints").is_dir():  # nothing was trained
                 shutil.rmtree(folder, ignore_errors=True)
+            elif isinstance(end, KeyboardInterrupt) and not store_data and not runs.is_finished(folder):
+                raise KeyboardInterrupt("The run has no rows to resume with (store_data=False). Train again.") from None
             raise
     run.like = Like.of(x, run.vae.space)
     return run

@@ -108,7 +108,7 @@ def shown(here, monkeypatch):
     def log(vae, rows):
         loggers = [WandbLogger(save_dir="."), TensorBoardLogger(".", name="board", version="")]
         module = SimpleNamespace(sample=lambda part, n: rows, source=SimpleNamespace(classes=lambda: CLASSES))
-        trainer = SimpleNamespace(datamodule=module, loggers=loggers, global_step=3, model=vae)
+        trainer = SimpleNamespace(datamodule=module, loggers=loggers, global_step=3, current_epoch=2, model=vae)
         torch.manual_seed(5)
         Pictures()._log(trainer, SimpleNamespace(vae=vae, device="cpu"))
         loggers[0].experiment.finish()
@@ -144,7 +144,7 @@ def test_loggers_show_what_the_figures_show(kind, shown, tmp_path):
     rows.label = torch.arange(6) % len(CLASSES)
     torch.manual_seed(5)
     (expected := tmp_path / "figures").mkdir()
-    draw_examples(expected, vae, rows, CLASSES)
+    draw_examples(expected, vae, rows, CLASSES, "validation examples", "weights of epoch 2")
     in_wandb, in_tensorboard = shown(vae, rows)
     assert in_wandb.keys() == in_tensorboard.keys() == {"samples", "reconstructions"}
     for name in in_wandb:

@@ -1,13 +1,15 @@
 """Starting from the weights of a trained run, and frozen parts."""
 
+import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from helpers import GREY, build, examples
+from helpers import GREY, build, drawn, examples, rows
 from vaekit.refusal import Refusal
 from vaekit.training.module import Training
 from vaekit.training.transfer import freeze, match
@@ -47,6 +49,41 @@ def test_a_frozen_part_starts_from_the_run_and_does_not_move(train, words):
                  "ckpt_path=second/checkpoints/last.ckpt", epochs=3)  # fmt: skip
     assert done.code == 0, done.err
     assert same(of(first, "encoder."), of(weights("second"), "encoder."))
+
+
+def hashes(folder):
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.long
+def test_train_then_tune_on_other_data_then_go_on(train, monkeypatch):
+    """The first run stays as it is, byte for byte; what is frozen stays its weights, bit for bit."""
+    generator = np.random.default_rng(0)
+    np.savez("other.npz", x=generator.integers(0, 256, (300, 8, 8), dtype=np.uint8), y=generator.integers(0, 3, 300))
+    assert train("latents.dim=3", folder="first", figures=True).code == 0
+    before = hashes("first")
+    tune = ["data=arrays_uint8", "data.path=other.npz", "latents.dim=3", "freeze=[network.encoder]"]
+    done = train("init_from=first", *tune, folder="second", epochs=2, figures=True)
+    assert done.code == 0, done.err
+    first, tuned = weights("first"), weights("second")
+    assert same(of(tuned, "encoder."), of(first, "encoder."))
+    assert not same(of(tuned, "likelihood.network."), of(first, "likelihood.network."))
+    figures = drawn(monkeypatch)
+    done = train(*tune, "init_from=first", "ckpt_path=second/checkpoints/last.ckpt", epochs=4, figures=True)
+    assert done.code == 0, done.err
+    longer = weights("second")
+    assert same(of(longer, "encoder."), of(first, "encoder."))
+    assert not same(of(longer, "likelihood.network."), of(tuned, "likelihood.network."))
+    assert hashes("first") == before
+    metrics = json.loads(Path("second/metrics.json").read_text())
+    losses = {int(float(row["epoch"])): float(row["val/loss"]) for row in rows("second") if "val/loss" in row}
+    assert sorted(losses) == [0, 1, 2, 3] and losses[metrics["epoch"]] == min(losses.values())
+    assert metrics["val/loss"] == pytest.approx(min(losses.values()))
+    titles = [axis.get_title(loc) for figure in figures for axis in figure.axes for loc in ("left", "center")]
+    assert f"Reconstructions of test examples; weights of epoch {metrics['epoch']}" in [
+        t.replace("\n", " ") for t in titles
+    ]
 
 
 def test_init_from_copies_the_weights_of_the_other_run(train):

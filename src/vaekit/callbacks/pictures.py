@@ -46,7 +46,8 @@ class Pictures(L.Callback):
     def _draw(self, trainer: Any, pl_module: Any, loggers: list[Any]) -> None:
         examples = trainer.datamodule.sample("val", self.rows).to(pl_module.device)
         with TemporaryDirectory() as folder:
-            draw_examples(Path(folder), pl_module.vae, examples, trainer.datamodule.source.classes())
+            classes, weights = trainer.datamodule.source.classes(), f"weights of epoch {trainer.current_epoch}"
+            draw_examples(Path(folder), pl_module.vae, examples, classes, "validation examples", weights)
             files = sorted(path for path in Path(folder).iterdir() if path.is_file())
             drawn = {path.stem for path in files if path.suffix == ".png"}
             for path in files:

@@ -17,7 +17,7 @@ MANIFOLD = 15  # values of each of two latent variables
 
 
 @torch.no_grad()
-def draw_run(folder: Path, vae: VAE, examples: Batch, classes: Mapping[str, int]) -> None:
+def draw_run(folder: Path, vae: VAE, examples: Batch, classes: Mapping[str, int], weights: str = "") -> None:
     """Draw everything in a run's figures/.
 
     Samples, reconstructions, interpolations, latent map and learning curves; the rates of several latent levels; the
@@ -28,22 +28,31 @@ def draw_run(folder: Path, vae: VAE, examples: Batch, classes: Mapping[str, int]
         vae: In evaluation mode.
         examples: Test examples in the data space.
         classes: The label of each class that has a name.
+        weights: Which weights these are, for the titles.
     """
     figures, examples = folder / "figures", examples.to(vae.device)
     figures.mkdir(parents=True, exist_ok=True)
-    draw_examples(figures, vae, examples, classes)
-    _draw_interpolations(figures, vae, examples)
-    _draw_manifold(figures, vae)
+    of = "test examples"
+    draw_examples(figures, vae, examples, classes, of, weights)
+    _draw_interpolations(figures, vae, examples, of, weights)
+    _draw_manifold(figures, vae, weights)
     means = vae.encode(examples.x, condition=vae.condition_of(examples))
-    save_latent_map(figures / "latent_map.png", means[0].flatten(1), examples.label, classes)
+    save_latent_map(figures / "latent_map.png", means[0].flatten(1), examples.label, classes, of=_titled(of, weights))
     if len(vae.latents.levels) > 1:
         rates = torch.stack(vae(examples).rates).mean(1)
-        save_bars(figures / "rates.png", "Rate of each latent level", rates, "level (0 is the top)", "nats per example")
+        title = _titled(f"Rate of each latent level, {of}", weights)
+        save_bars(figures / "rates.png", title, rates, "level (0 is the top)", "nats per example")
     if (metrics := folder / "metrics.csv").exists():
         save_curves(figures / "learning_curves.png", metrics)
 
 
-def draw_examples(figures: Path, vae: VAE, examples: Batch, classes: Mapping[str, int]) -> None:
+def _titled(title: str, weights: str) -> str:
+    return f"{title}; {weights}" if weights else title
+
+
+def draw_examples(
+    figures: Path, vae: VAE, examples: Batch, classes: Mapping[str, int], of: str = "test examples", weights: str = ""
+) -> None:
     """Write samples and reconstructions in the file format of the data.
 
     Samples of a model with classes are a row for each of the first ten classes.
@@ -53,6 +62,8 @@ def draw_examples(figures: Path, vae: VAE, examples: Batch, classes: Mapping[str
         vae: In evaluation mode.
         examples: Examples in the data space, of which the first 32 are reconstructed.
         classes: The label of each class that has a name.
+        of: What these examples are, for the titles.
+        weights: Which weights these are, for the titles.
     """
     x, known, medium = examples.x[:32], vae.condition_of(examples), medium_of(vae.space)
     condition = None if vae.condition is None else vae.condition.rows(80)
@@ -63,10 +74,11 @@ def draw_examples(figures: Path, vae: VAE, examples: Batch, classes: Mapping[str
         else []
     )
     samples = vae.sample(64 if condition is None else len(condition), draw=medium.drawn, condition=condition)
-    title = f"Samples: {'draws from' if medium.drawn else 'means of'} p(x | z), z from the prior"
+    what = "draws from" if medium.drawn else "means of"
+    title = _titled(f"Samples: {what} p(x | z), z from the prior", weights)
     medium.write(figures / "samples", samples, 8, Headings(title, rows=rows, ylabel="label" if rows else ""))
     pairs = torch.stack([x, vae.reconstruct(x, condition=None if known is None else known[:32])], 1)
-    medium.write(figures / "reconstructions", pairs.flatten(0, 1), 8, reconstruction_headings("test examples"))
+    medium.write(figures / "reconstructions", pairs.flatten(0, 1), 8, reconstruction_headings(_titled(of, weights)))
 
 
 def reconstruction_headings(of: str) -> Headings:
@@ -91,15 +103,15 @@ def interpolation_headings(of: str, steps: int, ends: bool = False) -> Headings:
     return Headings(f"Interpolations between {of}", columns, xlabel="position from a (0) to b (1)")
 
 
-def _draw_interpolations(figures: Path, vae: VAE, examples: Batch) -> None:
+def _draw_interpolations(figures: Path, vae: VAE, examples: Batch, of: str, weights: str) -> None:
     x, known = examples.x, vae.condition_of(examples)
     if n := min(8, len(x) // 2):  # a single example has no partner
         walks = vae.interpolate(x[:n], x[n : 2 * n], steps=10, condition=None if known is None else known[:n])
-        headings = interpolation_headings("reconstructions of test examples a and b", 10)
+        headings = interpolation_headings(_titled(f"reconstructions of {of} a and b", weights), 10)
         medium_of(vae.space).write(figures / "interpolations", walks.flatten(0, 1), 10, headings)
 
 
-def _draw_manifold(figures: Path, vae: VAE) -> None:
+def _draw_manifold(figures: Path, vae: VAE, weights: str) -> None:
     """Decode a grid over a plane of latents, at quantiles of the prior (Kingma and Welling 2014, figure 4)."""
     levels = vae.latents.levels
     space = levels[0].space
@@ -109,6 +121,6 @@ def _draw_manifold(figures: Path, vae: VAE) -> None:
     across, up = drawn.quantile(torch.linspace(0.02, 0.98, MANIFOLD).to(drawn), 0).unbind(1)
     z = torch.cartesian_prod(up.flip(0), across).flip(1).reshape(-1, *space.shape)
     columns, rows = ([f"{value:.2f}" for value in each.tolist()] for each in (across, up.flip(0)))
-    title = "Manifold: means of p(x | z) at quantiles of the prior"
+    title = _titled("Manifold: means of p(x | z) at quantiles of the prior", weights)
     headings = Headings(title, columns, rows, xlabel="latent variable 0", ylabel="latent variable 1")
     medium_of(vae.space).write(figures / "manifold", vae.decode(z), MANIFOLD, headings)

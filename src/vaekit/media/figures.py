@@ -260,6 +260,7 @@ def save_latent_map(
     label: Tensor | None,
     classes: Mapping[str, int] = MappingProxyType({}),
     axes: tuple[str, str] = ("first principal component", "second principal component"),
+    of: str = "examples",
 ) -> None:
     """Scatter z on its first two principal components, coloured by label.
 
@@ -269,6 +270,7 @@ def save_latent_map(
         label: `[N]`, or `[N, F]`, of which the first counts; -1 is a missing one, drawn in gray.
         classes: The label of each class that has a name, which the legend shows.
         axes: Labels of the axes; others for z of two dimensions that are not principal components.
+        of: What z are the means of, for the title.
     """
     centred = z.float().cpu() - z.float().cpu().mean(0)
     if centred.shape[1] > 2:
@@ -279,7 +281,7 @@ def save_latent_map(
         axis.scatter(*centred.float().T, s=6)
     else:
         _scatter_classes(axis, centred.float(), label.cpu().reshape(len(label), -1)[:, 0], classes)
-    axis.set(title=f"Posterior means of {len(z):,} examples", xlabel=axes[0], ylabel=axes[1])
+    axis.set(title=f"Posterior means of {len(z):,} {of}", xlabel=axes[0], ylabel=axes[1])
     _save(figure, path)
 
 

@@ -81,7 +81,7 @@ def fit_prior(
     run_files.write_config(folder, {**whole, "prior": prior, "fit_prior": origin}, vae.space)
     run_files.write_weights(folder, vae.state_dict())
     run_files.write_metrics(folder, metrics)
-    draw_run(folder, vae, new.data.sample("test", 1000), new.data.source.classes())
+    draw_run(folder, vae, new.data.sample("test", 1000), new.data.source.classes(), "prior fitted afterwards")
     runs.mark_latest(folder)
 
     table = Table("metric", "before", "after", title="Test", title_justify="left")

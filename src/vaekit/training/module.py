@@ -100,7 +100,7 @@ class Training(L.LightningModule):
         self.compiled_vae: Callable[[Batch, int], Terms] | None = None
         self.compiled_rows = 0
         self.unscaled = ""  # warning about the scale of the data
-        self.validation: dict[str, float] = {}  # metrics of the last validation
+        self.validation: dict[str, float] = {}  # metrics of the last validation, and the epoch of the weights
 
     # Training --------------------------------------------------------------------------------------------------------
 
@@ -310,7 +310,7 @@ class Training(L.LightningModule):
         self._score(batch)
 
     def on_validation_epoch_end(self) -> None:
-        self.validation = self._log_figures("val")
+        self.validation = {"epoch": self.current_epoch, **self._log_figures("val")}
         if self.trainer.sanity_checking:
             return
         if not math.isfinite(loss := self.validation["val/loss"]):

@@ -238,7 +238,8 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
     if trainer.is_global_zero:
         run_files.write_metrics(folder, metrics)  # after the weights: a run that has both is finished
         training.eval()
-        draw_run(folder, training.vae, datamodule.sample("test", 1000), datamodule.source.classes())
+        weights = f"weights of epoch {metrics['epoch']:.0f}" if "epoch" in metrics else "weights of the last step"
+        draw_run(folder, training.vae, datamodule.sample("test", 1000), datamodule.source.classes(), weights)
         runs.mark_latest(folder)
         console.print(results(metrics))
         console.print(f"pictures: {folder}/figures\nmetrics:  {folder}/metrics.json", soft_wrap=True)
