@@ -13,7 +13,7 @@ from helpers import TABLE, examples
 from vaekit import run_files, runs
 from vaekit.data.cells import Cells, read
 from vaekit.data.module import DataModule
-from vaekit.data.table import Table, encode, infer, write
+from vaekit.data.table import Table, encode, infer, read_rows, write
 from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces.column import QUANTILES, Column
@@ -83,6 +83,21 @@ def test_values_beyond_those_seen_lie_further_out():
     column = infer("x", [f"{value:.3f}" for value in RNG.normal(size=300)])
     x, _ = column.encode(["3", "5", "8"])
     assert 3 < x[0, 0] < x[1, 0] < x[2, 0] < 11
+
+
+@pytest.mark.parametrize(("word", "warned"), [("NA", False), ("?", False), ("-", True), ("**", True)])
+def test_missing_cells_are_written_with_the_word_of_the_file(tmp_path, caplog, word, warned):
+    path, cells = tmp_path / "x.csv", [["1.5", "2.5", word, "4.5", "7.5"], ["a", word, "a", "b", "c"]]
+    cells[1][1] = word if not warned else "b"
+    path.write_text("\n".join(["x,kind", *map(",".join, zip(*cells, strict=True))]))
+    source = Table(path)
+    rows = source.load("train")
+    assert [column.kind for column in source.space.columns] == ["positive", "categorical"]
+    assert (f"in column 'x', '{word}' is read as a missing cell" in caplog.text) == warned
+    write(tmp_path / "again.csv", torch.from_numpy(rows.x), source.space)
+    assert (tmp_path / "again.csv").read_text() == path.read_text() + "\n"
+    (tmp_path / "one.csv").write_text(f"x,kind\n{word},a\n")
+    assert read_rows(tmp_path / "one.csv", source.space)["x"] == [None]
 
 
 def test_missing_cells_are_the_mask(tmp_path):

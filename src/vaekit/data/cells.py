@@ -21,6 +21,7 @@ from vaekit.data.containers import READERS
 from vaekit.data.files import read_text
 from vaekit.refusal import Refusal
 from vaekit.spaces.column import WrongCell
+from vaekit.written import readings
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Cells(dict[str, list[str | None]]):
 
     Attributes:
         index: Names of rows, which are not a column.
+        missing: How most missing cells of a column are written, by its name; columns without such cells have none.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Cells(dict[str, list[str | None]]):
         super().__init__(columns)
         self.path, self.lines, self.separator, self.headed = path, lines, separator, headed
         self.index: Sequence[str] = ()
+        self.missing: dict[str, str] = {}
 
     @property
     def count(self) -> int:
@@ -225,10 +228,26 @@ def _cells(path: Path, names: Sequence[str], columns: Sequence[Sequence[str]], *
     if len(set(names)) < len(names) or "" in names:
         wrong = next(name for name in names if not name or names.count(name) > 1)
         raise Refusal(f"{path}: the column name {wrong!r} is empty or occurs twice; rename it in the file.")
-    cells = {name: [None if cell in MISSING else cell for cell in each] for name, each in named}
-    found = Cells(cells, path, *dialect)
+    found = Cells({}, path, *dialect)
     found.index = index
+    for name, each in named:
+        words = MISSING
+        if mark := _mark_of_missing(each):
+            log.warning("%s: in column %r, %r is read as a missing cell.", path, name, mark)
+            words = {*MISSING, mark}
+        found[name] = [None if cell in words else cell for cell in each]
+        if missing := [cell for cell in each if cell in words]:
+            found.missing[name] = Counter(missing).most_common(1)[0][0]
     return found
+
+
+def _mark_of_missing(cells: Sequence[str]) -> str | None:
+    """The one cell without letters and digits in a column of numbers or dates, such as `-`."""
+    distinct = {*cells} - MISSING
+    marks = [cell for cell in distinct if not any(map(str.isalnum, cell))]
+    if len(marks) != 1 or len(distinct) < 4:
+        return None
+    return marks[0] if readings([cell for cell in dict.fromkeys(cells) if cell in distinct - {*marks}]) else None
 
 
 def _commented(above: Sequence[str], dialect: Dialect) -> list[str]:

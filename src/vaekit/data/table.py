@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -95,7 +96,12 @@ class Table(Source):
         for each in forms.values():
             each.sort(key=lambda form: isinstance(form, Number) and form.decimal != mark)
         with self._cells.locating():
-            columns = [infer(name, cells, self.types.get(name), forms[name]) for name, cells in kept.items()]
+            columns = [
+                replace(
+                    infer(name, cells, self.types.get(name), forms[name]), missing=self._cells.missing.get(name, "")
+                )
+                for name, cells in kept.items()
+            ]
         for column in columns:
             self._log_ambiguities(column, distinct[column.name], forms[column.name])
             if column.kind == "identifier" and column.name not in self.types:
@@ -148,7 +154,7 @@ class Table(Source):
         if split == "test":
             if self.test_path is None:
                 return None
-            return encode(read(self.test_path, self.columns, self.table), self.space)
+            return encode(read_rows(self.test_path, self.space, self.columns, self.table), self.space)
         return encode(self._cells, self.space)
 
     @cached_property
@@ -289,6 +295,25 @@ def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[
         raise WrongCell(row, name, f"got {cells[row]!r}, expected {expected}, as most are; {hint}")
 
 
+def read_rows(path: str | Path, space: Space, columns: Sequence[str] | None = None, table: str | None = None) -> Cells:
+    """The cells of a file whose missing cells are written as in the file of the space, or as `read` knows.
+
+    Args:
+        path: The file.
+        space: The table.
+        columns: See `read`; None for the names in the space.
+        table: See `read`.
+
+    Raises:
+        Refusal: As `read` does.
+    """
+    cells = read(path, columns or space.header, table)
+    for column in space.in_file:
+        if column.missing and column.name in cells:
+            cells[column.name] = [None if cell == column.missing else cell for cell in cells[column.name]]
+    return cells
+
+
 def encode(cells: Cells, space: Space) -> Rows:
     """Rows of a table's space, with labels where the file has their column.
 
@@ -355,4 +380,5 @@ def write_cells(
     if given is not None:
         for name, cells in zip(space.names, columns, strict=True):
             cells[:] = [new if old is None else old for new, old in zip(cells, given.get(name, cells), strict=True)]
-    write_csv(path, [space.names, *zip(*columns, strict=True)], space.separator, spreadsheet)
+    written = [[cell or column.missing for cell in cells] for column, cells in zip(space.in_file, columns, strict=True)]
+    write_csv(path, [space.names, *zip(*written, strict=True)], space.separator, spreadsheet)

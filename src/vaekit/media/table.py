@@ -11,7 +11,6 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.data import table
-from vaekit.data.cells import read
 from vaekit.media.figures import Headings
 from vaekit.media.medium import Medium, Names, Read, Write
 
@@ -25,7 +24,7 @@ class Table(Medium):
     drawn = True
 
     def open(self, path: Path) -> tuple[Names, Read]:
-        rows = table.encode(read(path, self.space.header), self.space)
+        rows = table.encode(table.read_rows(path, self.space), self.space)
         x = torch.from_numpy(np.asarray(rows.x))
         label = None if rows.label is None else torch.from_numpy(rows.label)
         mask = None if rows.mask is None else torch.from_numpy(rows.mask).float()
@@ -58,7 +57,7 @@ class Table(Medium):
         source: str | Path | None,
     ) -> None:
         """imputed.csv and draw_1.csv, ...; cells of the source are kept. `mean` is in units of the file."""
-        given = None if source is None else read(source, self.space.header)
+        given = None if source is None else table.read_rows(source, self.space)
         plain = {f"draw_{i}": self.space.in_units(each) for i, each in enumerate(draws, 1)}
         for name, each in {"imputed": mean, **plain}.items():
             table.write_cells(folder / f"{name}.csv", self.space.write(each), self.space, given, self.spreadsheet)

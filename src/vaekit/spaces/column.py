@@ -61,6 +61,7 @@ class Column:
         nullable: Whether cells may be missing. If so, one more number, the last, is 1 where a cell is missing.
         first: First new cell of an identifier; it ends in a number, from which the others count up.
         form: How numbers or dates are written; None for integers.
+        missing: How a missing cell is written.
 
     Raises:
         ValueError: If the fields contradict each other.
@@ -84,6 +85,7 @@ class Column:
     nullable: bool = False
     first: str = ""
     form: Form | None = None
+    missing: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "categories", tuple(self.categories))  # a run's configuration holds lists
@@ -92,7 +94,7 @@ class Column:
         object.__setattr__(self, "normals", tuple(map(float, normals)))
         if self.form is not None or not self.categories:
             object.__setattr__(self, "form", Number() if self.form is None else form_of(self.form))
-        texts = (self.name, self.first, *self.categories)
+        texts = (self.name, self.first, self.missing, *self.categories)
         if self.kind not in KINDS or not all(isinstance(each, str) for each in texts):
             raise ValueError(f"not a column: {self.name!r}, {self.kind!r}")
         whole = len(self.normals) == len(self.quantiles) and (len(self.quantiles) > 1) == (self.group == "numeric")

@@ -84,10 +84,15 @@ class Table(Space):
         return any(column.nullable for column in self.columns)
 
     @property
+    def in_file(self) -> list[Column]:
+        """The columns of the file in its order, with that of the label."""
+        label = [] if self.label is None else [self.label]
+        return [*self.columns[: self.place], *label, *self.columns[self.place :]]
+
+    @property
     def names(self) -> list[str]:
         """The names of the columns of the file, in its order."""
-        names = [column.name for column in self.columns]
-        return names if self.label is None else [*names[: self.place], self.label.name, *names[self.place :]]
+        return [column.name for column in self.in_file]
 
     @property
     def classes(self) -> dict[str, int]:
