@@ -141,23 +141,27 @@ def fit(
         >>> run.sample(3).shape  # doctest: +SKIP
         torch.Size([3, 5])
     """
-    x, words = in_memory.listed(x), spell(*overrides, settings)
+    rows, words = in_memory.convert(x), spell(*overrides, settings)
+    labels = in_memory.as_labels(labels, x, rows)
     given = set(map(_setting, words))
     if taken := given & {"ckpt_path", "hydra.run.dir"}:
         raise Refusal(f"Got {taken.pop()}, but vaekit.fit starts a run in a new folder. Use vaekit.train for others.")
     folder = (OUTPUTS / folders.stamp()).resolve()
-    with TemporaryDirectory() as scratch:
-        try:
-            data = in_memory.write(x, folder / "data" if store_data else Path(scratch, "data"), labels)
-            chosen = {name: value for name, value in data.items() if name not in given}
+    try:
+        data = in_memory.write(rows, folder / "data", labels)
+        chosen = {name: value for name, value in data.items() if name not in given}
+        with in_memory.named({} if isinstance(rows, Path) else {data["data.path"]: "x"}):
             run = train({"hydra.run.dir": folder, **chosen}, *words)
-        except (Refusal, KeyboardInterrupt) as end:
-            if not (folder / "checkpoints").is_dir():  # nothing was trained
-                shutil.rmtree(folder, ignore_errors=True)
-            elif isinstance(end, KeyboardInterrupt) and not store_data and not runs.is_finished(folder):
-                raise KeyboardInterrupt("The run has no rows to resume with (store_data=False). Train again.") from None
-            raise
-    run.like = Like.of(x, run.vae.space)
+    except (Refusal, KeyboardInterrupt) as end:
+        if not (folder / "checkpoints").is_dir():  # nothing was trained
+            shutil.rmtree(folder, ignore_errors=True)
+        elif isinstance(end, KeyboardInterrupt) and not store_data and not runs.is_finished(folder):
+            raise KeyboardInterrupt("The run has no rows to resume with (store_data=False). Train again.") from None
+        raise
+    finally:
+        if not store_data:
+            shutil.rmtree(folder / "data", ignore_errors=True)
+    run.like = Like.of(x, rows, run.vae.space)
     return run
 
 
@@ -352,15 +356,16 @@ class Run:
             What the task returns, in the container type of its input, or of the training rows.
         """
         parameters = inspect.signature(task).parameters
-        space, like = self.vae.space, None
+        space, like, names = self.vae.space, None, dict[Path, str]()
         with TemporaryDirectory() as scratch, isolate_rng(), redirect_stdout(io.StringIO()):
             for name, value in keywords.items():
-                if name in parameters and parameters[name].annotation == FILE:
-                    value = in_memory.listed(value)
-                    if not isinstance(value, str | Path | None):
-                        like = like or Like.of(value, space)
-                    keywords[name] = in_memory.as_file(value, Path(scratch, name), space)
-            returned, _ = perform(partial(task, **keywords), self.folder, seed, **self.settings)
+                if name in parameters and parameters[name].annotation == FILE and value is not None:
+                    rows = in_memory.convert(value)
+                    keywords[name] = file = in_memory.as_file(rows, Path(scratch, name), space)
+                    if file is not rows:
+                        like, names[file] = like or Like.of(value, rows, space).typed(self.like), name
+            with in_memory.named(names):
+                returned, _ = perform(partial(task, **keywords), self.folder, seed, **self.settings)
         return _convert(returned, like or self.like.rows(None), space, get_type_hints(task).get("return"))
 
 
@@ -375,7 +380,7 @@ def _convert(x: Any, like: Like, space: Space, hint: Any = None) -> Any:
         converted = [_convert(each, like, space, hint) for each in x]
         return converted[0] if len(x) == 1 else converted
     if isinstance(x, Tensor):
-        return like.examples(x, space) if "Examples" in str(hint) else like.numbers(x)
+        return like.examples(x, space) if "Examples" in str(hint) else like.codes(x)
     if isinstance(x, dict) and x and all(hasattr(each, "shape") for each in x.values()):
         return like.table({name: like.numbers(each) for name, each in x.items()})
     return x

@@ -496,14 +496,14 @@ class VAESynthesizer(VAEEstimator):
     def fit(self, X: Any, y: Any = None) -> VAESynthesizer:
         """Train on a DataFrame of pandas or polars, or on numbers `[N, D]`; y is not read."""
         finite: dict[str, Any] = {"ensure_all_finite": "allow-nan", "ensure_min_samples": 2}
-        checked = validate_data(self, X, dtype="numeric", skip_check_array=_is_frame(X), **finite)
-        frame = X if _is_frame(X) else _named(checked)
-        self.like_ = Like(in_memory.library(frame), template=frame[:0])
-        self.framed_ = _is_frame(X)
+        self.framed_ = in_memory.is_frame(X)
+        checked = validate_data(self, X, dtype="numeric", skip_check_array=self.framed_, **finite)
+        table = in_memory.convert(X if self.framed_ else {f"x{i}": column for i, column in enumerate(checked.T)})
         with TemporaryDirectory() as folder:
-            source = Table(in_memory.write_frame(frame, Path(folder, "rows.parquet")))
+            source = Table(in_memory.write_frame(table, Path(folder, "rows.parquet")))
             space, rows = source.space, source.load("train")
         assert rows is not None
+        self.like_ = Like.of(X if self.framed_ else table, table, space).rows(None)
         self._train(space, rows)
         return self
 
@@ -524,14 +524,4 @@ class VAESynthesizer(VAEEstimator):
             else:
                 x = vae.sample(n_samples, draw=True)
         made = self.like_.examples(x, vae.space)
-        return made if self.framed_ else made.to_numpy()
-
-
-def _is_frame(X: Any) -> bool:
-    return in_memory.library(X) in in_memory.FRAMES
-
-
-def _named(X: np.ndarray) -> Any:
-    import pandas
-
-    return pandas.DataFrame({f"x{i}": column for i, column in enumerate(X.T)})
+        return made if self.framed_ else np.column_stack(made.columns)

@@ -29,6 +29,7 @@ WORDS = {
     "label": ("y", "labels", "label", "targets", "target", "classes"),
     "condition": ("condition",),
 }
+CLASS_NAMES = "class_names"  # array of text
 NUMERIC = "buif"  # kinds of numpy dtypes that are numbers
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Arrays(Source):
     Two axes are vectors; three are gray images `[N, H, W]`; four are images with 1 or 3 channels, first or last. Images
     are uint8 (256 levels), bool (2 levels) or floats in [0, 1] (continuous). NaN is a missing value: the row's mask is
     0 for it. Names such as x_train, X_test, trainY, or MedMNIST's, give official splits and labels; a validation split
-    is part of the training rows. Labels that are not classes are ignored.
+    is part of the training rows. Labels that are not classes are ignored; an array `class_names` of text names classes.
 
     Args:
         path: A .npy, .npz, .pt or .pth file.
@@ -63,6 +64,12 @@ class Arrays(Source):
     @cached_property
     def space(self) -> Space:
         return self._space(self._name("train"))
+
+    def classes(self) -> dict[str, int]:
+        shape, dtype = self._headers.get(CLASS_NAMES, ((), np.dtype(float)))
+        if len(shape) != 1 or dtype.kind != "U":
+            return {}
+        return {name: label for label, name in enumerate(self._read(_open(self.path), CLASS_NAMES).tolist())}
 
     def load(self, split: Split) -> Rows | None:
         parts = [part for part in (("train", "val") if split == "train" else ("test",)) if self._name(part)]

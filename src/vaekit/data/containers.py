@@ -44,10 +44,15 @@ def _parquet(path: Path, table: str | None) -> Contents:
     try:
         with duckdb.connect() as database:
             found = database.execute("SELECT COLUMNS(*)::VARCHAR FROM read_parquet(?)", [str(path)]).fetchnumpy()
+            schema = database.execute("SELECT name, num_children FROM parquet_schema(?)", [str(path)]).fetchall()
     except duckdb.Error as error:
         raise Refusal(f"Cannot read {path} as parquet ({error}); save it again, or as CSV.") from error
     columns = [[cell.strip() for cell in np.ma.filled(each, "").tolist()] for each in found.values()]
-    return Contents([*zip(*columns, strict=True)], [*found])
+    names, inner = list[str](), 0  # DuckDB's own names differ where two columns differ only by case
+    for name, children in schema[1:]:
+        names += [] if inner else [name]
+        inner += (children or 0) - bool(inner)
+    return Contents([*zip(*columns, strict=True)], names)
 
 
 def _json(path: Path, table: str | None) -> Contents:

@@ -91,6 +91,12 @@ class Context:
                 f"data.{min(split)} would mix training rows of the run with rows that it has not seen; leave it "
                 "out, or train again with it."
             )
+        stored = self.run.resolve() / "data"  # by `vaekit.fit`
+        if not stored.exists() and any(str(source.get(name)).startswith(f"{stored}/") for name in ("path", "name")):
+            raise Refusal(
+                "There is no file of the training rows: they were not stored with this run (store_data=False). Name "
+                f"one, vaekit.open({str(self.run)!r}, data={{'path': 'rows.npy'}}), or data.path=rows.npy of apply.py."
+            )
         return instantiate(module)
 
     @cached_property

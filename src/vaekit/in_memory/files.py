@@ -1,0 +1,166 @@
+"""Files of rows in memory, which data sources and tasks read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vaekit.data.arrays import Arrays
+from vaekit.data.audio import Audio
+from vaekit.data.source import Source
+from vaekit.data.table import Table as TableFile
+from vaekit.data.text import Text as TextFile
+from vaekit.in_memory import frames
+from vaekit.in_memory.rows import Labels
+from vaekit.refusal import Refusal
+from vaekit.spaces import Image, Space, Text
+
+FILES: dict[str, type[Source]] = {"arrays": Arrays, "table": TableFile, "text": TextFile}  # by data=NAME
+IMAGES = {"b": "arrays_bool", "u": "arrays_uint8", "f": "arrays_float"}  # by the kind of their dtype: data=NAME
+PRESETS = {"table": "table_vae", "text": "text_vae", "audio": "audio_vae"}  # by data=NAME; others use the default
+LABEL = "label"  # name of the column that labels given beside a table become
+
+
+def write(rows: Any, folder: Path, labels: Labels | str | None = None) -> dict[str, Any]:
+    """Write rows into files of a folder, from which training reads them.
+
+    Args:
+        rows: As `convert` returns them. A path is not copied.
+        folder: Folder of the files; created if something is written.
+        labels: The class of each row, as `as_labels` returns them.
+
+    Returns:
+        Settings by name, as train.py takes them: `data`, `data.path`, and a `model` that reads such data.
+
+    Raises:
+        Refusal: If there are no files of this kind, or labels of other rows than those of arrays and tables.
+    """
+    if isinstance(rows, np.ndarray) and not isinstance(labels, str):
+        return _write_arrays(rows, _created(folder), labels)
+    if frames.is_frame(rows):
+        return _write_table(rows, _created(folder), labels)
+    if labels is not None:
+        raise Refusal(
+            "labels= is for arrays and tables. Leave it out; class folders or file names contain the classes."
+        )
+    if isinstance(rows, Path):
+        settings = _of_path(rows)
+    elif isinstance(rows[0], Path):
+        settings = _of_path(_copy_all(rows, _created(folder) / "files")) | {"data.cache": folder / "cache"}
+    else:
+        settings = {"data": "text", "data.path": _write_text(rows, _created(folder))}
+    preset = PRESETS.get(settings["data"])
+    return settings | ({"model": preset} if preset else {})
+
+
+def as_file(rows: Any, folder: Path, space: Space) -> Path:
+    """The path of examples for a task, which are written into `folder`.
+
+    Args:
+        rows: Examples, or a single one, as `convert` returns them; a path is returned unchanged.
+        folder: Of the file.
+        space: Of the model.
+
+    Returns:
+        A path.
+    """
+    if isinstance(space, Text) and isinstance(rows, Path) and not rows.is_file():
+        rows = [str(rows)]
+    if isinstance(rows, Path):
+        return rows
+    if isinstance(rows, np.ndarray):
+        np.save(_created(folder) / "rows.npy", _channels_first(rows, space) if isinstance(space, Image) else rows)
+        return folder / "rows.npy"
+    if frames.is_frame(rows):
+        return frames.write_frame(rows, _created(folder) / "rows.parquet")
+    if isinstance(space, Text):
+        return _write_text(rows, _created(folder))
+    return _copy_all(list(map(Path, rows)), _created(folder) / "files", in_order=True)  # folders are read by name
+
+
+@contextmanager
+def named(names: dict[Path, str]) -> Iterator[None]:
+    """A context in which refusals name the arguments that hold rows, not the files that these were written to.
+
+    Args:
+        names: The argument by its file.
+    """
+    try:
+        yield
+    except Refusal as refusal:
+        message = str(refusal)
+        for path, name in names.items():
+            message = message.replace(f"'x' in {path}", name).replace(str(path), name)
+        raise Refusal(message) from refusal
+
+
+def _created(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write_arrays(rows: np.ndarray, folder: Path, labels: Labels | None) -> dict[str, Any]:
+    kind = IMAGES.get(rows.dtype.kind, "arrays") if rows.ndim > 2 else "arrays"
+    settings = {"data": kind, "data.cache": folder / "cache"} | ({"model": "mlp_vae"} if rows.ndim == 2 else {})
+    if labels is None:
+        np.save(folder / "rows.npy", rows)
+        return settings | {"data.path": folder / "rows.npy"}
+    arrays = {"x": rows, "y": labels.numbers} | ({"class_names": np.array(labels.names)} if labels.names else {})
+    np.savez(folder / "rows.npz", allow_pickle=False, **arrays)
+    return settings | {"data.path": folder / "rows.npz"}
+
+
+def _write_table(rows: Any, folder: Path, labels: Labels | str | None) -> dict[str, Any]:
+    settings = {"data": "table", "data.path": folder / "rows.parquet", "model": PRESETS["table"]}
+    if isinstance(labels, Labels):
+        if LABEL in rows.column_names:
+            raise Refusal(f"The table has a column {LABEL!r} already. Try labels={LABEL!r}, or rename the column.")
+        rows, labels = rows.append_column(LABEL, [labels.texts()]), LABEL
+    frames.write_frame(rows, folder / "rows.parquet")
+    return settings | ({} if labels is None else {"data.label": labels})
+
+
+def _of_path(path: Path) -> dict[str, Any]:
+    """Settings for the data of a file or folder, by its suffix."""
+    if path.is_dir():
+        sounds = any(each.suffix.lower() in Audio.suffixes for each in path.rglob("*"))
+        return {"data": "audio", "data.path": path} if sounds else {"data": "image_folder", "data.root": path}
+    if not path.is_file():
+        raise Refusal(f"There is no file or folder {path.absolute()}; name an existing one, or give the rows.")
+    for name, source in FILES.items():
+        if path.suffix.lower() in source.suffixes:
+            return {"data": name, "data.path": path}
+    known = ", ".join(each for source in FILES.values() for each in source.suffixes)
+    raise Refusal(
+        f"Got {path}, expected a file of {known}. Use vaekit.train('data=NAME', 'data.path=...') for other files."
+    )
+
+
+def _copy_all(files: Sequence[Path], folder: Path, in_order: bool = False) -> Path:
+    """A folder with copies of the files; a number precedes duplicate names, or all names to keep the order."""
+    folder.mkdir()
+    width = len(str(len(files)))
+    for number, file in enumerate(files):
+        numbered = in_order or (folder / file.name).exists()
+        shutil.copyfile(file, folder / (f"{number:0{width}}_{file.name}" if numbered else file.name))
+    return folder
+
+
+def _write_text(sentences: Sequence[str], folder: Path) -> Path:
+    path = folder / "sentences.txt"
+    path.write_text("".join(f"{' '.join(each.split())}\n" for each in map(str, sentences)), encoding="utf-8")
+    return path
+
+
+def _channels_first(rows: np.ndarray, space: Image) -> np.ndarray:
+    channels, height, width = space.shape
+    if rows.shape[-3:] == (height, width, channels) and rows.shape[-3:] != space.shape:
+        rows = np.moveaxis(rows, -1, -3)
+    if channels == 1 and rows.shape[-2:] == (height, width) and rows.shape[-3:] != space.shape:
+        rows = rows[..., None, :, :]
+    return rows[None] if rows.shape == space.shape else rows
