@@ -174,6 +174,7 @@ def test_an_opened_run_makes_tables_of_the_types_that_were_stored(people):
     kinds = opened.sample(3).dtypes
     assert kinds["age"] == np.int64
     assert kinds["smokes"] == np.bool_
+    assert dict(kinds) == dict(table().dtypes), "categories too"
 
 
 def test_a_moved_run_finds_its_rows(people, tmp_path):
@@ -192,7 +193,7 @@ def test_polars_in_polars_out_and_rows_that_are_not_stored(folder):
     run = vaekit.fit(given, ONE, store_data=False)
     assert dict(run.sample(3).schema) == dict(given.schema)
     assert not (run.folder / "data").exists()
-    with pytest.raises(vaekit.Refusal, match="There is no file of the training rows.*store_data=False"):
+    with pytest.raises(vaekit.Refusal, match=r"There is no file of the training rows.*store_data=False"):
         run.evaluate()
 
 
@@ -290,6 +291,29 @@ def test_refusals_are_exceptions_and_leave_no_folder(folder):
         with pytest.raises(vaekit.Refusal):
             call()
     assert {path for path in Path("outputs").rglob("*") if path.is_file()} <= before
+
+
+def test_refused_rows_are_named_as_the_argument(folder, people):
+    with pytest.raises(vaekit.Refusal, match=r"^x holds infinite values"):
+        vaekit.fit(np.full((9, 3), np.inf))
+    wrong = table().iloc[:3].astype({"income": object})
+    wrong.iloc[1, 1] = "1x"
+    with pytest.raises(vaekit.Refusal, match=r"^input, row 1 .*column 'income': got '1x'"):
+        people.detect(wrong)
+
+
+def test_frames_and_dicts_of_any_names_come_back_with_their_codes(folder):
+    given = table().rename(columns={"age": 0, "income": ("a", 1), "town": None})
+    run = vaekit.fit(given, ONE, labels=given["smokes"])
+    made = run.sample(3)
+    assert list(made.columns) == [*given.columns, "label"]
+    assert dict(made.dtypes[:-1]) == dict(given.dtypes)
+    codes = run.embed(given.iloc[:3])
+    assert list(codes.index) == list(given.index[:3])
+    assert list(codes.columns[:2]) == ["z0", "z1"]
+    opened = vaekit.open(run.folder).sample(3, given={None: "Ulm"})
+    assert dict(opened.dtypes) == dict(made.dtypes)
+    assert list(opened[None]) == ["Ulm"] * 3
 
 
 def test_an_interrupted_run_says_how_to_go_on(folder, monkeypatch):

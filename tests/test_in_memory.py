@@ -129,6 +129,10 @@ def test_files_and_paths(tmp_path):
         ([np.eye(2), np.eye(3)], "Cannot make an array of numbers of list"),
         ([object()], "Cannot make an array of numbers of list"),
         (["a b", None], r"x\[1\] is None, expected text"),
+        (["a b", " "], r"x\[1\] is ' ', expected text"),
+        (np.zeros((0, 3)), r"Got an array of shape \[0, 3\], expected at least one row"),
+        (np.zeros((3, 0)), r"Got an array of shape \[3, 0\]"),
+        ([], r"Got an array of shape \[0\]"),
         ({"a": [1, 2], "b": [1]}, "The table cannot be read .*length"),
         ({"a": np.eye(2)}, "The table cannot be read .*1-dimensional"),
         (pandas.DataFrame(), "Got a table of 0 rows and 0 columns"),
@@ -336,6 +340,7 @@ def test_labels_of_a_table(tmp_path):
         ([0, 1, 0.5], r"labels\[2\] is 0\.5, expected a class"),
         ([0, 1, -2], r"labels\[2\] is -2, expected a class"),
         (pandas.Series([0, 1, 2], index=[2, 1, 0]), "labels have another index than x"),
+        ("b", "Got labels='b', expected one of the columns a"),
     ],
     ids=str,
 )
@@ -343,6 +348,23 @@ def test_labels_that_are_refused(labels, says):
     frame = pandas.DataFrame({"a": [0.5, 1.5, 2.5]})
     with pytest.raises(Refusal, match=says):
         in_memory.as_labels(labels, frame, in_memory.convert(frame))
+
+
+def test_the_name_of_a_column_labels_tables_only():
+    with pytest.raises(Refusal, match="labels='b', expected the class of each row"):
+        in_memory.as_labels("b", np.eye(3), np.eye(3))
+
+
+def test_refusals_name_the_argument_and_not_the_file(tmp_path):
+    x = np.array([[1.0, np.inf], [1.0, 2.0]])
+    path = in_memory.write(x, tmp_path)["data.path"]
+    with pytest.raises(Refusal, match=r"^x holds infinite values") as raised, in_memory.named({path: "x"}):
+        Arrays(path, cache=tmp_path).load("train")
+    assert str(tmp_path) not in str(raised.value)
+    frame = pandas.DataFrame({"a": [*map(str, range(40)), "4x"]})
+    path = in_memory.write(in_memory.convert(frame), tmp_path)["data.path"]
+    with pytest.raises(Refusal, match=r"^input, row 40 .*column 'a': got '4x'"), in_memory.named({path: "input"}):
+        _ = Table(path).space
 
 
 def test_names_are_stored_as_json(tmp_path):

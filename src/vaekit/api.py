@@ -119,11 +119,13 @@ def fit(
     """Train a VAE on rows in memory, in a new run folder.
 
     Args:
-        x: An array or tensor `[N, D]`, `[N, H, W]`, or with 1 or 3 channels `[N, C, H, W]` or `[N, H, W, C]`: images
-            are uint8, bool, or floats from 0 to 1; NaN is missing. A DataFrame of pandas or polars, or a table of
-            pyarrow. A list of sentences. A list of image or sound files. A path of such a file, or of a folder.
+        x: An array or tensor `[N, D]`, `[N, H, W]`, or with 1 or 3 channels `[N, C, H, W]` or `[N, H, W, C]`, of any
+            library by `__array__` or `__dlpack__`: images are uint8, bool, or floats from 0 to 1; NaN is missing. A
+            DataFrame of pandas or polars, another table with `__arrow_c_stream__`, or a dict of columns. A list of
+            sentences. A list of image or sound files. A path of such a file, or of a folder.
         overrides: As of `train`; without `model=` one that fits these rows is chosen.
-        labels: The class of each row, integers `[N]`, -1 where it is missing; of a table the name of its column.
+        labels: The class of each row `[N]`: whole numbers from 0, text, booleans or categories; -1, NaN or None where
+            it is missing. Of a table the name of its column, or these, which become the column `label`.
         store_data: Whether to keep a copy of the rows in the folder, for tasks that read the training data. Otherwise
             the run only has their checksum.
         settings: As of `train`.
@@ -150,7 +152,8 @@ def fit(
     try:
         data = in_memory.write(rows, folder / "data", labels)
         chosen = {name: value for name, value in data.items() if name not in given}
-        with in_memory.named({} if isinstance(rows, Path) else {data["data.path"]: "x"}):
+        written = [each for each in data.values() if isinstance(each, Path) and each.is_relative_to(folder)]
+        with in_memory.named(dict.fromkeys(written, "x")):
             run = train({"hydra.run.dir": folder, **chosen}, *words)
     except (Refusal, KeyboardInterrupt) as end:
         if not (folder / "checkpoints").is_dir():  # nothing was trained

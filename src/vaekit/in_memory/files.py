@@ -40,7 +40,8 @@ def write(rows: Any, folder: Path, labels: Labels | str | None = None) -> dict[s
     Raises:
         Refusal: If there are no files of this kind, or labels of other rows than those of arrays and tables.
     """
-    if isinstance(rows, np.ndarray) and not isinstance(labels, str):
+    if isinstance(rows, np.ndarray):
+        assert not isinstance(labels, str), "names a column of a table"
         return _write_arrays(rows, _created(folder), labels)
     if frames.is_frame(rows):
         return _write_table(rows, _created(folder), labels)

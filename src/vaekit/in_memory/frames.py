@@ -250,12 +250,21 @@ def to_library(table: Any, kind: str, names: Mapping[str, Any], index: Any = Non
 
 
 def indexed(frame: Any, index: Any) -> Any:
-    """A DataFrame of pandas with an index, if this is that of its rows."""
+    """A DataFrame of pandas with an index.
+
+    Args:
+        frame: The DataFrame.
+        index: None, or one of another length, changes nothing.
+    """
     return frame if index is None or len(index) != len(frame) else frame.set_axis(index)
 
 
 def given_names(template: Any) -> dict[str, Any]:
-    """The user's names of columns in the metadata of a table, by their text."""
+    """The user's names of columns by their text.
+
+    Args:
+        template: A table of Arrow, as `to_arrow` or `read_template` returns it.
+    """
     names = json.loads((template.schema.metadata or {}).get(NAMES, "[]"))
     names = [tuple(name) if isinstance(name, list) else name for name in names]
     return {str(name): name for name in names}

@@ -79,7 +79,9 @@ def as_array(x: Any) -> np.ndarray:
         raise Refusal(f"Cannot make an array of numbers of {_kind(x)} ({error}), expected {EXPECTED}.") from error
     if rows.dtype.kind not in "buif" or rows.ndim == 0:
         raise Refusal(f"Got {_kind(x)} of {rows.dtype}, expected {EXPECTED}.")
-    whole = rows.dtype.kind in "iu" and rows.ndim > 2 and rows.size and rows.min() >= 0 and rows.max() <= 255
+    if not rows.size:
+        raise Refusal(f"Got an array of shape {list(rows.shape)}, expected at least one row of numbers.")
+    whole = rows.dtype.kind in "iu" and rows.ndim > 2 and rows.min() >= 0 and rows.max() <= 255
     return rows.astype(np.uint8) if whole else rows
 
 
@@ -119,8 +121,13 @@ def as_labels(labels: Any, x: Any, rows: Any) -> Labels | str | None:
         ['cat', 'dog']
     """
     columns = getattr(rows, "column_names", ())
-    if labels is None or isinstance(labels, str) or (isinstance(labels, Hashable) and str(labels) in columns):
+    if labels is None or (isinstance(labels, Hashable) and str(labels) in columns):
         return None if labels is None else str(labels)
+    if isinstance(labels, str):
+        expected = (
+            f"one of the columns {', '.join(columns)}" if columns else "the class of each row, because x is not a table"
+        )
+        raise Refusal(f"Got labels={labels!r}, expected {expected}.")
     own, others = (getattr(each, "index", None) for each in (x, labels))  # of a list it is a method
     if hasattr(own, "equals") and hasattr(others, "equals") and not own.equals(others):  # type: ignore[union-attr]
         raise Refusal(
@@ -168,7 +175,8 @@ def _array(x: Any) -> np.ndarray:
 
 def _texts(items: Sequence[Any]) -> list[str] | list[Path]:
     """Files if all exist, else sentences."""
-    if (wrong := next((i for i, each in enumerate(items) if not isinstance(each, str | Path)), None)) is not None:
+    wrong = next((i for i, each in enumerate(items) if not isinstance(each, str | Path) or not str(each).strip()), None)
+    if wrong is not None:
         raise Refusal(f"x[{wrong}] is {items[wrong]!r}, expected text, as other rows are. Leave it out.")
     files = [Path(each).expanduser() for each in items]
     missing = [file for file in files if not os.path.isfile(file)]  # Path.is_file raises for a long sentence

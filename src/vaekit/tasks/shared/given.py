@@ -36,7 +36,7 @@ def cells(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
         {'income': '>50K', 'sex': 'Female'}
     """
     if isinstance(given, Mapping):
-        return {name: str(cell) for name, cell in given.items()}
+        return {str(name): str(cell) for name, cell in given.items()}
     texts = [given] if isinstance(given, str) else list(given)
     if not texts or not all(isinstance(text, str) and "=" in text for text in texts):
         raise Refusal(f"Got task.given={given}, expected COLUMN=CELL; use 'task.given=\"income=>50K\"'.")
