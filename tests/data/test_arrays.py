@@ -168,6 +168,21 @@ def test_other_spellings_of_a_suffix_and_other_numbers_are_read(tmp_path):
     halves = torch.from_numpy(VECTORS).bfloat16()
     torch.save({"x": halves}, tmp_path / "rows.pt")
     assert np.array_equal(Arrays(tmp_path / "rows.pt").load("train").x, halves.float())
+    large = torch.linspace(0, 1, 4000).reshape(20, 20, 10)  # as float32 larger than the file
+    for dtype in (torch.bfloat16, torch.float8_e4m3fn):
+        torch.save({"x": large.to(dtype)}, tmp_path / "rows.pt")
+        assert np.array_equal(Arrays(tmp_path / "rows.pt").load("train").x[:, 0], large.to(dtype).float())
+
+
+def test_small_differences_of_large_values_are_not_lost(tmp_path):
+    x = np.column_stack([VECTORS, np.full(12, 0.1), VECTORS[:, 0] + 1e8, np.arange(12) * 1e8])
+    with pytest.raises(Refusal, match=r"column 8 \(from 0\) of float32 would lose .* save x - x\.mean\(0\)\."):
+        Arrays(npy(tmp_path / "rows", x)).load("train")
+    x[3, 8] = np.nan
+    with pytest.raises(Refusal, match=r"column 8 \(from 0\) of float32"):
+        Arrays(npy(tmp_path / "rows", x)).load("train")
+    centred = Arrays(npy(tmp_path / "rows", np.nan_to_num(x) - np.nanmean(x, 0))).load("train").x
+    np.testing.assert_allclose(centred[[0, 1, 2], 8] - centred[0, 8], VECTORS[:3, 0] - VECTORS[0, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,8 @@ def test_of_a_long_file_only_the_clip_is_read(tmp_path, monkeypatch):
         ({"pattern": "("}, "is not a regular expression"),
         ({"pattern": "[a-z]+"}, "has no group"),
         ({"seconds": 0}, "at least a frame"),
+        ({"seconds": 1e9}, "clips of 8,000,000,000,000 samples, expected at most 67,108,864"),
+        ({"rate": 10**9}, "data.rate=1000000000, clips of .* expected at most .* data.rate=1000000;"),
         ({"hop": 0}, "at least a frame"),
         ({"mels": 1000}, "1 to rate / 100 mels"),
     ],

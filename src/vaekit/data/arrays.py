@@ -31,6 +31,7 @@ WORDS = {
 }
 CLASS_NAMES = "class_names"  # array of text
 NUMERIC = "buif"  # kinds of numpy dtypes that are numbers
+COARSE = 0.01  # largest rounding error of a column, in standard deviations
 
 log = logging.getLogger(__name__)
 
@@ -160,13 +161,16 @@ class Arrays(Source):
         space, total = self.space, sum(map(len, arrays))
         dtype = np.float32 if space.bins is None else np.uint8
         x = open_memmap(folder / "x.npy", mode="w+", dtype=dtype, shape=(total, *space.shape))
-        mask, row = None, 0
+        mask, row, coarse = None, 0, np.zeros(space.shape, np.bool_)
         for array in arrays:
             for block in (array[start : start + 4096] for start in range(0, len(array), 4096)):
                 if block.ndim == 4 and self._channel_axis(array.shape) == 3:
                     block = np.moveaxis(block, 3, 1)
+                whole = block.reshape(-1, *space.shape)
                 with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused
-                    block = block.reshape(-1, *space.shape).astype(dtype)
+                    block = whole.astype(dtype)
+                if isinstance(space, Real):
+                    coarse |= _is_coarse(whole, block)
                 rows = slice(row, row + len(block))
                 if space.bins is None:
                     missing = np.isnan(block)
@@ -180,6 +184,12 @@ class Arrays(Source):
                 x[rows] = block
                 row = rows.stop
         self._refuse_bits_in_bytes(x)
+        if coarse.any():
+            column = int(coarse.argmax())
+            raise Refusal(
+                f"{self._of(parts[0])}: column {column} (from 0) of {dtype.__name__} would lose its differences, which "
+                "are small relative to its values. Subtract the mean of each column: save x - x.mean(0)."
+            )
         if mask is not None and not mask.any():
             raise Refusal(
                 f"{self._of(parts[0])} holds only missing values (NaN); name another array by data.path=FILE or "
@@ -251,6 +261,14 @@ def _find(names: Iterable[str], kind: str, part: str) -> str:
     return next((plain[each] for each in wanted if each in plain), "")
 
 
+def _is_coarse(x: np.ndarray, rounded: np.ndarray) -> np.ndarray:
+    """Which columns `[D]` of rows `[N, D]` rounding changes by more than `COARSE` of their standard deviation."""
+    known = np.ma.masked_invalid(x.astype(np.float64))
+    deviation, largest = known.std(0).filled(0), np.abs(known).max(0).filled(0)
+    error = np.abs(known - rounded).max(0).filled(0)
+    return (error > COARSE * deviation) & (deviation > 1e-12 * largest)  # not those of one value
+
+
 def _to_unit(x: np.ndarray) -> str:
     """What to type for images x that are neither levels nor in [0, 1]; NaN in x are missing.
 
@@ -284,10 +302,10 @@ def _open(path: Path) -> Mapping[str, np.ndarray]:
             if not isinstance(held, torch.Tensor | Mapping):
                 raise ValueError(f"a {type(held).__name__}")
             tensors = held if isinstance(held, Mapping) else {"x": held}
-            arrays = {str(name): _array(each) for name, each in tensors.items() if isinstance(each, torch.Tensor)}
-            if any(array.nbytes > path.stat().st_size for array in arrays.values()):  # one value, expanded without end
+            tensors = {str(name): each for name, each in tensors.items() if isinstance(each, torch.Tensor)}
+            if any(each.nbytes > path.stat().st_size for each in tensors.values()):  # one value, expanded without end
                 raise ValueError("expanded tensors")
-            return arrays
+            return {name: _array(each) for name, each in tensors.items()}
     raise Refusal(f"Got data.path={path}, expected a .npy, .npz or .pt file; save it again by numpy.savez.")
 
 
@@ -304,5 +322,6 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
-    """A tensor as an array; bfloat16, which numpy lacks, as float32."""
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+    """A tensor as an array; bfloat16 and floats of 8 bits, which numpy lacks, as float32."""
+    lacking = tensor.dtype == torch.bfloat16 or (tensor.is_floating_point() and tensor.itemsize == 1)
+    return (tensor.float() if lacking else tensor).detach().numpy()

@@ -34,6 +34,7 @@ class Unreadable(Refusal):
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
 REPRESENTATIONS = ("mel", "wave")
 FASTEST = 10**6  # samples a second
+LONGEST = 2**26  # samples of a clip
 PACKED = 2**13  # samples that a byte of a file can hold, at most: silence in FLAC
 REACH = 10  # of scipy's filter to either side, in periods of the lower rate
 EXAMPLE = typed("data.pattern", "([^_]+)_.*")
@@ -79,6 +80,11 @@ class Audio(Source):
         if representation not in REPRESENTATIONS:
             raise Refusal(
                 f"Got data.representation={representation}, expected mel or wave; use data.representation=mel."
+            )
+        if seconds * rate > LONGEST or rate > FASTEST:
+            raise Refusal(
+                f"Got data.seconds={seconds} data.rate={rate}, clips of {seconds * rate:,.0f} samples, expected at "
+                f"most {LONGEST:,} and data.rate={FASTEST}; use data.seconds=0.64 data.rate=8000."
             )
         frames = round(seconds * rate / hop) if min(rate, hop) > 0 else 0
         if frames < 1 or not 0 < mels <= rate // 100:
