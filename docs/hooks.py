@@ -56,7 +56,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         texts[f"parts/{group}/index.md"] = f"# {group}\n\n" + _table([f"`{group}=`", ""], rows)
         texts |= {_uri(each): part_page(each) for each in choices}
     for each in (each for group in catalogue.groups() for each in catalogue.choices(group)):
-        if drawn := figure(each):
+        drawn = figure(each)
+        if isinstance(drawn, str):
+            texts[_uri(each)] += f"\n\n*{_text(drawn)}*\n" if drawn else ""
+        else:
             png, caption = drawn
             name = f"{each.name}.png"
             files.append(File.generated(config, f"parts/{each.group}/{name}", content=png))
