@@ -12,7 +12,8 @@ from torch import Tensor
 
 from vaekit.batch import Batch
 from vaekit.csv_file import write_csv
-from vaekit.data.series import Windows, read_series
+from vaekit.data.series import Windows
+from vaekit.data.series_file import read_series
 from vaekit.media.figures import Headings, colours_of, marker, save_panels
 from vaekit.media.medium import Medium, Names, Read, Write
 from vaekit.refusal import Refusal
