@@ -10,16 +10,9 @@ from matplotlib.figure import Figure
 from helpers import BINARY, SERIES, build, drawn, examples, texts
 from vaekit.batch import Batch
 from vaekit.media.album import draw_run
-from vaekit.media.figures import (
-    Headings,
-    heat,
-    save_curves,
-    save_grid,
-    save_latent_map,
-    save_lines,
-    save_panels,
-)
+from vaekit.media.figures import Headings, heat, save_grid, save_lines
 from vaekit.media.medium import medium
+from vaekit.media.plots import save_curves, save_latent_map, save_panels
 from vaekit.spaces import Image
 
 TITLES = ("Samples", "Reconstructions", "Interpolations", "Posterior means", "Rate of")

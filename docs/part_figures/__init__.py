@@ -7,7 +7,7 @@ import torch
 
 from part_figures import arrows, likelihoods, losses, modules, schedules
 from vaekit.catalogue import Choice
-from vaekit.media.figures import save_panels
+from vaekit.media.plots import save_panels
 
 GROUPS = {
     "latents": modules.latents,

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from part_figures.drawing import Drawing, chosen, fit
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability, Input
-from vaekit.media.figures import colours_of
+from vaekit.media.plots import colours_of
 from vaekit.spaces import Ball, Codes, Real, Space, Sphere
 
 FEATURES = 4  # of x, which a posterior reads

@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 
 from vaekit.data.series import Series
-from vaekit.media.figures import save_panels
+from vaekit.media.plots import save_panels
 from vaekit.refusal import Refusal
 from vaekit.tasks.shared.context import open_run
 from vaekit.tasks.stress import SEVERITY, draw, draw_facts, draw_scenario, portfolio, stress, value

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from vaekit.batch import Batch
-from vaekit.media.figures import Headings, save_bars, save_curves, save_latent_map
+from vaekit.media.figures import Headings
 from vaekit.media.medium import medium as medium_of
+from vaekit.media.plots import save_bars, save_curves, save_latent_map
 from vaekit.spaces import Real
 from vaekit.vae import VAE
 

@@ -14,8 +14,9 @@ from vaekit.batch import Batch
 from vaekit.csv_file import write_csv
 from vaekit.data.series import Windows
 from vaekit.data.series_file import read_series
-from vaekit.media.figures import Headings, colours_of, marker, save_panels
+from vaekit.media.figures import Headings, marker
 from vaekit.media.medium import Medium, Names, Read, Write
+from vaekit.media.plots import colours_of, save_panels
 from vaekit.refusal import Refusal
 
 START = 100.0  # the price before the first return

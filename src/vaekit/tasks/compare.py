@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from vaekit import runs
-from vaekit.media.figures import save_panels
+from vaekit.media.plots import save_panels
 from vaekit.refusal import Refusal
 from vaekit.summary import number
 from vaekit.tasks.shared.context import Context

@@ -22,7 +22,8 @@ from vaekit.batch import Batch
 from vaekit.configs import options
 from vaekit.data.batches import Batches
 from vaekit.data.module import DataModule, Part
-from vaekit.media.figures import Headings, heat, pixels, save_panels, save_pixels
+from vaekit.media.figures import Headings, heat, pixels, save_pixels
+from vaekit.media.plots import save_panels
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.tasks.shared.anomaly import (

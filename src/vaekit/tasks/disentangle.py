@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vaekit.media.figures import save_heat_maps
+from vaekit.media.plots import save_heat_maps
 from vaekit.metrics.disentanglement import disentanglement
 from vaekit.refusal import Refusal
 from vaekit.tasks.shared.checks import within

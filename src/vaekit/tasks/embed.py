@@ -17,7 +17,7 @@ from torch import Tensor
 from vaekit.batch import Batch
 from vaekit.data.module import Part
 from vaekit.latents.map import Map
-from vaekit.media.figures import save_latent_map
+from vaekit.media.plots import save_latent_map
 from vaekit.metrics.representation import representation
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real

@@ -16,7 +16,7 @@ from torchmetrics.image import PeakSignalNoiseRatio
 from vaekit import run_files
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability
-from vaekit.media.figures import save_panels
+from vaekit.media.plots import save_panels
 from vaekit.metrics.calibration import Reliability
 from vaekit.metrics.information import mutual_information
 from vaekit.refusal import Refusal

@@ -16,7 +16,8 @@ from torch.distributions import Distribution, Independent, Normal
 from vaekit.capabilities import Capability
 from vaekit.data.module import Part
 from vaekit.latents.tower import Level, Step, descend
-from vaekit.media.figures import Headings, save_panels
+from vaekit.media.figures import Headings
+from vaekit.media.plots import save_panels
 from vaekit.metrics.series import autocorrelation, correlation, drawdown, kurtosis, risk
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Series

@@ -14,7 +14,8 @@ from torch.distributions import Independent
 
 from vaekit.capabilities import Capability
 from vaekit.distributions.kl import closed_form_kl
-from vaekit.media.figures import Headings, save_bars
+from vaekit.media.figures import Headings
+from vaekit.media.plots import save_bars
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 from vaekit.tasks.shared.checks import positive, within

@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.tuner import Tuner
 
-from vaekit.media.figures import save_panels
+from vaekit.media.plots import save_panels
 from vaekit.refusal import Refusal
 
 STEPS = 100  # of the test, from LOWEST to HIGHEST
