@@ -11,7 +11,7 @@ from helpers import LEVELS, drawn, examples
 from vaekit.data.levels import Levels as Source
 from vaekit.media.figures import Headings
 from vaekit.media.levels import rounded
-from vaekit.media.medium import medium
+from vaekit.media.medium import Imputed, medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Levels
 
@@ -49,7 +49,7 @@ def test_a_partial_level_has_unknown_cells(tmp_path):
     assert known.sum() == 4 * 62 and (x.sum(1) == known[:, 0]).all()
     assert shown.text(x[0]) == lines
     mean = torch.where(known, x, torch.tensor([0.9, 0.02, 0.04, 0.04])[None, :, None, None])
-    shown.write_imputed(tmp_path, torch.where(known, x, torch.nan), mean, mean[None], None, tmp_path / "half.txt")
+    shown.write_imputed(tmp_path, Imputed(torch.where(known, x, torch.nan), mean, mean[None]))
     assert (tmp_path / "imputed" / "1.txt").read_text().split() == [*lines[:7], "bbGbMMMM"]
     assert (tmp_path / "draw_1" / "1.txt").is_file() and (tmp_path / "imputed.png").is_file()
 

@@ -14,7 +14,7 @@ from vaekit.batch import Batch
 from vaekit.data.levels import TILES, level_files, one_hot, read_level
 from vaekit.data.npz import holds_arrays
 from vaekit.media.figures import Headings, save_pixels
-from vaekit.media.medium import Medium, Names, Read, Write
+from vaekit.media.medium import Imputed, Medium, Names, Read, Write
 from vaekit.media.real import Real, first, imputed_panels
 from vaekit.refusal import Refusal
 from vaekit.track import track
@@ -119,18 +119,10 @@ class Levels(Real):
     def _write_text(self, file: Path, level: Sequence[str]) -> None:
         file.write_text("\n".join(level) + "\n", "utf-8")
 
-    def write_imputed(
-        self,
-        folder: Path,
-        observed: Tensor,
-        mean: Tensor,
-        draws: Tensor,
-        truth: Tensor | None,
-        source: str | Path | None,
-    ) -> None:
+    def write_imputed(self, folder: Path, imputed: Imputed) -> None:
         """imputed/ and draw_1/, ...; imputed.png: each level with unknown cells, its mean, the draws and the truth."""
-        Medium.write_imputed(self, folder, observed, mean, draws, truth, source)
-        shown, headings = imputed_panels(observed.nan_to_num(0), mean, draws, truth, self.filled)
+        Medium.write_imputed(self, folder, imputed)
+        shown, headings = imputed_panels(imputed, 0, self.filled)
         self.draw(folder / "imputed", [self.text(each) for each in shown.flatten(0, 1)], shown.shape[1], headings)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -21,6 +21,24 @@ Read = Callable[[slice], Batch]
 # arguments: folder, raw rows `[n, *space.shape]`, their labels `[n]`, and the name of each label
 Write = Callable[[Path, np.ndarray, Tensor | None, Mapping[int, str]], None]
 SHOWN = 256  # largest number of panels in a picture
+
+
+class Imputed(NamedTuple):
+    """Examples whose missing values were imputed.
+
+    Args:
+        observed: `[n, *space.shape]`, NaN where values were missing.
+        mean: `[n, *space.shape]`, the mean of the imputations.
+        draws: `[draws, n, *space.shape]`, multiple imputations.
+        truth: `[n, *space.shape]`, or None if it is unknown.
+        source: The file of the user, if there is one.
+    """
+
+    observed: Tensor
+    mean: Tensor
+    draws: Tensor
+    truth: Tensor | None = None
+    source: str | Path | None = None
 
 
 class Medium:
@@ -75,26 +93,15 @@ class Medium:
         """Functions that write a data set, by the NAME in data=NAME that reads it."""
         return {"arrays": write_arrays}
 
-    def write_imputed(
-        self,
-        folder: Path,
-        observed: Tensor,
-        mean: Tensor,
-        draws: Tensor,
-        truth: Tensor | None,
-        source: str | Path | None,
-    ) -> None:
+    def write_imputed(self, folder: Path, imputed: Imputed) -> None:
         """Write imputed examples.
 
         Args:
             folder: An existing folder.
-            observed: `[n, *space.shape]`, NaN where values were missing.
-            mean: `[n, *space.shape]`, the mean of the imputations.
-            draws: `[draws, n, *space.shape]`, multiple imputations.
-            truth: `[n, *space.shape]`, or None if it is unknown.
-            source: The file of the user, if there is one.
+            imputed: The examples.
         """
-        for name, each in {"imputed": mean, **{f"draw_{i}": each for i, each in enumerate(draws, 1)}}.items():
+        draws = {f"draw_{i}": each for i, each in enumerate(imputed.draws, 1)}
+        for name, each in {"imputed": imputed.mean, **draws}.items():
             title = "mean of the draws" if name == "imputed" else name.replace("_", " ")
             self.write(folder / name, each, 1, Headings(f"Imputed values: {title}"))
 

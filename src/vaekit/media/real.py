@@ -14,7 +14,7 @@ from vaekit.batch import Batch
 from vaekit.coding.originals import load_array
 from vaekit.data.npz import holds_arrays
 from vaekit.media.figures import Headings, save_lines
-from vaekit.media.medium import SHOWN, Medium, Names, Read, existing
+from vaekit.media.medium import SHOWN, Imputed, Medium, Names, Read, existing
 from vaekit.refusal import Refusal
 
 Rows = TypeVar("Rows", bound=Any)
@@ -71,17 +71,9 @@ class Real(Medium):
     def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
         save_lines(path.with_suffix(".png"), first(x, columns), columns, headings)
 
-    def write_imputed(
-        self,
-        folder: Path,
-        observed: Tensor,
-        mean: Tensor,
-        draws: Tensor,
-        truth: Tensor | None,
-        source: str | Path | None,
-    ) -> None:
+    def write_imputed(self, folder: Path, imputed: Imputed) -> None:
         """A row of panels for each of the first examples, see `imputed_panels`."""
-        shown, headings = imputed_panels(observed.nan_to_num(self.gap), mean, draws, truth, self.filled)
+        shown, headings = imputed_panels(imputed, self.gap, self.filled)
         self.write(folder / "imputed", shown.flatten(0, 1), shown.shape[1], headings)
 
 
@@ -102,19 +94,17 @@ def check(values: Tensor, space: Any, path: Path) -> None:
         raise Refusal(f"{path}: {refusal}") from None
 
 
-def imputed_panels(
-    observed: Tensor, mean: Tensor, draws: Tensor, truth: Tensor | None, rows: int
-) -> tuple[Tensor, Headings]:
+def imputed_panels(imputed: Imputed, gap: float, rows: int) -> tuple[Tensor, Headings]:
     """The panels of imputed rows `[rows, panels, *shape]`: observed values, mean, five draws at most, and the truth.
 
     Args:
-        observed: `[n, *shape]`, with the value to draw where values are missing.
-        mean: `[n, *shape]`.
-        draws: `[draws, n, *shape]`.
-        truth: `[n, *shape]`, or None where it is unknown.
+        imputed: The examples.
+        gap: The value that is drawn where one is missing.
         rows: Examples at most.
     """
-    panels = {"observed": observed, "mean": mean} | {f"draw {i}": each for i, each in enumerate(draws[:5], 1)}
+    observed, mean, draws, truth, _ = imputed
+    panels = {"observed": observed.nan_to_num(gap), "mean": mean}
+    panels |= {f"draw {i}": each for i, each in enumerate(draws[:5], 1)}
     panels |= {} if truth is None else {"original": truth}
     shown = torch.stack([*panels.values()], 1)[:rows]
     names = [f"row {number}" for number in range(len(shown))]

@@ -12,7 +12,7 @@ from torch import Tensor
 from vaekit.batch import Batch
 from vaekit.data import table
 from vaekit.media.figures import Headings
-from vaekit.media.medium import Medium, Names, Read, Write
+from vaekit.media.medium import Imputed, Medium, Names, Read, Write
 
 
 class Table(Medium):
@@ -47,17 +47,9 @@ class Table(Medium):
         """synthetic.csv: with the columns, order, written forms and categories of the original."""
         table.write(folder / "synthetic.csv", torch.from_numpy(x), self.space, label, self.spreadsheet)
 
-    def write_imputed(
-        self,
-        folder: Path,
-        observed: Tensor,
-        mean: Tensor,
-        draws: Tensor,
-        truth: Tensor | None,
-        source: str | Path | None,
-    ) -> None:
-        """imputed.csv and draw_1.csv, ...; cells of the source are kept. `mean` is in units of the file."""
-        given = None if source is None else table.read_rows(source, self.space)
-        plain = {f"draw_{i}": self.space.in_units(each) for i, each in enumerate(draws, 1)}
-        for name, each in {"imputed": mean, **plain}.items():
+    def write_imputed(self, folder: Path, imputed: Imputed) -> None:
+        """imputed.csv and draw_1.csv, ...; cells of the source are kept. The mean is in units of the file."""
+        given = None if imputed.source is None else table.read_rows(imputed.source, self.space)
+        plain = {f"draw_{i}": self.space.in_units(each) for i, each in enumerate(imputed.draws, 1)}
+        for name, each in {"imputed": imputed.mean, **plain}.items():
             table.write_cells(folder / f"{name}.csv", self.space.write(each), self.space, given, self.spreadsheet)

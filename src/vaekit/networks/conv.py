@@ -90,9 +90,6 @@ class Encoder(Features):
         self.out_shape = (features,)
         glorot(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
-
 
 class Decoder(nn.Module):
     """Latent state `[N, *in_shape]` -> `[N, params, C, H, W]`, by the encoder's stages in reverse.

@@ -76,9 +76,6 @@ class Encoder(Features):
         self.body = nn.Sequential(*body(space.size, width, blocks, dropout))
         glorot(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
-
 
 class Decoder(nn.Module):
     """Latent state `[N, *in_shape]` -> `params` numbers per value, `[N, params, *space.shape]`.

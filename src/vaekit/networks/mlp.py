@@ -61,9 +61,6 @@ class Encoder(Features):
         self.body = nn.Sequential(nn.Flatten(), *layers([space.size, *hidden], activation))
         glorot(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
-
 
 class Decoder(nn.Module):
     """Latent state `[N, *in_shape]` -> `params` numbers per value, `[N, params, *space.shape]`.

@@ -87,9 +87,6 @@ class Encoder(Features):
         self.body = nn.Sequential(stem, *stack(channels, blocks, tuple(size)))
         self.out_shape = (channels, *size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
-
 
 class Decoder(nn.Module):
     """Latent state `[N, *in_shape]`, a map of any size or a vector -> `[N, params, C, H, W]`.

@@ -139,9 +139,6 @@ class Encoder(Features):
         )
         self.out_shape = (features,)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
-
 
 class Decoder(UpsamplingStages):
     """Latent state `[N, *in_shape]` -> `[N, params, C, H, W]`, by the encoder's stages in reverse.

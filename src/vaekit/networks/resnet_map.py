@@ -8,7 +8,7 @@ References:
 import math
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from vaekit.capabilities import Capability
 from vaekit.networks.conv import check_channels, downsampled_sizes
@@ -46,9 +46,6 @@ class Encoder(Features):
         image_channels, *size = space.shape
         self.body = nn.Sequential(*downsampling_stages(image_channels, channels, blocks))
         self.out_shape = (channels[-1], *downsampled_sizes((size[0], size[1]), len(channels))[-1])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
 
 
 class Decoder(UpsamplingStages):

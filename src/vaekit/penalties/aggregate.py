@@ -6,7 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vaekit.penalties.penalty import Penalty
 from vaekit.refusal import Refusal
+from vaekit.schedules.schedule import Schedule
+from vaekit.vae import VAE
 
 
 class Aggregate(nn.Module):
@@ -53,3 +56,23 @@ class Aggregate(nn.Module):
         own = torch.eye(batch, dtype=torch.bool, device=log_q.device)
         weights = torch.where(own, 1 / n, (n - 1) / n / max(batch - 1, 1))
         return (log_q + weights.log().to(log_q)).logsumexp(-1)
+
+
+class AggregatePenalty(Penalty):
+    """A penalty of the aggregate posterior, whose density `aggregate` estimates.
+
+    Args:
+        vae: The model that the penalty is for; only shapes are read from it.
+        weight: Coefficient of the penalty in the loss, a number or a schedule.
+        estimator: `stratified` or `weighted`, see `Aggregate`.
+
+    Raises:
+        Refusal: If `estimator` is unknown.
+    """
+
+    def __init__(self, vae: VAE, weight: float | Schedule = 1.0, estimator: str = "stratified"):
+        super().__init__(vae, weight)
+        self.aggregate = Aggregate(estimator)
+
+    def start_from(self, data: Any) -> None:
+        self.aggregate.start_from(data)

@@ -1,18 +1,14 @@
 """Mutual information of example and latent."""
 
-from typing import Any
-
 from torch import Tensor
 
 from vaekit.capabilities import Capability
-from vaekit.penalties.aggregate import Aggregate
-from vaekit.penalties.penalty import Penalty
-from vaekit.schedules.schedule import Schedule
+from vaekit.penalties.aggregate import AggregatePenalty
 from vaekit.terms import Terms
 from vaekit.vae import VAE
 
 
-class MutualInformation(Penalty):
+class MutualInformation(AggregatePenalty):
     """I(x; z) = E[log q(z | x) - log q(z)] in nats, with the aggregate posterior q(z) estimated from the minibatch.
 
     Chen et al. 2018, appendix C. A batch of B examples shows at most log B nats; near that bound the estimate is noisy.
@@ -48,13 +44,6 @@ class MutualInformation(Penalty):
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.DENSITY, Capability.CONTINUOUS, Capability.SINGLE_LEVEL})
-
-    def __init__(self, vae: VAE, weight: float | Schedule = 1.0, estimator: str = "stratified"):
-        super().__init__(vae, weight)
-        self.aggregate = Aggregate(estimator)
-
-    def start_from(self, data: Any) -> None:
-        self.aggregate.start_from(data)
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         (step,) = terms.steps

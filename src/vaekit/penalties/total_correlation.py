@@ -1,18 +1,14 @@
 """The penalty of the beta-TC-VAE."""
 
-from typing import Any
-
 from torch import Tensor
 
 from vaekit.capabilities import Capability
-from vaekit.penalties.aggregate import Aggregate
-from vaekit.penalties.penalty import Penalty
-from vaekit.schedules.schedule import Schedule
+from vaekit.penalties.aggregate import AggregatePenalty
 from vaekit.terms import Terms
 from vaekit.vae import VAE
 
 
-class TotalCorrelation(Penalty):
+class TotalCorrelation(AggregatePenalty):
     """TC = KL(q(z) || prod_d q(z_d)) in nats, of the aggregate posterior q(z), estimated from the minibatch.
 
     Chen et al. 2018, equation 2 and appendix C. The rate of the ELBO already contains one TC, so a weight of beta - 1
@@ -46,13 +42,6 @@ class TotalCorrelation(Penalty):
     """
 
     requires = frozenset({Capability.RSAMPLE, Capability.DENSITY, Capability.FACTORISED, Capability.SINGLE_LEVEL})
-
-    def __init__(self, vae: VAE, weight: float | Schedule = 1.0, estimator: str = "stratified"):
-        super().__init__(vae, weight)
-        self.aggregate = Aggregate(estimator)
-
-    def start_from(self, data: Any) -> None:
-        self.aggregate.start_from(data)
 
     def forward(self, terms: Terms, vae: VAE, epoch: float | None) -> Tensor:
         joint, marginals = self.logs(terms)

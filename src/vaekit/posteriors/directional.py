@@ -1,10 +1,13 @@
-"""The parameters that the posteriors on the sphere share."""
+"""The base class of posteriors on the sphere, and their parameters."""
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.precision import full_precision
 from vaekit.networks.glorot import head
+from vaekit.posteriors.posterior import Posterior
+from vaekit.spaces import Sphere
 
 
 class Direction(nn.Module):
@@ -31,3 +34,20 @@ class Direction(nn.Module):
     def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
         out = full_precision(self.head(context.flatten(1)))
         return normalize(out[:, :-1], dim=-1), softplus(out[:, -1]) + 1
+
+
+class Directional(Posterior):
+    """A distribution on the unit sphere, of a `direction` and a concentration.
+
+    Args:
+        context_shape: Shape of the features of a row.
+        space: The space of z.
+    """
+
+    latent = Sphere
+    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MEAN})
+
+    def __init__(self, context_shape: tuple[int, ...], space: Sphere):
+        super().__init__()
+        self.space = space
+        self.direction = Direction(context_shape, space.size)

@@ -3,14 +3,11 @@
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaekit.capabilities import Capability
 from vaekit.distributions import power_spherical
-from vaekit.posteriors.directional import Direction
-from vaekit.posteriors.posterior import Posterior
-from vaekit.spaces import Sphere
+from vaekit.posteriors.directional import Directional
 
 
-class PowerSpherical(Posterior):
+class PowerSpherical(Directional):
     """q(z | x) = PowerSpherical(mu(x), kappa(x)) on the unit sphere (De Cao and Aziz 2020).
 
     Similar to posterior=von_mises_fisher, but drawing and scoring are exact and cheap.
@@ -30,14 +27,6 @@ class PowerSpherical(Posterior):
         >>> torch.allclose(q.rsample().norm(dim=1), torch.ones(2))
         True
     """
-
-    latent = Sphere
-    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MEAN})
-
-    def __init__(self, context_shape: tuple[int, ...], space: Sphere):
-        super().__init__()
-        self.space = space
-        self.direction = Direction(context_shape, space.size)
 
     def forward(self, context: Tensor) -> Distribution:
         return power_spherical.PowerSpherical(*self.direction(context))

@@ -3,14 +3,11 @@
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaekit.capabilities import Capability
 from vaekit.distributions import von_mises_fisher
-from vaekit.posteriors.directional import Direction
-from vaekit.posteriors.posterior import Posterior
-from vaekit.spaces import Sphere
+from vaekit.posteriors.directional import Directional
 
 
-class VonMisesFisher(Posterior):
+class VonMisesFisher(Directional):
     """q(z | x) = vMF(mu(x), kappa(x)) on the unit sphere (Davidson et al. 2018).
 
     Args:
@@ -28,14 +25,6 @@ class VonMisesFisher(Posterior):
         >>> torch.allclose(q.rsample().norm(dim=1), torch.ones(2))
         True
     """
-
-    latent = Sphere
-    gives = frozenset({Capability.RSAMPLE, Capability.LOG_PROB, Capability.DENSITY, Capability.MEAN})
-
-    def __init__(self, context_shape: tuple[int, ...], space: Sphere):
-        super().__init__()
-        self.space = space
-        self.direction = Direction(context_shape, space.size)
 
     def forward(self, context: Tensor) -> Distribution:
         return von_mises_fisher.VonMisesFisher(*self.direction(context))

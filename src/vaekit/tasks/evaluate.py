@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -187,11 +187,23 @@ def fidelity(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str
     """
     psnr: Any = PeakSignalNoiseRatio(1.0, dim=(1, 2, 3)).to(vae.device)
     similarity = MeanMetric().to(vae.device)
-    for batch, feature in zip(track(batches, "reconstructing"), features, strict=True):
-        mean = vae.likelihood(vae.infer(feature, condition=vae.condition_of(batch)).state).mean[0]
+    for batch, px in reconstructed(vae, track(batches, "reconstructing"), features):
+        mean = px.mean[0]
         psnr.update(mean, batch.x)
         similarity.update(ssim(mean, batch.x))
     return {"psnr": float(psnr.compute()), "ssim": float(similarity.compute())}
+
+
+def reconstructed(vae: VAE, batches: Iterable[Batch], features: Iterable[Tensor]) -> Iterator[tuple[Batch, Any]]:
+    """Each batch with p(x | z) of a draw from q(z | x), of batch shape `[1, B]`.
+
+    Args:
+        vae: The model.
+        batches: The rows.
+        features: Output of the encoder for each batch.
+    """
+    for batch, feature in zip(batches, features, strict=True):
+        yield batch, vae.likelihood(vae.infer(feature, condition=vae.condition_of(batch)).state)
 
 
 def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[str, Any]:
@@ -208,9 +220,8 @@ def calibration(vae: VAE, batches: list[Batch], features: list[Tensor]) -> dict[
     assert vae.space.bins is not None
     reliability, most = Reliability().to(vae.device), vae.space.bins - 1
     bright = [level / most for level in range(most + 1) if 2 * level > most]
-    for batch, feature in zip(track(batches, "calibrating"), features, strict=True):
-        values: Any = vae.likelihood(vae.infer(feature, condition=vae.condition_of(batch)).state)
-        p = sum(values.base_dist.log_prob(torch.full_like(batch.x, level)).exp()[0] for level in bright)
+    for batch, px in reconstructed(vae, track(batches, "calibrating"), features):
+        p = sum(px.base_dist.log_prob(torch.full_like(batch.x, level)).exp()[0] for level in bright)
         reliability.update(p, batch.x > 0.5)
     bins = reliability.compute()
     return {"calibration_error": bins.pop("error"), "calibration": bins}

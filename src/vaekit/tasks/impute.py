@@ -17,7 +17,7 @@ from vaekit import run_files
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability
 from vaekit.data.module import Part
-from vaekit.media.medium import medium
+from vaekit.media.medium import Imputed, medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Maps, Pairs, Space
 from vaekit.tasks.shared import imputers
@@ -213,7 +213,7 @@ def _save(context: Context, rows: IncompleteRows, imputed: Imputation, source: s
     truth = rows.x if rows.hidden.any() else None
     observed = rows.filled(torch.tensor(math.nan))
     mean = imputed.mean if imputed.plain is None else imputed.plain
-    context.medium.write_imputed(context.out, observed, mean, imputed.draws, truth, source)
+    context.medium.write_imputed(context.out, Imputed(observed, mean, imputed.draws, truth, source))
 
 
 def _report(context: Context, figures: dict[str, tuple[float, float]], rows: IncompleteRows) -> None:
