@@ -220,6 +220,31 @@ def test_files_and_folders_of_images(folder):
 
 
 @pytest.mark.long
+def test_data_sets_of_hugging_face(folder):
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    import PIL.Image
+
+    names = datasets.ClassLabel(names=[f"digit {i}" for i in range(10)])
+    features = datasets.Features({"image": datasets.Image(), "label": names})
+    images = [PIL.Image.fromarray((x * 255).astype(np.uint8)) for x in DIGITS]
+    rows = {"image": images, "label": load_digits().target[:300]}
+    whole = datasets.Dataset.from_dict(rows, features=features)
+    parts = {"train": range(200), "validation": range(200, 240), "test": range(240, 300)}
+    x = datasets.DatasetDict({name: whole.select(part) for name, part in parts.items()})
+    run = vaekit.fit(x, ONE, model="mlp_vae")
+    assert len(run.score(num_samples=2)) == 60, "its own test split"
+    assert run.sample(3).shape == (3, 1, 8, 8)
+    assert np.allclose(run.embed(x["train"].select(range(5))), run.embed(images[:5]), atol=1e-5)
+    with pytest.raises(vaekit.Refusal, match=r"^data\.split=train is not in x\. It has a, b\. Try data\.split=a"):
+        vaekit.fit(datasets.DatasetDict(a=whole, b=whole))
+    frame = table().reset_index(drop=True)
+    people = vaekit.fit(datasets.Dataset.from_pandas(frame), ONE, labels="smokes")
+    assert list(people.sample(3).columns) == list(frame.columns)
+    assert people.impute(datasets.Dataset.from_pandas(frame.iloc[:3]), updates=0, num_samples=5).shape == (3, 6)
+
+
+@pytest.mark.long
 def test_words_of_the_command_line_train_in_new_folders_each_time(folder):
     environment, hydra = dict(os.environ), GlobalHydra.instance().hydra
     handler, state = signal.getsignal(signal.SIGINT), random.getstate()

@@ -11,6 +11,7 @@ import torch
 
 from vaekit import Refusal, in_memory
 from vaekit.data.arrays import Arrays
+from vaekit.data.hf import HuggingFace
 from vaekit.data.table import Table
 from vaekit.in_memory import Like
 from vaekit.spaces import Real
@@ -358,13 +359,36 @@ def test_the_name_of_a_column_labels_tables_only():
 def test_refusals_name_the_argument_and_not_the_file(tmp_path):
     x = np.array([[1.0, np.inf], [1.0, 2.0]])
     path = in_memory.write(x, tmp_path)["data.path"]
-    with pytest.raises(Refusal, match=r"^x holds infinite values") as raised, in_memory.named({path: "x"}):
+    with pytest.raises(Refusal, match=r"^x holds infinite values") as raised, in_memory.named({tmp_path: "x"}):
         Arrays(path, cache=tmp_path).load("train")
     assert str(tmp_path) not in str(raised.value)
     frame = pandas.DataFrame({"a": [*map(str, range(40)), "4x"]})
     path = in_memory.write(in_memory.convert(frame), tmp_path)["data.path"]
-    with pytest.raises(Refusal, match=r"^input, row 40 .*column 'a': got '4x'"), in_memory.named({path: "input"}):
+    with pytest.raises(Refusal, match=r"^input, row 40 .*column 'a': got '4x'"), in_memory.named({tmp_path: "input"}):
         _ = Table(path).space
+
+
+def test_data_sets_of_hugging_face_are_stored_with_a_model_of_their_kind(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    table = datasets.Dataset.from_dict({"a": drawn([0.5, 1.5]), "b": drawn(["x", "y"])})
+    assert in_memory.convert(table) is table
+    settings = in_memory.write(table, tmp_path / "table", in_memory.as_labels("b", table, table))
+    assert settings == {
+        "data": "hf",
+        "data.name": tmp_path / "table" / "set",
+        "data.cache": tmp_path / "table" / "cache",
+        "data.label": "b",
+        "model": "table_vae",
+        "likelihood": "table",
+    }
+    text = datasets.Dataset.from_dict({"text": ["a b", "c d"]})
+    assert in_memory.write(text, tmp_path / "text")["model"] == "text_vae"
+    space = HuggingFace(str(tmp_path / "text" / "set"), min_count=1, cache=tmp_path).space
+    path = in_memory.as_file(text.select([1]), tmp_path / "one", space)
+    assert path.read_text() == "c d\n"
+    with pytest.raises(Refusal, match="names a column of a Dataset"):
+        in_memory.write(table, tmp_path / "labels", in_memory.as_labels([0, 1] * 30, table, table))
 
 
 def test_names_are_stored_as_json(tmp_path):

@@ -122,7 +122,8 @@ def fit(
         x: An array or tensor `[N, D]`, `[N, H, W]`, or with 1 or 3 channels `[N, C, H, W]` or `[N, H, W, C]`, of any
             library by `__array__` or `__dlpack__`: images are uint8, bool, or floats from 0 to 1; NaN is missing. A
             DataFrame of pandas or polars, another table with `__arrow_c_stream__`, or a dict of columns. A list of
-            sentences. A list of image or sound files. A path of such a file, or of a folder.
+            sentences. A list of image or sound files. A path of such a file, or of a folder. A `datasets.Dataset`, or
+            a DatasetDict with its splits: images come back as arrays, sentences as lists, tables as DataFrames.
         overrides: As of `train`; without `model=` one that fits these rows is chosen.
         labels: The class of each row `[N]`: whole numbers from 0, text, booleans or categories; -1, NaN or None where
             it is missing. Of a table the name of its column, or these, which become the column `label`.
@@ -150,10 +151,9 @@ def fit(
         raise Refusal(f"Got {taken.pop()}, but vaekit.fit starts a run in a new folder. Use vaekit.train for others.")
     folder = (OUTPUTS / folders.stamp()).resolve()
     try:
-        data = in_memory.write(rows, folder / "data", labels)
-        chosen = {name: value for name, value in data.items() if name not in given}
-        written = [each for each in data.values() if isinstance(each, Path) and each.is_relative_to(folder)]
-        with in_memory.named(dict.fromkeys(written, "x")):
+        with in_memory.named({folder / "data": "x"}):
+            data = in_memory.write(rows, folder / "data", labels)
+            chosen = {name: value for name, value in data.items() if name not in given}
             run = train({"hydra.run.dir": folder, **chosen}, *words)
     except (Refusal, KeyboardInterrupt) as end:
         if not (folder / "checkpoints").is_dir():  # nothing was trained
@@ -359,15 +359,16 @@ class Run:
             What the task returns, in the container type of its input, or of the training rows.
         """
         parameters = inspect.signature(task).parameters
-        space, like, names = self.vae.space, None, dict[Path, str]()
+        space, like = self.vae.space, None
         with TemporaryDirectory() as scratch, isolate_rng(), redirect_stdout(io.StringIO()):
             for name, value in keywords.items():
                 if name in parameters and parameters[name].annotation == FILE and value is not None:
                     rows = in_memory.convert(value)
-                    keywords[name] = file = in_memory.as_file(rows, Path(scratch, name), space)
+                    with in_memory.named({Path(scratch, name): name}):
+                        keywords[name] = file = in_memory.as_file(rows, Path(scratch, name), space)
                     if file is not rows:
-                        like, names[file] = like or Like.of(value, rows, space).typed(self.like), name
-            with in_memory.named(names):
+                        like = like or Like.of(value, rows, space).typed(self.like)
+            with in_memory.named({Path(scratch, name): name for name in keywords}):
                 returned, _ = perform(partial(task, **keywords), self.folder, seed, **self.settings)
         return _convert(returned, like or self.like.rows(None), space, get_type_hints(task).get("return"))
 

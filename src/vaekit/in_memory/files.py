@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,19 @@ import numpy as np
 
 from vaekit.data.arrays import Arrays
 from vaekit.data.audio import Audio
+from vaekit.data.hf import HuggingFace
 from vaekit.data.source import Source
 from vaekit.data.table import Table as TableFile
 from vaekit.data.text import Text as TextFile
 from vaekit.in_memory import frames
 from vaekit.in_memory.rows import Labels
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Space, Text
+from vaekit.spaces import Image, Space, Table, Text
 
 FILES: dict[str, type[Source]] = {"arrays": Arrays, "table": TableFile, "text": TextFile}  # by data=NAME
 IMAGES = {"b": "arrays_bool", "u": "arrays_uint8", "f": "arrays_float"}  # by the kind of their dtype: data=NAME
 PRESETS = {"table": "table_vae", "text": "text_vae", "audio": "audio_vae"}  # by data=NAME; others use the default
+LIKELIHOODS = {"table": "table", "audio": "gaussian"}  # of data=hf, by the kind of its rows, where models set none
 LABEL = "label"  # name of the column that labels given beside a table become
 
 
@@ -45,6 +48,8 @@ def write(rows: Any, folder: Path, labels: Labels | str | None = None) -> dict[s
         return _write_arrays(rows, _created(folder), labels)
     if frames.is_frame(rows):
         return _write_table(rows, _created(folder), labels)
+    if hasattr(rows, "save_to_disk"):
+        return _write_dataset(rows, folder, labels)
     if labels is not None:
         raise Refusal(
             "labels= is for arrays and tables. Leave it out; class folders or file names contain the classes."
@@ -79,24 +84,30 @@ def as_file(rows: Any, folder: Path, space: Space) -> Path:
         return folder / "rows.npy"
     if frames.is_frame(rows):
         return frames.write_frame(rows, _created(folder) / "rows.parquet")
+    if hasattr(rows, "save_to_disk"):
+        rows.save_to_disk(str(_created(folder) / "set"))
+        options: dict[str, Any] = {"column": "*"} if isinstance(space, Table) else {}
+        if isinstance(space, Image):
+            options = {"channels": space.shape[0], "image_size": space.shape[1:]}
+        return HuggingFace(str(folder / "set"), cache=folder, **options).export(folder)
     if isinstance(space, Text):
         return _write_text(rows, _created(folder))
     return _copy_all(list(map(Path, rows)), _created(folder) / "files", in_order=True)  # folders are read by name
 
 
 @contextmanager
-def named(names: dict[Path, str]) -> Iterator[None]:
+def named(names: Mapping[Path, str]) -> Iterator[None]:
     """A context in which refusals name the arguments that hold rows, not the files that these were written to.
 
     Args:
-        names: The argument by its file.
+        names: The argument by the folder of its files.
     """
     try:
         yield
     except Refusal as refusal:
         message = str(refusal)
-        for path, name in names.items():
-            message = message.replace(f"'x' in {path}", name).replace(str(path), name)
+        for folder, name in names.items():
+            message = re.sub(rf"('x' in )?{re.escape(str(folder))}/[\w-]+(\.\w+)?", name, message)
         raise Refusal(message) from refusal
 
 
@@ -124,6 +135,17 @@ def _write_table(rows: Any, folder: Path, labels: Labels | str | None) -> dict[s
         rows, labels = rows.append_column(LABEL, [labels.texts()]), LABEL
     frames.write_frame(rows, folder / "rows.parquet")
     return settings | ({} if labels is None else {"data.label": labels})
+
+
+def _write_dataset(rows: Any, folder: Path, labels: Labels | str | None) -> dict[str, Any]:
+    """Of the package `datasets`, with its splits."""
+    if isinstance(labels, Labels):
+        raise Refusal("labels= names a column of a Dataset. Try x.add_column('label', y), and labels='label'.")
+    settings = {"data.name": folder / "set", "data.cache": folder / "cache", "data.label": labels}
+    rows.save_to_disk(str(settings["data.name"]))
+    kind = HuggingFace(str(folder / "set"), label=labels, cache=folder / "cache").kind
+    likelihood = {"likelihood": LIKELIHOODS[kind]} if kind in LIKELIHOODS else {}
+    return {"data": "hf", **settings, **({"model": PRESETS[kind]} if kind in PRESETS else {}), **likelihood}
 
 
 def _of_path(path: Path) -> dict[str, Any]:

@@ -121,6 +121,8 @@ def as_labels(labels: Any, x: Any, rows: Any) -> Labels | str | None:
         ['cat', 'dog']
     """
     columns = getattr(rows, "column_names", ())
+    if isinstance(columns, Mapping):  # of each split
+        columns = next(iter(columns.values()))
     if labels is None or (isinstance(labels, Hashable) and str(labels) in columns):
         return None if labels is None else str(labels)
     if isinstance(labels, str):
