@@ -36,6 +36,8 @@ def small_vae(group, name, *overrides):
         objective = "vimco"
     if (group, name) == ("prior", "flow"):
         overrides = ("prior.flow.transforms=2",)
+    if (group, name) == ("prior", "flow_matching"):
+        overrides = ("prior.width=8", "prior.blocks=1", "prior.steps=5")
     if (group, name) == ("prior", "two_stage"):
         overrides = ("prior.second.network.hidden=[8]", "prior.second.latents.dim=2", "prior.num_samples=3")
     overrides = (*CODES.get(name, ()), *overrides)

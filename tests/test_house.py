@@ -47,7 +47,7 @@ LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # folders of parts, and the modules in them that are not parts
 GROUPS = {
     "network": {"activation", "bottom_up", "concat_input", "glorot", "linear", "made", "network", "pixelcnn"}
-    | {"upsample", "wavenet"},
+    | {"upsample", "velocity", "wavenet"},
     "posterior": {"directional", "experts", "posterior"},
     "prior": {"prior"},
     "condition": {"condition"},

@@ -44,6 +44,7 @@ SMALL = {
     "prior=exemplar": ["prior.components=4"],
     "prior=mixture": ["prior.components=4"],
     "prior=flow": ["prior.flow.transforms=2", "prior.flow.hidden_features=[8]"],
+    "prior=flow_matching": ["prior.width=8", "prior.blocks=1", "prior.steps=2"],
     "prior=autoregressive": ["prior.width=8", "prior.blocks=2", "prior.heads=2"],
     "prior=two_stage": ["prior.second.network.hidden=[8]", "prior.second.latents.dim=3", "prior.num_samples=2"],
     "likelihood=tokens": ["likelihood.context=4", "likelihood.writer.width=4", "likelihood.writer.embedding=4"],

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.batch import Batch
+from vaekit.distributions.fitting import Fitted
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.latents.tower import Step
 
@@ -59,6 +60,13 @@ class Terms:
         return [step.p.log_prob(step.z) for step in self.steps]
 
     @cached_property
+    def _bound_of_log_pz(self) -> list[Tensor]:
+        return [
+            step.p.lower_bound(step.z) if isinstance(step.p, Fitted) else self.log_pz[level]
+            for level, step in enumerate(self.steps)
+        ]
+
+    @cached_property
     def log_qz(self) -> list[Tensor]:
         return [posterior(step).log_prob(step.z) for step in self.steps]
 
@@ -83,9 +91,13 @@ class Terms:
 
     @cached_property
     def rates(self) -> list[Tensor]:
-        """KL(q || p) of each level, `[B]`: in closed form where there is one, else log q - log p at the draws."""
+        """KL(q || p) of each level, `[B]`: in closed form where there is one, else log q - log p at the draws.
+
+        A prior whose density is costly gives a lower bound on log p, so that the rate is an upper bound.
+        """
         closed_or_drawn = [
-            kl if kl is not None else self.log_qz[level] - self.log_pz[level] for level, kl in enumerate(self.kl)
+            kl if kl is not None else self.log_qz[level] - self._bound_of_log_pz[level]
+            for level, kl in enumerate(self.kl)
         ]
         return [self.mean(kl) if kl.dim() == 2 else kl for kl in closed_or_drawn]
 

@@ -15,8 +15,11 @@ from vaekit.configs import options
 from vaekit.distributions.estimated import Estimated
 from vaekit.distributions.exemplars import Exemplars, leave_out
 
+SLOW = {"flow_matching"}  # at hundreds of thousands of points
+PRIORS = [pytest.param(name, marks=[pytest.mark.long] * (name in SLOW)) for name in sorted(options("prior"))]
 
-@pytest.fixture(params=sorted(options("prior")))
+
+@pytest.fixture(params=PRIORS)
 def prior(request):
     torch.manual_seed(0)
     vae = small_vae("prior", request.param)
@@ -130,7 +133,7 @@ NOISE = torch.randn(4000, 2, dtype=torch.float64, generator=torch.Generator().ma
 CODES = torch.tensor([3.0, -1.0], dtype=torch.float64) + 0.5 * NOISE  # off the standard normal, and narrower
 
 
-@pytest.mark.parametrize("name", ["gaussian", "mixture", "flow"])
+@pytest.mark.parametrize("name", ["gaussian", "mixture", "flow", "flow_matching"])
 def test_priors_start_at_codes(name):
     torch.manual_seed(0)
     prior = small_vae("prior", name).latents.levels[0].prior

@@ -24,6 +24,7 @@ SMALL = {
     "mixture": ["prior.components=10"],
     "flow": ["prior.flow.transforms=2", "prior.flow.hidden_features=[32]"],
     "two_stage": ["prior.second.network.hidden=[32]", "prior.second.latents.dim=3"],
+    "flow_matching": ["prior.width=64", "prior.blocks=2", "prior.steps=10"],
     "vamp": ["prior.components=50"],
     "exemplar": ["prior.components=50"],
 }
@@ -49,7 +50,7 @@ def mixture(digits_run, tmp_path_factory):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["gaussian", "flow", "two_stage"])
+@pytest.mark.parametrize("name", ["gaussian", "flow", "flow_matching", "two_stage"])
 def test_the_density_of_held_out_codes_grows(digits_run, tmp_path, name):
     folder, metrics = fitted(digits_run, tmp_path, name)
     assert metrics["test/log_pz"] > metrics["before/log_pz"]

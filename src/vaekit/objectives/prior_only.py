@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from vaekit.capabilities import Capability
+from vaekit.distributions.fitting import fitting_loss
 from vaekit.objectives.objective import Objective
 from vaekit.refusal import at_least_one
 from vaekit.terms import Terms
@@ -10,6 +11,8 @@ from vaekit.terms import Terms
 
 class PriorOnly(Objective):
     """-log p(z) at draws from the posterior, through which no gradient passes (Dai and Wipf 2019, section 4).
+
+    A prior with a loss of its own, e.g. flow_matching, has that loss in its place.
 
     Only the prior and what it is built from are trained. vamp and exemplar use the encoder, which is then trained as
     well; task=fit_prior keeps the encoder fixed for every prior.
@@ -42,4 +45,4 @@ class PriorOnly(Objective):
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
         """The loss of each example in nats, `[B]`."""
         (step,) = terms.steps
-        return -step.p.log_prob(step.z.detach()).mean(0)
+        return fitting_loss(step.p, step.z.detach()).mean(0)

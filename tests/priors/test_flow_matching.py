@@ -1,0 +1,87 @@
+"""The flow-matching prior, fitted to draws whose density is known."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+
+from vaekit.distributions.fitting import fitting_loss, lower_bound
+from vaekit.priors.flow_matching import FlowMatching
+from vaekit.spaces import Real
+
+CENTERS = torch.tensor([[2.0, 0.0], [-2.0, 1.0], [0.0, -2.0]])
+TRUTH = MixtureSameFamily(Categorical(torch.tensor([0.5, 0.3, 0.2])), Independent(Normal(CENTERS, 0.5), 1))
+
+
+def fit(prior, draw, steps, lr=3e-3):
+    """Fit the prior to what `draw(n)` gives: z, or z and a context."""
+    z, *_ = draw(4096)
+    prior.start_at(z)
+    optimizer = torch.optim.Adam(prior.parameters(), lr)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        z, *context = draw(256)
+        optimizer.zero_grad()
+        fitting_loss(prior(*context), z).mean().backward()
+        optimizer.step()
+        decay.step()
+    return prior.requires_grad_(False)
+
+
+@pytest.mark.parametrize("path", ["optimal_transport", "variance_preserving"])
+@pytest.mark.long
+def test_a_fitted_prior_has_the_density_of_its_data(path):
+    torch.manual_seed(0)
+    prior = fit(FlowMatching(Real((2,)), width=64, blocks=2, path=path), lambda n: (TRUTH.sample((n,)),), 700)
+    z, p = TRUTH.sample((2000,)), prior()
+    gap = (TRUTH.log_prob(z) - p.log_prob(z)).mean().item()  # KL(truth || p), nats
+    assert -0.02 < gap < 0.1
+    bound = lower_bound(p, z.repeat(10, 1)).mean().item()
+    assert bound < p.log_prob(z).mean().item() + 0.1
+    assert bound > TRUTH.log_prob(z).mean().item() - 0.3
+    drawn = p.sample((4000,))
+    nearest = torch.cdist(drawn, CENTERS).argmin(1).bincount(minlength=3) / len(drawn)
+    torch.testing.assert_close(nearest, torch.tensor([0.5, 0.3, 0.2]), atol=0.04, rtol=0)
+
+
+@pytest.mark.long
+def test_a_context_chooses_the_component():
+    torch.manual_seed(0)
+
+    def draw(n):
+        which = torch.randint(3, (n,))
+        return CENTERS[which] + 0.5 * torch.randn(n, 2), torch.nn.functional.one_hot(which, 3).float()
+
+    prior = fit(FlowMatching(Real((2,)), width=64, blocks=2, context_shape=(3,)), draw, 400)
+    context = torch.eye(3).repeat_interleave(1000, 0)
+    z = prior(context).sample()
+    torch.testing.assert_close(z.reshape(3, 1000, 2).mean(1), CENTERS, atol=0.15, rtol=0)
+    torch.testing.assert_close(z.reshape(3, 1000, 2).std(1), torch.full((3, 2), 0.5), atol=0.1, rtol=0)
+    exact = Independent(Normal(CENTERS.repeat_interleave(1000, 0), 0.5), 1).log_prob(z)
+    assert prior(context).log_prob(z).mean().item() == pytest.approx(exact.mean().item(), abs=0.15)
+
+
+@pytest.mark.parametrize("shape", [(6,), (2, 8, 8), (3, 5, 7)])
+def test_before_training_it_is_the_normal_of_its_codes(shape):
+    torch.manual_seed(0)
+    prior = FlowMatching(Real(shape), width=8, blocks=1, steps=4)
+    codes = 3 + 0.5 * torch.randn(2000, *shape)
+    prior.start_at(codes)
+    exact = Normal(codes.mean(0), codes.std(0)).log_prob(codes[:3]).flatten(1).sum(1)
+    torch.testing.assert_close(prior().log_prob(codes[:3]), exact, atol=0.05 * math.prod(shape), rtol=0)
+    with torch.inference_mode():
+        assert prior().log_prob(prior().sample((2, 3))).shape == (2, 3)
+
+
+def test_the_divergence_of_a_map_is_that_of_its_jacobian():
+    torch.manual_seed(0)
+    prior = FlowMatching(Real((1, 4, 4)), width=8, blocks=1)
+    with torch.no_grad():
+        for weight in prior.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    y, t = torch.randn(1, 1, 4, 4), torch.tensor(0.3)
+    whole = torch.autograd.functional.jacobian(lambda y: prior.velocity(y, t), y).reshape(16, 16)
+    axes = torch.eye(16).reshape(16, 1, 1, 4, 4)
+    _, divergence = prior()._velocity_and_divergence(y, t, axes)
+    torch.testing.assert_close(divergence[0], whole.trace())
