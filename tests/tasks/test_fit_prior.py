@@ -76,13 +76,13 @@ def test_a_prior_is_fitted_in_the_precision_of_its_run(digits_run, tmp_path, mon
     whole["trainer"]["precision"] = precision
     path.write_text(yaml.safe_dump(whole))
 
-    def watched(vae, z, condition, call=fit_prior_module.log_prob):
-        found = call(vae, z, condition)
+    def watched(p, z, call=fit_prior_module.fitting_loss):
+        found = call(p, z)
         if torch.is_grad_enabled():
             seen.add((torch.is_autocast_enabled("cpu"), found.dtype))
         return found
 
-    monkeypatch.setattr(fit_prior_module, "log_prob", watched)
+    monkeypatch.setattr(fit_prior_module, "fitting_loss", watched)
     fitted(tmp_path / "run", tmp_path, "flow", epochs=1)
     assert seen == {(precision == "bf16-mixed", torch.float32)}
 
