@@ -35,7 +35,12 @@ PATIENCE = 10  # number of epochs without a lower held-out loss after which trai
 
 @requires(Capability.SINGLE_LEVEL, instead="fit the prior with the model: train.py prior=flow")
 def fit_prior(
-    context: Context, prior: Mapping[str, Any], folder: str | Path, epochs: int = 200, lr: float = 3e-3
+    context: Context,
+    prior: Mapping[str, Any],
+    folder: str | Path,
+    epochs: int = 200,
+    lr: float = 3e-3,
+    num_samples: int | None = None,
 ) -> dict[str, float]:
     """Fit a prior to the codes of a trained run, and write both as a new run.
 
@@ -51,6 +56,8 @@ def fit_prior(
             figures/.
         epochs: Number of epochs.
         lr: Learning rate at the start.
+        num_samples: Importance samples of test/nll; None for as many as after training. With 1 it is the negative
+            ELBO, which is what a prior with a costly density can afford.
 
     Returns:
         The contents of metrics.json: the metrics of `evaluate`, and test/log_pz, the mean of log p(z) in nats; with the
@@ -62,6 +69,9 @@ def fit_prior(
     """
     within("task.epochs", epochs, 1)
     positive("task.lr", lr)
+    if num_samples is None:
+        num_samples = context.config["evaluation"]["num_samples"]
+    within("task.num_samples", num_samples, 1)
     config, folder = {**context.config, "prior": prior}, Path(folder)
     vae = Plan.read({**config, "objective": PRIOR_ONLY}, context.vae.space).build()[0].to(context.vae.device).eval()
     try:
@@ -74,13 +84,14 @@ def fit_prior(
     new, whole = replace(context, vae=vae, config=config), runs.read_whole_config(context.run)
     fit(new, epochs, lr, str(whole.get("trainer", {}).get("precision")).startswith("bf16"))
 
-    num_samples, z = config["evaluation"]["num_samples"], draws(vae, *encode(new, "test"))
+    z = draws(vae, *encode(new, "test"))
     before, after = (
         measure(each, num_samples) | {"test/log_pz": mean_score(log_prob, each.vae, *z)} for each in (context, new)
     )
     metrics = after | {name.replace("test/", "before/"): value for name, value in before.items()}
     origin = {"run": str(context.run), "epochs": epochs, "lr": lr}
-    run_files.write_config(folder, {**whole, "prior": prior, "fit_prior": origin}, vae.space)
+    evaluation = {**config["evaluation"], "num_samples": num_samples}
+    run_files.write_config(folder, {**whole, "prior": prior, "evaluation": evaluation, "fit_prior": origin}, vae.space)
     run_files.write_weights(folder, vae.state_dict())
     run_files.write_metrics(folder, metrics)
     draw_run(folder, vae, new.data.sample("test", 1000), new.data.source.classes(), "prior fitted afterwards")
@@ -124,7 +135,9 @@ def fit(context: Context, epochs: int, lr: float, bf16: bool = False) -> None:
             optimizer.step()
             decay.step()
         prior.eval()
-        now = mean_score(fitting_loss, vae, *held_out)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # the same noise after each epoch
+            now = mean_score(fitting_loss, vae, *held_out)
         since += 1
         if now < best:
             best, kept, since = now, {name: weight.clone() for name, weight in prior.state_dict().items()}, 0
