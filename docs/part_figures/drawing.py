@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaekit.hydra_job import compose
 from vaekit.plan.plan import Choice, read_choice
@@ -22,8 +22,8 @@ def chosen(group: str, name: str) -> Choice:
     return read_choice(compose("train", [f"{group}={name}"])[group], group)
 
 
-def fit(parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor], steps: int, lr: float) -> None:
-    """Minimize a loss by Adam, with a learning rate that falls to 0."""
+def fit(parameters: Iterable[Any], loss: Callable[[], Tensor], steps: int, lr: float) -> None:
+    """Minimize a loss of parameters, or groups of them, by Adam, with a learning rate that falls to 0."""
     optimizer = torch.optim.Adam(parameters, lr)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):

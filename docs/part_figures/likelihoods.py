@@ -158,11 +158,14 @@ def of_two_values(part: Likelihood, two: Two) -> Drawing:
     def log_prob() -> Tensor:
         return part(torch.zeros(1, 1)).log_prob(x).reshape(data.shape)
 
+    with torch.no_grad():
+        part.bias.copy_(part.bias_at(torch.einsum("i,i...->...", data.flatten(), x)))
     fit(part.parameters(), lambda: -(data * log_prob()).sum(), steps=200, lr=5e-2)
     part.eval()
     with torch.no_grad():
         p = log_prob().exp()
-    panels = {"data": data, "p(x | z)": p / p.sum()}  # on a grid, a density
+    p /= p.sum()  # on a grid it was a density
+    panels = {"data": data, "p(x | z)": p}
 
     def panel(p: Tensor) -> Callable[[Any], None]:
         def draw(axis: Any) -> None:
@@ -178,13 +181,16 @@ def of_two_values(part: Likelihood, two: Two) -> Drawing:
             axis.set(xlabel=two.names[1], ylabel=two.names[0])
             for ticks, values in ((axis.set_xticks, two.columns), (axis.set_yticks, two.rows)):
                 step = 1 if isinstance(values[0], str) else max(1, (len(values) - 1) // 4)
-                ticks(range(0, len(values), step), [each if step == 1 else f"{each:g}" for each in values[::step]])
+                ticks(
+                    range(0, len(values), step),
+                    [each if isinstance(each, str) else f"{round(each, 2) + 0.0:g}" for each in values[::step]],
+                )
 
         return draw
 
-    how = "separately given z" if Capability.FACTORISED in part.gives else "together"
+    independent = torch.allclose(p, p.sum(1, keepdim=True) * p.sum(0), atol=1e-4)
     return Drawing(
         {title: panel(p) for title, p in panels.items()},
-        "Left: probabilities of two values that depend on each other. Right: p(x | z) of one z, fitted to them; it "
-        f"scores values {how}.",
+        "Left: probabilities of two values that depend on each other. Right: p(x | z) of one z, fitted to them, under "
+        f"which the two are {'independent' if independent else 'dependent'}.",
     )
