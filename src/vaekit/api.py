@@ -38,12 +38,12 @@ from vaekit.refusal import Refusal
 from vaekit.runs import OUTPUTS, load
 from vaekit.spaces import Space, Table
 from vaekit.tasks.fit_prior import fit_prior as fit_prior_task
+from vaekit.tasks.shared.context import FILE
 from vaekit.tasks.shared.imputation import Imputation
 from vaekit.tasks.synthesize import Synthesized
 from vaekit.training.run import run as train_run
 from vaekit.vae import VAE
 
-FILE = "str | Path | None"  # annotation of task settings that name examples, which may also be passed in memory
 __all__ = ["Run", "build", "fit", "load", "open", "train"]
 
 

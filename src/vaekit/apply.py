@@ -19,7 +19,7 @@ from vaekit.folders import check_own
 from vaekit.limits import within_limits
 from vaekit.refusal import Refusal
 from vaekit.tasks.shared.checks import flag, one_of, within
-from vaekit.tasks.shared.context import open_run
+from vaekit.tasks.shared.context import FILE, open_run
 
 
 def run(config: DictConfig) -> None:
@@ -64,9 +64,10 @@ def perform(
     within("seed", seed, 0)
     one_of("precision", precision, ("32-true", "bf16-mixed"))
     name = task.func.__name__
-    known = list(signature(task.func).parameters)[1:]  # without the context
-    if unknown := task.keywords.keys() - known:
-        raise Refusal(f"task={name} has no setting {unknown.pop()}; use task.{', task.'.join(known)}.")
+    parameters = dict(list(signature(task.func).parameters.items())[1:])  # without the context
+    if unknown := task.keywords.keys() - parameters.keys():
+        raise Refusal(f"task={name} has no setting {unknown.pop()}; use task.{', task.'.join(parameters)}.")
+    named = any(parameters[each].annotation == FILE for each, given in task.keywords.items() if given is not None)
     folder = runs.find(folder).resolve()  # outputs/latest may change while the task runs
     out = folder / "tasks" / name
     check_own(folder, "tasks", f"tasks/{name}")
@@ -77,7 +78,7 @@ def perform(
         raise Refusal(f"Cannot write to {out.parent} ({error.strerror}); copy the run, and give run=COPY.") from error
     full = within_limits("Try a smaller batch_size=8.", "Then repeat the command.")
     with full, unfinished:  # a task that fails does not change the files of an earlier call
-        context = open_run(folder, unfinished.name, **settings)
+        context = open_run(folder, unfinished.name, named=named, **settings)
         if (label := task.keywords.get("label")) is not None:
             task = partial(task, label=context.class_number(label))
         torch.manual_seed(seed)

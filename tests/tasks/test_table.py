@@ -1,12 +1,17 @@
 """What tasks write for a table with missing cells, and cells that training did not see."""
 
 import csv
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
 import torch
 
-from vaekit.data.table import read
+import vaekit
+from helpers import write_run
+from vaekit.data.table import Table, read
+from vaekit.refusal import Refusal
 from vaekit.tasks.detect import detect
 from vaekit.tasks.impute import impute
 from vaekit.tasks.score import score
@@ -96,3 +101,28 @@ def test_rows_with_unseen_cells_are_scored_and_unusual(context, tmp_path, caplog
     assert "3 rows" in warning and "town: 1, income: 1, hour: 1" in warning
     found = detect(context, input=more)
     assert (found["p/nll"][1:] < found["p/nll"][0]).all() and (found["p/nll"][1:] <= 0.1).all()
+
+
+def test_a_task_names_the_table_of_its_input_and_the_data_stay_those_of_the_run(tmp_path, apply):
+    rows = {"town": ["Ulm", "Bonn", "Kiel", "Ulm"] * 10, "income": [*map(str, range(20))] * 2}
+    path = save(tmp_path / "people.csv", **rows)
+    words = ("model=table_vae", "network.hidden=[8]", "latents.dim=2", "data=table", f"data.path={path}")
+    run = write_run(tmp_path / "run", Table(path).space, *words)
+    with closing(sqlite3.connect(tmp_path / "new.db")) as database:
+        for name, count in (("visitors", 3), ("staff", 2)):
+            database.execute(f"CREATE TABLE {name} (town, income)")
+            database.executemany(f"INSERT INTO {name} VALUES (?, ?)", [("Ulm", None)] * count)
+        database.commit()
+    words = (f"run={run}", f"task.input={tmp_path}/new.db", "device=cpu", "task.num_samples=2")
+    code, printed = apply("task=score", *words)
+    assert code == 1
+    assert "new.db has 2 tables, expected one of visitors, staff. Try data.table=visitors." in printed
+    assert apply("task=score", "data.table=staff", *words)[0] == 0
+    assert len((run / "tasks/score/scores.csv").read_text().splitlines()) == 1 + 2
+    code, printed = apply("task=impute", "task.updates=0", "task.draws=1", "data.table=visitors", *words)
+    assert code == 0, printed
+    assert len((run / "tasks/impute/imputed.csv").read_text().splitlines()) == 1 + 3
+    assert len(vaekit.open(run, data={"table": "visitors"}).score(tmp_path / "new.db", num_samples=2)) == 3
+    other = open_run(run, tmp_path, device="cpu", data={"path": f"{tmp_path}/new.db", "table": "staff"})
+    with pytest.raises(Refusal, match="only missing cells"):  # without an input, it is the table of the data
+        _ = other.data

@@ -61,6 +61,7 @@ class Series(Source):
             fall.
         validation: Number (int) or fraction (float) of the steps.
         test: Number (int) or fraction (float) of the steps.
+        table: The table, or sheet, of a file with several.
 
     Raises:
         Refusal: If a cell cannot be read or a split is shorter than a window; the message names file, line and column.
@@ -76,6 +77,7 @@ class Series(Source):
         time: str | None = None,
         validation: int | float = 0.1,
         test: int | float = 0.2,
+        table: str | None = None,
     ):
         if path is None:
             raise Refusal("data.path is not set; name a .csv or .parquet file, for example data.path=prices.csv.")
@@ -88,11 +90,11 @@ class Series(Source):
             )
         self.path, self.window, self.stride, self.values = Path(path).expanduser(), window, stride, values
         self.columns, self.time, self.validation, self.test = columns, time, validation, test
-        self.name = self.path.stem
+        self.name, self._named = self.path.stem, table
 
     @cached_property
     def table(self) -> Table:
-        return read_series(self.path, self.values == "returns", self.columns, self.time)
+        return read_series(self.path, self.values == "returns", self.columns, self.time, self._named)
 
     @cached_property
     def space(self) -> Space:

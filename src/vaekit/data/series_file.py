@@ -46,7 +46,11 @@ class Table(NamedTuple):
 
 
 def read_series(
-    path: str | Path, returns: bool, columns: Sequence[str] | None = None, time: str | None = None
+    path: str | Path,
+    returns: bool,
+    columns: Sequence[str] | None = None,
+    time: str | None = None,
+    table: str | None = None,
 ) -> Table:
     """The series of a file, or the log-returns from each row to the next.
 
@@ -55,12 +59,13 @@ def read_series(
         returns: Whether to take log-returns.
         columns: See `Series`.
         time: See `Series`.
+        table: See `Series`.
 
     Raises:
         Refusal: As `Series` does.
     """
     path = Path(path).expanduser()
-    cells = read(path)
+    cells = read(path, table=table)
     for name in (*(columns or ()), *([time] if time else ())):
         if name not in cells:
             raise Refusal(f"{path} has no column {name!r}; it has {', '.join(cells)}.")

@@ -49,6 +49,7 @@ class Medium:
     Args:
         space: The data space.
         spreadsheet: Whether CSV files are safe to open in a spreadsheet, see `write_csv`.
+        table: The table, or sheet, to read of files with several.
 
     Attributes:
         drawn: Whether generated examples must be draws from p(x | z), because its mean is not an example.
@@ -56,8 +57,8 @@ class Medium:
 
     drawn = False
 
-    def __init__(self, space: Any, spreadsheet: bool = False):
-        self.space, self.spreadsheet = space, spreadsheet
+    def __init__(self, space: Any, spreadsheet: bool = False, table: str | None = None):
+        self.space, self.spreadsheet, self.table = space, spreadsheet, table
 
     def open(self, path: Path) -> tuple[Names, Read]:
         """The names of the examples in an existing file or folder, and a function that reads a slice of them.
@@ -147,12 +148,13 @@ def write_arrays(folder: Path, x: np.ndarray, label: Tensor | None, classes: Map
     np.savez(folder / "synthetic.npz", **arrays)
 
 
-def medium(space: Space, spreadsheet: bool = False) -> Medium:
+def medium(space: Space, spreadsheet: bool = False, table: str | None = None) -> Medium:
     """The medium of a space.
 
     Args:
         space: The data space.
         spreadsheet: See `Medium`.
+        table: See `Medium`.
 
     Raises:
         Refusal: If the space has none.
@@ -163,7 +165,7 @@ def medium(space: Space, spreadsheet: bool = False) -> Medium:
         >>> type(medium(Image((1, 8, 8)))).__name__
         'Image'
     """
-    return getattr(import_module(check_medium(space)), type(space).__name__)(space, spreadsheet)
+    return getattr(import_module(check_medium(space)), type(space).__name__)(space, spreadsheet, table)
 
 
 def check_medium(space: Space) -> str:

@@ -35,7 +35,7 @@ class Series(Medium):
 
     def open(self, path: Path) -> tuple[Names, Read]:
         window = self.space.shape[1]
-        times, _, values = read_series(path, self.space.returns, self.space.names)
+        times, _, values = read_series(path, self.space.returns, self.space.names, table=self.table)
         count = values.shape[1] - window + 1
         if count < 1:
             raise Refusal(

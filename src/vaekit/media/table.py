@@ -16,7 +16,7 @@ from vaekit.media.medium import Imputed, Medium, Names, Read, Write
 
 
 class Table(Medium):
-    """Rows of a .csv or .parquet file with the run's columns, named by their number; written as CSV.
+    """Rows of a table file with the run's columns, named by their number; written as CSV.
 
     The column of labels may be left out.
     """
@@ -24,7 +24,7 @@ class Table(Medium):
     drawn = True
 
     def open(self, path: Path) -> tuple[Names, Read]:
-        rows = table.encode(table.read_rows(path, self.space), self.space)
+        rows = table.encode(table.read_rows(path, self.space, table=self.table), self.space)
         x = torch.from_numpy(np.asarray(rows.x))
         label = None if rows.label is None else torch.from_numpy(rows.label)
         mask = None if rows.mask is None else torch.from_numpy(rows.mask).float()
@@ -49,7 +49,7 @@ class Table(Medium):
 
     def write_imputed(self, folder: Path, imputed: Imputed) -> None:
         """imputed.csv and draw_1.csv, ...; cells of the source are kept. The mean is in units of the file."""
-        given = None if imputed.source is None else table.read_rows(imputed.source, self.space)
+        given = None if imputed.source is None else table.read_rows(imputed.source, self.space, table=self.table)
         plain = {f"draw_{i}": self.space.in_units(each) for i, each in enumerate(imputed.draws, 1)}
         for name, each in {"imputed": imputed.mean, **plain}.items():
             table.write_cells(folder / f"{name}.csv", self.space.write(each), self.space, given, self.spreadsheet)

@@ -32,6 +32,7 @@ from vaekit.spaces import Table
 from vaekit.tasks.shared.checks import within
 from vaekit.vae import VAE
 
+FILE = "str | Path | None"  # annotation of settings that name a file or folder
 Examples = NewType("Examples", Tensor)
 """What a task returns where it is examples in the data space, `[..., *space.shape]`."""
 
@@ -48,6 +49,7 @@ class Context:
         batch_size: Rows that are on the device at once.
         changes: Settings of the data that differ from those of the run, e.g. their root.
         spreadsheet: Of the CSV files, see `write_csv`.
+        named: Whether the task names a file, which `data.table` is then the table of, rather than of the data.
     """
 
     run: Path
@@ -57,6 +59,7 @@ class Context:
     batch_size: int
     changes: Mapping[str, Any] = field(default_factory=dict)
     spreadsheet: bool = False
+    named: bool = False
 
     @cached_property
     def data(self) -> DataModule:
@@ -83,7 +86,8 @@ class Context:
         module = dict(self.config["data"]["module"], eval_batch_size=self.batch_size, labels=None)
         module["source"] = source = dict(module["source"])
         settings = _settings(module)
-        for name, value in self.changes.items():
+        changes = {name: value for name, value in self.changes.items() if not (self.named and name == "table")}
+        for name, value in changes.items():
             settings[name][name] = value
         split = self.changes.keys() & {"test", "validation", "calibration", "seed"}
         if split and not self.changes.keys() & source.keys():
@@ -111,7 +115,7 @@ class Context:
     @property
     def medium(self) -> Medium:
         """How examples are read from files and written into files."""
-        return medium(self.vae.space, self.spreadsheet)
+        return medium(self.vae.space, self.spreadsheet, self.changes.get("table"))
 
     def read(self, path: str | Path) -> tuple[Sequence[Any], Iterator[Batch]]:
         """The names of the examples in a file or folder (see `Medium.open`), and batches of them, on the device."""
@@ -233,6 +237,7 @@ def open_run(
     data: Mapping[str, Any] | None = None,
     trust: Collection[str] = (),
     spreadsheet: bool = False,
+    named: bool = False,
 ) -> Context:
     """The context of a finished run.
 
@@ -244,6 +249,7 @@ def open_run(
         data: Changes to the settings of the data.
         trust: Names of classes of the user, see `vaekit.runs.read_config`.
         spreadsheet: Of the CSV files, see `write_csv`.
+        named: See `Context`.
 
     Raises:
         Refusal: For the reasons of `vaekit.runs.load`, a device that this machine lacks, and settings that the data
@@ -264,7 +270,7 @@ def open_run(
         check_type("evaluation.num_samples", config["evaluation"]["num_samples"], int)
     within("batch_size", batch_size, 1)
     vae = runs.load(run, trust, device)
-    return Context(Path(run), vae, config, Path(out), batch_size, data or {}, spreadsheet)
+    return Context(Path(run), vae, config, Path(out), batch_size, data or {}, spreadsheet, named)
 
 
 def find_device(device: str) -> str:
