@@ -38,6 +38,9 @@ class Data:
     def mean(self):
         return torch.full(self.space.shape, 0.3)
 
+    def deviation(self):
+        return torch.full(self.space.shape, 0.2)
+
     def sample(self, part, n):
         return replace(examples(self.space, n), row=torch.arange(n))
 

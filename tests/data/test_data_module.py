@@ -141,6 +141,7 @@ def test_mean_is_the_mean_of_the_training_rows_in_the_data_space(memory, options
     expected = k / 255 if options.get("binarize") == "dynamic" else expected
     assert data.mean().shape == (1, 4, 4)
     assert np.allclose(data.mean(), expected.mean(0), atol=1e-6)
+    assert np.allclose(data.deviation(), expected.std(0), atol=1e-6)
 
 
 def test_rows_are_drawn_from_all_over_the_training_split(memory):
@@ -177,8 +178,19 @@ def test_mean_is_over_what_is_observed(memory):
     data = DataModule(memory(Real((3,)), np.where(mask, x, 0), mask=mask))
     rows = seen(data.train_dataloader())
     assert np.allclose(data.mean(), (x * mask)[rows].sum(0) / mask[rows].sum(0), atol=1e-6)
+    hidden = np.ma.masked_array(x, ~mask)[rows]
+    assert np.allclose(data.deviation(), hidden.std(0), atol=1e-6)
+
     batch = data.sample("train", 4)
     assert batch.mask.dtype == torch.float32 and torch.equal(batch.mask, torch.from_numpy(mask[batch.label]).float())
+
+
+def test_the_deviation_of_values_far_from_zero_does_not_cancel(memory):
+    x = np.random.default_rng(0).integers(0, 5, (5000, 3)).astype(np.float32) + np.float32(2**23)
+    data = DataModule(memory(Real((3,)), x), batch_size=100)
+    rows = x[seen(data.train_dataloader())].astype(np.float64)
+    assert np.allclose(data.deviation(), rows.std(0), rtol=1e-6)
+    assert np.allclose(data.mean(), rows.mean(0), rtol=1e-7)
 
 
 # Lightning 2.6 asks torch 2.13 in a way that the next torch will not know

@@ -34,6 +34,13 @@ def of(name, *overrides):
     return vae.likelihood.double()
 
 
+def silence(likelihood):
+    """Its network gives 0."""
+    likelihood.network = torch.nn.Module()
+    likelihood.network.in_shape = (3,)
+    likelihood.network.forward = lambda z: torch.zeros(len(z), *likelihood.bias.shape, dtype=z.dtype)
+
+
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_shapes_with_any_leading_dimensions(name):
     likelihood = of(name)
@@ -100,12 +107,46 @@ TOLERANCE = {"discretized_logistic": 0.06, "bernoulli_autoregressive": 0.05, "lo
 def test_starts_at_the_mean_of_the_data(name):
     likelihood = of(name)
     mean = torch.linspace(0.1, 0.9, likelihood.space.size, dtype=torch.float64).reshape(likelihood.space.shape)
-    likelihood.start_from(SimpleNamespace(mean=lambda: mean, sample=lambda part, n: examples(likelihood.space, n)))
-    likelihood.network = torch.nn.Module()  # a silent one
-    likelihood.network.in_shape = (3,)
-    likelihood.network.forward = lambda z: torch.zeros(len(z), *likelihood.bias.shape, dtype=z.dtype)
+    data = SimpleNamespace(
+        mean=lambda: mean, deviation=lambda: mean, sample=lambda part, n: examples(likelihood.space, n)
+    )
+    likelihood.start_from(data)
+    silence(likelihood)
     reached = likelihood(torch.zeros(1, 3, dtype=torch.float64)).mean[0]
     torch.testing.assert_close(reached, mean, atol=TOLERANCE.get(name, 1e-6), rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gaussian", ["likelihood.scale=global"]),
+        ("gaussian", ["likelihood.scale=pixel"]),
+        ("laplace", []),
+        ("student", ["likelihood.scale=value"]),
+        ("student", ["likelihood.scale=pixel"]),
+    ],
+)
+@pytest.mark.parametrize("unit", [1e-1, 1, 1e4])
+def test_a_learned_scale_starts_as_wide_as_the_data(name, words, unit):
+    likelihood = of(name, *words)
+    zero, deviation = torch.zeros(likelihood.space.shape), unit * torch.linspace(1, 3, likelihood.space.size).double()
+    deviation = deviation.reshape(zero.shape)
+    likelihood.start_from(SimpleNamespace(mean=lambda: zero, deviation=lambda: deviation))
+    silence(likelihood)
+    if words != ["likelihood.scale=value"]:  # one for all values
+        deviation = deviation.square().mean().sqrt().expand_as(deviation)
+    torch.testing.assert_close(likelihood(torch.zeros(1, 3, dtype=torch.float64)).stddev[0], deviation)
+
+
+def test_a_scale_that_is_given_does_not_depend_on_the_data():
+    likelihood = of("gaussian", "likelihood.value=0.3")
+    likelihood.start_from(SimpleNamespace(mean=lambda: torch.zeros(likelihood.space.shape)))
+    assert likelihood(torch.zeros(1, 3, dtype=torch.float64)).stddev.unique().item() == pytest.approx(0.3)
+
+
+def test_a_gaussian_of_a_fixed_sigma_needs_it():
+    with pytest.raises(Refusal, match=r"likelihood.scale=fixed needs .* Try likelihood.value=0.5"):
+        of("gaussian", "likelihood.scale=fixed")
 
 
 @pytest.mark.parametrize(("scale", "params"), [("fixed", 1), ("global", 1), ("pixel", 2)])

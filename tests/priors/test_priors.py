@@ -147,7 +147,7 @@ def test_priors_start_at_codes(name):
 
 def test_a_two_stage_prior_starts_from_codes_not_data():
     vae = small_vae("prior", "two_stage")
-    vae.start_from(SimpleNamespace(mean=lambda: torch.full((1, 8, 8), 0.5)))
+    vae.start_from(SimpleNamespace(mean=lambda: torch.full((1, 8, 8), 0.5), deviation=lambda: torch.ones(1, 8, 8)))
     prior = vae.latents.levels[0].prior
     assert not prior.second.likelihood.bias.any()
     prior.start_at(CODES)

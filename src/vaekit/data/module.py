@@ -238,15 +238,29 @@ class DataModule(LightningDataModule):
 
         For images that are binarised at random it is their mean gray value.
         """
+        return self._moments[0]
+
+    def deviation(self) -> Tensor:
+        """The standard deviation `[*space.shape]` of the values of which `mean` is the mean."""
+        return self._moments[1]
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor]:
         batches = self._batches("train", 1024)
         batches.indices, batches.draw = batches.sample(50_000, self.seed).sort().values, None
-        total, seen = torch.zeros(2, *self.space.shape, dtype=torch.float64)
+        total, squares, seen = torch.zeros(3, *self.space.shape, dtype=torch.float64)
+        origin = None  # near the mean, so that squares of large numbers do not cancel
         for batch in batches:
             x = self.transform.expected(batch.x).double()
             mask = torch.ones_like(x) if batch.mask is None else batch.mask.double()
-            total += (x * mask).sum(0)
-            seen += mask.sum(0)
-        return (total / seen.clamp(min=1)).float()
+            if origin is None:
+                origin = (x * mask).sum(0) / mask.sum(0).clamp(min=1)
+            x = (x - origin) * mask
+            total, squares, seen = total + x.sum(0), squares + x.square().sum(0), seen + mask.sum(0)
+        assert origin is not None, "no split is empty"
+        mean = total / seen.clamp(min=1)
+        variance = squares / seen.clamp(min=1) - mean.square()
+        return (origin + mean).float(), variance.clamp(min=0).sqrt().float()
 
     def unscaled(self) -> str:
         """A warning with what to type, if columns of continuous rows are far from mean 0 and scale 1; else empty."""

@@ -1,14 +1,17 @@
 """Continuous values with a normal distribution each."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
-from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood, start_scale
 from vaekit.refusal import Refusal, one_of, setting
 from vaekit.spaces import Space
+
+START = 0.5  # sigma, where the data are not known
 
 
 class Gaussian(Likelihood):
@@ -19,11 +22,12 @@ class Gaussian(Likelihood):
         network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
         scale: `fixed` (sigma is `value`), `global` (one learned sigma; Rybkin et al. 2021) or `pixel` (sigma(z) of each
             value).
-        value: sigma, or where it starts if it is learned, in units of x.
+        value: sigma, or where it starts if it is learned, in units of x; None for a start at the standard deviation
+            of the data.
         floor: Least learned sigma. Below it a density can grow without bound.
 
     Raises:
-        Refusal: If `scale` is unknown or `value` is not above `floor`.
+        Refusal: If `scale` is unknown, `value` is not above `floor`, or a fixed sigma has no `value`.
 
     References:
         Diederik Kingma, Max Welling. Auto-Encoding Variational Bayes. In ICLR 2014. https://arxiv.org/abs/1312.6114
@@ -48,10 +52,13 @@ class Gaussian(Likelihood):
         space: Space,
         network: BuildNetwork,
         scale: str = "global",
-        value: float = 1.0,
+        value: float | None = None,
         floor: float = 1e-3,
     ):
         one_of(scale=(scale, ("fixed", "global", "pixel")))
+        if value is None and scale == "fixed":
+            raise Refusal(f"{setting('scale')}=fixed needs the value of sigma. Try {setting('value')}=0.5.")
+        self.from_data, value = value is None, START if value is None else value
         if value <= floor:
             raise Refusal(f"{setting('value')}={value} must lie above the floor {floor}; use {setting('value')}=0.1.")
         super().__init__(space, network, params=2 if scale == "pixel" else 1)
@@ -71,3 +78,8 @@ class Gaussian(Likelihood):
     def bias_at(self, mean: Tensor) -> Tensor:
         log_scale = torch.full_like(mean, math.log(self.value - self.floor))
         return torch.stack([mean, log_scale]) if self.scale == "pixel" else mean.unsqueeze(0)
+
+    def start_from(self, data: Any) -> None:
+        super().start_from(data)
+        if self.from_data:
+            start_scale(self.bias[1] if self.log_scale is None else self.log_scale, data, 1.0, self.floor)

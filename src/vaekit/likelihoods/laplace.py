@@ -1,14 +1,17 @@
 """Continuous values with a Laplace distribution each."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions import Laplace as LaplaceDistribution
 
-from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood, start_scale
 from vaekit.spaces import Space
 
 FLOOR = 1e-3  # below it a density can grow without bound
+START = -1.0  # of the logarithm of b, where the data are not known
 
 
 class Laplace(Likelihood):
@@ -37,10 +40,14 @@ class Laplace(Likelihood):
 
     def __init__(self, space: Space, network: BuildNetwork):
         super().__init__(space, network, params=1)
-        self.log_scale = torch.nn.Parameter(torch.tensor(-1.0))
+        self.log_scale = torch.nn.Parameter(torch.tensor(START))
 
     def distribution(self, *params: Tensor) -> Distribution:
         return LaplaceDistribution(params[0], (self.log_scale.exp() + FLOOR).expand_as(params[0]), validate_args=False)
 
     def bias_at(self, mean: Tensor) -> Tensor:
         return mean.unsqueeze(0)
+
+    def start_from(self, data: Any) -> None:
+        super().start_from(data)
+        start_scale(self.log_scale, data, 0.5**0.5, FLOOR)

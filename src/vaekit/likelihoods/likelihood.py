@@ -80,6 +80,23 @@ class Likelihood(nn.Module):
         self.bias.copy_(self.bias_at(data.mean().to(self.bias)))
 
 
+@torch.no_grad()
+def start_scale(log_scale: Tensor, data: Any, ratio: float | Tensor, floor: float, each: bool = False) -> None:
+    """Start a learned scale, exp(log_scale) + floor, where the density is as wide as the data, whatever their units.
+
+    Args:
+        log_scale: A single one, or `[*space.shape]`; it is changed.
+        data: Of the training, with a `deviation`.
+        ratio: Of the scale to the standard deviation of the density.
+        floor: Least scale.
+        each: Whether each value starts at its own standard deviation, rather than that over all. A network that gives
+            the scales would be too sure of values that hardly vary, such as pixels at the edge.
+    """
+    deviation = data.deviation().to(log_scale)
+    deviation = deviation if each else deviation.square().mean().sqrt()
+    log_scale.copy_((ratio * deviation - floor).clamp(min=floor).log())
+
+
 def one_by_one(space: Space) -> str:
     """The overrides of the likelihoods that score each value of a space separately.
 

@@ -1,16 +1,18 @@
 """Continuous values with a Student's t distribution each."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, StudentT
 from torch.nn.functional import softplus
 
-from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
+from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood, start_scale
 from vaekit.refusal import one_of
 from vaekit.spaces import Space
 
 FLOOR = 1e-3  # below it a density can grow without bound
-START = -1.0  # of the scale's logarithm
+START = -1.0  # of the scale's logarithm, where the data are not known
 
 
 class Student(Likelihood):
@@ -55,3 +57,10 @@ class Student(Likelihood):
 
     def bias_at(self, mean: Tensor) -> Tensor:
         return mean.unsqueeze(0) if self.log_scale is not None else torch.stack([mean, torch.full_like(mean, START)])
+
+    @torch.no_grad()
+    def start_from(self, data: Any) -> None:
+        super().start_from(data)
+        above = softplus(self.raw_df)
+        ratio, alone = (above / (2 + above)).sqrt(), self.log_scale is not None  # of each value
+        start_scale(self.bias[1] if self.log_scale is None else self.log_scale, data, ratio, FLOOR, each=alone)

@@ -84,5 +84,8 @@ class _Latents:
     def mean(self) -> Tensor:
         return self.z.mean(0)
 
+    def deviation(self) -> Tensor:
+        return self.z.std(0, correction=0)
+
     def draw(self, n: int) -> Batch:
         return Batch(self.z[torch.randperm(len(self.z), device=self.z.device)[:n]])
