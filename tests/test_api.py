@@ -1,8 +1,11 @@
 """vaekit in Python: rows in memory, and results in the same type."""
 
+import base64
 import inspect
 import os
+import pydoc
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -11,11 +14,13 @@ import time
 from contextlib import chdir
 from dataclasses import replace
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
+import PIL.Image as Image_
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -23,7 +28,7 @@ from hydra.core.global_hydra import GlobalHydra
 from sklearn.datasets import load_digits
 
 import vaekit
-from helpers import BINARY, GREY, LEVELS, PAIRS, SERIES, VECTORS, write_run
+from helpers import BINARY, GREY, LEVELS, PAIRS, SERIES, TABLE, VECTORS, write_run
 from helpers import rows as logged
 from vaekit import api, in_memory
 from vaekit.configs import CONF, options
@@ -55,6 +60,10 @@ def table(n=300):
     return frame
 
 
+def task(name):
+    return getattr(import_module(f"vaekit.tasks.{name}"), name)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     with chdir(tmp_path_factory.mktemp("python")):
@@ -81,6 +90,7 @@ def test_a_run_in_python_is_a_run_folder(digits):
     assert digits.figures["samples"].is_file()
     assert digits.config["data"]["name"] == "arrays"
     assert "data:image/png" in digits._repr_html_()
+    assert "data:image/png" in digits.vae._repr_html_()
 
 
 def test_images_come_back_as_they_were_given(digits):
@@ -455,23 +465,47 @@ def test_the_tab_key_offers_the_tasks_that_model_and_data_support(tmp_path, spac
     run = vaekit.open(write_run(tmp_path / "run", space, *words))
     assert options("task").keys() - dir(run) == unsupported
     for name in unsupported:
-        task = getattr(import_module(f"vaekit.tasks.{name}"), name)
         with pytest.raises(
             vaekit.Refusal, match=rf"task={name} requires .*, which this run does not have\. Train with"
         ):
-            task(open_run(run.folder, tmp_path, device="cpu"))
+            task(name)(open_run(run.folder, tmp_path, device="cpu"))
 
 
 def test_every_task_is_a_method_with_its_signature(digits):
-    for name in options("task"):
+    for name in options("task").keys() - {"fit_prior"}:  # whose method takes words
         method = getattr(digits, name)
-        assert method.__doc__
-        assert "context" not in inspect.signature(method).parameters
+        signature, doc = inspect.signature(method), pydoc.render_doc(method, renderer=pydoc.plaintext)
+        assert "context" not in signature.parameters
+        explained = re.findall(r"^ {8}(\w+): ", re.split(r"\n\s*\n", doc.partition("Args:\n")[2])[0], re.MULTILINE)
+        assert set(explained) == set(signature.parameters)
+        assert not any(isinstance(each.annotation, str) for each in signature.parameters.values())
+        assert signature.return_annotation is not inspect.Signature.empty
+        assert f"in module vaekit.tasks.{name}" in doc
+        assert f"run.folder / 'tasks/{name}'" in doc
     assert next(iter(inspect.signature(digits.impute).parameters)) == "input"
     with pytest.raises(AttributeError, match="Did you mean sample"):
         digits.sampel  # noqa: B018
     with pytest.raises(TypeError, match="unexpected"):
         digits.sample(number=3)
+
+
+def test_a_notebook_shows_a_vae_by_its_parts_and_samples():
+    vae = vaekit.build(GREY, "model=mlp_vae", "likelihood=discretized_logistic", "latents.dim=3", "network.hidden=[8]")
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    shown = vae._repr_html_()
+    assert torch.equal(torch.rand(3), expected), "samples are drawn from the caller's generator"
+    for words in ("posterior", "gaussian", "Real 3", "standard_normal", "discretized_logistic", "Image 1x8x8"):
+        assert words in shown
+    weights = sum(each.numel() for each in vae.latents.levels[0].posterior.parameters())
+    assert f">{weights:,}<" in shown
+    assert f">{sum(each.numel() for each in vae.parameters()):,}<" in shown
+    picture = Image_.open(BytesIO(base64.b64decode(shown.partition("base64,")[2].partition('"')[0])))
+    assert picture.size[0] > 8 * 4
+    table = vaekit.build(TABLE, "model=table_vae", "likelihood=table", "network.hidden=[8]")._repr_html_()
+    assert "table" in table
+    assert "<img" not in table
 
 
 @pytest.mark.long

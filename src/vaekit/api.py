@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import inspect
 import io
 import os
+import re
 import shutil
+import textwrap
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -37,6 +38,7 @@ from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.runs import OUTPUTS, load
 from vaekit.spaces import Space, Table
+from vaekit.summary import picture
 from vaekit.tasks.fit_prior import fit_prior as fit_prior_task
 from vaekit.tasks.shared.context import FILE
 from vaekit.tasks.shared.imputation import Imputation
@@ -44,6 +46,7 @@ from vaekit.tasks.synthesize import Synthesized
 from vaekit.training.run import run as train_run
 from vaekit.vae import VAE
 
+CONVERTED = ("Tensor", "Examples", "ndarray", "Imputation", "Synthesized")  # returned in the user's container type
 __all__ = ["Run", "build", "fit", "load", "open", "train"]
 
 
@@ -320,11 +323,7 @@ class Run:
     def _repr_html_(self) -> str:
         """Folder, metrics and samples, for notebooks."""
         rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:.4g}</td></tr>" for k, v in self.metrics.items())
-        picture = self.figures.get("samples")
-        shown = ""
-        if picture:
-            data = base64.b64encode(picture.read_bytes()).decode()
-            shown = f'<img style="max-width:24em" src="data:image/png;base64,{data}">'
+        shown = picture(self.figures["samples"]) if "samples" in self.figures else ""
         plan = html.escape(self.plan.describe())
         return f"<b>{html.escape(str(self.folder))}</b><table>{rows}</table>{shown}<details><pre>{plan}</pre></details>"
 
@@ -404,9 +403,12 @@ def _method(run: Run, task: Any) -> Any:
     """A task as a method: examples come first, then its other settings, and `seed`."""
     parameters = list(inspect.signature(task).parameters.values())[1:]  # without the context
     ordered = sorted(parameters, key=lambda each: each.name != "input")
-    seed = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=1, annotation="int")
+    hints = get_type_hints(task) | {each.name: Any for each in parameters if each.annotation == FILE}
+    seed = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=1, annotation=int)
+    converted = any(name in str(hints["return"]) for name in CONVERTED)
+    returned = Any if converted else hints["return"]
     signature = inspect.Signature(
-        [*(each.replace(annotation=Any) if each.annotation == FILE else each for each in ordered), seed]
+        [*(each.replace(annotation=hints[each.name]) for each in ordered), seed], return_annotation=returned
     )
 
     def method(*args: Any, **keywords: Any) -> Any:
@@ -414,8 +416,19 @@ def _method(run: Run, task: Any) -> Any:
         return run.do(task, **given)
 
     method.__name__ = method.__qualname__ = task.__name__
-    method.__doc__, method.__signature__ = task.__doc__, signature  # type: ignore[attr-defined]
+    method.__doc__, method.__signature__ = _docstring(task, Any in hints.values()), signature  # type: ignore[attr-defined]
+    method.__module__ = task.__module__
     return method
+
+
+def _docstring(task: Any, reads: bool) -> str:
+    """The docstring of a task, as that of a method."""
+    about, _, arguments = (inspect.getdoc(task) or "").partition("\n\nArgs:")
+    settings, _, rest = re.sub(r"^\n    context: .*", "", arguments).partition("\n\n")
+    note = f"Files are written into `run.folder / 'tasks/{task.__name__}'`."
+    if reads:
+        note += " Examples may be files or in memory; what is returned has the container type of the latter."
+    return f"{about}\n\n{textwrap.fill(note, 120)}\n\nArgs:{settings}\n    seed: Of random draws.\n\n{rest}"
 
 
 @contextmanager

@@ -1,15 +1,22 @@
-"""Tables for the terminal: the parts of a run, and its results."""
+"""Tables for the terminal and for notebooks: the parts of a run, and its results."""
 
 from __future__ import annotations
 
+import base64
+import html
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
 from rich.table import Table
 from torch import nn
 
+from vaekit.capabilities import Capability
 from vaekit.distributions.kl import closed_form_kl
+from vaekit.media.figures import Headings
+from vaekit.media.medium import medium
 from vaekit.plan.compatibility import name
 from vaekit.schedules.schedule import at
 from vaekit.spaces import Space
@@ -37,6 +44,7 @@ def kinds(space: Space) -> dict[str, list[str]]:
 
 
 ARROWS = ("posterior", "prior")
+SAMPLES = 16  # in a picture
 
 
 class Row(NamedTuple):
@@ -65,12 +73,6 @@ def parts(vae: VAE, objective: Any, penalties: Any, data: str) -> list[Row]:
         data: Name of the data set.
     """
 
-    def row(part: str, module: Any, over: str = "") -> Row:
-        count = sum(p.numel() for p in module.parameters()) if isinstance(module, nn.Module) else 0
-        return Row(part, name(type(module)), over, count)
-
-    out_shape: Any = vae.encoder.out_shape
-    levels: Any = vae.latents.levels
     samples = {1: "1 sample", None: "every class"}.get(objective.num_samples, f"{objective.num_samples} samples")
     return [
         Row("data", data, vae.space.description, 0),
@@ -78,14 +80,59 @@ def parts(vae: VAE, objective: Any, penalties: Any, data: str) -> list[Row]:
             Row(f"  {kind}", f"{len(names)} column{'s' * (len(names) > 1)}", ", ".join(names), 0)
             for kind, names in kinds(vae.space).items()
         ),
-        *([] if vae.condition is None else [row("condition", vae.condition, f"{vae.condition.size} numbers")]),
-        row("encoder", vae.encoder, f"{torch.Size(out_shape).numel()} features"),
-        *(row(arrow, getattr(level, arrow), level.space.description) for level in levels for arrow in ARROWS),
-        row("likelihood", vae.likelihood, vae.space.description),
-        Row("  network", name(type(vae.likelihood.network)), "", 0),
-        row("objective", objective, f"{samples} of z, {kl_kind(vae)}"),
-        *(row("penalty", penalty, f"weight {at(penalty.weight, None):g}") for penalty in penalties.values()),
+        *model_parts(vae),
+        _row("objective", objective, f"{samples} of z, {kl_kind(vae)}"),
+        *(_row("penalty", penalty, f"weight {at(penalty.weight, None):g}") for penalty in penalties.values()),
     ]
+
+
+def model_parts(vae: VAE) -> list[Row]:
+    """Condition, encoder, posterior and prior of each level, and likelihood.
+
+    Args:
+        vae: The model.
+    """
+    out_shape: Any = vae.encoder.out_shape
+    levels: Any = vae.latents.levels
+    return [
+        *([] if vae.condition is None else [_row("condition", vae.condition, f"{vae.condition.size} numbers")]),
+        _row("encoder", vae.encoder, f"{torch.Size(out_shape).numel()} features"),
+        *(_row(arrow, getattr(level, arrow), level.space.description) for level in levels for arrow in ARROWS),
+        _row("likelihood", vae.likelihood, vae.space.description),
+        Row("  network", name(type(vae.likelihood.network)), "", 0),
+    ]
+
+
+def _row(part: str, module: Any, over: str = "") -> Row:
+    count = sum(p.numel() for p in module.parameters()) if isinstance(module, nn.Module) else 0
+    return Row(part, name(type(module)), over, count)
+
+
+def page(vae: VAE) -> str:
+    """A VAE in HTML: a table of its parts, and a picture of samples where its data have one.
+
+    Args:
+        vae: The model.
+    """
+    total = Row("all", "", "", sum(p.numel() for p in vae.parameters()))
+    lines = [Row._fields, *((*words, f"{count:,}" if count else "") for *words, count in [*model_parts(vae), total])]
+    table = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
+    shown = medium(vae.space)
+    with TemporaryDirectory() as folder, torch.random.fork_rng():
+        if Capability.AUTOREGRESSIVE not in vae.likelihood.gives:  # whose mean is slow
+            x = vae.sample(SAMPLES, draw=shown.drawn)
+            shown.write(Path(folder, "samples"), x, SAMPLES // 2, Headings("Samples"))
+        return f"<table>{table}</table>{''.join(map(picture, Path(folder).glob('*.png')))}"
+
+
+def picture(path: Path) -> str:
+    """A PNG as an element of HTML.
+
+    Args:
+        path: The file.
+    """
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img style="max-width:24em" src="data:image/png;base64,{data}">'
 
 
 def composition(vae: VAE, objective: Any, penalties: Any, data: str) -> Table:

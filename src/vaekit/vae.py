@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,10 @@ class VAE(nn.Module):
             features = self.encoder(part.x)
             parts.append(torch.cat([self.terms(part, features, k, condition=c).log_w for k in sizes]))
         return torch.cat(parts, 1)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: parts and samples."""
+        return import_module("vaekit.summary").page(self)  # which stands above this module, as it reads plans and media
 
     # For callers: arrays in, tensors out ------------------------------------------------------------------------------
     # `encode` and `decode` keep gradients, as any module does; the others have none

@@ -28,7 +28,7 @@ from vaekit.coding.originals import Form, read
 from vaekit.refusal import Refusal
 from vaekit.runs import read_weights
 from vaekit.tasks.shared.checks import flag, within
-from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.context import Context, ExamplesFile
 from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 
@@ -39,7 +39,7 @@ COMPARED = 10_000  # largest number of examples for other compressors
 @requires(Capability.DISCRETE, Capability.CODED)
 def compress(
     context: Context,
-    input: str | Path | None = None,
+    input: ExamplesFile = None,
     output: str | Path | None = None,
     overwrite: bool = False,
     num_samples: int | None = None,
@@ -62,8 +62,7 @@ def compress(
 
     Returns:
         Bits per dimension: of the complete file, of the bounds elbo and nll of the model for these examples, and of
-            other
-        compressors for the first 10,000 (PNG and WebP: one file for each image).
+            other compressors for the first 10,000 (PNG and WebP: one file for each image).
 
     Raises:
         Refusal: For examples that do not fit or could not be restored exactly, and a model that cannot code them.

@@ -41,7 +41,7 @@ from vaekit.tasks.shared.anomaly import (
     save_detector,
 )
 from vaekit.tasks.shared.checks import one_of, within
-from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.context import Context, ExamplesFile
 from vaekit.track import track
 
 FITTED = 10_000  # largest number of training rows to fit codes and baselines, and of held-out rows
@@ -69,8 +69,8 @@ class Rows:
 
 def detect(
     context: Context,
-    input: str | Path | None = None,
-    anomalies: str | Path | None = None,
+    input: ExamplesFile = None,
+    anomalies: ExamplesFile = None,
     other: str | None = None,
     normal: Labels = None,
     scores: Sequence[str] | None = None,

@@ -23,7 +23,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 from vaekit.tasks.shared.checks import needed, one_of, within
 from vaekit.tasks.shared.classifier import class_of
-from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.context import Context, ExamplesFile
 from vaekit.tasks.shared.tiles import by_tiles, of_files
 from vaekit.track import track
 
@@ -36,7 +36,7 @@ def embed(
     format: str = "npz",
     projection: str = "pca",
     rows: int = 5000,
-    input: str | Path | None = None,
+    input: ExamplesFile = None,
     overlap: float = 0.25,
 ) -> list[Tensor]:
     """Write the posterior means of a part of the data: codes.npz, .csv, .parquet or .safetensors.

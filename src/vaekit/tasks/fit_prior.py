@@ -61,8 +61,7 @@ def fit_prior(
 
     Returns:
         The contents of metrics.json: the metrics of `evaluate`, and test/log_pz, the mean of log p(z) in nats; with the
-            prefix
-        before/ those of the old prior.
+            prefix before/ those of the old prior.
 
     Raises:
         Refusal: If the parts do not fit, or the folder cannot be created.
@@ -158,8 +157,7 @@ def encode(context: Context, part: Part) -> tuple[Tensor, Tensor | None]:
 
     Returns:
         Features `[N, ...]`; for a deterministic posterior over codes the numbers of the codes, `[N, *positions]`, which
-            take
-        a thousandth of the memory. And the condition of each row, `[N, ...]`, or None.
+            take a thousandth of the memory. And the condition of each row, `[N, ...]`, or None.
     """
     data, vae = context.data, context.vae
     kept, conditions = [], []

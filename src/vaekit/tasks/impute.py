@@ -22,7 +22,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Maps, Pairs, Space
 from vaekit.tasks.shared import imputers
 from vaekit.tasks.shared.checks import one_of, within
-from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.context import Context, ExamplesFile
 from vaekit.tasks.shared.imputation import Imputation, IncompleteRows, gibbs, importance_weighted, train_on_missing
 from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
@@ -35,8 +35,8 @@ def impute(
     method: str = "miwae",
     hole: str | None = None,
     fraction: float = 0.5,
-    input: str | Path | None = None,
-    mask: str | Path | None = None,
+    input: ExamplesFile = None,
+    mask: ExamplesFile = None,
     n: int | None = None,
     num_samples: int = 1000,
     draws: int = 5,

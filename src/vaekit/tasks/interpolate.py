@@ -15,13 +15,13 @@ from vaekit.media.medium import SHOWN
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
 from vaekit.tasks.shared.checks import within
-from vaekit.tasks.shared.context import Context, Examples
+from vaekit.tasks.shared.context import Context, Examples, ExamplesFile
 
 
 def interpolate(
     context: Context,
-    a: str | Path | None = None,
-    b: str | Path | None = None,
+    a: ExamplesFile = None,
+    b: ExamplesFile = None,
     n: int = 8,
     steps: int = 10,
     label: int | Sequence[int] | None = None,

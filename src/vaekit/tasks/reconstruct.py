@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from vaekit.media.album import reconstruction_headings
 from vaekit.media.image import write_png
 from vaekit.media.medium import SHOWN
 from vaekit.tasks.shared.checks import within
-from vaekit.tasks.shared.context import Context, Examples
+from vaekit.tasks.shared.context import Context, Examples, ExamplesFile
 from vaekit.tasks.shared.tiles import by_tiles, of_files
 from vaekit.track import track
 
@@ -22,7 +21,7 @@ def reconstruct(
     context: Context,
     n: int = 32,
     levels: int | None = None,
-    input: str | Path | None = None,
+    input: ExamplesFile = None,
     overlap: float = 0.25,
 ) -> Examples | list[Tensor]:
     """Write examples and their reconstructions, the means of p(x | z) at the posterior mean of z.

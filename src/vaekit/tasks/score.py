@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,13 +14,13 @@ from vaekit.capabilities import Capability
 from vaekit.data.module import Part
 from vaekit.spaces import Text, sentence_mask
 from vaekit.tasks.shared.checks import one_of, within
-from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.context import Context, ExamplesFile
 from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 
 
 @requires(Capability.LOG_PROB)
-def score(context: Context, split: Part = "test", input: str | Path | None = None, num_samples: int = 100) -> Tensor:
+def score(context: Context, split: Part = "test", input: ExamplesFile = None, num_samples: int = 100) -> Tensor:
     """Write log p(x) of each example: the importance-sampled bound of Burda et al. 2016.
 
     Writes scores.csv: `row` (number in the data, from 0) or `file`, log_px in nats, bits_per_dim where it is defined,

@@ -19,7 +19,7 @@ from vaekit.media.plots import save_bars
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 from vaekit.tasks.shared.checks import positive, within
-from vaekit.tasks.shared.context import Context, Examples
+from vaekit.tasks.shared.context import Context, Examples, ExamplesFile
 from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 from vaekit.vae import posterior_mean
@@ -31,7 +31,7 @@ ROWS, DRAWS = 1000, 16  # test examples that the variables are ordered by, and d
 @torch.no_grad()
 def traverse(
     context: Context,
-    input: str | Path | None = None,
+    input: ExamplesFile = None,
     index: int | None = None,
     n: int = 10,
     steps: int = 11,

@@ -11,12 +11,12 @@ import torch
 from vaekit.media.figures import Headings
 from vaekit.media.medium import SHOWN
 from vaekit.tasks.shared.checks import positive, within
-from vaekit.tasks.shared.context import Context, Examples
+from vaekit.tasks.shared.context import Context, Examples, ExamplesFile
 
 
 def vary(
     context: Context,
-    input: str | Path | None = None,
+    input: ExamplesFile = None,
     index: int = 0,
     n: int = 15,
     temperature: float = 1.0,

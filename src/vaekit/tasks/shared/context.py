@@ -32,7 +32,9 @@ from vaekit.spaces import Table
 from vaekit.tasks.shared.checks import within
 from vaekit.vae import VAE
 
-FILE = "str | Path | None"  # annotation of settings that name a file or folder
+ExamplesFile = str | Path | None
+"""A file or folder of examples, which callers in Python may also pass in memory."""
+FILE = "ExamplesFile"  # that annotation, as signatures hold it
 Examples = NewType("Examples", Tensor)
 """What a task returns where it is examples in the data space, `[..., *space.shape]`."""
 
