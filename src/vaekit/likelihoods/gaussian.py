@@ -40,7 +40,7 @@ class Gaussian(Likelihood):
         >>> from vaekit.networks.mlp import Decoder
         >>> from vaekit.spaces import Real
         >>> space = Real((3,))
-        >>> likelihood = Gaussian(space, lambda params: Decoder((2,), space, params, hidden=[8]))
+        >>> likelihood = Gaussian(space, lambda params: Decoder((2,), space, params, hidden=[8]), value=1.0)
         >>> likelihood(torch.zeros(1, 2)).log_prob(torch.zeros(1, 3))   # -3/2 log(2 pi)
         tensor([-2.7568], grad_fn=...)
     """
