@@ -4,7 +4,6 @@ References:
     none
 """
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from vaekit.networks.activation import activation as activation_by_name
 from vaekit.networks.glorot import glorot
-from vaekit.networks.network import Features
+from vaekit.networks.network import Features, stem
 from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Maps, Space
 
@@ -124,13 +123,7 @@ class Decoder(nn.Module):
         self.out_shape = (params, *space.shape)
         image_channels, *size = space.shape
         self.sizes = downsampled_sizes((size[0], size[1]), len(channels))[::-1]
-        self.stem = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(math.prod(in_shape), features),
-            activation_by_name(activation),
-            nn.Linear(features, channels[-1] * math.prod(self.sizes[0])),
-            nn.Unflatten(1, (channels[-1], *self.sizes[0])),
-        )
+        self.stem = stem(in_shape, features, (channels[-1], *self.sizes[0]), activation)
         widths = [*reversed(channels), channels[0]]
         self.stages = nn.ModuleList(
             nn.Sequential(activation_by_name(activation), nn.ConvTranspose2d(a, b, kernel_size=4, stride=2, padding=1))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vaekit.networks.conv import check_channels, downsampled_sizes
 from vaekit.networks.glorot import glorot, scaled
-from vaekit.networks.network import Features
+from vaekit.networks.network import Features, stem
 from vaekit.networks.upsample import upsample
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Maps, Space
@@ -170,12 +170,5 @@ class Decoder(UpsamplingStages):
     ):
         _, height, width = space.shape
         shape = (channels[-1], *downsampled_sizes((height, width), len(channels))[-1])
-        stem = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(math.prod(in_shape), features),
-            nn.SiLU(),
-            nn.Linear(features, math.prod(shape)),
-            nn.Unflatten(1, shape),
-        )
-        super().__init__(stem, space, params, channels, blocks)
+        super().__init__(stem(in_shape, features, shape), space, params, channels, blocks)
         self.in_shape = in_shape

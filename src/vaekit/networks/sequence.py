@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from vaekit.networks.glorot import glorot
-from vaekit.networks.network import Features
+from vaekit.networks.network import Features, stem
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Series, Space
 
@@ -115,11 +115,7 @@ class Decoder(nn.Module):
         series, steps = space.shape
         self.in_shape = in_shape
         self.body = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(math.prod(in_shape), features),
-            nn.SiLU(),
-            nn.Linear(features, width * steps),
-            nn.Unflatten(1, (width, steps)),
+            *stem(in_shape, features, (width, steps)),
             *blocks(width, steps),
             nn.SiLU(),
             nn.Conv1d(width, params * series, kernel_size=1, bias=False),  # the likelihood adds a bias

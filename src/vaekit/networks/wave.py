@@ -7,7 +7,6 @@ References:
         https://arxiv.org/abs/1711.10433
 """
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from vaekit.networks.conv import check_channels
 from vaekit.networks.glorot import glorot
-from vaekit.networks.network import Features
+from vaekit.networks.network import Features, stem
 from vaekit.networks.sequence import Block
 from vaekit.refusal import Refusal, at_least_one, setting
 from vaekit.spaces import Audio, Space
@@ -129,13 +128,7 @@ class Decoder(nn.Module):
         _, bands, steps = space.shape
         self.in_shape = in_shape
         self.lengths = lengths(steps, len(channels))[::-1]
-        self.stem = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(math.prod(in_shape), features),
-            nn.SiLU(),
-            nn.Linear(features, channels[-1] * self.lengths[0]),
-            nn.Unflatten(1, (channels[-1], self.lengths[0])),
-        )
+        self.stem = stem(in_shape, features, (channels[-1], self.lengths[0]))
         self.stages = nn.ModuleList(
             nn.Sequential(
                 nn.GroupNorm(1, a),
