@@ -346,7 +346,8 @@ def test_frames_and_dicts_of_any_names_come_back_with_their_codes(folder):
     codes = run.embed(given.iloc[:3])
     assert list(codes.index) == list(given.index[:3])
     assert list(codes.columns[:2]) == ["z0", "z1"]
-    opened = vaekit.open(run.folder).sample(3, given={None: "Ulm"})
+    opened = vaekit.open(run.folder).sample(3, given={None: "Ulm", "smokes": True})
+    assert opened["smokes"].all()
     assert dict(opened.dtypes) == dict(made.dtypes)
     assert list(opened[None]) == ["Ulm"] * 3
 

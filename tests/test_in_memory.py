@@ -368,6 +368,24 @@ def test_refusals_name_the_argument_and_not_the_file(tmp_path):
         _ = Table(path).space
 
 
+@pytest.mark.parametrize(
+    ("x", "says"),
+    [
+        (np.eye(3), r"Got an array of shape \[3, 3\], expected a table with the columns a, b"),
+        (["a b"], "Got a list of 'a b', ..., expected a table"),
+        ({"a": [1]}, r"Got a table, expected an array \[N, 3\]"),
+        (["no.png"], r"Got a list of 'no\.png', \.\.\., expected an array \[N, 3\], or existing files"),
+    ],
+    ids=str,
+)
+def test_examples_of_another_form_than_the_run_are_refused(x, says, tmp_path):
+    table = in_memory.convert({"a": drawn([0.5, 1.5]), "b": drawn(["x", "y"])})
+    path = in_memory.write(table, tmp_path)["data.path"]
+    space = Table(path).space if "expected a table" in says else Real((3,))
+    with pytest.raises(Refusal, match=says):
+        in_memory.as_file(in_memory.convert(x), tmp_path, space)
+
+
 def test_data_sets_of_hugging_face_are_stored_with_a_model_of_their_kind(tmp_path):
     datasets = pytest.importorskip("datasets")
     datasets.disable_progress_bars()

@@ -85,7 +85,7 @@ def _json(path: Path, table: str | None) -> Contents:
             )
     names = [*dict.fromkeys(name for row in rows for name in row)]
     return Contents(
-        _filled(path, [{name: _text(cell) for name, cell in row.items()} for row in rows], names), names, lines
+        _filled(path, [{name: cell_text(cell) for name, cell in row.items()} for row in rows], names), names, lines
     )
 
 
@@ -99,7 +99,7 @@ def _sqlite(path: Path, table: str | None) -> Contents:
             name = _chosen(path, table, [name for (name,) in found], "table")
             rows = database.execute(f"SELECT * FROM {_quoted(name)}")
             names = [each[0] for each in rows.description]
-            return Contents([[_text(cell) for cell in row] for row in rows], names)
+            return Contents([[cell_text(cell) for cell in row] for row in rows], names)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise Refusal(
             f"Cannot read {path} as SQLite ({reason(error)}); close or export it, for example as CSV."
@@ -144,7 +144,7 @@ def _excel(path: Path, table: str | None) -> Contents:
             for row in found:
                 if isinstance(row.get(i), datetime):
                     row[i] = row[i].date()
-    texts = [{i: _text(cell) for i, cell in row.items()} for row in found]
+    texts = [{i: cell_text(cell) for i, cell in row.items()} for row in found]
     return Contents(_filled(path, texts, range(width)), None, lines)
 
 
@@ -156,13 +156,21 @@ READERS: dict[str, Callable[[Path, str | None], Contents]] = {
 }
 
 
-def _text(cell: Any) -> str:
-    """A value as text."""
+def cell_text(cell: Any) -> str:
+    """A value as the text of a cell.
+
+    Args:
+        cell: A number, text, a date, or None.
+
+    Example:
+        >>> cell_text(True), cell_text(1.5), cell_text(None)
+        ('true', '1.5', '')
+    """
     if cell is None:
         return ""
     if isinstance(cell, bytes):
         raise sqlite3.DataError("a cell holds bytes, expected a number or text")
-    return CELL[cell] if isinstance(cell, bool) else str(cell).strip()
+    return CELL[bool(cell)] if isinstance(cell, bool | np.bool_) else str(cell).strip()
 
 
 def _filled(path: Path, rows: Sequence[Mapping[Any, str]], names: Sequence[Any]) -> list[list[str]]:

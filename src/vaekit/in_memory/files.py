@@ -74,11 +74,15 @@ def as_file(rows: Any, folder: Path, space: Space) -> Path:
 
     Returns:
         A path.
+
+    Raises:
+        Refusal: If the space has rows of another form.
     """
     if isinstance(space, Text) and isinstance(rows, Path) and not rows.is_file():
         rows = [str(rows)]
     if isinstance(rows, Path):
         return rows
+    _check_form(rows, space)
     if isinstance(rows, np.ndarray):
         np.save(_created(folder) / "rows.npy", _channels_first(rows, space) if isinstance(space, Image) else rows)
         return folder / "rows.npy"
@@ -114,6 +118,23 @@ def named(names: Mapping[Path, str]) -> Iterator[None]:
 def _created(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _check_form(rows: Any, space: Space) -> None:
+    """Raise `Refusal` for rows in another form than those of a space."""
+    frame, text = frames.is_frame(rows), isinstance(rows, list) and isinstance(rows[0], str)
+    array = isinstance(rows, np.ndarray)
+    if isinstance(space, Table):
+        fits, expected = not array and not isinstance(rows, list), f"a table with the columns {', '.join(space.names)}"
+    elif isinstance(space, Text):
+        fits, expected = not array and not frame, "sentences"
+    else:
+        fits, expected = not text and not frame, f"an array [N, {', '.join(map(str, space.shape))}], or existing files"
+    if not fits:
+        got = (
+            f"an array of shape {list(rows.shape)}" if array else "a table" if frame else f"a list of {rows[0]!r}, ..."
+        )
+        raise Refusal(f"Got {got}, expected {expected}, as this run was trained on.")
 
 
 def _write_arrays(rows: np.ndarray, folder: Path, labels: Labels | None) -> dict[str, Any]:

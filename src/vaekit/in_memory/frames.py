@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
+from vaekit.data.containers import cell_text
 from vaekit.refusal import Refusal, reason
 from vaekit.spaces import Table
 from vaekit.written import Number
@@ -59,18 +61,16 @@ def to_arrow(x: Any) -> Any:
         Refusal: If pyarrow is not installed, the table is empty, or a column has a type that files of tables lack.
     """
     names = list(x) if isinstance(x, Mapping) else list(x.columns) if library(x) == "pandas" else None
+    _check_names(list(map(str, names or ())))
     try:
         pyarrow = import_module("pyarrow")
-        if names is not None:
-            _check_names(list(map(str, names)))
-        if isinstance(x, Mapping):
-            table = pyarrow.table({str(name): _column(x[name]) for name in names or ()})
-        else:
-            table = _from_pandas(x) if library(x) == "pandas" else pyarrow.table(x)
     except ImportError as error:
         raise Refusal("Tables in memory need the package pyarrow. Type: pip install 'vaekit[dataframes]'.") from error
-    except Refusal:
-        raise
+    try:
+        if isinstance(x, Mapping):
+            table = pyarrow.table({str(name): _column(each) for name, each in x.items()})
+        else:
+            table = _from_pandas(x) if library(x) == "pandas" else pyarrow.table(x)
     except (TypeError, ValueError, NotImplementedError) as error:  # of Arrow
         raise Refusal(
             f"The table cannot be read ({reason(error)}). Expected columns of numbers, text, dates or categories, of "
@@ -95,7 +95,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 def _column(x: Any) -> Any:
     """A column of a dict, as Arrow reads it."""
-    return x if isinstance(x, Sequence) or hasattr(x, "__arrow_c_stream__") else import_module("numpy").asarray(x)
+    return x if isinstance(x, Sequence) or hasattr(x, "__arrow_c_stream__") else np.asarray(x)
 
 
 def _from_pandas(x: Any) -> Any:
@@ -180,7 +180,7 @@ def _stored(column: Any) -> Any:
 
 def _categories(chunk: Any) -> list[str]:
     """The text of the categories of a column."""
-    return list(map(str, chunk.dictionary.to_pylist()))
+    return list(map(cell_text, chunk.dictionary.to_pylist()))
 
 
 def from_cells(cells: Mapping[str, Sequence[str]], space: Table, template: Any = None) -> Any:
@@ -208,7 +208,7 @@ def _typed(cells: Sequence[str], field: Any, template: Any) -> Any:
     pyarrow, own = import_module("pyarrow"), field.type
     if pyarrow.types.is_dictionary(own):
         (chunk,) = template.column(field.name).chunks
-        number = {category.strip(): i for i, category in enumerate(_categories(chunk))}
+        number = {category: i for i, category in enumerate(_categories(chunk))}
         codes = pyarrow.array([number.get(cell) for cell in cells], own.index_type)
         return pyarrow.DictionaryArray.from_arrays(codes, chunk.dictionary, ordered=own.ordered)
     text = pyarrow.array([cell or None for cell in cells], pyarrow.string())

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from vaekit.batch import Batch
+from vaekit.data.containers import cell_text
 from vaekit.distributions.table import Cells
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table
@@ -36,7 +37,7 @@ def cells(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
         {'income': '>50K', 'sex': 'Female'}
     """
     if isinstance(given, Mapping):
-        return {str(name): str(cell) for name, cell in given.items()}
+        return {str(name): cell_text(cell) for name, cell in given.items()}
     texts = [given] if isinstance(given, str) else list(given)
     if not texts or not all(isinstance(text, str) and "=" in text for text in texts):
         raise Refusal(f"Got task.given={given}, expected COLUMN=CELL; use 'task.given=\"income=>50K\"'.")
