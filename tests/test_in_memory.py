@@ -13,6 +13,7 @@ from vaekit import Refusal, in_memory
 from vaekit.data.arrays import Arrays
 from vaekit.data.hf import HuggingFace
 from vaekit.data.table import Table
+from vaekit.data.text import Text as TextFile
 from vaekit.in_memory import Like
 from vaekit.spaces import Real
 
@@ -105,8 +106,17 @@ def test_sentences_of_any_container(x):
     assert in_memory.convert(x) == ["a b", "c d"]
 
 
-def test_long_sentences_are_not_files():
-    assert in_memory.convert(["word " * 100]) == ["word " * 100]
+@pytest.mark.parametrize("text", ["word " * 100, "~nobody walks", "a\0b"], ids=["long", "tilde", "null"])
+def test_text_that_cannot_be_a_path_is_a_sentence(text):
+    assert in_memory.convert([text]) == [text]
+
+
+def test_one_long_sentence_is_not_a_file(tmp_path):
+    sentences = TextFile(in_memory.write(["a b", "c d"], tmp_path)["data.path"], min_count=1)
+    path = in_memory.as_file(in_memory.convert("word " * 100), tmp_path / "one", sentences.space)
+    assert path.read_text().split() == ["word"] * 100
+    with pytest.raises(Refusal, match="There is no file or folder"):
+        in_memory.write(in_memory.convert("word " * 100), tmp_path)
 
 
 def test_files_and_paths(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,7 +79,9 @@ def as_file(rows: Any, folder: Path, space: Space) -> Path:
     Raises:
         Refusal: If the space has rows of another form.
     """
-    if isinstance(space, Text) and isinstance(rows, Path) and not rows.is_file():
+    if (
+        isinstance(space, Text) and isinstance(rows, Path) and not os.path.isfile(rows)
+    ):  # Path.is_file raises for long text
         rows = [str(rows)]
     if isinstance(rows, Path):
         return rows
@@ -171,10 +174,10 @@ def _write_dataset(rows: Any, folder: Path, labels: Labels | str | None) -> dict
 
 def _of_path(path: Path) -> dict[str, Any]:
     """Settings for the data of a file or folder, by its suffix."""
-    if path.is_dir():
+    if os.path.isdir(path):
         sounds = any(each.suffix.lower() in Audio.suffixes for each in path.rglob("*"))
         return {"data": "audio", "data.path": path} if sounds else {"data": "image_folder", "data.root": path}
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise Refusal(f"There is no file or folder {path.absolute()}; name an existing one, or give the rows.")
     for name, source in FILES.items():
         if path.suffix.lower() in source.suffixes:

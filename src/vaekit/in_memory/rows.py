@@ -43,7 +43,7 @@ def convert(x: Any) -> Any:
         [[1.0, 0.0], [0.0, 1.0]]
     """
     if isinstance(x, str | Path):
-        return Path(x).expanduser()
+        return _path(x)
     if hasattr(x, "save_to_disk"):
         return x
     if isinstance(x, Mapping) or frames.is_frame(x):
@@ -180,13 +180,17 @@ def _texts(items: Sequence[Any]) -> list[str] | list[Path]:
     wrong = next((i for i, each in enumerate(items) if not isinstance(each, str | Path) or not str(each).strip()), None)
     if wrong is not None:
         raise Refusal(f"x[{wrong}] is {items[wrong]!r}, expected text, as other rows are. Leave it out.")
-    files = [Path(each).expanduser() for each in items]
-    missing = [file for file in files if not os.path.isfile(file)]  # Path.is_file raises for a long sentence
-    if not missing:
-        return files
+    files = map(_path, items)
+    missing = next((file for file in files if not os.path.isfile(file)), None)  # Path.is_file raises for long text
+    if missing is None:
+        return list(map(_path, items))
     if any(isinstance(each, Path) for each in items):
-        raise Refusal(f"There is no file {missing[0].absolute()}. Expected existing ones; correct the path.")
+        raise Refusal(f"There is no file {missing.absolute()}. Expected existing ones; correct the path.")
     return list(map(str, items))
+
+
+def _path(x: str | Path) -> Path:
+    return Path(os.path.expanduser(x))  # Path.expanduser raises for text such as "~ 5 men"
 
 
 def _kind(x: Any) -> str:
