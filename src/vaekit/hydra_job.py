@@ -42,7 +42,8 @@ def refuse_numbers(words: Sequence[str]) -> None:
     for word in words:
         key, _, choice = word.partition("=")
         group = key.lstrip("+").partition("@")[0]
-        if group and (CONF / group).is_dir() and re.fullmatch(r"null|[-+]?[\d.]+", choice):
+        numbers = (re.fullmatch(r"\s*(?:null|[-+]?[\d.]+)\s*", each) for each in choice.strip("[]").split(","))
+        if group and (CONF / group).is_dir() and any(numbers):
             names = sorted(file.stem for file in (CONF / group).glob("[!_]*.yaml"))
             none = f", or {NONE[group]} for none" if group in NONE else ""
             raise Refusal(f"Got {word}, expected one of {', '.join(names)}; use {key}={names[0]}{none}.")

@@ -93,14 +93,14 @@ def fits(value: Any, hint: Any) -> bool:
         (True, False, True)
     """
     origin, args = get_origin(hint), get_args(hint)
-    if isinstance(value, Mapping) or not spell(hint):
+    if not spell(hint) or (isinstance(value, Mapping) and "_target_" in value):  # a part checks itself
         return True
     if origin in (Union, UnionType):
-        return any(fits(value, arg) for arg in args if spell(arg))
+        return any(fits(value, arg) for arg in args if spell(arg) or isinstance(value, Mapping))
     if origin is Literal:
         return value in args
     if origin in (list, tuple, Sequence):
         return isinstance(value, Sequence) and not isinstance(value, str) and all(fits(v, args[0]) for v in value)
     if origin is Mapping:
-        return False  # the part itself checks the values of a mapping
+        return isinstance(value, Mapping)  # the part itself checks its values
     return type(value) is hint or (hint is float and type(value) is int)

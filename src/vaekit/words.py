@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from inspect import Parameter, signature
@@ -22,6 +23,8 @@ from vaekit.overrides import did_you_mean, nearest, typed
 from vaekit.refusal import Refusal
 from vaekit.source_text import Source
 
+NAME = re.compile(r"[+~]*[A-Za-z_][\w./@:-]*", re.ASCII)  # of a setting or group, as Hydra's grammar has it
+
 
 def explain(error: Exception, name: str, words: Sequence[str]) -> str | None:
     """Why Hydra could not compose a configuration.
@@ -34,6 +37,8 @@ def explain(error: Exception, name: str, words: Sequence[str]) -> str | None:
     Returns:
         A sentence; None for an exception of another kind.
     """
+    if nameless := next((word for word in words if word.lstrip("+~").startswith("=")), None):
+        return _explain_syntax(nameless)
     if isinstance(error, OverrideParseException):
         return _explain_syntax(error.override)
     if isinstance(error, MissingConfigException):
@@ -72,6 +77,8 @@ def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
     """
     overrides = OverridesParser.create().parse_overrides(list(words))
     for override in overrides:
+        if override.is_delete() and not _is_removable(override.key_or_group.replace("/", "."), _compose(name)):
+            raise Refusal(f"{override.input_line} removes a setting that is always read. Leave the word out.")
         if override.is_add() or override.is_force_add():
             known = _compose(name, [word for word in words if word != override.input_line])
             for key in _leaves(override):
@@ -168,33 +175,42 @@ def _groups(parent: str = "") -> Iterator[str]:
 
 def _explain_syntax(word: str) -> str:
     key, equals, value = word.partition("=")
-    if equals:
+    if equals and NAME.fullmatch(key):
         return f"{word} has characters that need quotes. Try {typed(key, os.path.expanduser(value))}"
+    name = key.strip().lstrip("-")  # of --model=mlp_vae, or with spaces
+    if equals and NAME.fullmatch(name):
+        return f"{word} is not KEY=VALUE. Try {shlex.quote(f'{name}={value.strip()}')}"
     meant = {choice: f"{group}={choice}" for group in _groups() for choice in _offers(group)}
-    return f"{word} sets nothing, expected KEY=VALUE.{did_you_mean(meant[each] for each in nearest(word, meant))}"
+    near = nearest(value if equals and not name.strip("+~") else word, meant)
+    return f"{word} sets nothing, expected KEY=VALUE.{did_you_mean(meant[each] for each in near)}"
 
 
 def _explain_choice(file: str, words: Iterable[str]) -> str | None:
     group, _, choice = file.rpartition("/")
     if not (choices := _offers(group)):
         return None
-    spelt = re.compile(rf"\b{re.escape(choice)}\b")
-    word = next((word for word in words if spelt.search(word.partition("=")[2])), f"{group}={choice}")
+    spelt = re.compile(rf"\b{re.escape(choice)}\b" if choice else "^$")
+    named = (word for word in words if choice or word.lstrip("+").partition("=")[0].partition("@")[0] == group)
+    word = next((word for word in named if spelt.search(word.partition("=")[2])), f"{group}={choice}")
     key, _, value = word.partition("=")
     meant = did_you_mean(f"{key}={spelt.sub(each, value)}" for each in nearest(choice, choices))
     return f"{word} is unknown.{meant} Available options in '{group}': {', '.join(choices)}."
 
 
 def _explain_key(word: str, key: str, known: DictConfig) -> str:
-    names = dict(_names(known))
     plain, equals, value = word.lstrip("+~").partition("=")
     value = f"={value}" if equals and plain == key else "=..."
+    other, root = "train" if "task" in known else "apply", key.partition(".")[0]
+    hidden = () if root == "hydra" else ("hydra",)
+    names = {name: is_set for name, is_set in _names(known) if name.partition(".")[0] not in hidden}
+    if root not in {name.rpartition(".")[2] for name in names} and root in _compose(other):
+        return f"{word} is a setting of {other}.py."
 
     def spelt(name: str) -> str:
         return f"~{name}" if word.startswith("~") else f"{'' if names[name] else '+'}{name}{value}"
 
-    if near := nearest(key, names):
-        return f"{word} is not read by any part.{did_you_mean(map(spelt, near))}"
+    if near := [each for each in map(spelt, nearest(key, names)) if each != word]:
+        return f"{word} is not read by any part.{did_you_mean(near)}"
     return f"{word} is not read by any part. {_holding(key, known)}"
 
 
@@ -274,6 +290,18 @@ def _is_read(key: str, config: DictConfig, known: DictConfig) -> bool:
         node, default = node._get_node(name), siblings.get(name)
         own = own and not (isinstance(node, DictConfig) and any(map(_is_part, _children(node).values())))
     return True
+
+
+def _is_removable(key: str, known: DictConfig) -> bool:
+    """Whether a run can do without it: an argument with a default, one of several parts, or a preset."""
+    if OmegaConf.select(known, key) is None:
+        return True
+    place, _, name = key.rpartition(".")
+    node = OmegaConf.select(known, place) if place else known
+    if _is_part(node):
+        taken = _settings(node)
+        return taken is None or (name in taken and taken[name].default is not Parameter.empty)
+    return bool(place) and all(isinstance(each, DictConfig) for each in _children(node).values())
 
 
 def _is_choice(key: str) -> bool:

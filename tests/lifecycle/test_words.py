@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from vaekit.hydra_job import compose
+from vaekit.refusal import Refusal
+
 UNREAD = {  # words: what the sentence says
     "+modle=mlp_vae": r"^\+modle=mlp_vae is not read by any part\. Did you mean model=mlp_vae\?$",
     "+optimizer.weight_decay=5": r"Did you mean \+optimizer\.algorithm\.weight_decay=5\?$",
@@ -35,6 +38,16 @@ UNREAD = {  # words: what the sentence says
     "data.name=(one)": r"""Try 'data\.name="\(one\)"'$""",
     "tags=a,b": r"""^tags=a,b has a comma\. Try 'tags="a,b"' for one value, 'tags=\[a,b\]' for a list""",
     "--multirun latents.dim=2,3 +latents.dimm=4": r"Did you mean latents\.dim=4\?",
+    "~optimizer": r"^~optimizer removes a setting that is always read\. Leave the word out\.$",
+    "~optimizer.lr": r"^~optimizer\.lr removes a setting",
+    "task=sample": r"^task=sample is a setting of apply\.py\.$",
+    "data.root=here": r"^data\.root=here is not read by any part\. There is data\.",
+    "hydra=here": r"^hydra=here is not read by any part\. There is ",
+    "model= seed=1": r"^model= is unknown\. Available options in 'model'",
+    "+=mlp_vae": r"^\+=mlp_vae sets nothing, expected KEY=VALUE\. Did you mean model=mlp_vae\?$",
+    "\u00e9=1": "^\u00e9=1 sets nothing, expected KEY=VALUE",
+    "latents=[1]": r"^Got latents=\[1\], expected one of",
+    "optimizer.lr={a:1}": r"^Got optimizer\.lr=\{'a': 1\}, expected a number",
 }
 
 
@@ -45,6 +58,19 @@ def test_unknown_settings_are_refused(train, words):
     assert re.search(UNREAD[words], done.err.strip()), done.err
     assert not re.search("Traceback|HYDRA_FULL_ERROR|Error executing", done.err + done.out), done.err
     assert "epoch 0" not in done.out, "it trained"
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("model =mlp_vae", "is not KEY=VALUE. Try model=mlp_vae"),
+        ("optimizer.lr = 0.1", "is not KEY=VALUE. Try optimizer.lr=0.1"),
+        ("--model=mlp_vae", "is not KEY=VALUE. Try model=mlp_vae"),
+    ],
+)
+def test_words_with_spaces_and_dashes_are_refused_with_what_to_type(word, says):
+    with pytest.raises(Refusal, match=re.escape(f"{word} {says}") + "$"):
+        compose("train", [word])
 
 
 @pytest.mark.long

@@ -23,7 +23,8 @@ def check_run(config: Any) -> None:
     """
     for group in ("data", "optimizer", "trainer"):
         check_types(config[group], group)
-    for key, hint in {"seed": int, "compile": bool, "optimizer.warmup": float, "evaluation.num_samples": int}.items():
+    hints = {"seed": int, "compile": bool, "evaluation.num_samples": int}
+    for key, hint in (hints | dict.fromkeys(("optimizer.lr", "optimizer.warmup"), float)).items():
         check_type(key, OmegaConf.select(config, key), hint)
     if config["seed"] < 0:
         raise Refusal(f"seed={config['seed']} must be at least 0; use seed=1.")
