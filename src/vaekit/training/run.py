@@ -244,8 +244,8 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
         console.print(results(metrics))
         console.print(f"pictures: {folder}/figures\nmetrics:  {folder}/metrics.json", soft_wrap=True)
     if optimized not in metrics and training.validation:  # a run without validation has no val/loss
+        known = ", ".join(sorted(name for name in metrics if "/" in name))  # without the epoch
         raise Refusal(
-            f"optimized_metric={optimized} was not measured; use one of {', '.join(sorted(metrics))}. "
-            f"The run itself is complete: {folder}"
+            f"optimized_metric={optimized} was not measured; use one of {known}. The run itself is complete: {folder}"
         )
     return metrics.get(optimized)
