@@ -232,7 +232,8 @@ def test_names_that_are_dates_come_back_in_memory(tmp_path):
     pandas.testing.assert_frame_equal(there_and_back(given, tmp_path), given)
 
 
-def test_columns_of_polars_come_back(tmp_path):
+@pytest.mark.parametrize("stored", [False, True], ids=["given", "stored"])
+def test_columns_of_polars_come_back(stored, tmp_path):
     zone = polars.Datetime("ms", "Europe/Berlin")
     given = polars.DataFrame(
         {
@@ -247,7 +248,7 @@ def test_columns_of_polars_come_back(tmp_path):
             "text": drawn(["x", "y", "z"]),
         }
     )
-    made = there_and_back(given, tmp_path)
+    made = there_and_back(given, tmp_path, stored)
     assert made.schema == given.schema
     assert made.equals(given)
 

@@ -503,7 +503,8 @@ class VAESynthesizer(VAEEstimator):
             source = Table(in_memory.write_frame(table, Path(folder, "rows.parquet")))
             space, rows = source.space, source.load("train")
         assert rows is not None
-        self.like_ = Like.of(X if self.framed_ else table, table, space).rows(None)
+        framed = Like.of(X, table, space).rows(None) if self.framed_ else None
+        self.like_ = framed or Like("pyarrow", template=table.slice(0, 0))
         self._train(space, rows)
         return self
 

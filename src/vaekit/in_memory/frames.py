@@ -18,7 +18,7 @@ from vaekit.spaces import Table
 from vaekit.written import Number
 
 LIBRARIES = ("pandas", "polars")  # of DataFrames; other tables become those of the first that is installed
-NAMES = b"vaekit.names"  # key of the user's names of columns in the metadata of a table
+NAMES, LIBRARY = b"vaekit.names", b"vaekit.library"  # keys of the user's names and library in the metadata of a table
 
 
 def library(x: Any) -> str:
@@ -84,8 +84,8 @@ def to_arrow(x: Any) -> Any:
         )
     if not table.num_rows or not table.num_columns:
         raise Refusal(f"Got a table of {table.num_rows} rows and {table.num_columns} columns, expected at least one.")
-    metadata = (table.schema.metadata or {}) | {NAMES: json.dumps(names or [], default=str)}
-    return table.combine_chunks().replace_schema_metadata(metadata)
+    own = {NAMES: json.dumps(names or [], default=str), LIBRARY: library(x)}
+    return table.combine_chunks().replace_schema_metadata((table.schema.metadata or {}) | own)
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -257,6 +257,16 @@ def indexed(frame: Any, index: Any) -> Any:
         index: None, or one of another length, changes nothing.
     """
     return frame if index is None or len(index) != len(frame) else frame.set_axis(index)
+
+
+def library_of(table: Any) -> str:
+    """The library of the DataFrames that a table comes back as: that of the user, if it is an installed one.
+
+    Args:
+        table: Of Arrow, as `to_arrow` or `read_template` returns it.
+    """
+    given = (table.schema.metadata or {}).get(LIBRARY, b"").decode()
+    return given if given in (*LIBRARIES, "pyarrow") and find_spec(given) else installed()
 
 
 def given_names(template: Any) -> dict[str, Any]:

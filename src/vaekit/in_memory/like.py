@@ -53,9 +53,9 @@ class Like:
             space: Of the model.
         """
         if frames.is_frame(rows):
-            library = frames.library(x)
-            kind = library if library in FRAMES else frames.installed()
-            names = {str(name): name for name in x.columns} if library == "pandas" else frames.given_names(rows)
+            kind = frames.library_of(rows)
+            pandas = frames.library(x) == "pandas"  # whose names may be more than a file can hold
+            names = {str(name): name for name in x.columns} if pandas else frames.given_names(rows)
             return cls(kind, template=rows.slice(0, 0), names=names, index=getattr(x, "index", None))
         if not isinstance(rows, np.ndarray):
             return cls()
@@ -83,8 +83,9 @@ class Like:
             return cls.of_array(array.shape, array.dtype, space)
         if (file := folder / "rows.npz").is_file():
             return cls.of_array(*Npz(file).headers["x"], space)
-        template = frames.read_template(folder / "rows.parquet")
-        return cls(template=template, names={} if template is None else frames.given_names(template))
+        if (template := frames.read_template(folder / "rows.parquet")) is None:
+            return cls()
+        return cls(frames.library_of(template), template=template, names=frames.given_names(template))
 
     def rows(self, index: Any) -> Like:
         """The same type with another index; None for new rows."""
