@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vaekit.in_memory.frames import _types
+from vaekit.spaces import Table
+from vaekit.spaces.column import Column
 from vaekit.written import MARKS, NEGATIVES, Date, Number, doubtful, form_of, nearly, readings
 
 NUMBERS = [
@@ -209,3 +212,23 @@ def test_the_digits_of_a_form_are_limited():
         form = Number().completed(some)
         assert max(form.significant, form.places, form.padded) <= 340
         assert form.parse(form.write(np.array([2.0])))[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["1", "-2", "3"], "int64"),
+        (["1.50", "-2.00"], "float64"),
+        (["42.0", "7.0"], "float64"),
+        (["1.5e-07", "1e-3"], "float64"),
+    ]
+    + [
+        ([each, each.replace("5", "7")], "string")
+        for each in ("$1,234.55", "1,234.55", "1234,55", "(1.55)", "\u22121.55")
+    ]
+    + [(["1%", "2%"], "string")],
+)
+def test_tables_in_memory_have_numbers_where_programs_read_them(cells, kind):
+    form = readings(cells)[0]
+    column = Column.from_values("x", "real", form.parse(cells), form)
+    assert _types(Table.of([column])) == {"x": kind}

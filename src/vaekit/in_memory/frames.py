@@ -220,8 +220,10 @@ def _types(space: Table) -> dict[str, str]:
     found = dict.fromkeys(space.names, "string")
     for column in space.columns:
         if column.kind in ("real", "positive", "count"):
-            whole = isinstance(column.form, Number) and not column.form.places
-            found[column.name] = "int64" if whole else "float64"
+            form = column.form
+            if isinstance(form, Number) and form.is_plain:  # others, such as $1,234, stay text as in the file
+                digits = form.places or form.padded or form.significant
+                found[column.name] = "float64" if digits else "int64"
     return found
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -82,6 +84,13 @@ class Number:
     def step(self) -> float:
         """The smallest difference of two cells; 0 if it is not known."""
         return 0.0 if self.significant else 10.0**-self.places
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether Python and libraries of tables read such cells as numbers."""
+        with suppress(ValueError):
+            return math.isfinite(float(self.write(np.array([-1234.5]))[0]))
+        return False
 
     noun = "number"
 
