@@ -298,7 +298,7 @@ def test_a_run_that_starts_from_another_one_leaves_it_as_it_is(digits, folder, m
     monkeypatch.setattr("vaekit.hub._package", lambda: hub)
     words = {"init_from": "hf://me/digits", "freeze": ["network.encoder"]}
     tuned = vaekit.fit(1 - DIGITS[:100], ONE, words, model="mlp_vae")
-    longer = vaekit.train({"trainer.max_epochs": 2}, ckpt_path=tuned.folder / "checkpoints" / "last.ckpt")
+    longer = vaekit.train(*tuned.words, {"trainer.max_epochs": 2}, ckpt_path=tuned.folder / "checkpoints" / "last.ckpt")
     assert longer.folder == tuned.folder != digits.folder
     for run in (tuned, longer):
         assert all(torch.equal(weight, encoder(run)[name]) for name, weight in encoder(digits).items())
@@ -360,7 +360,7 @@ def test_an_interrupted_run_says_how_to_go_on(folder, monkeypatch):
         raise SystemExit(1)
 
     monkeypatch.setattr(api, "train_run", stop)
-    with pytest.raises(KeyboardInterrupt, match=r"Resume with vaekit.train\(ckpt_path='.*last.ckpt'\)"):
+    with pytest.raises(KeyboardInterrupt, match=r"Resume with vaekit.train\('data=digits', ckpt_path='.*last.ckpt'\)"):
         vaekit.train("data=digits")
 
 
@@ -395,7 +395,9 @@ def test_an_interrupted_fit_goes_on_by_what_it_says_as_if_it_had_not_been_interr
     resumed = eval(said.removeprefix("Resume with ").removesuffix("."))
     assert resumed.metrics == whole.metrics
     assert resumed.sample(2).shape == (2, 8, 8)
-    longer = vaekit.train({"trainer.max_epochs": 4}, ckpt_path=resumed.folder / "checkpoints" / "last.ckpt")
+    longer = vaekit.train(
+        *resumed.words, {"trainer.max_epochs": 4}, ckpt_path=resumed.folder / "checkpoints" / "last.ckpt"
+    )
     assert longer.folder == resumed.folder
     assert longer.config["latents"]["dim"] == 2
     assert longer.history["val/loss"].count() == 4
@@ -418,13 +420,15 @@ def test_an_interruption_before_or_after_the_epochs_says_what_is_left(folder, in
 @pytest.mark.slow
 def test_a_notebook_survives_an_interruption(folder):
     pytest.importorskip("IPython")
-    cells = """import glob, numpy, torch, vaekit
+    cells = """import glob, numpy, pathlib, torch, vaekit
 kept = 41
 run = vaekit.fit(numpy.random.rand(300, 3), {"trainer.max_epochs": 10**6}, "network.hidden=[8]", "latents.dim=2")
 print("kept", kept + 1)
 (last,) = glob.glob("outputs/*/*/checkpoints/last.ckpt")
 done = torch.load(last, weights_only=True)["epoch"] + 1
-run = vaekit.train({"trainer.max_epochs": done}, ckpt_path=last)
+from vaekit.folders import read_words
+words = read_words(pathlib.Path(last).parent.parent)
+run = vaekit.train(*words, {"trainer.max_epochs": done}, ckpt_path=last)
 print("samples", run.sample(2).shape)
 """
     notebook = Path("notebook")
@@ -440,7 +444,7 @@ print("samples", run.sample(2).shape)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=120)
 
-    assert "KeyboardInterrupt: Resume with vaekit.train(ckpt_path=" in out
+    assert "KeyboardInterrupt: Resume with vaekit.train('" in out
     assert "kept 42" in out
     assert "samples (2, 3)" in out
 

@@ -21,7 +21,6 @@ from typing import Any, get_type_hints
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -29,7 +28,6 @@ from torch import Tensor
 from vaekit import folders, in_memory, runs
 from vaekit.apply import perform
 from vaekit.catalogue import choices
-from vaekit.checkpoints import find_checkpoint
 from vaekit.hydra_job import compose, run_here
 from vaekit.in_memory import Like
 from vaekit.overrides import nearest, spelled
@@ -46,6 +44,7 @@ from vaekit.tasks.synthesize import Synthesized
 from vaekit.training.run import run as train_run
 from vaekit.vae import VAE
 
+PLACES = ("ckpt_path", "hydra.run.dir")  # words that say where a run is
 CONVERTED = ("Tensor", "Examples", "ndarray", "Imputation", "Synthesized")  # returned in the user's container type
 __all__ = ["Run", "build", "fit", "load", "open", "train"]
 
@@ -56,7 +55,7 @@ def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
     Args:
         overrides: Words of the command line, `"model=conv_vae"`, or settings by name, `{"trainer.max_epochs": 5}`.
         settings: More of these, whose names have no dot: `seed=2`, `data="mnist"`. With `ckpt_path` that run goes on
-            in its folder, with its own words where these do not replace them.
+            in its folder; repeat the words that it was started with, `run.words`.
 
     Returns:
         The finished run.
@@ -71,7 +70,7 @@ def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
         >>> run.sample(16).shape  # doctest: +SKIP
         (16, 1, 8, 8)
     """
-    words = _with_those_of_the_run(spell(*overrides, settings))
+    words = spell(*overrides, settings)
 
     def job(config: DictConfig) -> Path:
         folder = Path(HydraConfig.get().runtime.output_dir)
@@ -84,27 +83,18 @@ def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
         try:
             folder = run_here("train", job, words)
         except (SystemExit, KeyboardInterrupt):  # the first is raised by Lightning on an interruption
-            raise KeyboardInterrupt(_how_to_go_on(started)) from None
+            raise KeyboardInterrupt(_how_to_go_on(started, words)) from None
     return open(folder)
 
 
-def _how_to_go_on(started: list[Path]) -> str:
+def _how_to_go_on(started: list[Path], words: list[str]) -> str:
     last = started[0] / "checkpoints" / "last.ckpt" if started else Path()
     if started and runs.is_finished(started[0]):
         return f"The run was finished before. Use vaekit.open({str(started[0])!r})."
     if not last.is_file():
         return "No epoch was finished, so there is nothing to resume. Repeat the call to start again."
-    return f"Resume with vaekit.train(ckpt_path={str(last)!r})."
-
-
-def _with_those_of_the_run(words: list[str]) -> list[str]:
-    """`words`, and where they continue a run, those that it was started with and that they do not set."""
-    given = {_setting(word): word for word in words}
-    if "ckpt_path" not in given:
-        return words
-    path = OverridesParser.create().parse_override(given["ckpt_path"]).value()
-    own = path and folders.read_words(find_checkpoint(str(path)).parent.parent)
-    return [*(word for word in own or () if _setting(word) not in given), *words]
+    kept = [f"{word!r}, " for word in words if _setting(word) not in PLACES]
+    return f"Resume with vaekit.train({''.join(kept)}ckpt_path={str(last)!r})."
 
 
 def _setting(word: str) -> str:
@@ -277,6 +267,14 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The whole configuration, as it was resolved."""
         return runs.read_whole_config(self.folder)
+
+    @property
+    def words(self) -> list[str]:
+        """The words that the run was started with, which `train` needs to go on.
+
+        They are read from the folder and may name any class: pass them on for runs of your own alone.
+        """
+        return [word for word in folders.read_words(self.folder) or () if _setting(word) not in PLACES]
 
     @cached_property
     def plan(self) -> Plan:

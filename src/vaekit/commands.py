@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from tempfile import TemporaryDirectory
@@ -114,6 +114,19 @@ def _apply(config: DictConfig) -> None:
     checked(run, config, unchecked=OPEN)
 
 
+def open_data(words: Sequence[str]) -> list[str]:
+    """Words of apply.py with those of the data marked for Hydra: it must accept all until the run is read.
+
+    Args:
+        words: As they are typed.
+
+    Example:
+        >>> open_data(["task=score", "data.root=images"])
+        ['task=score', '++data.root=images']
+    """
+    return [f"++{word}" if word.startswith(OPEN.lstrip("+")) else word for word in words]
+
+
 def apply() -> None:
     """Use a trained VAE: one task, whose results go into the run's folder."""
     if answer(sys.argv[1:], "Use a trained VAE: one task, whose results go into the run's folder.", "task"):
@@ -122,7 +135,6 @@ def apply() -> None:
         refuse_numbers(sys.argv[1:])
     except Refusal as refusal:
         raise SystemExit(str(refusal)) from None
-    # the settings of the data are only known when the run is read; until then Hydra must accept all of them
-    sys.argv[1:] = [f"++{word}" if word.startswith(OPEN.lstrip("+")) else word for word in sys.argv[1:]]
+    sys.argv[1:] = open_data(sys.argv[1:])
     with _messages_only("apply"):
         _apply()
