@@ -85,3 +85,17 @@ def test_the_divergence_of_a_map_is_that_of_its_jacobian():
     axes = torch.eye(16).reshape(16, 1, 1, 4, 4)
     _, divergence = prior()._velocity_and_divergence(y, t, axes)
     torch.testing.assert_close(divergence[0], whole.trace())
+
+
+@pytest.mark.parametrize("context", [(3,), (3, 4, 4)])
+def test_maps_read_features_or_maps_as_context(context):
+    torch.manual_seed(0)
+    prior = FlowMatching(Real((2, 4, 4)), width=8, blocks=1, steps=2, context_shape=context)
+    with torch.no_grad():
+        for weight in prior.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    given, z = torch.randn(5, *context), torch.randn(5, 2, 4, 4)
+    alone = torch.stack([prior(each).log_prob(one) for each, one in zip(given, z, strict=True)])
+    torch.testing.assert_close(prior(given).log_prob(z), alone)
+    assert not torch.allclose(prior(given.flip(0)).log_prob(z), alone)
+    assert prior(given).sample((7,)).shape == (7, 5, 2, 4, 4)

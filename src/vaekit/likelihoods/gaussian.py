@@ -12,6 +12,7 @@ from vaekit.refusal import Refusal, one_of, setting
 from vaekit.spaces import Space
 
 START = 0.5  # sigma, where the data are not known
+NARROWER = 0.7  # sigma at the start, in standard deviations of the data: z is used sooner than at 1
 
 
 class Gaussian(Likelihood):
@@ -22,8 +23,8 @@ class Gaussian(Likelihood):
         network: `network(params)` builds the network from the latent state to `[N, params, *space.shape]`.
         scale: `fixed` (sigma is `value`), `global` (one learned sigma; Rybkin et al. 2021) or `pixel` (sigma(z) of each
             value).
-        value: sigma, or where it starts if it is learned, in units of x; None for a start at the standard deviation
-            of the data.
+        value: sigma, or where it starts if it is learned, in units of x; None for a start somewhat below the standard
+            deviation of the data.
         floor: Least learned sigma. Below it a density can grow without bound.
 
     Raises:
@@ -82,4 +83,4 @@ class Gaussian(Likelihood):
     def start_from(self, data: Any) -> None:
         super().start_from(data)
         if self.from_data:
-            start_scale(self.bias[1] if self.log_scale is None else self.log_scale, data, 1.0, self.floor)
+            start_scale(self.bias[1] if self.log_scale is None else self.log_scale, data, NARROWER, self.floor)

@@ -110,32 +110,34 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 
 class MapVelocity(nn.Module):
-    """A U-Net: z `[..., C, H, W]`, t `[...]` and a context `[..., F]` -> `[..., C, H, W]`, zero at initialization.
+    """A U-Net: z `[..., C, H, W]`, t `[...]` and a context -> `[..., C, H, W]`, zero at initialization.
 
     Each stage halves height and width while both are above 4, and doubles the channels once.
 
     Args:
         channels: Number of channels C.
         size: H and W.
-        context: Number of features F of the context, 0 without one.
+        context: Shape of the context: (F,) for features, (F, H, W) for maps, () without one.
         width: Channels of the first stage.
         blocks: Number of residual blocks of each stage.
 
     Example:
         >>> import torch
         >>> from vaekit.networks.velocity import MapVelocity
-        >>> MapVelocity(3, (8, 8), 0, width=16, blocks=1)(torch.zeros(5, 3, 8, 8), torch.tensor(0.5), None).shape
+        >>> MapVelocity(3, (8, 8), (), width=16, blocks=1)(torch.zeros(5, 3, 8, 8), torch.tensor(0.5), None).shape
         torch.Size([5, 3, 8, 8])
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], context: int, width: int, blocks: int):
+    def __init__(self, channels: int, size: tuple[int, int], context: tuple[int, ...], width: int, blocks: int):
         super().__init__()
+        self.reads_maps = len(context) == 3
+        features, maps = (0, context[0]) if self.reads_maps else (sum(context), 0)
         self.down: Any
         self.up: Any
         stages = 1 + max(0, math.ceil(math.log2(min(size) / 4)))
         widths = [width, *[2 * width] * (stages - 1)]
-        self.conditioning = Conditioning(context, 2 * width)
-        self.into = glorot(nn.Conv2d(channels, width, 3, padding=1))
+        self.conditioning = Conditioning(features, 2 * width)
+        self.into = glorot(nn.Conv2d(channels + maps, width, 3, padding=1))
         into = [width, *widths[:-1]]
         self.down = nn.ModuleList(
             nn.ModuleList(MapBlock(a if first else b, b, 2 * width) for first in [True, *[False] * (blocks - 1)])
@@ -148,10 +150,12 @@ class MapVelocity(nn.Module):
         self.out = nn.Sequential(_norm(width), nn.SiLU(), scaled(glorot(nn.Conv2d(width, channels, 3, padding=1)), 0.0))
 
     def forward(self, z: Tensor, t: Tensor, context: Tensor | None) -> Tensor:
-        lead = z.shape[:-3]
-        features = self.conditioning(t, context).expand(*lead, -1).flatten(0, -2) if lead else None
-        features = self.conditioning(t, context)[None] if features is None else features
-        h, skips = self.into(z.reshape(-1, *z.shape[-3:])), []
+        lead, x = z.shape[:-3], z
+        if self.reads_maps and context is not None:
+            x, context = torch.cat([z, context.to(z).expand(*lead, -1, -1, -1)], -3), None
+        features = self.conditioning(t, context)
+        features = features.expand(*lead, -1).reshape(-1, features.shape[-1])
+        h, skips = self.into(x.reshape(-1, *x.shape[-3:])), []
         for number, stage in enumerate(self.down):
             h = avg_pool2d(h, 2, ceil_mode=True) if number else h
             for block in stage:

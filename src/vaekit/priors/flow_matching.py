@@ -24,7 +24,8 @@ class FlowMatching(Prior):
     computed at every step, has in its place a lower bound that costs one (Vahdat et al. 2021); `objective=prior_only`
     and `task=fit_prior` fit the velocity by matching.
 
-    With a `context_shape` it is p(z | context), for a context `[..., F]`.
+    With a `context_shape` it is p(z | context), for a context `[..., *context_shape]`: features, or maps of the
+    size of z.
 
     Args:
         space: The space of z: vectors or maps.
@@ -33,7 +34,7 @@ class FlowMatching(Prior):
         path: From noise to z: `optimal_transport`, straight, or `variance_preserving`.
         steps: Number of midpoint steps of draws and densities.
         noise: Strength of the noise of draws: an SDE with the same marginals; 0 for the ODE.
-        context_shape: The shape (F,) of the context; None for a prior without one.
+        context_shape: The shape of the context, (F,), or (F, H, W) over maps; None for a prior without one.
 
     Raises:
         Refusal: If `width`, `blocks` or `steps` is below 1, or `noise` below 0.
@@ -73,17 +74,17 @@ class FlowMatching(Prior):
         if noise < 0:
             raise Refusal(f"noise={noise} must be at least 0; use noise=0.")
         self.space, self.path, self.steps, self.noise = space, PATHS[path], steps, noise
-        context = context_shape[0] if context_shape else 0
+        self.context_shape = context_shape or ()
         if len(space.shape) == 1:
-            self.network: nn.Module = VectorVelocity(space.size, context, width, blocks)
+            self.network: nn.Module = VectorVelocity(space.size, sum(self.context_shape), width, blocks)
         else:
             channels, *size = space.shape
-            self.network = MapVelocity(channels, (size[0], size[1]), context, width, blocks)
+            self.network = MapVelocity(channels, (size[0], size[1]), self.context_shape, width, blocks)
         self.register_buffer("loc", torch.zeros(space.shape))
         self.register_buffer("scale", torch.ones(space.shape))
 
     def forward(self, context: Tensor | None = None) -> Distribution:
-        lead = () if context is None else context.shape[:-1]
+        lead = () if context is None else context.shape[: context.dim() - len(self.context_shape)]
         loc, scale = (value.expand(*lead, *self.space.shape) for value in (self.loc, self.scale))
         velocity = partial(self.velocity, context=context)
         return ProbabilityFlow(velocity, self.path, loc, scale, len(self.space.shape), self.steps, self.noise)
