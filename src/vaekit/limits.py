@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vaekit.refusal import Refusal, reason
+from vaekit.refusal import Refusal, causes, reason
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota exceeded, file too large
 
@@ -33,7 +33,7 @@ def within_limits(memory: str, disk: str) -> Iterator[None]:
     except Refusal:
         raise
     except Exception as error:
-        for cause in _causes(error):
+        for cause in causes(error, contexts=True):
             if problem := full(cause):
                 raise Refusal(f"Cannot write: {problem}. Free some space. {disk}") from error
             if isinstance(cause, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(cause):
@@ -84,9 +84,3 @@ def full(error: BaseException) -> str:
     found = re.search(r"\(os error (\d+)\)", str(error))
     number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
     return os.strerror(number) if number in FULL else ""
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -133,6 +133,20 @@ def one_of(**values: tuple[str, Sequence[str]]) -> None:
             raise Refusal(f"{setting(name)}={value} is unknown; use {setting(name)}={expected}.")
 
 
+def causes(error: BaseException | None, contexts: bool = False) -> Iterator[BaseException]:
+    """An exception and those that caused it, each once: in a debugger OmegaConf makes some their own cause.
+
+    Args:
+        error: An exception.
+        contexts: Whether to go on to what was being handled where no cause is named.
+    """
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        yield error
+        seen.append(error)
+        error = error.__cause__ or (error.__context__ if contexts else None)
+
+
 def refusal_in(error: BaseException | None) -> Refusal | None:
     """The refusal that an exception is, or wraps: Hydra wraps what a constructor raises.
 
@@ -142,9 +156,7 @@ def refusal_in(error: BaseException | None) -> Refusal | None:
     Returns:
         None if there is none.
     """
-    while error is not None and not isinstance(error, Refusal):
-        error = error.__cause__
-    return error
+    return next((each for each in causes(error) if isinstance(each, Refusal)), None)
 
 
 def reason(error: BaseException) -> str:
@@ -176,9 +188,7 @@ def building(group: str) -> Iterator[None]:
     except Exception as error:
         if own := refusal_in(error):
             raise own from None
-        cause: BaseException = error
-        while isinstance(cause.__cause__, Exception):
-            cause = cause.__cause__
+        *_, cause = causes(error)
         first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise Refusal(
             f"{group} cannot be built: {first.rstrip('.')}. Change {group}.* or leave it out; "

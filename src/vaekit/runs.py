@@ -29,7 +29,7 @@ from torch import Tensor, nn, optim
 from vaekit import hub, renames, spaces
 from vaekit.limits import allocating
 from vaekit.overrides import typed
-from vaekit.refusal import Refusal, reason
+from vaekit.refusal import Refusal, reason, refusal_in
 from vaekit.settings import check_types
 from vaekit.whole_file import read_json
 
@@ -235,11 +235,8 @@ def reading(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, Refusal):  # Hydra wraps what a constructor raises
-            cause = cause.__cause__
-        if cause is not None:
-            raise cause from None
+        if own := refusal_in(error):
+            raise own from None
         raise Refusal(
             f"{folder}/config.yaml is not a valid configuration ({type(error).__name__}: {reason(error)}); "
             "restore it, or train the run again."

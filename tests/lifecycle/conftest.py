@@ -54,6 +54,7 @@ def train(here, monkeypatch, capsys):
 
     figures: whether they are drawn, which takes longer than the training.
     """
+    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)  # as it is when coverage is measured
     root, hydra, calls = logging.getLogger(), HydraConfig.instance(), iter(range(1000))
     before = root.handlers[:], root.level, hydra.cfg
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from vaekit.refusal import Refusal, causes, refusal_in
+
 CASES = {  # overrides: what the sentence must say
     "model=nope": "Available options in 'model'.*mlp_vae",
     "model=7": "Got model=7, expected one of .*mlp_vae",
@@ -99,3 +101,12 @@ def test_the_traceback_is_shown_on_request(train, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(Exception, match=r"use optimizer.lr=1e-3"):
         train("optimizer.lr=-1")
+
+
+def test_an_exception_that_is_its_own_cause_has_an_end():
+    """As those of OmegaConf in a debugger."""
+    error, refusal = KeyError("hiden"), Refusal("Use hidden.")
+    error.__cause__ = error
+    assert list(causes(error)) == [error] and refusal_in(error) is None
+    refusal.__cause__, error.__cause__ = error, refusal
+    assert refusal_in(error) is refusal
