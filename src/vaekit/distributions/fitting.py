@@ -32,23 +32,3 @@ def fitting_loss(p: Distribution, z: Tensor) -> Tensor:
         tensor(0.9189)
     """
     return p.fitting_loss(z) if isinstance(p, Fitted) else -p.log_prob(z)
-
-
-def lower_bound(p: Distribution, z: Tensor) -> Tensor:
-    """log p(z), or an unbiased estimate of a lower bound on it where `p` has one that costs less.
-
-    Args:
-        p: A distribution.
-        z: `[..., *batch_shape, *event_shape]`.
-
-    Returns:
-        `[..., *batch_shape]`, nats.
-
-    Example:
-        >>> import torch
-        >>> from torch.distributions import Normal
-        >>> from vaekit.distributions.fitting import lower_bound
-        >>> lower_bound(Normal(0.0, 1.0), torch.tensor(0.0))
-        tensor(-0.9189)
-    """
-    return p.lower_bound(z) if isinstance(p, Fitted) else p.log_prob(z)

@@ -148,8 +148,12 @@ class ProbabilityFlow(Distribution):
             return self.loc + self.scale * y
 
     def log_prob(self, value: Tensor) -> Tensor:
-        device = value.device.type
-        with torch.autocast(device, enabled=False), torch.inference_mode(False):  # differentiated in evaluation too
+        recorded = torch.is_grad_enabled()  # the velocity is differentiated in evaluation too, without a graph of it
+        with (
+            torch.autocast(value.device.type, enabled=False),
+            torch.inference_mode(False),
+            torch.set_grad_enabled(recorded),
+        ):
             y = self._standardize(value.clone())
             size = self.event_shape.numel()
             if size <= EXACT_TRACE:

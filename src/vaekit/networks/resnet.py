@@ -24,10 +24,17 @@ from vaekit.refusal import at_least_one
 from vaekit.spaces import Maps, Space
 
 
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Normalization over groups of 8 channels, or of fewer where 8 does not divide their number.
+
+    Args:
+        channels: Number of channels.
+    """
+    return nn.GroupNorm(channels // math.gcd(channels, 8), channels)
+
+
 class Block(nn.Module):
     """`[N, C, H, W]` -> the same shape: x + conv(silu(conv(silu(norm(x))))).
-
-    The norm is over groups of 8 channels, or of fewer where 8 does not divide C.
 
     Args:
         channels: Channels C.
@@ -37,8 +44,7 @@ class Block(nn.Module):
     def __init__(self, channels: int, scale: float):
         super().__init__()
         first, last = (nn.Conv2d(channels, channels, kernel_size=3, padding=1) for _ in range(2))
-        norm = nn.GroupNorm(channels // math.gcd(channels, 8), channels)
-        self.body = glorot(nn.Sequential(norm, nn.SiLU(), first, nn.SiLU(), last))
+        self.body = glorot(nn.Sequential(group_norm(channels), nn.SiLU(), first, nn.SiLU(), last))
         scaled(last, scale)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from vaekit.networks.glorot import glorot, scaled
+from vaekit.networks.resnet import group_norm
 
 FREQUENCIES = 16  # sines and cosines of t
 
@@ -96,17 +97,15 @@ class MapBlock(nn.Module):
 
     def __init__(self, into: int, channels: int, width: int):
         super().__init__()
-        self.first = glorot(nn.Sequential(_norm(into), nn.SiLU(), nn.Conv2d(into, channels, 3, padding=1)))
+        self.first = glorot(nn.Sequential(group_norm(into), nn.SiLU(), nn.Conv2d(into, channels, 3, padding=1)))
         self.shift = glorot(nn.Linear(width, channels))
-        self.second = glorot(nn.Sequential(_norm(channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)))
+        self.second = glorot(
+            nn.Sequential(group_norm(channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1))
+        )
         self.skip = glorot(nn.Conv2d(into, channels, 1)) if into != channels else nn.Identity()
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
         return self.skip(x) + self.second(self.first(x) + self.shift(features)[..., None, None])
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(channels // math.gcd(channels, 8), channels)
 
 
 class MapVelocity(nn.Module):
@@ -147,7 +146,9 @@ class MapVelocity(nn.Module):
             nn.ModuleList(MapBlock(2 * b if first else a, a, 2 * width) for first in [True, *[False] * (blocks - 1)])
             for a, b in zip(into[::-1], widths[::-1], strict=True)
         )
-        self.out = nn.Sequential(_norm(width), nn.SiLU(), scaled(glorot(nn.Conv2d(width, channels, 3, padding=1)), 0.0))
+        self.out = nn.Sequential(
+            group_norm(width), nn.SiLU(), scaled(glorot(nn.Conv2d(width, channels, 3, padding=1)), 0.0)
+        )
 
     def forward(self, z: Tensor, t: Tensor, context: Tensor | None) -> Tensor:
         lead, x = z.shape[:-3], z
