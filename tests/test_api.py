@@ -32,6 +32,7 @@ from helpers import BINARY, GREY, LEVELS, PAIRS, SERIES, TABLE, VECTORS, write_r
 from helpers import rows as logged
 from vaekit import api, in_memory
 from vaekit.configs import CONF, options
+from vaekit.hydra_job import spell
 from vaekit.spaces import Image, Real
 from vaekit.tasks.shared.context import open_run
 from vaekit.training.module import Training
@@ -538,7 +539,7 @@ def test_an_untrained_vae_learns_in_a_loop_of_its_own_and_is_saved(tmp_path):
 
 
 def test_words_and_settings_are_spelled_for_hydra():
-    assert api.spell("a=1", {"b": None, "c": [1, "x y"], "d": True, "e": Path("/my files/a.csv")}) == [
+    assert spell("a=1", {"b": None, "c": [1, "x y"], "d": True, "e": Path("/my files/a.csv")}) == [
         "a=1",
         "b=null",
         "c=[1,x y]",

@@ -40,6 +40,7 @@ LEVELS = [
     ["folders"],
     ["apply", "hydra_job"],
     ["sweep_jobs", "in_memory"],
+    ["finished_run"],
     ["api", "commands"],
     ["sklearn"],
 ]

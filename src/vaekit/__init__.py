@@ -9,6 +9,7 @@ from vaekit.torchvision_operators import declare_on_import
 declare_on_import()
 __version__ = version("vaekit")
 MODULES = {
+    "Run": "finished_run",
     "from_pretrained": "runs",
     "load": "runs",
     "Refusal": "refusal",

@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import html
-import inspect
-import io
 import os
-import re
 import shutil
-import textwrap
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
-from functools import cache, cached_property, partial
-from importlib import import_module
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, get_type_hints
+from typing import Any
 
-import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities.seed import isolate_rng
-from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
+from omegaconf import DictConfig
 
 from vaekit import folders, in_memory, runs
-from vaekit.apply import perform
-from vaekit.catalogue import choices
-from vaekit.hydra_job import compose, run_here
+from vaekit.finished_run import Run
+from vaekit.hydra_job import compose, run_here, spell
 from vaekit.in_memory import Like
-from vaekit.overrides import nearest, spelled
-from vaekit.plan.compatibility import lacks
+from vaekit.overrides import PLACES, setting_of
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.runs import OUTPUTS, load
-from vaekit.spaces import Space, Table
-from vaekit.summary import picture
-from vaekit.tasks.fit_prior import fit_prior as fit_prior_task
-from vaekit.tasks.shared.context import FILE
-from vaekit.tasks.shared.imputation import Imputation
-from vaekit.tasks.synthesize import Synthesized
+from vaekit.spaces import Space
 from vaekit.training.run import run as train_run
 from vaekit.vae import VAE
 
-PLACES = ("ckpt_path", "hydra.run.dir")  # words that say where a run is
-CONVERTED = ("Tensor", "Examples", "ndarray", "Imputation", "Synthesized")  # returned in the user's container type
 __all__ = ["Run", "build", "fit", "load", "open", "train"]
 
 
@@ -93,13 +74,8 @@ def _how_to_go_on(started: list[Path], words: list[str]) -> str:
         return f"The run was finished before. Use vaekit.open({str(started[0])!r})."
     if not last.is_file():
         return "No epoch was finished, so there is nothing to resume. Repeat the call to start again."
-    kept = [f"{word!r}, " for word in words if _setting(word) not in PLACES]
+    kept = [f"{word!r}, " for word in words if setting_of(word) not in PLACES]
     return f"Resume with vaekit.train({''.join(kept)}ckpt_path={str(last)!r})."
-
-
-def _setting(word: str) -> str:
-    """The name of the setting or group of a word."""
-    return word.lstrip("+~").partition("=")[0]
 
 
 def fit(
@@ -139,7 +115,7 @@ def fit(
     """
     rows, words = in_memory.convert(x), spell(*overrides, settings)
     labels = in_memory.as_labels(labels, x, rows)
-    given = set(map(_setting, words))
+    given = set(map(setting_of, words))
     if taken := given & {"ckpt_path", "hydra.run.dir"}:
         raise Refusal(f"Got {taken.pop()}, but vaekit.fit starts a run in a new folder. Use vaekit.train for others.")
     folder = (OUTPUTS / folders.stamp()).resolve()
@@ -212,221 +188,6 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
     vae, objective, _ = Plan.read(compose("train", spell(*overrides, settings)), space).build()
     vae.objective = objective
     return vae
-
-
-def spell(*overrides: str | Mapping[str, Any]) -> list[str]:
-    """Words of the command line.
-
-    Args:
-        overrides: Such words, or settings by name.
-
-    Returns:
-        Words as Hydra reads them, without a shell's quotes.
-
-    Raises:
-        Refusal: For anything else.
-
-    Example:
-        >>> spell("model=mlp_vae", {"data.path": "my files/a.npz", "seed": 2})
-        ['model=mlp_vae', 'data.path=my files/a.npz', 'seed=2']
-    """
-    words: list[str] = []
-    for each in overrides:
-        if isinstance(each, Mapping):
-            words += [f"{name}={spelled(value)}" for name, value in each.items()]
-        elif isinstance(each, str):
-            words.append(each)
-        else:
-            raise Refusal(f"Got {each!r}, expected words such as 'model=mlp_vae', or a dict. Rows go to vaekit.fit.")
-    return words
-
-
-class Run:
-    """A finished run: its VAE, metrics and figures, and a method for each task of apply.py.
-
-    Args:
-        folder: Of the run.
-        like: Container type of the rows that its methods return; None for numpy, and DataFrames for tables.
-        settings: See `open`.
-
-    Attributes:
-        folder: Its folder.
-    """
-
-    def __init__(self, folder: str | Path, like: Like | None = None, **settings: Any):
-        self.folder, self.settings = runs.find(folder).resolve(), settings
-        if like is not None:
-            self.like = like
-
-    @cached_property
-    def vae(self) -> VAE:
-        """The trained VAE, in evaluation mode, on the CPU."""
-        return load(self.folder, self.settings.get("trust", ()))
-
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        """The whole configuration, as it was resolved."""
-        return runs.read_whole_config(self.folder)
-
-    @property
-    def words(self) -> list[str]:
-        """The words that the run was started with, which `train` needs to go on.
-
-        They are read from the folder and may name any class: pass them on for runs of your own alone.
-        """
-        return [word for word in folders.read_words(self.folder) or () if _setting(word) not in PLACES]
-
-    @cached_property
-    def plan(self) -> Plan:
-        """The parts of the model, not built."""
-        config = runs.read_config(self.folder, self.settings.get("trust", ()))
-        return Plan.read(config, runs.read_space(config))
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The final metrics by name, as in metrics.json: `test/nll`, ..."""
-        return runs.read_metrics(self.folder)
-
-    @property
-    def history(self) -> Any:
-        """The contents of metrics.csv, one row per logged step: a DataFrame; without pandas and polars a dict of
-        lists.
-        """
-        return in_memory.read_csv(self.folder / "metrics.csv")
-
-    @property
-    def figures(self) -> dict[str, Path]:
-        """The pictures that training left, by name."""
-        return {path.stem: path for path in sorted((self.folder / "figures").glob("*.png"))}
-
-    @cached_property
-    def like(self) -> Like:
-        """The container type of the rows that methods return."""
-        return Like.stored(self.folder / "data", self.vae.space)
-
-    def __getattr__(self, name: str) -> Any:
-        tasks = _tasks()
-        if name.startswith("_") or name not in tasks:
-            near = "".join(f" Did you mean {each}?" for each in nearest(name, tasks)[:1])
-            raise AttributeError(f"A run has no task or attribute {name!r}.{near} Tasks: {', '.join(tasks)}.")
-        return _method(self, _task(name))
-
-    def __dir__(self) -> list[str]:
-        unsupported = {name for name in _tasks() if lacks(self.plan, _task(name))[0]}
-        return sorted({*super().__dir__(), *_tasks()} - unsupported)
-
-    def __repr__(self) -> str:
-        return f"vaekit.open({str(self.folder)!r})"
-
-    def _repr_html_(self) -> str:
-        """Folder, metrics and samples, for notebooks."""
-        rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:.4g}</td></tr>" for k, v in self.metrics.items())
-        shown = picture(self.figures["samples"]) if "samples" in self.figures else ""
-        plan = html.escape(self.plan.describe())
-        return f"<b>{html.escape(str(self.folder))}</b><table>{rows}</table>{shown}<details><pre>{plan}</pre></details>"
-
-    def fit_prior(self, *overrides: str | Mapping[str, Any], **settings: Any) -> Run:
-        """Fit another prior to the latent variables of the run, as `task=fit_prior`.
-
-        Args:
-            overrides: The prior and its settings, `"prior=flow"`, and more words of apply.py.
-            settings: More of these; those of the task are `epochs` and `lr`.
-
-        Returns:
-            A new run in a folder of its own, with the same encoder and decoder.
-
-        Raises:
-            Refusal: For a prior that does not fit the posterior.
-        """
-        own = {f"task.{name}" if name in ("epochs", "lr") else name: value for name, value in settings.items()}
-        config = compose("apply", ["task=fit_prior", *spell(*overrides, own)])
-        chosen: Any = OmegaConf.to_container(config["task"], resolve=True)
-        self.do(fit_prior_task, **{name: value for name, value in chosen.items() if not name.startswith("_")})
-        return Run(chosen["folder"], self.like, **self.settings)
-
-    def do(self, task: Callable[..., Any], seed: int = 1, **keywords: Any) -> Any:
-        """Run a task, which writes its files into `<run>/tasks/<task>/`.
-
-        Args:
-            task: A function of a `Context`, e.g. your own.
-            seed: Of what it draws.
-            keywords: Its settings; examples may be paths, or in memory.
-
-        Returns:
-            What the task returns, in the container type of its input, or of the training rows.
-        """
-        parameters = inspect.signature(task).parameters
-        space, like = self.vae.space, None
-        with TemporaryDirectory() as scratch, isolate_rng(), redirect_stdout(io.StringIO()):
-            for name, value in keywords.items():
-                if name in parameters and parameters[name].annotation == FILE and value is not None:
-                    rows = in_memory.convert(value)
-                    with in_memory.named({Path(scratch, name): name}):
-                        keywords[name] = file = in_memory.as_file(rows, Path(scratch, name), space)
-                    if file is not rows:
-                        like = like or Like.of(value, rows, space).typed(self.like)
-            with in_memory.named({Path(scratch, name): name for name in keywords}):
-                returned, _ = perform(partial(task, **keywords), self.folder, seed, **self.settings)
-        return _convert(returned, like or self.like.rows(None), space, get_type_hints(task).get("return"))
-
-
-def _convert(x: Any, like: Like, space: Space, hint: Any = None) -> Any:
-    """Convert what a task returns to the container type of the user; `hint` is its type hint."""
-    if isinstance(x, Imputation):
-        return like.examples(x.mean, space, plain=x.plain)
-    if isinstance(x, Synthesized):
-        rows = like.examples(space.from_user(torch.from_numpy(np.array(x.x))), space, x.label)
-        return rows if x.label is None or isinstance(space, Table) else (rows, like.numbers(x.label))
-    if isinstance(x, list) and x and all(isinstance(each, Tensor) for each in x):
-        converted = [_convert(each, like, space, hint) for each in x]
-        return converted[0] if len(x) == 1 else converted
-    if isinstance(x, Tensor):
-        return like.examples(x, space) if "Examples" in str(hint) else like.codes(x)
-    if isinstance(x, dict) and x and all(hasattr(each, "shape") for each in x.values()):
-        return like.table({name: like.numbers(each) for name, each in x.items()})
-    return x
-
-
-@cache
-def _tasks() -> list[str]:
-    """The names of all tasks."""
-    return [choice.name for choice in choices("task")]
-
-
-def _task(name: str) -> Any:
-    return getattr(import_module(f"vaekit.tasks.{name}"), name)
-
-
-def _method(run: Run, task: Any) -> Any:
-    """A task as a method: examples come first, then its other settings, and `seed`."""
-    parameters = list(inspect.signature(task).parameters.values())[1:]  # without the context
-    ordered = sorted(parameters, key=lambda each: each.name != "input")
-    hints = get_type_hints(task) | {each.name: Any for each in parameters if each.annotation == FILE}
-    seed = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=1, annotation=int)
-    converted = any(name in str(hints["return"]) for name in CONVERTED)
-    returned = Any if converted else hints["return"]
-    signature = inspect.Signature(
-        [*(each.replace(annotation=hints[each.name]) for each in ordered), seed], return_annotation=returned
-    )
-
-    def method(*args: Any, **keywords: Any) -> Any:
-        given = signature.bind(*args, **keywords).arguments
-        return run.do(task, **given)
-
-    method.__name__ = method.__qualname__ = task.__name__
-    method.__doc__, method.__signature__ = _docstring(task, Any in hints.values()), signature  # type: ignore[attr-defined]
-    method.__module__ = task.__module__
-    return method
-
-
-def _docstring(task: Any, reads: bool) -> str:
-    """The docstring of a task, as that of a method."""
-    about, _, arguments = (inspect.getdoc(task) or "").partition("\n\nArgs:")
-    settings, _, rest = re.sub(r"^\n    context: .*", "", arguments).partition("\n\n")
-    note = f"Files are written into `run.folder / 'tasks/{task.__name__}'`."
-    if reads:
-        note += " Examples may be files or in memory; what is returned has the container type of the latter."
-    return f"{about}\n\n{textwrap.fill(note, 120)}\n\nArgs:{settings}\n    seed: Of random draws.\n\n{rest}"
 
 
 @contextmanager

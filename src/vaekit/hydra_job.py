@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from vaekit import folders  # noqa: F401  (which registers the resolvers of conf/train.yaml)
 from vaekit.configs import CONF
+from vaekit.overrides import spelled
 from vaekit.refusal import Refusal, refusal_in
 
 NONE = {group: f"{group}=[]" for group in ("penalty", "callbacks", "logger")}  # how to choose nothing in a group
@@ -153,3 +154,31 @@ def _hydra(name: str, words: Sequence[str]) -> Iterator[Any]:
         VersionBase.instance().version_base = base
         if handler is not None:
             signal.signal(signal.SIGINT, handler)
+
+
+def spell(*overrides: str | Mapping[str, Any]) -> list[str]:
+    """Words of the command line.
+
+    Args:
+        overrides: Such words, or settings by name.
+
+    Returns:
+        Words as Hydra reads them, without a shell's quotes.
+
+    Raises:
+        Refusal: For anything else.
+
+    Example:
+        >>> from vaekit.hydra_job import spell
+        >>> spell("model=mlp_vae", {"data.path": "my files/a.npz", "seed": 2})
+        ['model=mlp_vae', 'data.path=my files/a.npz', 'seed=2']
+    """
+    words: list[str] = []
+    for each in overrides:
+        if isinstance(each, Mapping):
+            words += [f"{name}={spelled(value)}" for name, value in each.items()]
+        elif isinstance(each, str):
+            words.append(each)
+        else:
+            raise Refusal(f"Got {each!r}, expected words such as 'model=mlp_vae', or a dict. Rows go to vaekit.fit.")
+    return words

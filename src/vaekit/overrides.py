@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MIN_SIMILARITY = 0.65  # of a mistyped name and of a name that is suggested for it, from 0 to 1
+PLACES = ("ckpt_path", "hydra.run.dir")  # words that say where a run is
 TIE = 0.02  # names whose similarity is this close to the largest are suggested as well
 
 
@@ -104,3 +105,16 @@ def _parsed(text: str) -> Any:
         return OverridesParser.create().parse_override(f"key={text}").value()
     except HydraException:
         return None
+
+
+def setting_of(word: str) -> str:
+    """The name of the setting or group of a word.
+
+    Args:
+        word: As typed.
+
+    Example:
+        >>> setting_of("+latents.dim=3")
+        'latents.dim'
+    """
+    return word.lstrip("+~").partition("=")[0]
