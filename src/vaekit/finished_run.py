@@ -26,11 +26,11 @@ from vaekit.apply import perform
 from vaekit.catalogue import choices
 from vaekit.hydra_job import compose, spell
 from vaekit.in_memory import Like
+from vaekit.media.page import picture, table
 from vaekit.overrides import PLACES, nearest, setting_of
 from vaekit.plan.compatibility import lacks
 from vaekit.plan.plan import Plan
 from vaekit.spaces import Space, Table
-from vaekit.summary import picture
 from vaekit.tasks.fit_prior import fit_prior as fit_prior_task
 from vaekit.tasks.shared.context import FILE
 from vaekit.tasks.shared.imputation import Imputation
@@ -119,10 +119,10 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Folder, metrics and samples, for notebooks."""
-        rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:.4g}</td></tr>" for k, v in self.metrics.items())
+        rows = table((name, f"{value:.4g}") for name, value in self.metrics.items())
         shown = picture(self.figures["samples"]) if "samples" in self.figures else ""
         plan = html.escape(self.plan.describe())
-        return f"<b>{html.escape(str(self.folder))}</b><table>{rows}</table>{shown}<details><pre>{plan}</pre></details>"
+        return f"<b>{html.escape(str(self.folder))}</b>{rows}{shown}<details><pre>{plan}</pre></details>"
 
     def fit_prior(self, *overrides: str | Mapping[str, Any], **settings: Any) -> Run:
         """Fit another prior to the latent variables of the run, as `task=fit_prior`.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +15,7 @@ from vaekit.capabilities import Capability
 from vaekit.distributions.kl import closed_form_kl
 from vaekit.media.figures import Headings
 from vaekit.media.medium import medium
+from vaekit.media.page import picture, table
 from vaekit.plan.compatibility import name
 from vaekit.schedules.schedule import at
 from vaekit.spaces import Space
@@ -116,23 +115,12 @@ def page(vae: VAE) -> str:
     """
     total = Row("all", "", "", sum(p.numel() for p in vae.parameters()))
     lines = [Row._fields, *((*words, f"{count:,}" if count else "") for *words, count in [*model_parts(vae), total])]
-    table = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
     shown = medium(vae.space)
     with TemporaryDirectory() as folder, torch.random.fork_rng():
         if Capability.AUTOREGRESSIVE not in vae.likelihood.gives:  # whose mean is slow
             x = vae.sample(SAMPLES, draw=shown.drawn)
             shown.write(Path(folder, "samples"), x, SAMPLES // 2, Headings("Samples"))
-        return f"<table>{table}</table>{''.join(map(picture, Path(folder).glob('*.png')))}"
-
-
-def picture(path: Path) -> str:
-    """A PNG as an element of HTML.
-
-    Args:
-        path: The file.
-    """
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<img style="max-width:24em" src="data:image/png;base64,{data}">'
+        return table(lines) + "".join(map(picture, Path(folder).glob("*.png")))
 
 
 def composition(vae: VAE, objective: Any, penalties: Any, data: str) -> Table:

@@ -16,7 +16,8 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 from vaekit.tasks.shared import classifier
 from vaekit.tasks.shared.context import open_run
-from vaekit.tasks.synthesize import mixture, synthesize, to_raw
+from vaekit.tasks.shared.synthetic import mixture, to_raw
+from vaekit.tasks.synthesize import synthesize
 
 from .conftest import train
 
@@ -144,7 +145,7 @@ def test_each_class_of_the_mixture_lies_where_its_codes_lie(digits, monkeypatch)
         z = 10 * batch.label[:, None] + torch.randn(len(batch), 3)
         return Draw([Step(z.unsqueeze(0), None, None)], z)
 
-    monkeypatch.setattr("vaekit.tasks.synthesize.infer", infer)
+    monkeypatch.setattr("vaekit.tasks.shared.synthetic.infer", infer)
     z, label = mixture(digits, components=3)(5000)
     assert torch.equal((z.mean(1) / 10).round().long(), label)
     assert (z - 10 * label[:, None]).std(0) == pytest.approx(torch.ones(3), abs=0.1)

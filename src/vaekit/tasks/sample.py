@@ -18,7 +18,7 @@ from vaekit.tasks.shared.checks import flag, positive, within
 from vaekit.tasks.shared.context import Context, Examples
 from vaekit.tasks.shared.given import draw as draw_given
 from vaekit.tasks.shared.quality import write_quality
-from vaekit.tasks.synthesize import prior
+from vaekit.tasks.shared.synthetic import prior
 from vaekit.track import track
 
 

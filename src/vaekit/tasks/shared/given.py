@@ -17,7 +17,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Table
 from vaekit.spaces.column import WrongCell
 from vaekit.tasks.shared.context import Context
-from vaekit.tasks.synthesize import prior
+from vaekit.tasks.shared.synthetic import prior
 
 MAX_TRIES = 1_000_000  # number of rows after which drawing ends if none fits
 
