@@ -538,6 +538,11 @@ def test_an_untrained_vae_learns_in_a_loop_of_its_own_and_is_saved(tmp_path):
         vae.encode(x[0])
 
 
+def test_a_shape_in_place_of_a_space_is_refused():
+    with pytest.raises(Refusal, match=re.escape("use vaekit.spaces.Real((5,)) for 5 numbers")):
+        vaekit.build((5,), "model=mlp_vae")
+
+
 def test_words_and_settings_are_spelled_for_hydra():
     assert spell("a=1", {"b": None, "c": [1, "x y"], "d": True, "e": Path("/my files/a.csv")}) == [
         "a=1",

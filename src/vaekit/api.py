@@ -176,7 +176,7 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
         The VAE, in training mode. `vae.loss(x)` is the loss of the chosen objective.
 
     Raises:
-        Refusal: For a combination of parts that does not fit.
+        Refusal: For a combination of parts that does not fit, and for anything but a space.
 
     Example:
         >>> import torch, vaekit
@@ -185,6 +185,8 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
         >>> vae.loss(torch.randn(8, 5)).shape
         torch.Size([])
     """
+    if not isinstance(space, Space):
+        raise Refusal(f"Got space={space!r}, expected one of vaekit.spaces; use vaekit.spaces.Real((5,)) for 5 numbers.")
     vae, objective, _ = Plan.read(compose("train", spell(*overrides, settings)), space).build()
     vae.objective = objective
     return vae

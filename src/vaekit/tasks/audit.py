@@ -14,11 +14,12 @@ from vaekit.data.module import Part
 from vaekit.media import page
 from vaekit.media.figures import Headings
 from vaekit.metrics.fidelity import Columns, column_shapes, pair_trends, two_sample_auc
-from vaekit.metrics.membership import attack, scores
+from vaekit.metrics.membership import Attack, attack, scores
 from vaekit.refusal import Refusal
 from vaekit.spaces import Space
 from vaekit.spaces import Table as TableSpace
 from vaekit.tasks.shared import audit_report as report
+from vaekit.tasks.shared.anonymity import Risk, risks
 from vaekit.tasks.shared.checks import within
 from vaekit.tasks.shared.context import Context, ExamplesFile
 from vaekit.tasks.shared.synthetic import VALUES, prior, to_raw, write_rows
@@ -41,7 +42,8 @@ def audit(context: Context, input: ExamplesFile = None, n: int | None = None, at
     equal a training row as written; copies_real: that of test rows, which is the value without copying. c2st_auc: at
     which gradient boosting tells synthetic from test rows. Of tables, columns and pairs: mean similarities, from 0 to
     1; columns_real and pairs_real: those of training rows. The distance to the nearest training row alone says nothing
-    about privacy, so that it is not a figure here.
+    about privacy, so that it is not a figure here. Of tables, where anonymeter is installed, also NAME/risk, NAME/low
+    and NAME/high of `vaekit.tasks.shared.anonymity.risks`.
 
     Validation rows are the attacker's knowledge of the population. Test rows must be new to the model, and come from
     the same population: where they were collected later, attacks find the difference.
@@ -84,8 +86,7 @@ def audit(context: Context, input: ExamplesFile = None, n: int | None = None, at
         "Copies": report.on_copies(copies),
         "Can synthetic rows be told from real ones?": report.on_c2st(c2st, compared) + _pictures(context, synthetic),
     }
-    figures = {f"{name}/{field}": value for name, each in attacks.items() for field, value in each._asdict().items()}
-    figures |= copies | {"c2st_auc": c2st}
+    figures = _flat(attacks) | copies | {"c2st_auc": c2st}
     if isinstance(space, TableSpace):
         old, real, made = (_columns(x, space) for x in (members, test, synthetic))
         shapes, pairs = column_shapes(real, made), pair_trends(real, made)
@@ -94,6 +95,9 @@ def audit(context: Context, input: ExamplesFile = None, n: int | None = None, at
         figures |= {"pairs": _mean(pairs), "pairs_real": by_chance[1]}
         sections["Columns"] = report.on_columns(context.out, real, made, shapes, by_chance[0], space)
         sections["Pairs of columns"] = report.on_pairs(context.out, pairs, by_chance[1], list(shapes))
+        if found_risks := risks(old, real, made, attacked, seed):
+            figures |= _flat(found_risks)
+            sections["Singling out and linking"] = report.on_risks(found_risks)
     sections["What was audited"] = [
         page.table(
             [
@@ -155,6 +159,10 @@ def _columns(x: Tensor, space: TableSpace) -> Columns:
         missing = (x[:, end - 1] >= 0.5).numpy() if column.nullable else np.zeros(len(x), dtype=bool)
         columns[column.name] = np.where(missing, -np.inf, flat) if numeric else np.where(missing, -1, flat)
     return columns
+
+
+def _flat(figures: Mapping[str, Attack] | Mapping[str, Risk]) -> dict[str, float]:
+    return {f"{name}/{field}": value for name, each in figures.items() for field, value in each._asdict().items()}
 
 
 def _mean(similarity: Mapping[Any, float]) -> float:

@@ -18,6 +18,7 @@ from vaekit.media.plots import save_panels
 from vaekit.metrics.fidelity import Columns
 from vaekit.metrics.membership import Attack
 from vaekit.spaces import Table
+from vaekit.tasks.shared.anonymity import Risk
 
 CONFIDENCE = 0.95  # of all intervals together
 NAMED = 12  # most categories whose names are written
@@ -206,6 +207,21 @@ def on_pairs(out: Path, pairs: dict[tuple[str, str], float], by_chance: float, n
     least = sorted(pairs.items(), key=lambda item: item[1])[:SHOWN]
     table = page.table([[a, b, f"{value:.3f}"] for (a, b), value in least])
     return [page.paragraph(about), table, page.picture(out / "pairs.png", "40em")]
+
+
+def on_risks(risks: Mapping[str, Risk]) -> list[str]:
+    """The risks that anonymeter measures.
+
+    Args:
+        risks: By name.
+    """
+    about = (
+        "The success of attacks on training rows beyond that of the same attacks on test rows, from 0 to 1, with 95 % "
+        "intervals (anonymeter). singling_out: a condition on one column that holds for one synthetic row alone holds "
+        "for one training row alone. linkability: two halves of a row are found to belong together."
+    )
+    lines = [[name, f"{each.risk:.3f}", f"{each.low:.3f} to {each.high:.3f}"] for name, each in risks.items()]
+    return [page.paragraph(about), page.table([["attack", "risk", "interval"], *lines])]
 
 
 def show(attacks: dict[str, Attack], copies: dict[str, float], c2st: float) -> None:
