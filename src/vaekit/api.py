@@ -186,7 +186,9 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
         torch.Size([])
     """
     if not isinstance(space, Space):
-        raise Refusal(f"Got space={space!r}, expected one of vaekit.spaces; use vaekit.spaces.Real((5,)) for 5 numbers.")
+        raise Refusal(
+            f"Got space={space!r}, expected one of vaekit.spaces. For 5 numbers use vaekit.spaces.Real((5,))."
+        )
     vae, objective, _ = Plan.read(compose("train", spell(*overrides, settings)), space).build()
     vae.objective = objective
     return vae
