@@ -49,6 +49,7 @@ SMALL = {
     "prior=two_stage": ["prior.second.network.hidden=[8]", "prior.second.latents.dim=3", "prior.num_samples=2"],
     "likelihood=tokens": ["likelihood.context=4", "likelihood.writer.width=4", "likelihood.writer.embedding=4"],
     "likelihood=pixel_autoregressive": ["likelihood.width=4", "likelihood.layers=1"],
+    "likelihood=table_autoregressive": ["likelihood.width=4", "likelihood.blocks=1"],
     "likelihood=tiles_autoregressive": ["likelihood.maps=1", "likelihood.width=4", "likelihood.layers=1"],
     "likelihood=wave_autoregressive": ["likelihood.maps=1", "likelihood.width=4", "likelihood.layers=2"],
     "posterior=fsq": ["posterior.levels=[5]"],

@@ -63,6 +63,7 @@ class Capability(_Described):
     # Likelihoods
     AUTOREGRESSIVE = "autoregressive", "each value given those before it, so that its mean is an average of draws"
     GIVEN = "given", "draws of some values given others"
+    MARGINAL = "marginal", "the log-probability of some values without the others"
 
     # Networks
     MODALITIES = "modalities", "features of each modality separately"

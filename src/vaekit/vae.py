@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution
 
 from vaekit import run_files
 from vaekit.batch import Batch
@@ -20,6 +20,7 @@ from vaekit.capabilities import Capability
 from vaekit.conditions.condition import Condition
 from vaekit.distributions.coded import Coded
 from vaekit.distributions.exemplars import leave_out
+from vaekit.distributions.marginal import log_prob_observed
 from vaekit.distributions.temperature import tempered
 from vaekit.latents.tower import Draw, Level, Step, Tower, descend
 from vaekit.likelihoods.likelihood import Likelihood, check_missing
@@ -246,8 +247,7 @@ class VAE(nn.Module):
         if batch.mask is None:
             return px.log_prob(batch.x)
         check_missing(self.space, self.likelihood.gives, (level.gives for level in self.latents.levels))
-        assert isinstance(px, Independent)
-        return (px.base_dist.log_prob(batch.x) * batch.mask).flatten(-px.reinterpreted_batch_ndims).sum(-1)
+        return log_prob_observed(px, batch.x, batch.mask.bool())
 
     def joint(self, x: Tensor, zs: Sequence[Tensor], condition: Tensor | None = None) -> Tensor:
         """log p(x, z) in nats, `[...]`, for x `[..., *space.shape]` and one z per level, each `[..., *shape]`."""

@@ -19,7 +19,8 @@ NETWORKS = {
 }
 
 
-BLOCKS = ("table", "tiles", "paired")  # score several numbers together: test_table.py, test_tiles.py, ...
+# score several numbers together: test_table.py, test_tiles.py, ...
+BLOCKS = ("table", "table_autoregressive", "tiles", "paired")
 
 
 def part(name):
@@ -73,7 +74,8 @@ def test_each_value_sums_or_integrates_to_one(name):
 
 # which bf16 is for
 OWN_NETWORK = (
-    "bernoulli_autoregressive", "pixel_autoregressive", "tiles_autoregressive", "wave_autoregressive", "tokens"
+    "bernoulli_autoregressive", "pixel_autoregressive", "table_autoregressive", "tiles_autoregressive",
+    "wave_autoregressive", "tokens"
 )  # fmt: skip
 
 

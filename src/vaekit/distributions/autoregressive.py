@@ -75,6 +75,20 @@ class Autoregressive(Distribution):
 
         return self.sample_values(pick), log_p.reshape(self.batch_shape)
 
+    def impute(self, value: Tensor, observed: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Draws that keep the observed values, and log p of the observed values and of hidden ones given these.
+
+        Args:
+            value: `[..., *event_shape]`.
+            observed: Which values are kept, in the same shape.
+            hidden: Which others are scored; by default all of them.
+
+        Returns:
+            `[..., *event_shape]`, and `[...]` each, nats.
+        """
+        x, log_p = self.sample_given(value, observed)
+        return x, log_p, self.log_prob(value) - log_p
+
     @property
     def mode(self) -> Tensor:
         """The most probable integer given those chosen before it, one after another; not always the most probable x."""

@@ -11,6 +11,19 @@ from torch.types import _size
 HALF = 0.5  # a binary cell with an unseen value
 
 
+def count_of(x: Tensor) -> Tensor:
+    """The count n, also a negative one, that x = sign(n) log(1 + |n|) represents."""
+    return (x.sign() * x.abs().expm1()).round()
+
+
+def log_fraction(beyond: Tensor) -> Tensor:
+    """log of the fraction of the probability of unseen counts that a count has so far outside 0 ... largest.
+
+    1/4, 1/12, 1/24, ... sum to 1/2 on each side. 0 for a distance of 0.
+    """
+    return -(2 * beyond * (beyond + 1)).clamp(min=1).log()
+
+
 class Counts(Distribution):
     """The negative binomial distribution of n = 0 ... largest, normalized over these, batch shape `[..., C]`.
 
@@ -109,12 +122,12 @@ class Cells(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         x, n, binary, *hots, missing = value[..., self.order].split(self.sizes, -1)
-        n = (n.sign() * n.abs().expm1()).round()
-        beyond = (n - n.clamp(min=0).minimum(self.counts.largest)).abs()  # half of the probability is on each side
-        far = -(2 * beyond * (beyond + 1)).clamp(min=1).log()  # 1/2, 1/6, 1/12, ... sum to 1
+        n = count_of(n)
+        beyond = (n - n.clamp(min=0).minimum(self.counts.largest)).abs()
         numbers = [
             self.normal.log_prob(x),
-            torch.where(beyond > 0, self.log_unseen[0] + far, self.log_seen[0] + self.counts.log_prob(n)),
+            torch.where(beyond > 0, self.log_unseen[0], self.log_seen[0] + self.counts.log_prob(n))
+            + log_fraction(beyond),
             torch.where(binary == HALF, self.log_unseen[1], self.log_seen[1] + self.binary.log_prob(binary)),
         ]
         for hot, block, unseen, seen in zip(hots, self.blocks, self.log_unseen[2], self.log_seen[2], strict=True):

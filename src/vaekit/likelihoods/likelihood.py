@@ -125,7 +125,7 @@ def check_missing(space: Space, likelihood: frozenset[Capability], posteriors: I
             "Some values are missing, and this model's posterior needs log p(x, z) of whole rows. "
             "Train with posterior=gaussian."
         )
-    if Capability.FACTORISED not in likelihood:
+    if not likelihood & {Capability.FACTORISED, Capability.MARGINAL}:
         binary = ", or likelihood=bernoulli data.binarize=dynamic" if space.values == "discrete" else ""
         raise Refusal(
             "Some values are missing, and this model's likelihood scores several values together, so that none can be "

@@ -8,17 +8,21 @@ from typing import Any
 import torch
 from rich.console import Console
 from torch import Tensor
-from torch.distributions import Independent
+from torch.distributions import Categorical, Independent
 
 from vaekit.batch import Batch
+from vaekit.capabilities import Capability
 from vaekit.data.containers import cell_text
+from vaekit.distributions.marginal import log_prob_observed
+from vaekit.distributions.row import Row
 from vaekit.distributions.table import Cells
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table
 from vaekit.spaces.column import WrongCell
 from vaekit.tasks.shared.context import Context
-from vaekit.tasks.shared.synthetic import prior
+from vaekit.tasks.shared.synthetic import Draw, prior
 
+CANDIDATES = 20  # draws of z for each row, of which one is chosen by its weight
 MAX_TRIES = 1_000_000  # number of rows after which drawing ends if none fits
 
 
@@ -46,11 +50,12 @@ def cells(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
 
 @torch.no_grad()
 def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: int, label: Any = None) -> Batch:
-    """Draw rows from p(x | given cells), by rejection sampling.
+    """Draw rows from p(x | given cells).
 
-    This is exact, however rare such cells are. z from p(z) is accepted with the probability p(cells | z) over its upper
-    bound, which is 1 for counts and categories, and the peak of the normal for numbers, whose scale is the same for all
-    z.
+    By rejection sampling, which is exact, however rare such cells are: z from p(z) is accepted with the probability
+    p(cells | z) over its upper bound, which is 1 for counts and categories, and the peak of the normal for numbers,
+    whose scale is the same for all z. With `likelihood=table_autoregressive` no row is rejected: z is chosen among
+    `CANDIDATES` from p(z) with weights p(cells | z), and the other cells are drawn given these and z.
 
     Args:
         context: The run.
@@ -78,9 +83,11 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
         raise Refusal(f"task.given, column {wrong.column!r}: {wrong.why}") from None
     x = torch.from_numpy(numbers[0]).to(vae.device)
     mask = space.per_value(torch.tensor([column.name in named for column in space.ordered], device=vae.device))
+    draw_z = prior(context, label)
+    if Capability.MARGINAL in vae.likelihood.gives:
+        return _resample(context, draw_z, x, mask, n)
     numeric = space.order[: space.sizes[0]]
     kept, labels, found, tried = list[Tensor](), list[Tensor](), 0, 0
-    draw_z = prior(context, label)
     while found < n:
         state, drawn = draw_z(context.batch_size)
         px = vae.likelihood(state)
@@ -95,3 +102,19 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
             raise Refusal(f"Not one of {tried:,} rows had the cells of task.given; give fewer of them.")
     Console().print(f"{found / tried:.2%} of {tried:,} rows had these cells", highlight=False)
     return Batch(torch.cat(kept)[:n], torch.cat(labels)[:n] if labels else None)
+
+
+def _resample(context: Context, draw_z: Draw, x: Tensor, known: Tensor, n: int) -> Batch:
+    """n rows with the known numbers of x `[numbers]`, by sampling-importance-resampling of z."""
+    kept, labels, effective = list[Tensor](), list[Tensor](), 0.0
+    for count in context.chunks(n):
+        state, drawn = draw_z(count * CANDIDATES)
+        log_w = log_prob_observed(context.vae.likelihood(state), x, known).unflatten(0, (count, CANDIDATES))
+        chosen = Categorical(logits=log_w).sample() + CANDIDATES * torch.arange(count, device=x.device)
+        px = context.vae.likelihood(state[chosen])
+        assert isinstance(px, Independent) and isinstance(px.base_dist, Row)
+        kept.append(px.base_dist.sample_given(x, known)[0].cpu())
+        labels += [] if drawn is None else [drawn[chosen.cpu()]]
+        effective += float((1 / log_w.softmax(1).square().sum(1)).sum())
+    Console().print(f"{effective / n:.1f} of {CANDIDATES} draws of z weigh in a row", highlight=False)
+    return Batch(torch.cat(kept), torch.cat(labels) if labels else None)

@@ -13,6 +13,7 @@ from torch.distributions import Distribution, Independent
 
 from vaekit.data.module import DataModule
 from vaekit.distributions.autoregressive import Autoregressive
+from vaekit.distributions.marginal import log_prob_observed
 from vaekit.latents.tower import Step, descend
 from vaekit.spaces import Table
 from vaekit.track import track
@@ -200,8 +201,8 @@ def complete(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor, Te
         Draws and means `[K, B, *space.shape]`; log p(x | z) of the observed and of the hidden values, `[K, B]`, nats.
     """
     if isinstance(px, Independent) and isinstance(px.base_dist, Autoregressive):
-        x, observed = px.base_dist.sample_given(rows.x, rows.observed)
-        return x, x, observed, px.log_prob(rows.x) - observed
+        x, observed, hidden = px.base_dist.impute(rows.x, rows.observed, rows.hidden)
+        return x, x, observed, hidden
     return px.sample(), px.mean, *log_probs(px, rows)
 
 
@@ -215,11 +216,7 @@ def log_probs(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor]:
     Returns:
         `[..., B]` each, nats.
     """
-    assert isinstance(px, Independent), "likelihoods that do not factorise are refused"
-    each = px.base_dist.log_prob(rows.x)
-    dims = list(range(-px.reinterpreted_batch_ndims, 0))
-    zero = each.new_zeros(())  # not a product with the mask: a missing value may score -inf, and 0 * -inf is NaN
-    return torch.where(rows.observed, each, zero).sum(dims), torch.where(rows.hidden, each, zero).sum(dims)
+    return log_prob_observed(px, rows.x, rows.observed), log_prob_observed(px, rows.x, rows.hidden)
 
 
 def train_on_missing(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], fill: Tensor, updates: int) -> VAE:
