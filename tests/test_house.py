@@ -47,7 +47,7 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # folders of parts, and the modules in them that are not parts
 GROUPS = {
-    "network": {"activation", "any_order", "bottom_up", "cell_symbols", "concat_input", "glorot", "linear", "made"}
+    "network": {"activation", "any_order", "bottom_up", "concat_input", "glorot", "linear", "made"}
     | {"network", "pixelcnn", "upsample", "velocity", "wavenet"},
     "posterior": {"directional", "experts", "posterior"},
     "prior": {"prior"},

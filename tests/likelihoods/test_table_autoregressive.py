@@ -12,10 +12,10 @@ from torch.distributions import Categorical
 from helpers import assert_draws_follow_masses, build
 from vaekit.batch import Batch
 from vaekit.distributions.marginal import log_prob_observed
-from vaekit.networks.cell_symbols import Bins
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table
 from vaekit.spaces.column import Column
+from vaekit.spaces.symbols import Bins
 from vaekit.written import Number
 
 TOWN = Column("town", "categorical", ["Ulm", "Bonn", "Kiel"], unseen=0.1, nullable=True)

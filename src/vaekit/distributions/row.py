@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,8 +13,20 @@ from torch.types import _size
 from vaekit.distributions.autoregressive import Autoregressive
 from vaekit.distributions.marginal import Marginal
 from vaekit.distributions.precision import full_precision
-from vaekit.networks.any_order import AnyOrder
-from vaekit.networks.cell_symbols import CellSymbols
+from vaekit.spaces.symbols import CellSymbols
+
+
+class Network(Protocol):
+    """A module that gives logits of the symbols of a column, given any symbols of others and a context.
+
+    `states` reads the sum of what `embed` makes of the given symbols.
+    """
+
+    def embed(self, symbols: Tensor) -> Tensor: ...
+
+    def states(self, given: Tensor, context: Tensor, columns: slice = ...) -> Tensor: ...
+
+    def logits(self, state: Tensor, column: int) -> Tensor: ...
 
 
 class Row(Autoregressive, Marginal):
@@ -33,7 +45,7 @@ class Row(Autoregressive, Marginal):
         >>> import torch
         >>> from vaekit.distributions.row import Row
         >>> from vaekit.networks.any_order import AnyOrder
-        >>> from vaekit.networks.cell_symbols import Categories
+        >>> from vaekit.spaces.symbols import Categories
         >>> from vaekit.spaces.column import Column
         >>> column = Categories(Column("town", "categorical", ["Ulm", "Bonn", "Kiel"]))
         >>> p = Row(AnyOrder([3, 3], context=2, width=8, blocks=1), [column, column], torch.zeros(5, 2))
@@ -43,7 +55,7 @@ class Row(Autoregressive, Marginal):
 
     support = constraints.real
 
-    def __init__(self, network: AnyOrder, columns: Sequence[CellSymbols], context: Tensor, shuffled: bool = False):
+    def __init__(self, network: Network, columns: Sequence[CellSymbols], context: Tensor, shuffled: bool = False):
         self.network, self.columns, self.context, self.shuffled = network, columns, context, shuffled
         self.widths = [column.width + column.nullable for column in columns]
         super().__init__(context.shape[:-1], torch.Size([sum(self.widths)]), validate_args=False)

@@ -8,20 +8,7 @@ from torch.distributions import Bernoulli, Categorical, Distribution, Normal, co
 from torch.nn.functional import logsigmoid, one_hot
 from torch.types import _size
 
-HALF = 0.5  # a binary cell with an unseen value
-
-
-def count_of(x: Tensor) -> Tensor:
-    """The count n, also a negative one, that x = sign(n) log(1 + |n|) represents."""
-    return (x.sign() * x.abs().expm1()).round()
-
-
-def log_fraction(beyond: Tensor) -> Tensor:
-    """log of the fraction of the probability of unseen counts that a count has so far outside 0 ... largest.
-
-    1/4, 1/12, 1/24, ... sum to 1/2 on each side. 0 for a distance of 0.
-    """
-    return -(2 * beyond * (beyond + 1)).clamp(min=1).log()
+from vaekit.spaces.symbols import HALF, count_of, log_fraction
 
 
 class Counts(Distribution):

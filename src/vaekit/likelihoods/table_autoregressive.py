@@ -10,9 +10,9 @@ from vaekit.capabilities import Capability
 from vaekit.distributions.row import Row
 from vaekit.likelihoods.likelihood import BuildNetwork, Likelihood
 from vaekit.networks.any_order import AnyOrder
-from vaekit.networks.cell_symbols import cell_symbols
 from vaekit.refusal import at_least_one
 from vaekit.spaces import Space, Table
+from vaekit.spaces.symbols import cell_symbols
 
 
 class TableAutoregressive(Likelihood):
@@ -20,7 +20,7 @@ class TableAutoregressive(Likelihood):
 
     The symbols of a column are its categories, the counts up to the largest one of the file, or bins of normal
     quantiles: a frequent number has its own bin, so that draws repeat it as often as the file does
-    (`vaekit.networks.cell_symbols`). Log-likelihoods are measured as with `likelihood=table`, and are comparable with
+    (`vaekit.spaces.symbols`). Log-likelihoods are measured as with `likelihood=table`, and are comparable with
     its.
 
     In training each row has an order of columns of its own, so that the network also learns p(x_c | z, any other

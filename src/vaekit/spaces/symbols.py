@@ -10,10 +10,30 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, one_hot, pad
 
 from vaekit import quantiles
-from vaekit.distributions.table import HALF, count_of, log_fraction
 from vaekit.spaces.column import Column
 
+HALF = 0.5  # a binary cell with an unseen value
 EPSILON = 1e-7  # in float32 1 - EPSILON is below 1, and its normal quantile finite
+
+
+def count_of(x: Tensor) -> Tensor:
+    """The count n, also a negative one, that x = sign(n) log(1 + |n|) represents.
+
+    Args:
+        x: Of any shape.
+    """
+    return (x.sign() * x.abs().expm1()).round()
+
+
+def log_fraction(beyond: Tensor) -> Tensor:
+    """log of the fraction of the probability of unseen counts that a count has so far outside 0 ... largest.
+
+    1/4, 1/12, 1/24, ... sum to 1/2 on each side. 0 for a distance of 0.
+
+    Args:
+        beyond: The distance, an integer.
+    """
+    return -(2 * beyond * (beyond + 1)).clamp(min=1).log()
 
 
 class CellSymbols(nn.Module):
@@ -120,7 +140,7 @@ class Bins(CellSymbols):
         bins: Number of bins of a column without frequent values.
 
     Example:
-        >>> from vaekit.networks.cell_symbols import Bins
+        >>> from vaekit.spaces.symbols import Bins
         >>> from vaekit.spaces.column import Column
         >>> bins = Bins(Column("x", "real", quantiles=[0, 0, 1], normals=[-3, 0, 3]), bins=4)
         >>> bins.edges.tolist()  # as probabilities: 0 has half of them
@@ -167,7 +187,7 @@ class CountSymbols(CellSymbols):
 
     Example:
         >>> import torch
-        >>> from vaekit.networks.cell_symbols import CountSymbols
+        >>> from vaekit.spaces.symbols import CountSymbols
         >>> from vaekit.spaces.column import Column
         >>> CountSymbols(Column("n", "count", largest=9))(torch.tensor([[4.0]]).log1p())
         tensor([4])
@@ -205,7 +225,7 @@ class Categories(CellSymbols):
 
     Example:
         >>> import torch
-        >>> from vaekit.networks.cell_symbols import Categories
+        >>> from vaekit.spaces.symbols import Categories
         >>> from vaekit.spaces.column import Column
         >>> Categories(Column("town", "categorical", ["Ulm", "Bonn", "Kiel"]))(torch.tensor([[0.0, 1.0, 0.0]]))
         tensor([1])
