@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import GREY, PAIRS, SERIES, SOUND, TEXT, build_all, config, examples
+from helpers import GREY, PAIRS, SERIES, SOUND, TABLE, TEXT, build_all, config, examples
 from vaekit.configs import options
 from vaekit.data.batches import Batches
 from vaekit.data.source import Rows
@@ -24,7 +24,8 @@ SMALL = {
     "pyramid": ("network.channels=4", "latents.blocks=[4x2,1x1]"),
 }
 
-SPACES = {"gru": TEXT, "sequence": SERIES, "wave": SOUND, "paired": PAIRS}  # of networks that read no images
+# of networks and likelihoods of other data than images
+SPACES = {"gru": TEXT, "sequence": SERIES, "wave": SOUND, "paired": PAIRS, "table_autoregressive": TABLE}
 
 
 class Data:
@@ -50,8 +51,9 @@ class Data:
 
 @pytest.mark.parametrize("name", sorted(options("model")))
 def test_trains_and_answers(name):
-    network = config(f"model={name}").network.encoder._target_.split(".")[-2]
-    space, small = SPACES.get(network, GREY), SMALL[network]
+    chosen = config(f"model={name}")
+    network, likelihood = (each._target_.split(".")[-2] for each in (chosen.network.encoder, chosen.likelihood))
+    space, small = SPACES.get(network, SPACES.get(likelihood, GREY)), SMALL[network]
     vae, objective, penalties = build_all(space, f"model={name}", *small)
     for whole in [vae, *penalties.values()]:
         if hasattr(whole, "start_from"):

@@ -17,8 +17,10 @@ from .conftest import train
 N = 1500
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
+@pytest.fixture(
+    scope="module", params=[("table", 40), pytest.param(("table_autoregressive", 15), marks=pytest.mark.long)]
+)
+def run(request, tmp_path_factory):
     """Towns, of which each has its own height and its own fraction of smokers."""
     folder = tmp_path_factory.mktemp("people")
     rng = np.random.default_rng(0)
@@ -31,9 +33,11 @@ def run(tmp_path_factory):
     )
     with (folder / "people.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("town", "height", "smokes"), *rows])
+    likelihood, epochs = request.param
     small = ("model=table_vae", "network.hidden=[64]", "latents.dim=3")
     data = ("data=table", f"data.path={folder}/people.csv")
-    return train(folder / "run", *data, "data.batch_size=32", "optimizer.lr=3e-3", "trainer.max_epochs=40", small=small)
+    words = (f"likelihood={likelihood}", f"trainer.max_epochs={epochs}", "optimizer/decay=cosine")
+    return train(folder / "run", *data, "data.batch_size=32", "optimizer.lr=3e-3", *words, small=small)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from vaekit.distributions.marginal import Marginal
 from vaekit.distributions.precision import full_precision
 from vaekit.spaces.symbols import CellSymbols
 
+SHUFFLED = 0.5  # the others train the order in which rows are drawn and scored, which is learned sooner
+
 
 class Network(Protocol):
     """A module that gives logits of the symbols of a column, given any symbols of others and a context.
@@ -39,7 +41,8 @@ class Row(Autoregressive, Marginal):
         network: Gives the logits of a column given any cells of others.
         columns: The symbols of each column.
         context: What rows are conditioned on, `[..., numbers]`.
-        shuffled: Whether `log_prob` draws an order of the columns for each row, by which a network learns all of them.
+        shuffled: Whether `log_prob` draws an order of the columns for half of the rows, by which a network learns all
+            orders.
 
     Example:
         >>> import torch
@@ -88,13 +91,16 @@ class Row(Autoregressive, Marginal):
 
     def logits(self, x: Tensor, observed: Tensor, shuffled: bool = False) -> list[Tensor]:
         """The logits `[..., size]` of each column, given the known cells before it in the order of the columns, or in
-        one drawn for each row.
+        one drawn for a `SHUFFLED` fraction of rows.
         """
         known = self._known(x, observed)
         embedded = self.network.embed(self.numbers(x))
         columns = len(self.columns)
-        lead = torch.broadcast_shapes(self.batch_shape, known.shape[:-1])
-        place = torch.rand(*lead, columns, device=x.device) if shuffled else torch.arange(columns, device=x.device)
+        place = torch.arange(columns, device=x.device).float()
+        if shuffled:
+            lead = torch.broadcast_shapes(self.batch_shape, known.shape[:-1])
+            other = torch.rand(*lead, columns + 1, device=x.device)
+            place = torch.where(other[..., :1] < SHUFFLED, other[..., 1:], place)
         before = known.unsqueeze(-2) & (place.unsqueeze(-2) < place.unsqueeze(-1))
         states = self.network.states(before.to(embedded) @ embedded, self.context)
         return [full_precision(self.network.logits(states[..., c, :], c)) for c in range(columns)]

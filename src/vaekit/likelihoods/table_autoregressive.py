@@ -23,9 +23,9 @@ class TableAutoregressive(Likelihood):
     (`vaekit.spaces.symbols`). Log-likelihoods are measured as with `likelihood=table`, and are comparable with
     its.
 
-    In training each row has an order of columns of its own, so that the network also learns p(x_c | z, any other
-    cells) (Uria et al. 2014). Missing cells are left out, and rows are drawn given any cells. The columns explain each
-    other, so the rate of z is often near 0.
+    In training half of the rows have a random order of the columns, so that the network also learns p(x_c | z, any
+    other cells) (Uria et al. 2014). Missing cells are left out, and rows are drawn given any cells. The columns explain
+    each other, so the rate of z is often near 0.
 
     Args:
         space: The space of x.
