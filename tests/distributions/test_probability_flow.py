@@ -46,6 +46,26 @@ def test_the_estimate_of_the_density_is_exact_on_average(normal_flow, monkeypatc
     torch.testing.assert_close(flow(steps=80).log_prob(z), exact.log_prob(z), atol=0.01, rtol=0)  # a diagonal Jacobian
 
 
+def test_states_between_the_ends_are_not_kept(normal_flow, monkeypatch):
+    flow, _ = normal_flow
+    times, kept = [], []
+
+    def velocity(y, t):
+        times.append(t.item())
+        return torch.zeros_like(y)
+
+    def watched(*arguments, call=probability_flow.odeint, **options):
+        kept.append(call(*arguments, **options))
+        return kept[-1]
+
+    monkeypatch.setattr(probability_flow, "odeint", watched)
+    p = flow(steps=3)
+    p.velocity = velocity
+    assert p.sample((5,)).shape == (5, 2)
+    assert kept[0].shape == (2, 5, 2)
+    assert times == pytest.approx([0, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6])
+
+
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_draws_have_the_moments_of_the_normal(normal_flow, noise):
     flow, exact = normal_flow

@@ -184,8 +184,11 @@ class ProbabilityFlow(Distribution):
         return moved, vmap(along)(probes).sum(0)
 
     def _integrate(self, function: Any, start: Any, begin: float, end: float) -> Any:
-        times = torch.linspace(begin, end, self.steps + 1, dtype=self.loc.dtype, device=self.loc.device)
-        path = odeint(function, start, times, method="midpoint")
+        def grid(_function: Any, _start: Any, t: Tensor) -> Tensor:
+            return torch.linspace(t[0].item(), t[-1].item(), self.steps + 1, dtype=t.dtype, device=t.device)
+
+        ends = torch.tensor([begin, end], dtype=self.loc.dtype, device=self.loc.device)  # whose states are kept
+        path = odeint(function, start, ends, method="midpoint", options={"grid_constructor": grid})
         return tuple(each[-1] for each in path) if isinstance(path, tuple) else path[-1]
 
     def _diffuse(self, y: Tensor) -> Tensor:
