@@ -143,6 +143,7 @@ def open(
     batch_size: int | None = None,
     data: Mapping[str, Any] | None = None,
     trust: Collection[str] = (),
+    sampling: Mapping[str, Any] | None = None,
 ) -> Run:
     """A finished run.
 
@@ -152,6 +153,7 @@ def open(
         batch_size: Number of rows on the device at once; None for that of evaluation in the run.
         data: Settings of its data to change, e.g. `{"root": "/data"}`.
         trust: Your own classes that its configuration may name, e.g. `["my_package.MyPrior"]`.
+        sampling: Settings of how its prior draws to change, e.g. `{"steps": 50}` of prior=flow_matching.
 
     Raises:
         Refusal: If the folder holds no finished run.
@@ -161,7 +163,8 @@ def open(
         >>> run = vaekit.open("outputs/latest")  # doctest: +SKIP
         >>> run.metrics["test/nll"], run.evaluate(num_samples=5000)["nll"]  # doctest: +SKIP
     """
-    return Run(run, device=device, batch_size=batch_size, data=dict(data or {}), trust=trust)
+    changes: dict[str, Any] = {"data": dict(data or {}), "sampling": dict(sampling or {})}
+    return Run(run, device=device, batch_size=batch_size, trust=trust, **changes)
 
 
 def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) -> VAE:

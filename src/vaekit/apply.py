@@ -33,7 +33,7 @@ def run(config: DictConfig) -> None:
     """
     plain: Any = OmegaConf.to_container(config, resolve=True)
     flag("spreadsheet", plain["spreadsheet"])
-    settings = {key: plain[key] for key in ("device", "batch_size", "data", "trust", "spreadsheet")}
+    settings = {key: plain[key] for key in ("device", "batch_size", "data", "sampling", "trust", "spreadsheet")}
     task = instantiate(plain["task"], _partial_=True)
     _, files = perform(task, plain["run"], plain["seed"], plain["precision"], **settings)
     for file in files:

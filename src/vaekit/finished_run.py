@@ -60,7 +60,7 @@ class Run:
     @cached_property
     def vae(self) -> VAE:
         """The trained VAE, in evaluation mode, on the CPU."""
-        return runs.load(self.folder, self.settings.get("trust", ()))
+        return runs.load(self.folder, self.settings.get("trust", ()), sampling=self.settings.get("sampling"))
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import importlib
 import inspect
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -189,7 +189,9 @@ def parse_config(path: Path) -> dict[str, Any]:
     return {**renames.settings_of(config), "space": renames.fields_of(config["space"])}
 
 
-def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
+def read_config(
+    run: str | Path, trust: Collection[str] = (), sampling: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The configuration of a run without its training, checked.
 
     The sections in `TRAINING_SECTIONS` are dropped. `data` is kept: its source is known code too, but when rows are
@@ -199,9 +201,10 @@ def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
         run: Folder of the run.
         trust: Names of classes of the user that the configuration may use, exactly as written there, e.g.
             `["my_package.MyPrior"]`.
+        sampling: Changes to how its prior draws, by the name of the setting.
 
     Raises:
-        Refusal: If it names anything else that is not a known part.
+        Refusal: If it names anything else that is not a known part, or the prior does not have such a setting.
     """
     trust = [trust] if isinstance(trust, str) else trust
     config = read_whole_config(run)
@@ -211,7 +214,19 @@ def read_config(run: str | Path, trust: Collection[str] = ()) -> dict[str, Any]:
     for target in _targets(config):
         if target not in trust:
             check_target(target)
+    if sampling:
+        config["prior"] = _drawn_with(config["prior"], sampling)
     return config
+
+
+def _drawn_with(prior: dict[str, Any], sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a prior with changes to how it draws."""
+    known = resolve_name(prior["_target_"]).sampling
+    for name in sampling.keys() - known:
+        settings = ", ".join(f"sampling.{each}" for each in sorted(known))
+        expected = f"Expected one of {settings}." if known else "It has no such settings. Leave out sampling."
+        raise Refusal(f"sampling.{name} does not change how the prior of this run draws. {expected}")
+    return prior | dict(sampling)
 
 
 def _moved(node: Any, before: str, now: str) -> Any:
@@ -314,7 +329,12 @@ def read_space(config: dict[str, Any]) -> spaces.Space:
     raise Refusal(f"The run's space is {config['space']!r}, expected one of vaekit.spaces; train the run again.")
 
 
-def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), device: str = "cpu") -> Any:
+def load(
+    run: str | Path = OUTPUTS / "latest",
+    trust: Collection[str] = (),
+    device: str = "cpu",
+    sampling: Mapping[str, Any] | None = None,
+) -> Any:
     """The trained `vaekit.vae.VAE` of a run, in evaluation mode.
 
     No code from the folder is run: the configuration may only name known parts (and those in `trust`), and the weights
@@ -324,6 +344,7 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
         run: Folder of the run.
         trust: Names of classes of the user that the configuration may use, e.g. `["my_package.MyPrior"]`.
         device: Where the model is loaded.
+        sampling: Changes to how its prior draws, e.g. `{"steps": 50}` of flow_matching.
 
     Raises:
         Refusal: If the folder does not hold a finished run, names other classes, or does not fit.
@@ -331,7 +352,7 @@ def load(run: str | Path = OUTPUTS / "latest", trust: Collection[str] = (), devi
     from vaekit.plan.plan import Plan
 
     folder = find(run)
-    config = read_config(folder, trust)
+    config = read_config(folder, trust, sampling)
     space = read_space(config)
     weights = read_weights(folder)
     held = sum(weight.nbytes for weight in weights.values())

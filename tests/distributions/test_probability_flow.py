@@ -60,7 +60,7 @@ def test_states_between_the_ends_are_not_kept(normal_flow, monkeypatch):
 
     monkeypatch.setattr(probability_flow, "odeint", watched)
     p = flow(steps=3)
-    p.velocity = velocity
+    p.drawn = velocity
     assert p.sample((5,)).shape == (5, 2)
     assert kept[0].shape == (2, 5, 2)
     assert times == pytest.approx([0, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6])

@@ -8,6 +8,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from vaekit.distributions.fitting import fitting_loss
 from vaekit.priors.flow_matching import FlowMatching
+from vaekit.refusal import Refusal
 from vaekit.spaces import Real
 
 CENTERS = torch.tensor([[2.0, 0.0], [-2.0, 1.0], [0.0, -2.0]])
@@ -99,3 +100,47 @@ def test_maps_read_features_or_maps_as_context(context):
     torch.testing.assert_close(prior(given).log_prob(z), alone)
     assert not torch.allclose(prior(given.flip(0)).log_prob(z), alone)
     assert prior(given).sample((7,)).shape == (7, 5, 2, 4, 4)
+
+
+def test_guidance_adds_to_what_the_context_changes():
+    """The draws of a linear velocity are those of the velocity that guidance makes of it; the density is not."""
+    torch.manual_seed(0)
+    prior = FlowMatching(Real((2,)), width=8, blocks=1, context_shape=(3,), drop=0.1, guidance=2.5)
+    with torch.no_grad():
+        for weight in prior.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    context, y, t = torch.randn(4, 3), torch.randn(4, 2), torch.tensor(0.4)
+    with_it, without = prior.velocity(y, t, context), prior.velocity(y, t, prior.unknown.expand(4, 3))
+    p = prior.eval()(context)
+    torch.testing.assert_close(p.drawn(y, t), 2.5 * with_it - 1.5 * without)
+    torch.testing.assert_close(p.tempered(0.5).expand((7, 4)).drawn(y, t), p.drawn(y, t))
+    plain = FlowMatching(Real((2,)), width=8, blocks=1, context_shape=(3,), drop=0.1).eval()
+    plain.load_state_dict(prior.state_dict())
+    torch.testing.assert_close(p.log_prob(y), plain(context).log_prob(y))
+
+
+def test_fitting_leaves_out_a_fraction_of_the_contexts():
+    torch.manual_seed(0)
+    prior = FlowMatching(Real((2,)), width=8, blocks=1, context_shape=(3,), drop=0.25)
+    with torch.no_grad():
+        for weight in prior.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    context, y, t = torch.randn(1, 3).expand(4000, 3), torch.zeros(4000, 2), torch.tensor(0.4)
+    without = prior.velocity(y[0], t, prior.unknown)
+    dropped = torch.isclose(prior(context).velocity(y, t), without).all(1).float().mean().item()
+    assert dropped == pytest.approx(0.25, abs=0.03)
+    assert not torch.isclose(prior.eval()(context).velocity(y, t), without).all(1).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"guidance": 2.0, "context_shape": (3,)}, "drop=0.1, or use guidance=1"),
+        ({"drop": 0.1}, "requires a condition; use drop=0"),
+        ({"drop": 1.0, "context_shape": (3,)}, "use drop=0.1"),
+        ({"noise": -1.0}, "use noise=0"),
+    ],
+)
+def test_refusals_say_what_to_type(settings, says):
+    with pytest.raises(Refusal, match=says):
+        FlowMatching(Real((2,)), **settings)

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -85,6 +86,36 @@ def test_a_prior_is_fitted_in_the_precision_of_its_run(digits_run, tmp_path, mon
     monkeypatch.setattr(fit_prior_module, "fitting_loss", watched)
     fitted(tmp_path / "run", tmp_path, "flow", epochs=1)
     assert seen == {(precision == "bf16-mixed", torch.float32)}
+
+
+def test_the_result_is_the_average_of_the_weights(digits_run, tmp_path, monkeypatch):
+    averages, weights = [], []
+
+    def watched(averaged, current, n, decay, call=fit_prior_module.average):
+        averages.append(averaged[0].clone())
+        weights.append(current[0].clone())
+        call(averaged, current, n, decay)
+
+    monkeypatch.setattr(fit_prior_module, "average", watched)
+    folder, _ = fitted(digits_run, tmp_path, "gaussian", epochs=1, lr=0.1)
+    expected = averages[0]  # the weights after the first step
+    for n, now in enumerate(weights, 1):
+        expected = expected.lerp(now, 1 - (1 + n) / (10 + n))
+    torch.testing.assert_close(vaekit.load(folder).latents.levels[0].prior.loc, expected)
+    assert not torch.allclose(expected, weights[-1])
+
+
+def test_how_a_fitted_prior_draws_may_change(digits_run, tmp_path):
+    folder, _ = fitted(digits_run, tmp_path, "flow_matching", epochs=1, num_samples=1)
+    run = vaekit.open(folder, device="cpu", sampling={"steps": 1})
+    assert run.vae.latents.levels[0].prior.steps == 1
+    images = [vaekit.open(folder, device="cpu", sampling={"steps": steps}).sample(4) for steps in (1, 10, 10)]
+    assert not np.array_equal(images[0], images[1])
+    np.testing.assert_array_equal(images[1], images[2])
+    with pytest.raises(Refusal, match=r"Expected one of sampling\.guidance, sampling\.noise, sampling\.steps"):
+        vaekit.load(folder, sampling={"width": 3})
+    with pytest.raises(Refusal, match=r"Leave out sampling"):
+        vaekit.load(digits_run, sampling={"steps": 3})
 
 
 @pytest.mark.long

@@ -94,6 +94,7 @@ class ProbabilityFlow(Distribution):
         steps: Number of midpoint steps, each of two evaluations of the velocity.
         noise: Strength of the noise that draws get on their way (an SDE with the same marginals); 0 for the ODE.
         temperature: Standard deviation of y_0.
+        drawn: The velocity of draws, where it is not that of the density.
 
     Example:
         >>> import torch
@@ -117,8 +118,9 @@ class ProbabilityFlow(Distribution):
         steps: int = 20,
         noise: float = 0.0,
         temperature: float = 1.0,
+        drawn: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
-        self.velocity, self.path, self.loc, self.scale = velocity, path, loc, scale
+        self.velocity, self.drawn, self.path, self.loc, self.scale = velocity, drawn or velocity, path, loc, scale
         self.steps, self.noise, self.temperature = steps, noise, temperature
         lead = loc.dim() - event_dims
         self.dims = tuple(range(-event_dims, 0))  # of the event
@@ -144,7 +146,7 @@ class ProbabilityFlow(Distribution):
         shape = self._extended_shape(sample_shape)
         with torch.autocast(self.loc.device.type, enabled=False):
             start = self.temperature * torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
-            y = self._diffuse(start) if self.noise else self._integrate(lambda t, y: self.velocity(y, t), start, 0, 1)
+            y = self._diffuse(start) if self.noise else self._integrate(lambda t, y: self.drawn(y, t), start, 0, 1)
             return self.loc + self.scale * y
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -196,7 +198,7 @@ class ProbabilityFlow(Distribution):
         step = 1 / self.steps
         for number in range(self.steps):
             t = y.new_tensor(number * step)
-            at, v = self.path.at(t), self.velocity(y, t)
+            at, v = self.path.at(t), self.drawn(y, t)
             eps = (at.signal_rate * y - at.signal * v) / at.turn  # the score is -eps / at.noise
             y = y + step * (v - self.noise / 2 * eps)
             if number + 1 < self.steps:
@@ -235,4 +237,4 @@ class ProbabilityFlow(Distribution):
         return (v - at.signal_rate * y - at.noise_rate * eps).square().sum(self.dims)
 
 
-_SETTINGS = ("velocity", "path", "loc", "scale", "steps", "noise", "temperature")
+_SETTINGS = ("velocity", "drawn", "path", "loc", "scale", "steps", "noise", "temperature")

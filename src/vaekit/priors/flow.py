@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 from torch.distributions import AffineTransform, Distribution
 
 from vaekit.distributions.flow import Flow as FlowDistribution
 from vaekit.distributions.flow import zuko
 from vaekit.distributions.precision import full_precision
-from vaekit.priors.prior import Prior
+from vaekit.priors.prior import Standardized
 from vaekit.refusal import Refusal, choice
 from vaekit.spaces import Real
 
 
-class Flow(Prior):
+class Flow(Standardized):
     """p(z) by a zuko flow of standardized z, (z - loc) / scale, e.g. `zuko.flows.RealNVP` or `zuko.flows.NSF`.
 
     With a `context_shape` it is p(z | context): each transformation depends on a context `[..., F]`.
@@ -42,10 +41,7 @@ class Flow(Prior):
         torch.Size([4, 2])
     """
 
-    latent = Real
     conditional = True
-    loc: Tensor
-    scale: Tensor
 
     def __init__(
         self,
@@ -54,14 +50,11 @@ class Flow(Prior):
         inverse: bool = False,
         context_shape: tuple[int, ...] | None = None,
     ):
-        super().__init__()
+        super().__init__(space)
         if len(space.shape) != 1:
             raise Refusal(f"A flow is over vectors, not maps; use {choice('prior', 'gaussian')}.")
-        self.space = space
         built = flow(space.size, context_shape[0] if context_shape else 0)
         self.flow = zuko.lazy.Flow(built.transform.inv, built.base) if inverse else built
-        self.register_buffer("loc", torch.zeros(space.shape))
-        self.register_buffer("scale", torch.ones(space.shape))
 
     def forward(self, context: Tensor | None = None) -> Distribution:
         flow = self.flow(None if context is None else full_precision(context))
@@ -71,8 +64,3 @@ class Flow(Prior):
                 zuko.transforms.ComposedTransform(standardize, flow.transform), flow.base
             )
         )
-
-    def start_at(self, z: Tensor) -> None:
-        """Start from the mean and standard deviation of latents z `[N, *space.shape]`."""
-        self.loc.copy_(z.mean(0))
-        self.scale.copy_(z.std(0))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.optim.swa_utils import AveragedModel
 
 from vaekit import run_files, runs
+from vaekit.callbacks.ema import average
 from vaekit.capabilities import Capability
 from vaekit.data.module import Part
 from vaekit.distributions.fitting import fitting_loss
@@ -30,6 +33,7 @@ from vaekit.track import track
 from vaekit.vae import VAE
 
 PRIOR_ONLY = {"_target_": "vaekit.objectives.prior_only.PriorOnly"}
+DECAY = 0.999  # of the average of the weights
 PATIENCE = 10  # number of epochs without a lower held-out loss after which training ends
 
 
@@ -46,8 +50,9 @@ def fit_prior(
 
     Dai and Wipf 2019, https://arxiv.org/abs/1903.05789, section 4, for any prior. Encoder, posterior and likelihood do
     not change. The prior maximises the mean of log p(z) over draws z from q(z | x) of the training rows (or minimises a
-    loss of its own, as flow_matching does), by Adam, with a learning rate that falls to 0 along a cosine; the epoch
-    that is best on the validation rows is kept. Networks run in bfloat16 if those of the run did.
+    loss of its own, as flow_matching does), by Adam, with a learning rate that falls to 0 along a cosine. The result is
+    an exponential moving average of the weights, after the epoch that is best on the validation rows. Networks run in
+    bfloat16 if those of the run did.
 
     Args:
         context: The run.
@@ -122,6 +127,7 @@ def fit(context: Context, epochs: int, lr: float, bf16: bool = False) -> None:
     optimizer = torch.optim.Adam(prior.parameters(), lr)
     steps = epochs * math.ceil(len(rows) / context.data.batch_size)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    averaged = AveragedModel(prior, multi_avg_fn=partial(average, decay=DECAY), use_buffers=True)
     best, kept, since = math.inf, None, 0
     for _ in track(range(epochs), "fitting"):
         prior.train()
@@ -133,18 +139,31 @@ def fit(context: Context, epochs: int, lr: float, bf16: bool = False) -> None:
             loss.backward()
             optimizer.step()
             decay.step()
+            averaged.update_parameters(prior)
         prior.eval()
+        trained = copied(prior)
+        prior.load_state_dict(averaged.module.state_dict())
         with torch.random.fork_rng():
             torch.manual_seed(0)  # the same noise after each epoch
             now = mean_score(fitting_loss, vae, *held_out)
         since += 1
         if now < best:
-            best, kept, since = now, {name: weight.clone() for name, weight in prior.state_dict().items()}, 0
+            best, kept, since = now, copied(prior), 0
         if since == PATIENCE:
             break
+        prior.load_state_dict(trained)
     if kept is None:
         raise Refusal("The loss of the validation rows was never finite; use task.lr=1e-4.")
     prior.load_state_dict(kept)
+
+
+def copied(module: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights of a module.
+
+    Args:
+        module: The module.
+    """
+    return {name: weight.clone() for name, weight in module.state_dict().items()}
 
 
 @torch.no_grad()

@@ -239,6 +239,7 @@ def open_run(
     data: Mapping[str, Any] | None = None,
     trust: Collection[str] = (),
     spreadsheet: bool = False,
+    sampling: Mapping[str, Any] | None = None,
     named: bool = False,
 ) -> Context:
     """The context of a finished run.
@@ -251,6 +252,7 @@ def open_run(
         data: Changes to the settings of the data.
         trust: Names of classes of the user, see `vaekit.runs.read_config`.
         spreadsheet: Of the CSV files, see `write_csv`.
+        sampling: Changes to how the prior draws, see `vaekit.runs.load`.
         named: See `Context`.
 
     Raises:
@@ -258,7 +260,7 @@ def open_run(
             do not have.
     """
     device = find_device(device)
-    config = runs.read_config(run, trust)
+    config = runs.read_config(run, trust, sampling)
     with runs.reading(Path(run)):
         module = config["data"]["module"]
         for name in data or {}:
@@ -271,7 +273,7 @@ def open_run(
         check_type("data.name", config["data"]["name"], str)
         check_type("evaluation.num_samples", config["evaluation"]["num_samples"], int)
     within("batch_size", batch_size, 1)
-    vae = runs.load(run, trust, device)
+    vae = runs.load(run, trust, device, sampling)
     return Context(Path(run), vae, config, Path(out), batch_size, data or {}, spreadsheet, named)
 
 
