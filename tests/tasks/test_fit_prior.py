@@ -119,6 +119,25 @@ def test_how_a_fitted_prior_draws_may_change(digits_run, tmp_path):
 
 
 @pytest.mark.long
+def test_reflow_straightens_the_paths_of_the_fitted_prior(digits_run, tmp_path):
+    folder, _ = fitted(digits_run, tmp_path / "first", "flow_matching", epochs=3, num_samples=1)
+    straight, _ = fitted(folder, tmp_path / "second", "flow_matching", num_samples=1, reflow=True)
+    assert yaml.safe_load((straight / "config.yaml").read_text())["fit_prior"]["reflow"]
+    start, errors = torch.randn(500, 3, generator=torch.Generator().manual_seed(0)), []
+    with torch.no_grad():
+        exact = vaekit.load(folder, sampling={"steps": 40}).latents.levels[0].prior().transport(start)
+        for run in (folder, straight):
+            one_step = vaekit.load(run, sampling={"steps": 1}).latents.levels[0].prior().transport(start)
+            errors.append((one_step - exact).square().mean().item())
+    assert errors[1] < errors[0] / 2, errors
+    context = open_run(folder, tmp_path, device="cpu")
+    with pytest.raises(Refusal, match=r"weights of the prior of the run\. Add prior\.blocks=2\.$"):
+        fit_prior(context, context.config["prior"] | {"blocks": 3}, tmp_path / "third", reflow=True)
+    with pytest.raises(Refusal, match=r"requires prior=flow_matching, in the run"):
+        fitted(digits_run, tmp_path / "third", "flow_matching", reflow=True)
+
+
+@pytest.mark.long
 def test_only_the_prior_changes(digits_run, mixture):
     folder, metrics = mixture
     before, after = (load_file(each / "model.safetensors") for each in (digits_run, folder))

@@ -146,8 +146,11 @@ class ProbabilityFlow(Distribution):
         shape = self._extended_shape(sample_shape)
         with torch.autocast(self.loc.device.type, enabled=False):
             start = self.temperature * torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
-            y = self._diffuse(start) if self.noise else self._integrate(lambda t, y: self.drawn(y, t), start, 0, 1)
-            return self.loc + self.scale * y
+            return self.loc + self.scale * self._diffuse(start) if self.noise else self.transport(start)
+
+    def transport(self, start: Tensor) -> Tensor:
+        """The z `[..., *event_shape]` to which the ODE leads from y_0 = `start`, of the same shape."""
+        return self.loc + self.scale * self._integrate(lambda t, y: self.drawn(y, t), start, 0, 1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         recorded = torch.is_grad_enabled()  # the velocity is differentiated in evaluation too, without a graph of it
@@ -213,7 +216,16 @@ class ProbabilityFlow(Distribution):
         Times are logit-normal (Esser et al. 2024, equation 19), so that most are in the middle of the path.
         """
         y = self._standardize(z)
-        return self._error(y, torch.randn_like(y.sum(self.dims)).sigmoid())
+        return self._error(y, torch.randn_like(y.sum(self.dims)).sigmoid(), torch.randn_like(y))
+
+    def rectifying_loss(self, z: Tensor, start: Tensor) -> Tensor:
+        """|velocity - dy_t / dt|^2 at a uniform time t on the path from y_0 = `start` to z, `[...]`.
+
+        Its minimum over draws z that another flow leads to from `start` has straighter paths to the same p(z), which
+        take fewer steps (Liu et al. 2023, https://arxiv.org/abs/2209.03003).
+        """
+        y = self._standardize(z)
+        return self._error(y, torch.rand_like(y.sum(self.dims)), start)
 
     def lower_bound(self, z: Tensor) -> Tensor:
         """An unbiased estimate of a lower bound on log p(z), `[...]`, nats, at the cost of one velocity.
@@ -229,10 +241,10 @@ class ProbabilityFlow(Distribution):
         at, last = self.path.at(t), self.path.at(self.path.time(noise.new_tensor(SMALLEST_NOISE)))
         weight = span * at.signal / (at.noise_rate.abs() * at.turn)
         entropy = 0.5 * math.log(2 * torch.pi * math.e) + (last.noise / last.signal).log()
-        return -weight * self._error(y, t) - (entropy + self.scale.log()).sum(self.dims)
+        return -weight * self._error(y, t, torch.randn_like(y)) - (entropy + self.scale.log()).sum(self.dims)
 
-    def _error(self, y: Tensor, t: Tensor) -> Tensor:
-        at, eps = self.path.at(t.reshape(*t.shape, *[1] * len(self.dims))), torch.randn_like(y)
+    def _error(self, y: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        at = self.path.at(t.reshape(*t.shape, *[1] * len(self.dims)))
         v = full_precision(self.velocity(at.signal * y + at.noise * eps, t))
         return (v - at.signal_rate * y - at.noise_rate * eps).square().sum(self.dims)
 
