@@ -539,7 +539,7 @@ def test_an_untrained_vae_learns_in_a_loop_of_its_own_and_is_saved(tmp_path):
 
 
 def test_a_shape_in_place_of_a_space_is_refused():
-    with pytest.raises(vaekit.Refusal, match=re.escape("Use vaekit.spaces.Real((5,)) for rows of 5.")):
+    with pytest.raises(vaekit.Refusal, match=re.escape("For 5 numbers use vaekit.spaces.Real((5,)).")):
         vaekit.build((5,), "model=mlp_vae")
 
 
