@@ -88,7 +88,7 @@ def by_vaekit(words: str, table: Table, seed: int, folder: Path) -> tuple[pd.Dat
     """Synthetic rows of a run, and the seconds of its training and of its synthesis."""
     train, _, prior = (each.replace("TARGET", table.target).split() for each in words.partition("|"))
     data = ["data=table", f"data.path={folder}/train.csv", f"data.test_path={folder}/test.csv"]
-    data += [f"+data.types={{{','.join(f'{name}:categorical' for name in table.codes)}}}"] if table.codes else []
+    data += [f"data.types={{{','.join(f'{name}:categorical' for name in table.codes)}}}"] if table.codes else []
     run = folder / "runs" / slug(" ".join(train))
     seconds = once(run, "train.py", *data, *BUDGET, *train, f"seed={seed}", f"hydra.run.dir={run}")
     if prior:
@@ -123,10 +123,10 @@ def measure(
     name: str, make: Make | str, table: Table, seed: int, minutes: float, folder: Path
 ) -> dict[str, float] | None:
     """The figures of a method, after those that are missing were computed; None if it cannot run."""
-    made = folder / "rows" / slug(make if isinstance(make, str) else name)
-    rows, figures = made.with_suffix(".csv"), made.with_suffix(".json")
+    made = slug(make if isinstance(make, str) else name)
+    rows, figures = folder / "rows" / f"{made}.csv", folder / "rows" / f"{made}.json"
+    rows.parent.mkdir(parents=True, exist_ok=True)
     found = json.loads(figures.read_text()) if figures.exists() else {}
-    made.parent.mkdir(parents=True, exist_ok=True)
     if "seconds" not in found:
         start = time.perf_counter()
         try:
