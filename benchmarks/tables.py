@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -135,10 +136,10 @@ def measure(
             else:
                 synthetic, seconds = make(table, seed, minutes), time.perf_counter() - start
         except ImportError as error:
-            print(f"{name} needs {error.name}. Try pip install -r benchmarks/tables.txt.", file=sys.stderr)
+            say(f"{name} needs {error.name}. Try pip install -r benchmarks/tables.txt.")
             return None
         except subprocess.CalledProcessError:  # the command said why
-            print(f"{name} failed and is left out.", file=sys.stderr)
+            say(f"{name} failed and is left out.")
             return None
         write(synthetic, rows)
         found["seconds"] = {"seconds": seconds}
@@ -150,9 +151,15 @@ def measure(
         try:
             found[each] = compute(table, synthetic)
         except ImportError as error:
-            print(f"The measure {each} needs {error.name}. Try pip install -r benchmarks/tables.txt.", file=sys.stderr)
+            say(f"The measure {each} needs {error.name}. Try pip install -r benchmarks/tables.txt.")
         save(figures, found)
     return {key: figure for part in found.values() for key, figure in part.items()}
+
+
+@cache
+def say(line: str) -> None:
+    """Once, beside the tables."""
+    print(line, file=sys.stderr)
 
 
 def save(path: Path, found: dict) -> None:
@@ -201,7 +208,10 @@ def main() -> None:
     for word in tables or SOURCES:
         name, files = source(word, where)
         if missing := [path for path in files.paths if not Path(path).exists()]:
-            print(f"{name}: {missing[0]} is missing; it is left out. It comes from {files.origin or 'you'}.\n")
+            say(
+                f"{name} is left out: there is no {missing[0]}."
+                + f" Put it there from {files.origin}." * bool(files.origin)
+            )
             continue
         found: dict[str, list[dict[str, float]]] = {}
         for seed in range(int(options.get("seeds", 3))):
@@ -213,7 +223,7 @@ def main() -> None:
                 figures = measure(method, methods[method], table, seed, float(options.get("minutes", 10)), folder)
                 if figures is not None:
                     found.setdefault(method, []).append(figures)
-                    print(f"{name}, seed {seed}, {method}: {json.dumps(figures, default=float)}", file=sys.stderr)
+                    say(f"{name}, seed {seed}, {method}: {json.dumps(figures, default=float)}")
         print(report(name, found), flush=True)
         print(f"\n{len(table.train):,} training and {len(table.test):,} held-out rows; {machine()}.\n", flush=True)
 
