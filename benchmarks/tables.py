@@ -113,7 +113,7 @@ def once(folder: Path, script: str, *words: str) -> float:
 
 
 def call(script: str, *words: str) -> None:
-    subprocess.run([sys.executable, script, *words], check=True)
+    subprocess.run([sys.executable, script, *words], check=True, stdout=sys.stderr)
 
 
 def slug(words: str) -> str:

@@ -4,6 +4,8 @@ on a small table.
 
 import itertools
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
@@ -166,7 +168,8 @@ def test_drawn_rows_keep_spikes_missing_cells_and_dependence():
 
 def in_process(script: str, *words: str) -> None:
     """`python SCRIPT *words`."""
-    with restored(), patch("sys.argv", [script, *words]), patch("vaekit.training.run.draw_run"):
+    quick = patch("vaekit.training.run.draw_run")
+    with restored(), redirect_stdout(sys.stderr), patch("sys.argv", [script, *words]), quick:
         try:
             commands.train() if script == "train.py" else commands.apply()
         except SystemExit as end:
