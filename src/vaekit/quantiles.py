@@ -23,8 +23,8 @@ def fit(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values: `[n]`, without NaN.
 
     Returns:
-        Values in ascending order, and the normal numbers that correspond to them; at most about 2 * `KNOTS`, more of
-        them in the tails.
+        Values in ascending order, and the normal numbers that correspond to them; at most about 2 * `KNOTS`, or more
+        where many values are frequent, more of them in the tails.
 
     Example:
         >>> import numpy as np
@@ -46,19 +46,24 @@ def fit(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if counts[-1] == 1 < len(seen):
         ranks[-3 if few else -2 : -1] = n - SPARED
     knots, at = seen.repeat(2), torch.special.ndtri(torch.from_numpy(ranks / n)).numpy()
-    kept = _thinned(knots, at)
+    kept = _thinned(knots, at, np.diff(ranks) >= FREQUENT * n)
     return knots[kept], at[kept]
 
 
-def _thinned(knots: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Which knots to keep: those next to evenly spaced numbers, both of each frequent value among these, and then one
-    by one where the error is largest.
+def _thinned(knots: np.ndarray, at: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """Which knots to keep: both of each frequent value, those next to evenly spaced numbers, and then one by one where
+    the error is largest.
+
+    Args:
+        knots: `[k]`, two of each value.
+        at: The normal numbers of the knots.
+        far: Which knots are as far from the next one as those of a frequent value, `[k - 1]`.
     """
     if len(knots) <= 2 * KNOTS:
         return np.arange(len(knots))
     kept = np.unique(np.searchsorted(at, np.linspace(at[0], at[-1], 3 * KNOTS // 4)).clip(max=len(at) - 1))
-    other = kept ^ 1  # of the same value
-    kept = np.union1d(kept, other[at[other] != at[kept]])
+    first = 2 * far[::2].nonzero()[0]
+    kept = np.union1d(kept, np.concatenate([first, first + 1]))
     for _ in range(max(KNOTS // 2, 3 * KNOTS // 2 - len(kept))):
         error = np.abs(knots - np.interp(at, at[kept], knots[kept]))
         error[kept] = 0

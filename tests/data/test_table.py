@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from helpers import TABLE, examples
-from vaekit import run_files, runs
+from vaekit import quantiles, run_files, runs
 from vaekit.data.cells import Cells, read
 from vaekit.data.module import DataModule
 from vaekit.data.table import Table, encode, infer, read_rows, write
@@ -77,6 +77,15 @@ def test_quantiles_make_a_bell_of_several_modes_and_spikes_stand_inside():
     assert np.abs(x[:900]).max() < 0.2, "not at the edge"
     assert column.decode(x)[:900] == ["0.000"] * 900
     assert column.decode(np.array([[-9.0], [9.0]])) == [min(zeros, key=float), max(zeros, key=float)]
+
+
+def test_frequent_values_among_many_others_keep_their_fractions():
+    rng, frequent = np.random.default_rng(0), 1 / np.arange(2, 62)
+    values = np.concatenate([frequent.repeat(50), rng.random(3000)])
+    knots, at = quantiles.fit(values)
+    drawn = np.interp(rng.normal(size=60_000), at, knots)
+    fractions = (drawn[:, None] == frequent).mean(0)
+    assert np.abs(fractions - 50 / 6000).max() < 0.002
 
 
 def test_values_beyond_those_seen_lie_further_out():

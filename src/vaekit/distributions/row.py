@@ -24,7 +24,7 @@ class Network(Protocol):
     `states` reads the sum of what `embed` makes of the given symbols.
     """
 
-    def embed(self, symbols: Tensor) -> Tensor: ...
+    def embed(self, symbols: Tensor, columns: slice = ...) -> Tensor: ...
 
     def states(self, given: Tensor, context: Tensor, columns: slice = ...) -> Tensor: ...
 
@@ -126,10 +126,11 @@ class Row(Autoregressive, Marginal):
         numbers, context = numbers.clone(), self.context.reshape(len(numbers), -1)
         given = (self.network.embed(numbers) * known.unsqueeze(-1)).sum(1)
         for c in range(len(self.columns)):
-            state = self.network.states(given.unsqueeze(1), context, slice(c, c + 1)).squeeze(1)
+            column = slice(c, c + 1)
+            state = self.network.states(given.unsqueeze(1), context, column).squeeze(1)
             picked = pick(c, full_precision(self.network.logits(state, c)))
             numbers[:, c] = torch.where(known[:, c], numbers[:, c], picked)
-            given = given + self.network.embed(numbers)[:, c] * ~known[:, c : c + 1]
+            given = given + self.network.embed(numbers[:, column], column).squeeze(1) * ~known[:, column]
         return numbers
 
     def sample_given(self, value: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:

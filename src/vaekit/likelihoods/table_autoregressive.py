@@ -33,7 +33,7 @@ class TableAutoregressive(Likelihood):
         width: Dimensions of the state of a column.
         blocks: Residual blocks of the network of the columns.
         dropout: Probability with which a unit of these blocks is dropped in training.
-        bins: Number of bins of a numeric column without frequent numbers.
+        bins: Number of bins of a numeric column, in addition to those of its frequent numbers.
 
     Raises:
         Refusal: If a number is below 1.
@@ -74,7 +74,8 @@ class TableAutoregressive(Likelihood):
         super().__init__(space, network, params=1)
         self.widths = [column.width for column in space.ordered]
         self.columns = nn.ModuleList(cell_symbols(column, bins) for column in space.ordered)
-        self.conditionals = AnyOrder([each.size for each in self.columns], space.size, width, blocks, dropout)
+        sizes, features = zip(*((each.size, each.features()) for each in self.columns), strict=True)
+        self.conditionals = AnyOrder(sizes, space.size, width, blocks, dropout, features)
 
     def distribution(self, *params: Tensor) -> Distribution:
         return Row(self.conditionals, list(self.columns), params[0], shuffled=self.training)

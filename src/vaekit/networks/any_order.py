@@ -27,6 +27,8 @@ class AnyOrder(nn.Module):
         width: Dimensions of a state.
         blocks: Residual blocks.
         dropout: Probability with which a unit of a block is dropped in training.
+        features: Of the symbols of each column, `[size, features]`, of which embeddings and logits are linear
+            functions; None for a free vector for each symbol.
 
     Example:
         >>> import torch
@@ -40,24 +42,43 @@ class AnyOrder(nn.Module):
 
     first: Tensor
 
-    def __init__(self, sizes: Sequence[int], context: int, width: int, blocks: int, dropout: float = 0.0):
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        context: int,
+        width: int,
+        blocks: int,
+        dropout: float = 0.0,
+        features: Sequence[Tensor | None] | None = None,
+    ):
         super().__init__()
         self.sizes, self.dropout = list(sizes), dropout
         columns, symbols = len(sizes), sum(sizes)
         self.register_buffer("first", torch.tensor([0, *sizes[:-1]]).cumsum(0), persistent=False)
-        self.embedding = nn.Parameter(torch.randn(symbols, width) / math.sqrt(columns))
+        each = [None] * columns if features is None else features
+        for number, of_column in enumerate(each):
+            self.register_buffer(f"features_{number}", of_column, persistent=False)
+        self.rows = [n if f is None else f.shape[1] for n, f in zip(sizes, each, strict=True)]
+        self.embedding = nn.Parameter(torch.randn(sum(self.rows), width) / math.sqrt(columns))
         self.column = nn.Parameter(torch.randn(columns, width) / 2)
         self.context_proj = glorot(nn.Linear(context, width))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(blocks + 1))
         self.up = glorot(nn.ModuleList(nn.Linear(width, 2 * width) for _ in range(blocks)))
         self.down = glorot(nn.ModuleList(nn.Linear(2 * width, width) for _ in range(blocks)))
         self.gain = nn.Parameter(torch.ones(blocks, columns, 2 * width))
-        self.head = nn.Parameter(torch.zeros(symbols, width))
+        self.head = nn.Parameter(torch.zeros(sum(self.rows), width))
         self.bias = nn.Parameter(torch.zeros(symbols))
 
-    def embed(self, symbols: Tensor) -> Tensor:
+    def _features(self, column: int) -> Tensor | None:
+        return getattr(self, f"features_{column}")
+
+    def embed(self, symbols: Tensor, columns: slice = slice(None)) -> Tensor:
         """Embeddings `[..., columns, width]` of symbols `[..., columns]`."""
-        return functional.embedding(symbols + self.first, self.embedding)
+        parts = self.embedding.split(self.rows)[columns]
+        features = map(self._features, range(len(self.sizes))[columns])
+        table = torch.cat([part if f is None else f @ part for f, part in zip(features, parts, strict=True)])
+        first = self.first[columns]
+        return functional.embedding(symbols + (first - first[0]), table)
 
     def states(self, given: Tensor, context: Tensor, columns: slice = slice(None)) -> Tensor:
         """The states of some columns.
@@ -78,5 +99,11 @@ class AnyOrder(nn.Module):
 
     def logits(self, state: Tensor, column: int) -> Tensor:
         """Logits `[..., sizes[column]]` of a column from its states `[..., width]`."""
-        symbols = slice(int(self.first[column]), int(self.first[column]) + self.sizes[column])
-        return functional.linear(state, self.head[symbols], self.bias[symbols])
+        head, bias, features = (
+            self.head.split(self.rows)[column],
+            self.bias.split(self.sizes)[column],
+            self._features(column),
+        )
+        if features is None:
+            return functional.linear(state, head, bias)
+        return functional.linear(functional.linear(state, head), features, bias)

@@ -13,6 +13,7 @@ from vaekit import quantiles
 from vaekit.spaces.column import Column
 
 HALF = 0.5  # a binary cell with an unseen value
+SMOOTH = 32  # cosines of the bins of a column
 EPSILON = 1e-7  # in float32 1 - EPSILON is below 1, and its normal quantile finite
 
 
@@ -69,6 +70,10 @@ class CellSymbols(nn.Module):
     def start(self, mean: Tensor) -> Tensor:
         """Logits `[values]` of values with this mean `[width]`."""
         raise NotImplementedError
+
+    def features(self) -> Tensor | None:
+        """Features of the symbols that make near ones alike, `[size, features]`; None where none is near another."""
+        return None
 
     def outside(self, value: Tensor) -> Tensor:
         """How far values `[..., width]` are outside those of the file, 0 for those within."""
@@ -137,12 +142,12 @@ class Bins(CellSymbols):
 
     Args:
         column: The column.
-        bins: Number of bins of a column without frequent values.
+        bins: Number of bins of the rest.
 
     Example:
         >>> from vaekit.spaces.symbols import Bins
         >>> from vaekit.spaces.column import Column
-        >>> bins = Bins(Column("x", "real", quantiles=[0, 0, 1], normals=[-3, 0, 3]), bins=4)
+        >>> bins = Bins(Column("x", "real", quantiles=[0, 0, 1], normals=[-3, 0, 3]), bins=2)
         >>> bins.edges.tolist()  # as probabilities: 0 has half of them
         [0.0, 0.5, 0.75, 1.0]
     """
@@ -153,7 +158,7 @@ class Bins(CellSymbols):
     means: Tensor
 
     def __init__(self, column: Column, bins: int):
-        edges = torch.from_numpy(_edges(column, bins))
+        edges, self.frequent = map(torch.from_numpy, _edges(column, bins))
         super().__init__(column, len(edges) - 1)
         at, mass = torch.special.ndtri(edges), edges.diff()
         density = (-at.square() / 2).exp() / math.sqrt(2 * math.pi)
@@ -177,6 +182,18 @@ class Bins(CellSymbols):
 
     def start(self, mean: Tensor) -> Tensor:
         return self.log_mass
+
+    def features(self) -> Tensor:
+        """Cosines of the number of a bin, and an indicator for each frequent value and missing cells.
+
+        Bins of rare values so share what they learn, where each alone would be overfitted.
+        """
+        number = torch.arange(1, min(SMOOTH, self.values) + 1)
+        middle = (torch.arange(self.values).unsqueeze(1) + 0.5) / self.values
+        smooth = torch.cos(math.pi * middle * number) / number.sqrt()
+        smooth = smooth / smooth.square().sum(1).mean().sqrt()
+        own = torch.cat([self.frequent, torch.ones(int(self.nullable), dtype=torch.bool)])
+        return torch.cat([pad(smooth, (0, 0, 0, int(self.nullable))), torch.eye(self.size)[:, own]], 1)
 
 
 class CountSymbols(CellSymbols):
@@ -264,17 +281,22 @@ def cell_symbols(column: Column, bins: int) -> CellSymbols:
     return CountSymbols(column) if column.group == "count" else Categories(column)
 
 
-def _edges(column: Column, bins: int) -> np.ndarray:
-    """Edges of the bins of a numeric column, as probabilities of the standard normal distribution from 0 to 1."""
+def _edges(column: Column, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Edges of the bins of a numeric column, as probabilities of the standard normal distribution from 0 to 1, and
+    which bins are of a frequent value.
+    """
     at = torch.special.ndtr(torch.tensor(column.normals, dtype=torch.float64)).numpy()
     repeated = np.diff(column.quantiles) == 0
     low, high = at[:-1][repeated], at[1:][repeated]
     discrete = (high - low).sum() > (1 - quantiles.FREQUENT) * (at[-1] - at[0])
-    frequent = high - low > (0 if discrete else quantiles.FREQUENT)
-    edges = [0.0]
-    for start, end in zip([*low[frequent], 1.0], [*high[frequent], None], strict=True):
+    own = high - low > (0 if discrete else quantiles.FREQUENT)
+    rest = 1 - (high - low)[own].sum()
+    edges, frequent = [0.0], list[bool]()
+    for start, end in zip([*low[own], 1.0], [*high[own], None], strict=True):
         gap = start - edges[-1]  # a narrow one joins the frequent value next to it
         if gap > quantiles.FREQUENT:
-            edges += np.linspace(edges[-1], start, max(1, round(gap * bins)) + 1)[1:].tolist()
-        edges += [] if end is None else [end]
-    return np.array([*edges[:-1], 1.0])
+            edges += np.linspace(edges[-1], start, max(1, round(gap / rest * bins)) + 1)[1:].tolist()
+        frequent += [False] * (len(edges) - 1 - len(frequent))
+        if end is not None:
+            edges, frequent = [*edges, end], [*frequent, True]
+    return np.array([*edges[:-1], 1.0]), np.array(frequent)
