@@ -1,5 +1,7 @@
 """The importance-weighted family: identities between its members, and what each part maximizes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.distributions import Independent, Normal
@@ -8,6 +10,7 @@ from helpers import BINARY, SMALL, build, examples
 from vaekit.batch import Batch
 from vaekit.latents.tower import Step
 from vaekit.objectives.ciwae import CIWAE
+from vaekit.objectives.detached_prior import DetachedPrior
 from vaekit.objectives.elbo import ELBO
 from vaekit.objectives.iwae import IWAE
 from vaekit.objectives.miwae import MIWAE
@@ -16,6 +19,7 @@ from vaekit.objectives.prior_only import PriorOnly
 from vaekit.objectives.reconstruction import Reconstruction
 from vaekit.objectives.renyi import Renyi
 from vaekit.objectives.reweighted_wake_sleep import ReweightedWakeSleep
+from vaekit.priors.standard_normal import StandardNormal
 from vaekit.refusal import Refusal, located
 from vaekit.terms import Terms
 
@@ -56,12 +60,12 @@ def terms(vae, batch, k):
     return vae(batch, k)
 
 
-def gradients(vae, loss):
+def gradients(vae, loss, retain=False):
     """The gradients for the weights of the posterior, and for those of likelihood and prior."""
     level = vae.latents.levels[0]
     posterior = [*vae.encoder.parameters(), *level.posterior.parameters()]
     rest = [*vae.likelihood.parameters(), *level.prior.parameters()]
-    found = torch.autograd.grad(loss.sum(), [*posterior, *rest], allow_unused=True)
+    found = torch.autograd.grad(loss.sum(), [*posterior, *rest], allow_unused=True, retain_graph=retain)
     flat = [g.flatten() if g is not None else torch.zeros(0) for g in found]
     return torch.cat(flat[: len(posterior)]), torch.cat(flat[len(posterior) :])
 
@@ -120,6 +124,19 @@ def test_prior_only_moves_the_prior_alone(vae, batch):
     loss.sum().backward()
     moved = {name for name, p in vae.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert moved == {name for name, _ in vae.named_parameters() if ".prior." in name}
+
+
+def test_a_detached_prior_learns_as_by_prior_only_and_the_vae_as_with_a_standard_normal(vae, batch):
+    level = vae.latents.levels[0]
+    with torch.no_grad():
+        level.prior.loc.add_(1.0)  # away from the standard normal
+    drawn, normal = terms(vae, batch, 4), StandardNormal(level.space).double()
+    plain = replace(drawn, steps=[replace(drawn.steps[0], p=normal())])
+    loss = DetachedPrior(beta=0.3, num_samples=4)(drawn, None)
+    expected = ELBO(beta=0.3, num_samples=4)(plain, None) + PriorOnly(4)(drawn, None)
+    torch.testing.assert_close(loss, expected)
+    found, wanted = (torch.cat(gradients(vae, each, retain=True)) for each in (loss, expected))
+    torch.testing.assert_close(found, wanted)
 
 
 @pytest.mark.parametrize(

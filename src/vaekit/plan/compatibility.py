@@ -203,6 +203,7 @@ def _check_objective(plan: Plan, objective: Choice) -> None:
             "prior=autoregressive" if coded else "prior=flow",
         ),
         Capability.CONTINUOUS: (not coded, f"objective={'elbo' if gradient else 'vimco'}"),
+        Capability.EUCLIDEAN: (all(q.kind.latent is Real for q, _ in plan.arrows), "posterior=gaussian prior=flow"),
         Capability.NO_PENALTY: (not plan.penalties, "penalty=[]"),
         Capability.INDEPENDENT_DRAWS: (
             not any(Capability.STRATIFIED in q.gives for q, _ in plan.arrows),

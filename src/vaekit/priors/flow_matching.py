@@ -20,9 +20,10 @@ class FlowMatching(Standardized):
 
     The velocity is that of a normal distribution, in closed form, plus a network that starts at zero, over standardized
     z. A residual MLP over vectors, a U-Net over maps. Its density is exact up to the steps of the ODE
-    (`vaekit.distributions.probability_flow`), and costs some hundred evaluations of the network. The ELBO, which is
-    computed at every step, has in its place a lower bound that costs one (Vahdat et al. 2021); `objective=prior_only`
-    and `task=fit_prior` fit the velocity by matching.
+    (`vaekit.distributions.probability_flow`). Up to 64 dimensions it takes 2 steps (D + 1) passes of the network: on
+    one core 60 ms for a z of 32 dimensions, so test/nll is measured by one draw a row (`evaluation.num_samples=1`, of
+    `task=fit_prior` `task.num_samples=1`). The ELBO, which is computed at every step, has in its place a lower bound
+    that takes one pass (Vahdat et al. 2021); `objective=prior_only` and `task=fit_prior` fit the velocity by matching.
 
     With a `context_shape` it is p(z | context), for a context `[..., *context_shape]`: features, or maps of the
     size of z. Draws may follow the context more closely than the data do (classifier-free guidance): the velocity
