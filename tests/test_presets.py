@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import GREY, PAIRS, SERIES, SOUND, TABLE, TEXT, build_all, config, examples
+from helpers import GREY, LEVELS, PAIRS, SERIES, SOUND, TABLE, TEXT, build_all, config, examples
 from vaekit.configs import options
 from vaekit.data.batches import Batches
 from vaekit.data.source import Rows
-from vaekit.spaces import Image
+from vaekit.spaces import Audio, Image
 
 SMALL = {
     "mlp": ("network.hidden=[16]",),
@@ -53,8 +53,26 @@ class Data:
 def test_trains_and_answers(name):
     chosen = config(f"model={name}")
     network, likelihood = (each._target_.split(".")[-2] for each in (chosen.network.encoder, chosen.likelihood))
-    space, small = SPACES.get(network, SPACES.get(likelihood, GREY)), SMALL[network]
-    vae, objective, penalties = build_all(space, f"model={name}", *small)
+    check(SPACES.get(network, SPACES.get(likelihood, GREY)), f"model={name}", *SMALL[network])
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (Audio((1, 40, 20)), ["model=latent_flow", "likelihood=beta", *SMALL["conv"]]),
+        (LEVELS, ["model=latent_flow", "likelihood=tiles", *SMALL["conv"]]),
+        (GREY, ["model=latent_flow", "network=resnet_map", "network.channels=[4]", "latents=map", "prior.width=8"]),
+        (TABLE, ["model=table_flow", "likelihood=table", *SMALL["mlp"]]),
+    ],
+    ids=["spectrograms", "levels", "maps", "tables"],
+)
+def test_a_flow_of_latents_is_of_any_data(space, words):
+    check(space, *words)
+
+
+def check(space, *words):
+    """Train two steps, and use every verb."""
+    vae, objective, penalties = build_all(space, *words)
     for whole in [vae, *penalties.values()]:
         if hasattr(whole, "start_from"):
             whole.start_from(Data(space))
