@@ -43,7 +43,15 @@ class DetachedPrior(ELBO):
         tensor([97.2242, 97.2242, 97.2242])
     """
 
-    requires = ELBO.requires | {Capability.SINGLE_LEVEL, Capability.EUCLIDEAN, Capability.LEARNED_PRIOR}
+    requires = frozenset(
+        {
+            Capability.RSAMPLE,
+            Capability.LOG_PROB,
+            Capability.SINGLE_LEVEL,
+            Capability.EUCLIDEAN,
+            Capability.LEARNED_PRIOR,
+        }
+    )
 
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
         """The loss of each example in nats, `[B]`."""

@@ -48,8 +48,8 @@ class FlowMatching(Standardized):
         Yaron Lipman et al. Flow Matching for Generative Modeling. In ICLR 2023. https://arxiv.org/abs/2210.02747
         Arash Vahdat, Karsten Kreis, Jan Kautz. Score-based Generative Modeling in Latent Space. In NeurIPS 2021.
             https://arxiv.org/abs/2106.05931
-        (guidance) Jonathan Ho, Tim Salimans. Classifier-Free Diffusion Guidance. In NeurIPS 2021 Workshop on Deep
-            Generative Models. https://arxiv.org/abs/2207.12598
+        (guidance) Jonathan Ho, Tim Salimans. Classifier-Free Diffusion Guidance. arXiv 2022.
+            https://arxiv.org/abs/2207.12598
 
     Example:
         >>> import torch
