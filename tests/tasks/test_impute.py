@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -134,6 +135,30 @@ def test_values_drawn_one_by_one_are_imputed_from_their_conditional_distribution
     assert torch.allclose(found.mean[0], mean, atol=0.05)
     assert torch.allclose(found.draws[:, 0].mean(0), mean, atol=0.12)
     assert torch.allclose(found.nll, -p[5].log(), atol=0.1)
+
+
+def test_cells_of_tables_drawn_one_by_one_are_filled_and_scored():
+    """Cells that are hidden, and cells that are missing: both get a value."""
+    columns = [
+        Column("town", "categorical", ["Ulm", "Bonn", "Kiel"], nullable=True),
+        Column("height", "real", quantiles=[0.0, 1.0, 2.0], normals=[-3.0, 0.0, 3.0], nullable=True),
+        Column("smokes", "binary", ["no", "yes"]),
+    ]
+    space = Table.of(columns)
+    vae, _ = build(space, "model=table_autoregressive", "network.hidden=[8]", "latents.dim=2", "likelihood.width=8")
+    cells = [["Ulm", "Bonn", None, None], ["1.5", "0.5", "1.0", None], ["yes", "no", "yes", "no"]]
+    x, known = map(torch.from_numpy, space.encode(cells))
+    of = {c.name: space.per_value(torch.tensor([c is each for each in space.ordered])) for c in columns}
+    observed = known & ~(of["height"] & (torch.arange(4) == 1).unsqueeze(1))
+    rows = IncompleteRows(x * observed, observed, known & ~observed & ~space.indicators)
+    rows = replace(rows, x=torch.where(rows.hidden, x, rows.x))
+    found = importance_weighted(vae.eval(), rows, torch.where(space.indicators, 1.0, torch.zeros(space.size)), 40, 3)
+    for drawn in found.draws:
+        assert torch.equal(drawn[observed], x[observed])
+        town = drawn[:, of["town"] & ~space.indicators]
+        assert (town.sum(1) == 1).all() and ((town == 0) | (town == 1)).all()
+        assert (drawn[[1, 3]][:, of["height"] & ~space.indicators] != 0).all()
+    assert found.nll[1] > 0.5 and found.nll[[0, 2, 3]].abs().max() < 1e-4
 
 
 @pytest.mark.long
