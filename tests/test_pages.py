@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from vaekit.commands import open_data
+from vaekit.commands import mark_open
 from vaekit.configs import CONF
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,7 +55,7 @@ def commands(page):
 )
 def test_a_command_of_the_pages_can_be_composed(script, words):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        compose(script, overrides=open_data(words) if script == "apply" else words)
+        compose(script, overrides=mark_open(words) if script == "apply" else words)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(CONF)))

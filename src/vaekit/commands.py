@@ -35,7 +35,7 @@ ENGINES = {  # sweepers and launchers that are not part of Hydra, and their pack
     "hydra/launcher=ray": "hydra-ray-launcher",
 }
 
-OPEN = "++data."  # settings that apply.py accepts unchecked; the data of the run check them
+OPEN = ("data.", "sampling.")  # settings that apply.py accepts unchecked: those of the run, which check them
 
 
 @contextmanager
@@ -111,20 +111,20 @@ def train() -> None:
 def _apply(config: DictConfig) -> None:
     from vaekit.apply import run
 
-    checked(run, config, unchecked=OPEN)
+    checked(run, config, unchecked=tuple(f"++{each}" for each in OPEN))
 
 
-def open_data(words: Sequence[str]) -> list[str]:
-    """Words of apply.py with those of the data marked for Hydra: it must accept all until the run is read.
+def mark_open(words: Sequence[str]) -> list[str]:
+    """Words of apply.py with those of `OPEN` marked for Hydra: it must accept all until the run is read.
 
     Args:
         words: As they are typed.
 
     Example:
-        >>> open_data(["task=score", "data.root=images"])
+        >>> mark_open(["task=score", "data.root=images"])
         ['task=score', '++data.root=images']
     """
-    return [f"++{word}" if word.startswith(OPEN.lstrip("+")) else word for word in words]
+    return [f"++{word}" if word.startswith(OPEN) else word for word in words]
 
 
 def apply() -> None:
@@ -135,6 +135,6 @@ def apply() -> None:
         refuse_numbers(sys.argv[1:])
     except Refusal as refusal:
         raise SystemExit(str(refusal)) from None
-    sys.argv[1:] = open_data(sys.argv[1:])
+    sys.argv[1:] = mark_open(sys.argv[1:])
     with _messages_only("apply"):
         _apply()

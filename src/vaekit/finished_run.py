@@ -129,7 +129,7 @@ class Run:
 
         Args:
             overrides: The prior and its settings, `"prior=flow"`, and more words of apply.py.
-            settings: More of these; those of the task are `epochs` and `lr`.
+            settings: More of these; those of the task without `task.`, as in `epochs=100`.
 
         Returns:
             A new run in a folder of its own, with the same encoder and decoder.
@@ -137,11 +137,12 @@ class Run:
         Raises:
             Refusal: For a prior that does not fit the posterior.
         """
-        own = {f"task.{name}" if name in ("epochs", "lr") else name: value for name, value in settings.items()}
+        of_task = inspect.signature(fit_prior_task).parameters.keys() - {"context", "prior"}
+        own = {f"task.{name}" if name in of_task else name: value for name, value in settings.items()}
         config = compose("apply", ["task=fit_prior", *spell(*overrides, own)])
         chosen: Any = OmegaConf.to_container(config["task"], resolve=True)
         self.do(fit_prior_task, **{name: value for name, value in chosen.items() if not name.startswith("_")})
-        return Run(chosen["folder"], self.like, **self.settings)
+        return Run(chosen["folder"], self.like, **self.settings | {"sampling": {}})  # which are of the old prior
 
     def do(self, task: Callable[..., Any], seed: int = 1, **keywords: Any) -> Any:
         """Run a task, which writes its files into `<run>/tasks/<task>/`.

@@ -50,13 +50,13 @@ def refuse_numbers(words: Sequence[str]) -> None:
             raise Refusal(f"Got {word}, expected one of {', '.join(names)}; use {key}={names[0]}{none}.")
 
 
-def checked(call: Callable[[DictConfig], Any], config: DictConfig, unchecked: str | None = None) -> Any:
+def checked(call: Callable[[DictConfig], Any], config: DictConfig, unchecked: tuple[str, ...] = ()) -> Any:
     """Call a job after checking that every word is read.
 
     Args:
         call: The job.
         config: What Hydra composed; `HydraConfig` is set.
-        unchecked: Prefix of words that `call` checks itself.
+        unchecked: Prefixes of words that `call` checks itself.
 
     Raises:
         Refusal: Unwrapped, whatever exception holds it.
@@ -66,7 +66,7 @@ def checked(call: Callable[[DictConfig], Any], config: DictConfig, unchecked: st
 
     limit_threads()
     job = HydraConfig.get()
-    words = [word for word in job.overrides.task if not (unchecked and word.startswith(unchecked))]
+    words = [word for word in job.overrides.task if not word.startswith(unchecked)]
     try:
         check_read(config, str(job.job.config_name), words)
         return call(config)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
+from helpers import BINARY, SMALL, build
 from vaekit.distributions.fitting import fitting_loss
 from vaekit.priors.flow_matching import FlowMatching
 from vaekit.refusal import Refusal
@@ -177,3 +178,11 @@ def test_reflow_takes_fewer_steps():
     axis = torch.linspace(-6, 6, 121)
     density = student().log_prob(torch.cartesian_prod(axis, axis)).exp()
     assert density.sum().item() * 0.1**2 == pytest.approx(1, abs=0.02)
+
+
+def test_guidance_is_of_a_model_with_a_condition():
+    small = ("model=mlp_vae", "likelihood=bernoulli", *SMALL, "prior=flow_matching", "prior.width=8", "prior.drop=0.1")
+    vae, _ = build(BINARY, *small, "condition=label", "condition.classes=10", "prior.guidance=2")
+    assert vae.eval().sample(3, condition=7).shape == (3, *BINARY.shape)
+    with pytest.raises(Refusal, match=r"prior\.drop=0\.1 requires a condition; use prior\.drop=0"):
+        build(BINARY, *small)

@@ -175,6 +175,7 @@ def test_a_refusal_ends_the_process_with_code_1(tmp_path):
         (["seed=one"], "use seed=0"),
         (["data.colour=3"], "use one of batch_size, binarize"),
         (["data.binarize=threshold"], "leave out data.binarize"),
+        (["sampling.steps=3"], "Leave out sampling"),
         (["data.batch_size=0"], "data.batch_size=128"),
         (["task.num_samples=0"], "use task.num_samples=1"),
         (["task=sample", "task.n=0"], "use task.n=1"),

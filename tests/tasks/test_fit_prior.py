@@ -105,13 +105,19 @@ def test_the_result_is_the_average_of_the_weights(digits_run, tmp_path, monkeypa
     assert not torch.allclose(expected, weights[-1])
 
 
-def test_how_a_fitted_prior_draws_may_change(digits_run, tmp_path):
+def test_how_a_fitted_prior_draws_may_change(digits_run, apply, tmp_path):
     folder, _ = fitted(digits_run, tmp_path, "flow_matching", epochs=1, num_samples=1)
     run = vaekit.open(folder, device="cpu", sampling={"steps": 1})
     assert run.vae.latents.levels[0].prior.steps == 1
     images = [vaekit.open(folder, device="cpu", sampling={"steps": steps}).sample(4) for steps in (1, 10, 10)]
     assert not np.array_equal(images[0], images[1])
     np.testing.assert_array_equal(images[1], images[2])
+    for name, steps in (("a", 1), ("b", 10)):
+        run = shutil.copytree(folder, tmp_path / name)
+        code, printed = apply(f"run={run}", "task=sample", "task.n=4", f"sampling.steps={steps}", "device=cpu")
+        assert code == 0, printed
+    drawn = [np.load(tmp_path / name / "tasks/sample/samples.npz")["x"] for name in "ab"]
+    assert not np.array_equal(*drawn)
     with pytest.raises(Refusal, match=r"Expected one of sampling\.guidance, sampling\.noise, sampling\.steps"):
         vaekit.load(folder, sampling={"width": 3})
     with pytest.raises(Refusal, match=r"Leave out sampling"):
