@@ -180,6 +180,22 @@ def test_tables_keep_names_types_categories_and_index(people):
 
 
 @pytest.mark.long
+def test_imputed_tables_keep_observed_cells_as_they_are(folder):
+    given = table(60).assign(name=[f"N{i:03}" for i in range(60)])
+    run = vaekit.fit(given, ONE)
+    holes = given.iloc[:4].copy()
+    holes.loc["row 0", "age"] = np.nan
+    holes["income"] = [1e6, 2.5, -3.0, 4.0]
+    holes["town"] = ["Rome", None, "Bonn", "Ulm"]
+    filled = run.impute(holes, updates=0, num_samples=5)
+    assert filled.notna().all(axis=None)
+    for column in holes:
+        observed = holes[column].notna()
+        assert list(filled[column][observed]) == list(holes[column][observed]), column
+    assert filled["age"].dtype == np.int64
+
+
+@pytest.mark.long
 def test_an_opened_run_makes_tables_of_the_types_that_were_stored(people):
     opened = vaekit.open(people.folder)
     kinds = opened.sample(3).dtypes

@@ -24,6 +24,7 @@ from torch import Tensor
 from vaekit import folders, in_memory, runs
 from vaekit.apply import perform
 from vaekit.catalogue import choices
+from vaekit.data.table import read_rows
 from vaekit.hydra_job import compose, spell
 from vaekit.in_memory import Like
 from vaekit.media.page import picture, table
@@ -166,14 +167,17 @@ class Run:
                     if file is not rows:
                         like = like or Like.of(value, rows, space).typed(self.like)
             with in_memory.named({Path(scratch, name): name for name in keywords}):
-                returned, _ = perform(partial(task, **keywords), self.folder, seed, **self.settings)
-        return _convert(returned, like or self.like.rows(None), space, get_type_hints(task).get("return"))
+                returned, files = perform(partial(task, **keywords), self.folder, seed, **self.settings)
+        like = like or self.like.rows(None)
+        if isinstance(returned, Imputation) and isinstance(space, Table):  # which keeps observed cells as they are
+            return like.frame(read_rows(next(file for file in files if file.name == "imputed.csv"), space), space)
+        return _convert(returned, like, space, get_type_hints(task).get("return"))
 
 
 def _convert(x: Any, like: Like, space: Space, hint: Any = None) -> Any:
     """Convert what a task returns to the container type of the user; `hint` is its type hint."""
     if isinstance(x, Imputation):
-        return like.examples(x.mean, space, plain=x.plain)
+        return like.examples(x.mean, space)
     if isinstance(x, Synthesized):
         rows = like.examples(space.from_user(torch.from_numpy(np.array(x.x))), space, x.label)
         return rows if x.label is None or isinstance(space, Table) else (rows, like.numbers(x.label))
@@ -210,6 +214,9 @@ def _method(run: Run, task: Any) -> Any:
     )
 
     def method(*args: Any, **keywords: Any) -> Any:
+        for name in keywords.keys() - signature.parameters.keys():
+            near = "".join(f" Did you mean {each}?" for each in nearest(name, signature.parameters)[:1])
+            raise TypeError(f"run.{task.__name__} has no argument {name!r}.{near}")
         given = signature.bind(*args, **keywords).arguments
         return run.do(task, **given)
 

@@ -183,11 +183,11 @@ def _categories(chunk: Any) -> list[str]:
     return list(map(cell_text, chunk.dictionary.to_pylist()))
 
 
-def from_cells(cells: Mapping[str, Sequence[str]], space: Table, template: Any = None) -> Any:
+def from_cells(cells: Mapping[str, Sequence[str | None]], space: Table, template: Any = None) -> Any:
     """The table of Arrow that has cells.
 
     Args:
-        cells: Text by column, "" where it is missing.
+        cells: Text by column, "" or None where it is missing.
         space: The table that wrote them.
         template: A table whose columns have the types of the result, as far as it has them; None for numbers and text.
     """
@@ -196,23 +196,29 @@ def from_cells(cells: Mapping[str, Sequence[str]], space: Table, template: Any =
     fields |= (
         {field.name: field for field in template.schema if field.type != pyarrow.null()} if template is not None else {}
     )
-    schema = pyarrow.schema(
-        [fields[name] for name in cells], template.schema.metadata if template is not None else None
-    )
-    columns = [_typed(each, field, template) for each, field in zip(cells.values(), schema, strict=True)]
-    return pyarrow.table(columns, schema=schema)
+    columns = {name: _typed(each, fields[name], template) for name, each in cells.items()}
+    typed = [fields[name].with_type(own.type) for name, own in columns.items()]
+    schema = pyarrow.schema(typed, template.schema.metadata if template is not None else None)
+    return pyarrow.table(list(columns.values()), schema=schema)
 
 
-def _typed(cells: Sequence[str], field: Any, template: Any) -> Any:
-    """Text cells as values of the type of a column."""
+def _typed(cells: Sequence[str | None], field: Any, template: Any) -> Any:
+    """Text cells as values of the type of a column; wider, where a cell of the user is not of this type."""
     pyarrow, own = import_module("pyarrow"), field.type
+    text = pyarrow.array([cell or None for cell in cells], pyarrow.string())
     if pyarrow.types.is_dictionary(own):
         (chunk,) = template.column(field.name).chunks
         number = {category: i for i, category in enumerate(_categories(chunk))}
-        codes = pyarrow.array([number.get(cell) for cell in cells], own.index_type)
+        if not number.keys() >= {cell for cell in cells if cell}:  # a category that training did not see
+            return text
+        codes = pyarrow.array([number.get(cell or "") for cell in cells], own.index_type)
         return pyarrow.DictionaryArray.from_arrays(codes, chunk.dictionary, ordered=own.ordered)
-    text = pyarrow.array([cell or None for cell in cells], pyarrow.string())
-    return text.cast(_stored_type(own)).cast(own)
+    try:
+        return text.cast(_stored_type(own)).cast(own)
+    except pyarrow.ArrowInvalid:
+        numbers = text.cast(pyarrow.float64()) if pyarrow.types.is_integer(own) else text
+        whole = all(number is None or number.is_integer() for number in numbers.to_pylist())
+        return numbers.cast(own) if numbers is not text and whole else numbers
 
 
 def _types(space: Table) -> dict[str, str]:

@@ -115,14 +115,13 @@ class Like:
             return torch.as_tensor(x).to(self.device)
         return x.detach().cpu().numpy() if isinstance(x, Tensor) else x
 
-    def examples(self, x: Tensor, space: Space, label: Tensor | None = None, plain: Tensor | None = None) -> Any:
+    def examples(self, x: Tensor, space: Space, label: Tensor | None = None) -> Any:
         """Examples.
 
         Args:
             x: `[..., *space.shape]`, in the data space.
             space: Of the model.
             label: Of a table, the classes of its rows `[N]`.
-            plain: Of a table, its means in the units of the file, see `Table.plain`.
 
         Returns:
             Arrays or tensors of this type; a DataFrame for a table, a list of sentences for text. With more than one
@@ -132,8 +131,7 @@ class Like:
         if isinstance(space, Table | Text) and not batched:
             return [self.examples(each, space) for each in x]
         if isinstance(space, Table):
-            cells = space.decode(x.cpu(), label) if plain is None else space.write(plain)
-            return self._frame(dict(zip(space.names, cells, strict=True)), space)
+            return self.frame(dict(zip(space.names, space.decode(x.cpu(), label), strict=True)), space)
         if isinstance(space, Text):
             return space.decode(x.cpu())
         if isinstance(space, Image):
@@ -141,7 +139,8 @@ class Like:
             x = x.squeeze(-3) if self.gray else x.movedim(-3, -1) if self.channels_last else x
         return self.numbers(x)
 
-    def _frame(self, cells: Mapping[str, Sequence[str]], space: Table) -> Any:
+    def frame(self, cells: Mapping[str, Sequence[str | None]], space: Table) -> Any:
+        """Cells of a table by column, "" or None where missing, as a DataFrame; without its libraries a dict."""
         kind = self.kind if self.kind in FRAMES else frames.installed()
         if not kind:
             return {name: [cell or None for cell in each] for name, each in cells.items()}
