@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import numpy as np
 from lightning.pytorch.tuner import Tuner
 
 from vaekit.media.plots import save_panels
@@ -43,11 +44,12 @@ def find_lr(trainer: L.Trainer, training: Any, datamodule: Any, lr: float, folde
     training.learning_rate = lr  # set by Lightning, not used
     trainer.fit_loop.max_epochs = -1  # as many as it takes
     found = Tuner(trainer).lr_find(training, datamodule=datamodule, min_lr=LOWEST, max_lr=HIGHEST, num_training=STEPS)
-    suggested = None if found is None else found.suggestion(skip_begin=FIRST)
-    if found is None or suggested is None:
+    rates, losses = (found.results[name][FIRST:] if found else [] for name in ("lr", "loss"))
+    change = np.nan_to_num(np.diff(losses), nan=np.inf)  # a step, so on the log scale of the figure
+    if not len(change) or change.min() >= 0:
         raise Refusal(f"The loss does not fall at any learning rate from {LOWEST} to {HIGHEST}. Try network=mlp.")
+    suggested = float(rates[change.argmin()])
     (folder / "figures").mkdir(exist_ok=True)
-    rates, losses = (found.results[name][FIRST:] for name in ("lr", "loss"))
 
     def panel(axis: Any) -> None:
         axis.plot(rates, losses)
@@ -59,4 +61,4 @@ def find_lr(trainer: L.Trainer, training: Any, datamodule: Any, lr: float, folde
         axis.legend()
 
     save_panels(folder / "figures" / "learning_rate.png", {"Loss while the learning rate rises": panel})
-    return float(suggested)
+    return suggested

@@ -135,8 +135,8 @@ class Training(L.LightningModule):
         trainer: Any = self.trainer
         if trainer.ckpt_path:
             self._check_restored()
-        with checkpoints.restoring(trainer.ckpt_path and Path(trainer.ckpt_path)):
-            self._renew_settings()
+            with checkpoints.restoring(Path(trainer.ckpt_path)):
+                self._renew_settings()
         if (loop := trainer.fit_loop).restarted_mid_epoch:  # Lightning created the loader before it restored its state
             done = loop.epoch_loop.batch_progress.current.ready
             trainer.train_dataloader.load_state_dict({"epoch": self.current_epoch, "batch": done})
