@@ -9,6 +9,7 @@ from typing import Any
 
 MIN_SIMILARITY = 0.65  # of a mistyped name and of a name that is suggested for it, from 0 to 1
 PLACES = ("ckpt_path", "hydra.run.dir")  # words that say where a run is
+SPELLED_WITH_DOT = 0.8  # similarity above which `latent_dim` means `latents.dim`
 TIE = 0.02  # names whose similarity is this close to the largest are suggested as well
 
 
@@ -42,16 +43,22 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
         >>> from vaekit.overrides import nearest
         >>> nearest("latents.dims", ["latents.dim", "prior.components"])
         ['latents.dim']
+        >>> nearest("latents_dim", ["latents", "latents.dim"]), nearest("MNIST", ["mnist", "kmnist"])
+        (['latents.dim'], ['mnist'])
     """
+    name, dotted = name.lower(), "." in name
 
     def similarity(other: str) -> float:
+        if not dotted and (whole := SequenceMatcher(None, name.replace("_", ".", 1), other).ratio()) > SPELLED_WITH_DOT:
+            return whole
         last = SequenceMatcher(None, name.rpartition(".")[2], other.rpartition(".")[2]).ratio()
         if last < MIN_SIMILARITY:  # a common prefix such as `data.` does not make names similar
             return 0.0
         return (SequenceMatcher(None, name, other).ratio() + last) / 2
 
     ranked = sorted(((similarity(other), other) for other in known), reverse=True)
-    return [other for value, other in ranked[:3] if value >= max(MIN_SIMILARITY, ranked[0][0] - TIE)]
+    least = MIN_SIMILARITY if dotted else TIE  # `lr` may lack any prefix, so that its last part decides
+    return [other for value, other in ranked[:3] if value >= max(least, ranked[0][0] - TIE)]
 
 
 def did_you_mean(words: Iterable[str]) -> str:

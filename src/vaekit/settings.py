@@ -48,7 +48,7 @@ def check_type(key: str, value: Any, hint: Any) -> None:
         Refusal: If the value has another type.
     """
     if not fits(value, hint):
-        raise Refusal(f"Got {key}={value}, expected {spell(hint)}; leave it out for what fits.")
+        raise Refusal(f"Got {key}={value}, expected {spell(hint)}. Leave it out for the default.")
 
 
 def _types(target: str) -> dict[str, Any]:
