@@ -296,6 +296,16 @@ def test_words_of_the_command_line_train_in_new_folders_each_time(folder):
     assert longer.folder == first.folder
 
 
+def test_a_call_that_leaves_no_run_is_refused(folder):
+    with pytest.raises(vaekit.Refusal, match=r"^No run was left to open: dry_run"):
+        vaekit.train("data=digits", "model=mlp_vae", "dry_run=true")
+
+
+def test_an_unknown_argument_of_a_task_is_named_with_the_nearest_one(digits):
+    with pytest.raises(TypeError, match=r"^run\.evaluate has no argument 'samples'\. Did you mean num_samples\?$"):
+        digits.evaluate(samples=5)
+
+
 def test_vaekit_does_not_change_the_hydra_state_of_other_programs(folder):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         vae = vaekit.build(Real((4,)), "model=mlp_vae", "likelihood=gaussian")

@@ -75,6 +75,13 @@ def test_likelihoods_are_in_the_units_of_the_rows():
     assert made.std(0) == pytest.approx([0.01, 40.0], rel=0.15)
 
 
+@pytest.mark.parametrize("settings", [{"alpha": 5}, {"alpha": 0}, {"contamination": 1.5}])
+def test_fractions_of_a_detector_are_between_0_and_1(settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=f"^Got {name}=.*, expected a fraction between 0 and 1. Try {name}=0.05.$"):
+        VAEDetector(**settings, max_steps=1).fit(np.zeros((20, 2)))
+
+
 @pytest.mark.long
 def test_a_detector_finds_distant_rows_and_keeps_its_false_alarm_rate():
     generator = np.random.default_rng(0)

@@ -65,13 +65,17 @@ def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
             folder = run_here("train", job, words)
         except (SystemExit, KeyboardInterrupt):  # the first is raised by Lightning on an interruption
             raise KeyboardInterrupt(_how_to_go_on(started, words)) from None
+    if not runs.is_finished(folder):
+        raise Refusal(
+            "No run was left to open: dry_run, find_lr and debug=fast keep nothing. Leave them out to train one."
+        )
     return open(folder)
 
 
 def _how_to_go_on(started: list[Path], words: list[str]) -> str:
     last = started[0] / "checkpoints" / "last.ckpt" if started else Path()
     if started and runs.is_finished(started[0]):
-        return f"The run was finished before. Use vaekit.open({str(started[0])!r})."
+        return f"Training and test were finished before the interruption. Use vaekit.open({str(started[0])!r})."
     if not last.is_file():
         return "No epoch was finished, so there is nothing to resume. Repeat the call to start again."
     kept = [f"{word!r}, " for word in words if setting_of(word) not in PLACES]

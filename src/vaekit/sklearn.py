@@ -38,6 +38,7 @@ from vaekit.data.table import Table
 from vaekit.hydra_job import compose
 from vaekit.in_memory import Like
 from vaekit.plan.plan import Plan
+from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Space
 from vaekit.tasks.shared.context import Context
 from vaekit.tasks.shared.given import draw as draw_given
@@ -300,6 +301,10 @@ class VAEDetector(OutlierMixin, _Numeric):
 
     def fit(self, X: Any, y: Any = None) -> VAEDetector:
         """Train on rows `[N, D]`, less those that are held out for p-values; y is not read."""
+        for name in ("alpha", "contamination"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 1:
+                raise Refusal(f"Got {name}={value}, expected a fraction between 0 and 1. Try {name}=0.05.")
         rows = self._validated(X, reset=True, ensure_min_samples=2)
         order = check_random_state(self.random_state).permutation(len(rows))
         held_out = max(1, round(CALIBRATION * len(rows)))
