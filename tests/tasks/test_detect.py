@@ -14,9 +14,10 @@ from sklearn.metrics import roc_auc_score
 
 from helpers import build, drawn, texts
 from vaekit.batch import Batch
+from vaekit.media.figures import pyplot
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
-from vaekit.tasks.detect import detect, other_data
+from vaekit.tasks.detect import _decimals, _panels, detect, other_data
 from vaekit.tasks.shared.anomaly import Detector, Measured, baselines, measure, p_values, regret
 from vaekit.tasks.shared.context import open_run
 
@@ -352,3 +353,14 @@ def test_from_the_command_line(apply, digits_run, noise):
     assert code == 0, printed
     assert "scores.csv" in printed and "isolation forest" in printed
     assert "50 anomalies among 409 rows" in printed
+
+
+def test_a_histogram_of_other_rows_also_shows_the_calibration_rows():
+    figure, axis = pyplot().subplots()
+    _panels(None, {"path": np.array([9.0])}, np.arange(4.0))["scores"](axis)
+    assert {"calibration rows (4)", "rows (1)"} <= texts(figure)
+    assert axis.get_xlim()[0] <= 0 and axis.get_xlim()[1] >= 9
+
+
+def test_a_p_value_is_not_shown_as_0():
+    assert [_decimals(p) for p in (0.25, 0.0028, 0.0001)] == ["0.250", "0.003", "0.0001"]

@@ -147,7 +147,7 @@ def save_curves(path: Path, metrics_csv: Path) -> None:
                     axis.plot(*zip(*found, strict=True), label=word, marker="." if len(found) < 20 else None)
             if best:
                 axis.axvline(best[0], color="grey", linestyle=":", label="lowest validation loss")
-            axis.set(xlabel="optimiser step", ylabel="nats per example")
+            axis.set(xlabel="optimizer step", ylabel="nats per example")
             if axis.lines:
                 axis.legend()
 
@@ -156,7 +156,7 @@ def save_curves(path: Path, metrics_csv: Path) -> None:
     def coefficients(axis: Any) -> None:
         for name, found in moving.items():
             axis.plot(*zip(*found, strict=True), label=name.removeprefix("schedule/"))
-        axis.set(xlabel="optimiser step", ylabel="coefficient")
+        axis.set(xlabel="optimizer step", ylabel="coefficient")
         axis.legend()
 
     compared = bool(moving) and bool(points("train/distortion", "train/rate"))

@@ -130,7 +130,7 @@ def draw(path: Path, found: Mapping[str, Mapping[str, Any]], folders: Mapping[st
             measure, points = learning_curve(folder)
             if points:
                 axis.plot(*zip(*points, strict=True), label=f"{name}, {measure}")
-        axis.set(xlabel="optimiser step", ylabel="nats per example")
+        axis.set(xlabel="optimizer step", ylabel="nats per example")
         if axis.lines:
             axis.legend()
 

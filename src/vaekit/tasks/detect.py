@@ -154,7 +154,8 @@ def detect(
     if known:
         baseline = baselines(fitted.flat, measured.flat, fitted.codes.shape[1], seed)
         _report(context, truth, found, p, baseline)
-    save_panels(context.out / "detection.png", _panels(truth if known else None, found))
+    normal_scores = None if known or among_test.any() else calibration[names[0]]
+    save_panels(context.out / "detection.png", _panels(truth if known else None, found, normal_scores))
     alarms = p[names[0]] <= ALPHA
     Console().print(f"{names[0]}: {alarms.sum():,} of {len(alarms):,} rows have a p-value of at most {ALPHA}")
     _print_calibration(names[0], len(calibration[names[0]]), "calibration" if own else "test", bool(among_test.any()))
@@ -163,10 +164,15 @@ def detect(
         x = torch.from_numpy(measured.x[most])
         mean = torch.from_numpy(measured.mean[most])
         examples = [f"{each.name} {_short(example)}" for each in sets for example in each.examples]
-        captions = [f"{examples[row]}: {found[names[0]][row]:.4g}, p {p[names[0]][row]:.3f}" for row in most]
+        captions = [f"{examples[row]}: {found[names[0]][row]:.4g}, p {_decimals(p[names[0]][row])}" for row in most]
         figures = {"row": most, "score": found[names[0]][most], "p": p[names[0]][most]}
         _save_maps(context, x, mean, captions, names[0], figures)
     return found | {f"p/{name}": each for name, each in p.items()}
+
+
+def _decimals(p: float) -> str:
+    """A p-value with three decimal places; a lower one, which is never 0, with one digit."""
+    return f"{p:.3f}" if p >= 0.0005 else f"{p:.1g}"
 
 
 def _short(example: Any) -> str:
@@ -192,13 +198,18 @@ def _save_maps(context: Context, x: Tensor, mean: Tensor, captions: list[str], s
     save_pixels(path, panels.reshape(-1, *panels.shape[2:]), 12, headings, scale=scale, unit="|x - E[x | z]|")
 
 
-def _panels(truth: np.ndarray | None, scores: Figures) -> dict[str, Callable[[Any], None]]:
-    """Histogram of the first score; ROC and precision-recall curves of all where anomalies `[N]` are known."""
+def _panels(
+    truth: np.ndarray | None, scores: Figures, calibration: np.ndarray | None = None
+) -> dict[str, Callable[[Any], None]]:
+    """Histogram of the first score, with that of calibration rows where they are others; ROC and precision-recall
+    curves of all where anomalies `[N]` are known.
+    """
     (name, score), *_ = scores.items()
     groups = {"rows": score} if truth is None else {"normal rows": score[~truth], "anomalies": score[truth]}
+    groups = groups if calibration is None else {"calibration rows": calibration, **groups}
 
     def histogram(axis: Any) -> None:
-        edges = np.histogram_bin_edges(score, 40)
+        edges = np.histogram_bin_edges(np.concatenate([*groups.values()]), 40)
         for label, each in groups.items():
             axis.hist(each, edges, alpha=0.6, label=f"{label} ({len(each):,})")
         axis.set(xlabel=f"score {name}", ylabel="rows")

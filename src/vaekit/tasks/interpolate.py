@@ -67,7 +67,9 @@ def interpolate(
     arrays = context.stream("interpolations", n, batches)
     a_shown, b_shown, x = (array[:SHOWN] for array in arrays.values())
     rows = torch.cat([a_shown.unsqueeze(1), x, b_shown.unsqueeze(1)], 1)
-    of = "test examples a and b" if a is None or b is None else f"{Path(a).name} (a) and {Path(b).name} (b)"
+    of = "test examples a and b" if a is None or b is None else "examples a and b"
+    if a is not None and b is not None and Path(a).name != Path(b).name:  # rows in memory have no names of their own
+        of = f"{Path(a).name} (a) and {Path(b).name} (b)"
     context.show("interpolations", rows.flatten(0, 1), steps + 2, interpolation_headings(of, steps, ends=True))
     if isinstance(context.vae.space, Image):
         save_walk(context.out / "walk.gif", x, context.vae.space)

@@ -84,7 +84,8 @@ def sample(
     label_of = arrays.get("label")
     cells = [] if label_of is None else [f"label {each}" for each in label_of.tolist()]
     what = "draws from" if draw or context.medium.drawn else "means of"
-    headings = Headings(f"Samples: {what} p(x | z), z from the prior at temperature {temperature}", cells=cells)
+    at = "" if temperature == 1 else f" at temperature {temperature}"
+    headings = Headings(f"Samples: {what} p(x | z), z from the prior{at}", cells=cells)
     context.show("samples", x, min(16, math.ceil(math.sqrt(n))), headings, label_of)
     if quality:
         write_quality(context, temperature)

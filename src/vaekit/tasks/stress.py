@@ -359,7 +359,7 @@ def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
         for name, each in samples.items():
             axis.plot(truth[off_diagonal], correlation(each)[off_diagonal], "o", label=name)
         axis.plot(truth[off_diagonal], truth[off_diagonal], color="grey", linewidth=0.5)
-        axis.set(xlabel="correlation of two series in test windows", ylabel="in each")
+        axis.set(xlabel="correlation of two series in test windows", ylabel="correlation in windows of each set")
         axis.locator_params(axis="x", nbins=4)
         axis.legend()
 
