@@ -113,7 +113,7 @@ class Arrays(Source):
         shape, dtype = self._headers[name]
         if len(shape) not in (2, 3, 4) or 0 in shape:
             raise Refusal(
-                f"{name!r} in {self.path} has shape {list(shape)}, expected vectors [N, D], grey images [N, H, W] or "
+                f"{name!r} in {self.path} has shape {list(shape)}, expected vectors [N, D], gray images [N, H, W] or "
                 f"images with 1 or 3 channels; reshape it, or name another array by data.key=NAME."
             )
         if len(shape) == 2:

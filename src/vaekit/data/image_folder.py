@@ -44,7 +44,7 @@ def checked_size(image_size: int | Sequence[int] | None, channels: int) -> tuple
         (64, 64)
     """
     if channels not in (1, 3):
-        raise Refusal(f"Got data.channels={channels}, expected 1 (grey) or 3 (colour): data.channels=3.")
+        raise Refusal(f"Got data.channels={channels}, expected 1 (gray) or 3 (color): data.channels=3.")
     sides = (image_size, image_size) if isinstance(image_size, int) else image_size
     if sides is not None and (len(sides) != 2 or min(sides) < 1):
         raise Refusal(f"Got data.image_size={image_size}, expected data.image_size=64 or data.image_size=[48,64].")
