@@ -143,6 +143,12 @@ def test_reflow_straightens_the_paths_of_the_fitted_prior(digits_run, tmp_path):
         fitted(digits_run, tmp_path / "third", "flow_matching", reflow=True)
 
 
+def test_only_straight_paths_are_reflowed():
+    curved = OmegaConf.to_container(config("prior=flow_matching", "prior.path=variance_preserving").prior)
+    with pytest.raises(Refusal, match=r"fitted with prior\.path=optimal_transport"):
+        fit_prior_module.check_reflow(curved, curved)
+
+
 @pytest.mark.long
 def test_only_the_prior_changes(digits_run, mixture):
     folder, metrics = mixture

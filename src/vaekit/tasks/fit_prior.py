@@ -134,6 +134,11 @@ def check_reflow(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     kind = resolve_name(old["_target_"])
     if not issubclass(kind, FlowMatching) or new["_target_"] != old["_target_"]:
         raise Refusal("task.reflow=true requires prior=flow_matching, in the run (fit it first) and in the command.")
+    if old["path"] != "optimal_transport":
+        raise Refusal(
+            f"task.reflow=true makes paths straight, and those of prior.path={old['path']} are curved. Expected a run "
+            "fitted with prior.path=optimal_transport."
+        )
     missing = [
         typed(f"prior.{name}", old[name]) for name in old if name not in kind.sampling and new[name] != old[name]
     ]
