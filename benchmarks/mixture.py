@@ -104,8 +104,8 @@ def synthesize(
     seed: int,
     components: int = 1000,
     bins: int = 50,
-    smoothing: float = 0.3,
-    steps: int = 50,
+    smoothing: float = 0.1,
+    steps: int = 100,
 ) -> pd.DataFrame:
     """Fit a mixture to a table, and draw n rows from it."""
     columns = {name: Bins.of(rows[name], bins) for name in rows}

@@ -1,5 +1,6 @@
 """The tables of `benchmarks/tables.py`: where they lie, the kinds of their columns, training and held-out rows."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,7 +120,10 @@ def read(path: Path, like: Table) -> pd.DataFrame:
 
 
 def write(rows: pd.DataFrame, path: Path) -> None:
-    rows.to_csv(path, index=False, na_rep=MISSING)
+    """A CSV file, which is whole once it is there."""
+    part = path.with_suffix(".part")
+    rows.to_csv(part, index=False, na_rep=MISSING)
+    os.replace(part, path)
 
 
 def typed(frame: pd.DataFrame, numeric: list[str]) -> pd.DataFrame:

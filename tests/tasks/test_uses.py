@@ -162,7 +162,7 @@ def test_tables_with_half_of_the_values_missing_are_filled_better_than_by_scikit
 
 
 def test_synthetic_rows_of_adult_teach_a_classifier(tmp_path):
-    """The last row of docs/tables.md: a minute."""
+    """A minute."""
     table = table_sets.load(table_sets.source("adult", Path(os.environ["VAEKIT_DATA"]))[1], seed=0)
     table_sets.write(table.train, tmp_path / "train.csv")
     table_sets.write(table.test, tmp_path / "test.csv")
