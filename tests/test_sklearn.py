@@ -1,6 +1,8 @@
 """Estimators of scikit-learn."""
 
 import pickle
+import subprocess
+import sys
 from contextlib import chdir
 
 import numpy as np
@@ -142,6 +144,20 @@ def test_names_of_columns():
     assert list(transformer.transform(frame).columns) == ["vaetransformer0", "vaetransformer1", "vaetransformer2"]
     imputer = VAEImputer(**SMALL).set_output(transform="pandas").fit(frame)
     assert list(imputer.transform(frame).columns) == list(frame.columns)
+
+
+@pytest.mark.long
+def test_a_script_searches_by_two_processes():
+    """Outside pytest, which has warning filters of its own, and the processes get those of the script."""
+    script = """
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from vaekit.sklearn import VAETransformer
+x, y = load_iris(return_X_y=True)
+GridSearchCV(VAETransformer(max_steps=2), {"latent_dim": [1, 2]}, cv=2, n_jobs=2, error_score="raise").fit(x, y)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.long

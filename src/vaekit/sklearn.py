@@ -7,6 +7,7 @@ likelihoods with the same noise for every row, so that the result of a row does 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,6 +47,9 @@ from vaekit.tasks.shared.imputation import IncompleteRows, importance_weighted
 from vaekit.training.module import Training
 from vaekit.training.run import quiet
 from vaekit.vae import VAE
+
+# scikit-learn hands these filters to its processes, which would import lightning for their classes, before vaekit
+warnings.filters = [each for each in warnings.filters if not each[2].__module__.startswith("lightning.")]
 
 NUM_SAMPLES = 100  # draws of z for each likelihood
 AT_ONCE = 256  # rows whose likelihoods are estimated at once
