@@ -242,6 +242,16 @@ def test_a_frequent_number_is_drawn_as_often_as_it_occurs_and_exactly():
         assert set(column.decode(bins.cells(torch.full((1000,), symbol), levels).numpy())) == {cell}
 
 
+def test_near_bins_are_alike_and_a_frequent_number_is_not_like_those_next_to_it():
+    bins = Bins(Column("x", "real", quantiles=[0, 1, 1, 2], normals=[-4, -0.1, 0.1, 4]), 100)
+    frequent = int(bins.frequent.nonzero())
+    assert bins.frequent.sum() == 1 and bins.values == 101, "the rest of the probability has all of the bins"
+    like = torch.nn.functional.normalize(bins.features(), dim=1)
+    like = like @ like.T
+    assert like[10, 11] > 0.9 and like[10, 11] > like[10, 13] > like[10, 20]
+    assert like[frequent, frequent + 1] < 0.8
+
+
 def test_rows_with_holes_train_and_are_scored():
     made, x = vae(MIXED), rows(MIXED, ["Ulm", None], ["0.3", None], "01")
     mask = (~of_column(MIXED, "children")).expand_as(x).double()
