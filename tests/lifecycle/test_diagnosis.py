@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from helpers import BINARY, SMALL, build, config, examples
-from vaekit.callbacks.diagnosis import ignored_condition, problems_in
+from vaekit.callbacks.diagnosis import Diagnosis, ignored_condition, problems_in
 from vaekit.objectives.iwae import IWAE
 
 
@@ -66,6 +66,15 @@ def likely(vae, batch):
 
 
 def test_the_sanity_check_is_not_reported():
-    from vaekit.callbacks.diagnosis import Diagnosis
-
     Diagnosis().on_validation_end(SimpleNamespace(sanity_checking=True), None)
+
+
+@pytest.mark.parametrize(("draws", "minutes", "said"), [(100, 0, True), (100, 60, False), (1, 0, False)])
+def test_a_long_test_is_announced(monkeypatch, capsys, draws, minutes, said):
+    monkeypatch.setattr("vaekit.callbacks.diagnosis.MINUTES", minutes)
+    vae, *_ = build(BINARY, "model=mlp_vae", *SMALL)
+    module, trainer = SimpleNamespace(vae=vae, nll_samples=draws), SimpleNamespace(num_test_batches=[3])
+    trainer.is_global_zero = True
+    with torch.no_grad():
+        Diagnosis().on_test_batch_start(trainer, module, examples(BINARY, 4), 0)
+    assert ("evaluation.num_samples=100 draws of z for each row" in capsys.readouterr().out) == said

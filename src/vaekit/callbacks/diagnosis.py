@@ -1,8 +1,9 @@
-"""Training problems that a falling loss hides, and what to type to fix them."""
+"""Problems that a falling loss hides, and a test that takes long, and what to type to fix them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import perf_counter
 from typing import Any
 
 import lightning.pytorch as L
@@ -18,6 +19,7 @@ from vaekit.vae import VAE
 MIN_RATE = 0.1  # nats per example
 MIN_USAGE = 0.1  # fraction of the codes
 MIN_GAIN = 0.1  # nats per example that a row gains by its own condition over that of another row
+MINUTES = 2  # that a test may take without a word
 ROWS = 256  # number of validation rows for the gain
 
 
@@ -25,6 +27,7 @@ class Diagnosis(L.Callback):
     """Prints a warning if the posterior has collapsed, codes are unused, or the model ignores its condition.
 
     It does so after the first validation that shows the problem, and again after the last one if the problem remains.
+    Before a test that will take long it prints for how long.
     """
 
     def __init__(self) -> None:
@@ -43,6 +46,22 @@ class Diagnosis(L.Callback):
             if trainer.is_global_zero and (last or problem not in self.reported):
                 print(warning, flush=True)
         self.reported |= problems.keys()
+
+
+    def on_test_batch_start(self, trainer: Any, pl_module: Any, batch: Batch, batch_idx: int, *_: Any) -> None:
+        draws = pl_module.nll_samples
+        if batch_idx or draws == 1 or not pl_module.vae.has_density:
+            return
+        for _attempt in range(2):  # the first pass also sets up what later ones use again
+            start = perf_counter()
+            pl_module.vae.log_weights(batch, 1)
+        minutes = (perf_counter() - start) * draws * sum(trainer.num_test_batches) / 60
+        if minutes > MINUTES and trainer.is_global_zero:
+            print(
+                f"The test takes about {minutes:,.0f} minutes: evaluation.num_samples={draws} draws of z for each row. "
+                "With evaluation.num_samples=1 test/nll is the negative ELBO.",
+                flush=True,
+            )
 
 
 def problems_in(validation: dict[str, float], vae: VAE, objective: Any) -> Iterator[tuple[str, str]]:
