@@ -200,8 +200,9 @@ def main() -> None:
     options = dict(word.split("=", 1) for word in words if re.match(r"(root|methods|seeds|minutes)=", word))
     extra = dict(re.split(r":\s+", word, maxsplit=1) for word in words if re.match(r"[^=]*:\s", word))
     methods = METHODS | extra
-    chosen = [*options["methods"].split(","), *extra] if "methods" in options else list(methods)
-    if unknown := set(chosen) - methods.keys():
+    named = options["methods"].split(",") if "methods" in options else METHODS
+    chosen = dict.fromkeys([*filter(None, named), *extra])
+    if unknown := chosen.keys() - methods.keys():
         sys.exit(f"methods={unknown.pop()} is unknown. Expected some of {', '.join(METHODS)}.")
     tables = [word for word in words if word.partition("=")[0] not in options and word.partition(": ")[0] not in extra]
     if unknown := [word for word in tables if "=" not in word and word not in SOURCES]:
