@@ -134,7 +134,7 @@ def test_one_part_may_be_named_alone_and_null_is_none():
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (["network.encodr"], r"freeze=network.encodr .*network.decoder.*Try freeze=\[network.encoder\]"),
+        (["network.encodr"], r"freeze=network.encodr .*network.decoder.*Try 'freeze=\[network.encoder\]'"),
         (["e"], "is not a part"),
         ("networks", r"freeze=networks is not a part"),
         ([3], "freeze=3 is not a part"),

@@ -47,7 +47,6 @@ class Diagnosis(L.Callback):
                 print(warning, flush=True)
         self.reported |= problems.keys()
 
-
     def on_test_batch_start(self, trainer: Any, pl_module: Any, batch: Batch, batch_idx: int, *_: Any) -> None:
         draws = pl_module.nll_samples
         if batch_idx or draws == 1 or not pl_module.vae.has_density:

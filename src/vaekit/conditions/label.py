@@ -39,8 +39,9 @@ class Label(Condition):
         if classes is None:
             raise Refusal(
                 "How many classes these data have is not known before they are read. Where rows have labels, use "
-                "condition.classes=10; or say what is one: data.label=COLUMN of tables, 'data.pattern=\"([^_]+)_.*\"' "
-                "of names of sounds, a folder for each class of images."
+                "condition.classes=10. Otherwise name the classes: data.label=COLUMN of tables, "
+                "'data.pattern=\"([^_]+)_.*\"' of names of sounds, a folder for each class of images, labels=... of "
+                "vaekit.fit."
             )
         self.classes = [classes] if isinstance(classes, int) else list(classes)
         if not self.classes or min(self.classes) < 1:

@@ -63,7 +63,7 @@ def _check_space(plan: Plan) -> None:
     network = plan.typed(f"network={name(encoder)}")
     if not isinstance(space, encoder.reads):
         kind = encoder.reads.__name__.lower().removesuffix("s") + "s"
-        given = "vectors" if isinstance(space, Real) else type(space).__name__.lower()
+        given = "vectors" if isinstance(space, Real) else f"{type(space).__name__.lower().removesuffix('s')}s"
         other = plan.typed(f"network={'gru' if isinstance(space, Text) else 'mlp'}")
         raise Refusal(f"{network} reads {kind}, but the data are {given} of shape {list(space.shape)}; use {other}.")
     if isinstance(space, Text) and encoder.reads is Space:

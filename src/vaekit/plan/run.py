@@ -34,7 +34,7 @@ def check_run(config: Any) -> None:
     available: dict[str, Callable[[], bool]] = {"gpu": lambda: cuda() or mps(), "cuda": cuda, "mps": mps}
     accelerator = config["trainer"]["accelerator"]
     if accelerator in available and not available[accelerator]():
-        raise Refusal(f"trainer.accelerator={accelerator}: this machine has none that torch can use; use trainer=cpu.")
+        raise Refusal(f"trainer.accelerator={accelerator}: torch finds none on this machine; use trainer=cpu.")
     if (clip := config["trainer"]["gradient_clip_val"]) is not None and clip < 0:
         raise Refusal(f"trainer.gradient_clip_val={clip} must be at least 0; use trainer.gradient_clip_val=1.")
     online = (config["logger"] or {}).get("wandb")

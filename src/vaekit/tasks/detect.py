@@ -219,7 +219,7 @@ def _panels(
         for label, each in scores.items():
             false, true, _ = roc_curve(truth, each)
             axis.plot(false, true, label=f"{label}, area {roc_auc_score(truth, each):.3f}")
-        axis.plot([0, 1], [0, 1], color="grey", linestyle=":", label="chance")
+        axis.plot([0, 1], [0, 1], color="black", linestyle=":", label="chance")
         axis.set(xlabel="false positive rate", ylabel="true positive rate")
         axis.legend(fontsize=7)
 
@@ -228,7 +228,7 @@ def _panels(
         for label, each in scores.items():
             precision, recall, _ = precision_recall_curve(truth, each)
             axis.plot(recall, precision, label=f"{label}, average {average_precision_score(truth, each):.3f}")
-        axis.axhline(truth.mean(), color="grey", linestyle=":", label="chance")
+        axis.axhline(truth.mean(), color="black", linestyle=":", label="chance")
         axis.set(xlabel="recall", ylabel="precision", ylim=(0, 1.02))
         axis.legend(fontsize=7)
 

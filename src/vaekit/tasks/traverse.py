@@ -97,15 +97,18 @@ def traverse(
 
     headings = Headings(
         f"Traversals from {name}",
-        [f"{round(each, 4) + 0:+.2g}" for each in torch.linspace(-deviations, deviations, steps).tolist()],
+        [
+            f"{each:+.2g}" if abs(each) > 1e-4 else "0"
+            for each in torch.linspace(-deviations, deviations, steps).tolist()
+        ],
         [f"z {variable}: {information[variable]:.2f}" for variable in best.tolist()],
         xlabel="value of the variable, in standard deviations from its mean",
         ylabel=f"latent variable: {measure}",
     )
     arrays = {"x": x, "variable": best, "z": z, "information": information[best]}
     context.save("traversals", x.flatten(0, 1), steps, headings, **arrays)
-    title = "Information of each latent variable"
-    save_bars(context.out / "rates.png", title, information, f"latent variable of level {level}", measure)
+    title, of = "Information of each latent variable", f" of level {level}" if len(start) > 1 else ""
+    save_bars(context.out / "rates.png", title, information, f"latent variable{of}", measure)
     table = Table("latent variable", measure, title="Traversals", title_justify="left")
     for variable in best.tolist():
         table.add_row(str(variable), f"{information[variable]:.3f}")

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from torch import Tensor, nn
 
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.renames import weights_of
 from vaekit.vae import VAE
@@ -99,7 +100,7 @@ def freeze(vae: VAE, names: str | Collection[str] | None) -> list[nn.Module]:
             near = get_close_matches(name, parts, 1) or parts
             raise Refusal(
                 f"freeze={name} is not a part of this model with weights. Its parts are {', '.join(parts)}. "
-                f"Try freeze=[{near[0]}]."
+                f"Try {typed('freeze', [near[0]])}."
             )
 
     def held(name: str) -> bool:
