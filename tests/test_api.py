@@ -565,7 +565,7 @@ def test_an_untrained_vae_learns_in_a_loop_of_its_own_and_is_saved(tmp_path):
 
 
 def test_a_shape_in_place_of_a_space_is_refused():
-    with pytest.raises(vaekit.Refusal, match=re.escape("For 5 numbers use vaekit.spaces.Real((5,)).")):
+    with pytest.raises(vaekit.Refusal, match=re.escape("Use vaekit.spaces.Image((1, 28, 28)) for images")):
         vaekit.build((5,), "model=mlp_vae")
 
 

@@ -194,7 +194,8 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
     """
     if not isinstance(space, Space):
         raise Refusal(
-            f"Got space={space!r}, expected one of vaekit.spaces. For 5 numbers use vaekit.spaces.Real((5,))."
+            f"Got a {type(space).__name__} as the space of x, expected one of vaekit.spaces. "
+            "Use vaekit.spaces.Image((1, 28, 28)) for images, vaekit.spaces.Real((5,)) for rows of 5 numbers."
         )
     vae, objective, _ = Plan.read(compose("train", spell(*overrides, settings)), space).build()
     vae.objective = objective

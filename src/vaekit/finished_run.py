@@ -115,6 +115,10 @@ class Run:
         unsupported = {name for name in _tasks() if lacks(self.plan, _task(name))[0]}
         return sorted({*super().__dir__(), *_tasks()} - unsupported)
 
+    def __fspath__(self) -> str:
+        """Its folder, so that a run can be given wherever a path is: `run.compare(other)`."""
+        return str(self.folder)
+
     def __repr__(self) -> str:
         return f"vaekit.open({str(self.folder)!r})"
 

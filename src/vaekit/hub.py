@@ -34,7 +34,8 @@ def download(address: str) -> Path:
         raise
     except Exception as error:  # from the network, the account, or the name
         raise Refusal(
-            f"Cannot download {address} ({reason(error)}). Check the name, or log in by `hf auth login`."
+            f"Cannot download {address} ({reason(error)}). "
+            "Check the network and the name, or log in by `hf auth login`."
         ) from error
 
 
@@ -54,7 +55,9 @@ def upload(repository: str, folder: Path, private: bool = False) -> None:
         hub.create_repo(repository, exist_ok=True, private=private)
         hub.upload_folder(repo_id=repository, folder_path=folder)
     except Exception as error:  # from the network, the account, or the name
-        raise Refusal(f"Cannot upload to {repository} ({reason(error)}). Log in by `hf auth login`.") from error
+        raise Refusal(
+            f"Cannot upload to {repository} ({reason(error)}). Check the network, or log in by `hf auth login`."
+        ) from error
 
 
 def _package() -> Any:

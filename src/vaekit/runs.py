@@ -105,7 +105,7 @@ def how_to_resume(folder: Path) -> str:
     return "no checkpoint is left, so train it again"
 
 
-def find(run: str | Path, setting: str = "run") -> Path:
+def find(run: str | os.PathLike[str], setting: str = "run") -> Path:
     """The folder of a finished run.
 
     Args:

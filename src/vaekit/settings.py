@@ -1,5 +1,6 @@
 """Checks of settings by the type hints of the constructors that they are passed to."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pkgutil import resolve_name
@@ -89,8 +90,8 @@ def fits(value: Any, hint: Any) -> bool:
 
     Example:
         >>> from vaekit.settings import fits
-        >>> fits(3, int), fits("3", int), fits([1, 2], list[int])
-        (True, False, True)
+        >>> fits(3, int), fits("3", int), fits([1, 2], list[int]), fits(float("nan"), float)
+        (True, False, True, False)
     """
     origin, args = get_origin(hint), get_args(hint)
     if not spell(hint) or (isinstance(value, Mapping) and "_target_" in value):  # a part checks itself
@@ -103,4 +104,6 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, Sequence) and not isinstance(value, str) and all(fits(v, args[0]) for v in value)
     if origin is Mapping:
         return isinstance(value, Mapping)  # the part itself checks its values
-    return type(value) is hint or (hint is float and type(value) is int)
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is hint

@@ -359,7 +359,7 @@ class VAE(nn.Module):
         return self.decode(self.encode(x, levels, condition), condition)
 
     @torch.no_grad()
-    def interpolate(self, a: Tensor, b: Tensor, steps: int, condition: Any = None) -> Tensor:
+    def interpolate(self, a: Tensor, b: Tensor, steps: int = 10, condition: Any = None) -> Tensor:
         """Decode `steps` points of the path in latent space from each a to its b (`[B, ...]`): `[B, steps, ...]`.
 
         `condition` is that of a; it also applies to b and to the points between.

@@ -92,6 +92,12 @@ def test_out_of_memory_says_which_batch_size_to_try(train, monkeypatch):
 
 
 @pytest.mark.long
+def test_after_nan_what_was_tried_is_not_suggested_again(train, monkeypatch):
+    monkeypatch.setattr(Training, "_losses", lambda self, terms, epoch: (terms.log_px.mean(0) * float("nan"), {}))
+    done = train("optimizer.lr=100", "trainer.gradient_clip_val=1")
+    assert done.code == 1 and done.err.rstrip().endswith("Try optimizer.lr=0.001.")
+
+
 def test_the_command_suggested_after_nan_works(train, monkeypatch):
     rates = []
 

@@ -181,6 +181,7 @@ def test_a_refusal_ends_the_process_with_code_1(tmp_path):
         (["task=sample", "task.n=0"], "use task.n=1"),
         (["task=sample", "task.n=many"], "use task.n=1"),
         (["task=sample", "task.temperature=0"], "use task.temperature=1"),
+        (["task=sample", "task.temperature=abc"], "Got task.temperature=abc, expected a number"),
         (["task=sample", "task.temperature=hot"], "use task.temperature=1"),
         (["task=sample", "task.draw=no"], "use task.draw=true"),
         (["task=reconstruct", "task.n=0"], "use task.n=1"),

@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+import vaekit
 from vaekit import runs
 from vaekit.refusal import Refusal
 from vaekit.tasks.compare import compare, learning_curve
@@ -64,6 +65,10 @@ def test_nothing_but_other_finished_runs_are_compared(digits, tmp_path):
             compare(digits, others)
     with pytest.raises(Refusal, match="holds no run"):
         compare(digits, [tmp_path])
+
+
+def test_a_run_in_python_is_a_path(digits, other):
+    assert compare(digits, vaekit.open(other)).keys() == compare(digits, [vaekit.open(other)]).keys()
 
 
 def test_a_configuration_s_text_is_shown_as_it_is(digits, other, capsys):

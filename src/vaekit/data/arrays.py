@@ -272,13 +272,15 @@ def _is_coarse(x: np.ndarray, rounded: np.ndarray) -> np.ndarray:
 def _to_unit(x: np.ndarray) -> str:
     """What to type for images x that are neither levels nor in [0, 1]; NaN in x are missing.
 
-    Whole numbers up to 255 are gray values. Larger ones are divided by the largest value of as many bits as they need.
-    The range from -1 to 1 is shifted and halved.
+    Whole numbers up to 255 are gray values, or if none is above 127, levels of a coarser scale, whose largest is white.
+    Larger ones are divided by the largest value of as many bits as they need. The range from -1 to 1 is shifted and
+    halved.
     """
     known = x[~np.isnan(x)].astype(np.float64)
     least, most = float(known.min()), float(known.max())
     if least >= 0 and most <= 255 and known.size == x.size and np.array_equal(known, known.round()):
-        return "x.astype(bool)" if most <= 1 else "x.astype('uint8')"
+        coarse = f"(x / {most:g}).astype('float32')"
+        return "x.astype(bool)" if most <= 1 else coarse if most <= 127 else "x.astype('uint8')"
     if least >= 0:
         bright = most if most < 2 else 2 ** math.ceil(most).bit_length() - 1
         return f"(x / {bright}).astype('float32')"

@@ -30,6 +30,8 @@ def check_run(config: Any) -> None:
         raise Refusal(f"seed={config['seed']} must be at least 0; use seed=1.")
     if config["optimizer"]["lr"] <= 0:
         raise Refusal(f"optimizer.lr={config['optimizer']['lr']} must be above 0; use optimizer.lr=1e-3.")
+    if (epochs := config["trainer"]["max_epochs"]) is not None and epochs < -1:
+        raise Refusal(f"trainer.max_epochs={epochs} must be at least 0, or -1 for no limit; use trainer.max_epochs=10.")
     cuda, mps = torch.cuda.is_available, torch.backends.mps.is_available
     available: dict[str, Callable[[], bool]] = {"gpu": lambda: cuda() or mps(), "cuda": cuda, "mps": mps}
     accelerator = config["trainer"]["accelerator"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ WHAT = re.compile(  # settings that describe a run, under the names where they a
     rf"(?!data\.(module|source)\.|network\.(decoder|encoder\.(?!_target_))|.*\._(?!target_))"
     rf"(({GROUPS.replace(' ', '|')})\..+|seed|trainer\.(max_epochs|precision))"
 )
+Folder = str | PathLike[str]
 BARS = ("test/nll", "test/rate", "test/distortion")
 
 
-def compare(context: Context, others: str | Path | Sequence[str | Path] = ()) -> dict[str, dict[str, Any]]:
+def compare(context: Context, others: Folder | Sequence[Folder] = ()) -> dict[str, dict[str, Any]]:
     """Write the settings in which runs differ, and their metrics: comparison.csv and comparison.png.
 
     The figure shows test metrics, and the loss over the steps in metrics.csv, of validation or else of training. The
@@ -42,7 +44,7 @@ def compare(context: Context, others: str | Path | Sequence[str | Path] = ()) ->
     Raises:
         Refusal: Without another run, for a folder that is not one, and for one that is given twice.
     """
-    folders = [context.run, *map(runs.find, [others] if isinstance(others, str | Path) else others)]
+    folders = [context.run, *map(runs.find, [others] if isinstance(others, str | PathLike) else others)]
     resolved = [folder.resolve() for folder in folders]
     if len(folders) < 2 or len(set(resolved)) < len(folders):
         raise Refusal(

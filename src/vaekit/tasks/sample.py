@@ -57,7 +57,7 @@ def sample(
             and the quality of data without labels.
     """
     within("task.n", n, 1)
-    for each in temperature if isinstance(temperature, Sequence) else [temperature]:
+    for each in temperature if isinstance(temperature, list | tuple) else [temperature]:
         positive("task.temperature", each)
     flag("task.draw", draw)
     flag("task.quality", quality)

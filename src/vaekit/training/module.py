@@ -35,6 +35,7 @@ from vaekit.training.decay import constant
 from vaekit.vae import VAE
 
 log = logging.getLogger(__name__)
+USUAL_LR = 1e-3  # a higher one that fails is replaced by this, if that is lower than a tenth
 
 
 class Training(L.LightningModule):
@@ -293,8 +294,9 @@ class Training(L.LightningModule):
             raise Refusal(f"{reason}. {self.unscaled}")
         kept = f"the last good checkpoint is {good}" if good else "no checkpoint yet"
         on = f"{typed('ckpt_path', good)} " if good else ""
-        slower = f"{on}optimizer.lr={self.settings[0]['lr'] / 10:.3g}"
-        raise Refusal(f"{reason} ({kept}). Try {slower}, or {on}trainer.gradient_clip_val=1.")
+        slower = f"{on}optimizer.lr={min(self.settings[0]['lr'] / 10, USUAL_LR):.3g}"
+        clipped = "" if self.trainer.gradient_clip_val else f", or {on}trainer.gradient_clip_val=1"
+        raise Refusal(f"{reason} ({kept}). Try {slower}{clipped}.")
 
     def on_train_epoch_end(self) -> None:  # before a checkpoint is written
         for name, weights in self.named_parameters():
