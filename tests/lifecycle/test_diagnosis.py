@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.plugins import Precision
 
 from helpers import BINARY, SMALL, build, config, examples
 from vaekit.callbacks.diagnosis import Diagnosis, ignored_condition, problems_in
@@ -74,7 +75,7 @@ def test_a_long_test_is_announced(monkeypatch, capsys, draws, minutes, said):
     monkeypatch.setattr("vaekit.callbacks.diagnosis.MINUTES", minutes)
     vae, *_ = build(BINARY, "model=mlp_vae", *SMALL)
     module, trainer = SimpleNamespace(vae=vae, nll_samples=draws), SimpleNamespace(num_test_batches=[3])
-    trainer.is_global_zero = True
+    trainer.is_global_zero, trainer.precision_plugin = True, Precision()
     with torch.no_grad():
         Diagnosis().on_test_batch_start(trainer, module, examples(BINARY, 4), 0)
     assert ("evaluation.num_samples=100 draws of z for each row" in capsys.readouterr().out) == said

@@ -211,7 +211,7 @@ def test_a_run_on_several_processes_is_resumed(train_apart, here):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "trainer.accelerator=cuda: this machine has none"),
+        ([], "trainer.accelerator=cuda: torch finds none"),
         (["trainer.accelerator=cpu"], "requires a GPU"),
         (["trainer.accelerator=cpu", "penalty=mmd"], r"use trainer=ddp, or penalty=\[\]"),
         (["trainer.accelerator=cpu", "callbacks=ema"], "callbacks=default"),

@@ -53,7 +53,8 @@ class Diagnosis(L.Callback):
             return
         for _attempt in range(2):  # the first pass also sets up what later ones use again
             start = perf_counter()
-            pl_module.vae.log_weights(batch, 1)
+            with trainer.precision_plugin.forward_context():
+                pl_module.vae.log_weights(batch, 1)
         minutes = (perf_counter() - start) * draws * sum(trainer.num_test_batches) / 60
         if minutes > MINUTES and trainer.is_global_zero:
             print(

@@ -13,6 +13,7 @@ from torch.types import _size
 from vaekit.distributions.autoregressive import Autoregressive
 from vaekit.distributions.marginal import Marginal
 from vaekit.distributions.precision import full_precision
+from vaekit.entropy_coder import Code
 from vaekit.spaces.symbols import CellSymbols
 
 SHUFFLED = 0.5  # the others train the order in which rows are drawn and scored, which is learned sooner
@@ -168,6 +169,9 @@ class Row(Autoregressive, Marginal):
         x, _ = self.sample_given(value, observed | indicators.to(observed.device))
         log_p = self.log_prob_observed(value, observed)
         return x, log_p, self.log_prob_observed(value, observed | hidden) - log_p
+
+    def code(self, alphabet: Any) -> Code:
+        raise NotImplementedError("numbers of a table are not discrete")
 
     @property
     def mean(self) -> Tensor:
