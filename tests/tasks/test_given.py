@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from vaekit.capabilities import Capability
 from vaekit.refusal import Refusal
 from vaekit.tasks.sample import sample
 from vaekit.tasks.shared.context import open_run
@@ -67,12 +68,17 @@ def test_an_observed_cell_determines_the_category(context):
 
 
 def test_draws_are_exact(context):
-    """They are distributed as unconditional draws of which only those with the given cell are kept."""
+    """They are distributed as unconditional draws of which only those with the given cell are kept, as far as cells
+    given any others are learned, where no draw is rejected.
+    """
+    tolerance = 0.1 if Capability.MARGINAL in context.vae.likelihood.gives else 0.05
     given = columns(context, draw(context, {"smokes": "yes"}, 3000).x)
     free = columns(context, context.vae.sample(12_000, draw=True))
     towns = [town for town, smokes in zip(free["town"], free["smokes"], strict=True) if smokes == "yes"]
     for town in ("Ulm", "Bonn", "Kiel"):
-        assert given["town"].count(town) / 3000 == pytest.approx(towns.count(town) / len(towns), abs=0.05)
+        assert given["town"].count(town) / 3000 == pytest.approx(
+            towns.count(town) / len(towns), abs=0.1 if learned else 0.05
+        )
 
 
 def test_files_are_written(context):

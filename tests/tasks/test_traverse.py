@@ -26,7 +26,7 @@ def test_shapes_and_files(digits, monkeypatch):
     }  # fmt: skip
     walks, rates = figures
     first, rate = held["variable"][0], held["information"][0]
-    assert {"-3", "-1.5", "+0", "+1.5", "+3", f"z {first}: {rate:.2f}", "latent variable: rate (nats)"} <= texts(walks)
+    assert {"-3", "-1.5", "0", "+1.5", "+3", f"z {first}: {rate:.2f}", "latent variable: rate (nats)"} <= texts(walks)
     assert walks.axes[0].images[0].get_array().shape[:2] == (2 * 58 + 2, 5 * 58 + 2)
     assert max(bar.get_height() for bar in rates.axes[0].patches) == pytest.approx(rate), "of all variables"
     assert len(rates.axes[0].patches) == 3 and rates.axes[0].get_ylabel() == "rate (nats)"

@@ -19,7 +19,7 @@ class AnyOrder(nn.Module):
 
     The state of a column is a residual MLP of the sum of the embeddings of the given symbols, a vector of the column
     and a projection of the context. The MLP has the same weights for all columns, except for gains of its units.
-    Before training the logits are those of `bias`.
+    Before training the logits are nearly those of `bias`.
 
     Args:
         sizes: Number of symbols of each column.
@@ -66,7 +66,7 @@ class AnyOrder(nn.Module):
         self.up = glorot(nn.ModuleList(nn.Linear(width, 2 * width) for _ in range(blocks)))
         self.down = glorot(nn.ModuleList(nn.Linear(2 * width, width) for _ in range(blocks)))
         self.gain = nn.Parameter(torch.ones(blocks, columns, 2 * width))
-        self.head = nn.Parameter(torch.zeros(sum(self.rows), width))
+        self.head = nn.Parameter(1e-3 * torch.randn(sum(self.rows), width))  # not 0, which would stop all gradients
         self.bias = nn.Parameter(torch.zeros(symbols))
 
     def _features(self, column: int) -> Tensor | None:
