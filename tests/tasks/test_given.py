@@ -76,9 +76,7 @@ def test_draws_are_exact(context):
     free = columns(context, context.vae.sample(12_000, draw=True))
     towns = [town for town, smokes in zip(free["town"], free["smokes"], strict=True) if smokes == "yes"]
     for town in ("Ulm", "Bonn", "Kiel"):
-        assert given["town"].count(town) / 3000 == pytest.approx(
-            towns.count(town) / len(towns), abs=0.1 if learned else 0.05
-        )
+        assert given["town"].count(town) / 3000 == pytest.approx(towns.count(town) / len(towns), abs=tolerance)
 
 
 def test_files_are_written(context):
