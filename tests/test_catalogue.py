@@ -4,9 +4,11 @@ import inspect
 import sys
 
 import pytest
+import torch
 import yaml
 from hydra.utils import get_object
 
+import vaekit
 from vaekit import catalogue, commands
 from vaekit.catalogue import Choice
 from vaekit.configs import CONF
@@ -127,6 +129,16 @@ def test_help_lists_every_choice_including_user_defined_ones(say, tmp_path):
     assert "prior.width=3  of it" in say("--config-dir", str(tmp_path), "--info", "prior=mine")
 
 
+@pytest.mark.parametrize("by", [commands.train, commands.apply])
+def test_versions_are_those_of_the_installed_packages(say, by):
+    versions = dict(line.split() for line in say("--version", by=by).splitlines())
+    assert (versions["vaekit"], versions["torch"]) == (vaekit.__version__, torch.__version__)
+
+
+def test_flags_may_stand_between_overrides(say):
+    assert say("seed=1", "--cfg", "job", "optimizer.lr=0.5", "--package", "optimizer.lr", "seed=2") == "0.5\n"
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -139,6 +151,15 @@ def test_help_lists_every_choice_including_user_defined_ones(say, tmp_path):
             r"^--info prior=vmap is unknown. Did you mean --info prior=vamp\? Available: .*vamp, ",
         ),
         (["--info", "pior=vamp"], r"Did you mean --info prior=vamp\?"),
+        (["--info", "vamp"], r"^--info vamp needs GROUP=CHOICE. Did you mean --info prior=vamp\? "),
+        (["--info", "gaussian"], r"Did you mean --info likelihood=gaussian or .*--info prior=gaussian\? "),
+        (["--info", "prior"], r"^--info prior needs GROUP=CHOICE. Did you mean --info prior=\w+\? "),
+        (["--info"], r"^--info needs GROUP=CHOICE. --list GROUP "),
+        (["--dryrun"], r"^--dryrun is not a flag. Did you mean --dry-run\? "),
+        (["--find_lr", "seed=1"], r"^--find_lr is not a flag. Did you mean --find-lr\? "),
+        (["seed=1", "--model=mlp_vae"], r"^--model=mlp_vae is not a flag. Did you mean model=mlp_vae\? "),
+        (["-x"], r"^-x is not a flag. Settings are KEY=VALUE"),
+        (["--cfg", "jab"], r"^Argument --cfg/-c: invalid choice: 'jab' .*; --help lists the flags.$"),
     ],
 )
 def test_unknown_choices_are_refused(say, words, sentence):

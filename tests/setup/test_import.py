@@ -70,7 +70,9 @@ def test_the_hook_is_silent_where_torchvision_is_missing():
     )
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--list", "prior"], ["--info", "prior=vamp"], ["latents.dimm=3"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--list", "prior"], ["--info", "prior=vamp"], ["--version"], ["latents.dimm=3"]]
+)
 def test_help_does_not_import_torch(words):
     python(
         f"import sys; sys.argv = ['train.py', *{words}]\n"
