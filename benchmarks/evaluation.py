@@ -3,7 +3,7 @@
     python benchmarks/evaluation.py                         # vaekit alone, unless pythae can be imported
     python benchmarks/evaluation.py --pythae venv/bin/python
 
-The model is trained for a moment on scikit-learn's digits, enlarged to 28x28 and binarised. Both libraries get its
+The model is trained for a moment on scikit-learn's digits, enlarged to 28x28 and binarized. Both libraries get its
 weights and take turns; pythae runs in a separate process, at the batch size that suits it best. Prints Markdown.
 """
 

@@ -3,7 +3,7 @@
 Each preset trains for `STEPS` steps with its defaults, from three seeds, on every data set that is named (the folder is
 `data.root` of data=mnist, data=fashion_mnist, or for another name data=image_folder), on the sprites, and on 24,000
 characters that are drawn here: glyphs of many alphabets from the fonts that matplotlib brings, turned and sheared,
-28x28, dynamically binarised. Prints a Markdown table: the mean rate of the last 20 steps, in nats per example, for each
+28x28, dynamically binarized. Prints a Markdown table: the mean rate of the last 20 steps, in nats per example, for each
 seed. `--presets` chooses others.
 """
 

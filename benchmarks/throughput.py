@@ -68,15 +68,15 @@ EPOCHS = {"mlp": 6, "conv": 2}  # about 20 s; the first is not counted
 
 
 def write_rows(file: Path) -> None:
-    """`[60000, 28, 28]` grey images."""
+    """`[60000, 28, 28]` gray images."""
     from sklearn.datasets import load_digits
 
     small = torch.from_numpy(load_digits().images).float().unsqueeze(1) / 16
     large = F.interpolate(small, size=28, mode="bilinear").squeeze(1).numpy()
     random = np.random.default_rng(0)
     picked = large[random.integers(len(large), size=ROWS)]
-    grey = picked * random.uniform(0.7, 1, (ROWS, 1, 1)) * 255
-    np.save(file, grey.astype(np.uint8))
+    gray = picked * random.uniform(0.7, 1, (ROWS, 1, 1)) * 255
+    np.save(file, gray.astype(np.uint8))
 
 
 # The tightest loop --------------------------------------------------------------------------------------------------
@@ -130,8 +130,8 @@ def hand_loop(case: Case, file: Path, compiled: bool) -> Iterator[float]:
     for _ in range(EPOCHS[case.network]):
         start = perf_counter()
         for index in torch.randperm(ROWS, device=device)[:whole].split(case.batch):
-            grey = rows.index_select(0, index)
-            x = (torch.randint_like(grey, 255) < grey).float()
+            gray = rows.index_select(0, index)
+            x = (torch.randint_like(gray, 255) < gray).float()
             loss = step(x)
             optimizer.zero_grad()
             loss.backward()
@@ -180,7 +180,7 @@ def pythae_loop(case: Case, file: Path, folder: Path) -> Iterator[float]:
             return loss
 
     x = torch.from_numpy(np.load(file)).unsqueeze(1).float() / 255
-    rows = BaseDataset((torch.rand_like(x) < x).float(), torch.zeros(ROWS))  # it binarises once
+    rows = BaseDataset((torch.rand_like(x) < x).float(), torch.zeros(ROWS))  # it binarizes once
     model = VAE(VAEConfig((1, 28, 28), latent_dim=32, reconstruction_loss="bce"), encoder=Encoder(), decoder=Decoder())
     config = BaseTrainerConfig(
         output_dir=str(folder),

@@ -30,7 +30,7 @@ GROUPS = ("data", "condition", "network", "posterior", "prior", "latents", "like
 GROUPS += ("evaluation",)
 SMALL = ("network.hidden=[16]", "latents.dim=3")
 BINARY = Image((1, 8, 8), bins=2)
-GREY = Image((1, 8, 8), bins=17)
+GRAY = Image((1, 8, 8), bins=17)
 DEQUANTIZED = Image((1, 8, 8), bins=17, dequantized=True)
 VECTORS = Real((6,))
 LEVELS = Levels(
@@ -52,7 +52,7 @@ TABLE = Table.of(
 # an example of each space of x; tests/test_spaces.py says which one is missing
 SPACES = {
     "binary": BINARY,
-    "grey": GREY,
+    "gray": GRAY,
     "dequantized": DEQUANTIZED,
     "vectors": VECTORS,
     "table": TABLE,

@@ -28,7 +28,7 @@ from hydra.core.global_hydra import GlobalHydra
 from sklearn.datasets import load_digits
 
 import vaekit
-from helpers import BINARY, GREY, LEVELS, PAIRS, SERIES, TABLE, VECTORS, write_run
+from helpers import BINARY, GRAY, LEVELS, PAIRS, SERIES, TABLE, VECTORS, write_run
 from helpers import rows as logged
 from vaekit import api, in_memory
 from vaekit.configs import CONF, options
@@ -481,11 +481,11 @@ print("samples", run.sample(2).shape)
     [
         (BINARY, ["model=mlp_vae"], {"coherence", "play", "stress"}),
         (BINARY, ["model=mlp_vae", "prior=flow"], {"coherence", "play", "stress", "compress", "decompress"}),
-        (GREY, ["model=mlp_vae", "likelihood=logistic_mixture"], {"coherence", "play", "stress", "impute"}),
-        (GREY, ["model=ae", "network=mlp", "likelihood=discretized_logistic"], CODED | {"score"}),
-        (GREY, ["model=s_vae", "network=mlp", "likelihood=discretized_logistic"], CODED | {"traverse"}),
-        (GREY, ["model=mlp_vae", "latents=ladder"], {"coherence", "play", "stress", "fit_prior"}),
-        (GREY, ["model=cvae", "network=mlp", "condition.classes=3"], {"coherence", "play", "stress", "export"}),
+        (GRAY, ["model=mlp_vae", "likelihood=logistic_mixture"], {"coherence", "play", "stress", "impute"}),
+        (GRAY, ["model=ae", "network=mlp", "likelihood=discretized_logistic"], CODED | {"score"}),
+        (GRAY, ["model=s_vae", "network=mlp", "likelihood=discretized_logistic"], CODED | {"traverse"}),
+        (GRAY, ["model=mlp_vae", "latents=ladder"], {"coherence", "play", "stress", "fit_prior"}),
+        (GRAY, ["model=cvae", "network=mlp", "condition.classes=3"], {"coherence", "play", "stress", "export"}),
         (VECTORS, ["model=mlp_vae", "likelihood=gaussian"], CODED),
         (SERIES, ["model=series_vae", "likelihood=gaussian"], {"coherence", "play", "compress", "decompress"}),
         (replace(SERIES, returns=False), ["model=series_vae", "likelihood=gaussian"], CODED),
@@ -522,7 +522,7 @@ def test_every_task_is_a_method_with_its_signature(digits):
 
 
 def test_a_notebook_shows_a_vae_by_its_parts_and_samples():
-    vae = vaekit.build(GREY, "model=mlp_vae", "likelihood=discretized_logistic", "latents.dim=3", "network.hidden=[8]")
+    vae = vaekit.build(GRAY, "model=mlp_vae", "likelihood=discretized_logistic", "latents.dim=3", "network.hidden=[8]")
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import GREY, write_run
+from helpers import GRAY, write_run
 from vaekit.csv_file import write_csv
 from vaekit.media.medium import medium
 from vaekit.spaces import Series, Table
@@ -38,7 +38,7 @@ def test_cells_are_unchanged_or_escaped(tmp_path, separator):
 def test_each_task_writes_what_a_spreadsheet_may_open(tmp_path):
     (tmp_path / "images").mkdir()
     Image.new("L", (8, 8)).save(tmp_path / "images" / "=1+1.png")
-    run = write_run(tmp_path / "run", GREY, "model=mlp_vae", "network.hidden=[16]", "likelihood=categorical")
+    run = write_run(tmp_path / "run", GRAY, "model=mlp_vae", "network.hidden=[16]", "likelihood=categorical")
     for spreadsheet, name in ((False, "=1+1.png"), (True, "'=1+1.png")):
         (out := tmp_path / name).mkdir()
         score(open_run(run, out, device="cpu", spreadsheet=spreadsheet), input=tmp_path / "images", num_samples=2)

@@ -18,20 +18,20 @@ from vaekit.spaces import Image
 TITLES = ("Samples", "Reconstructions", "Interpolations", "Posterior means", "Rate of")
 
 
-def colours(path):
+def colors(path):
     with PIL.Image.open(path) as picture:
         return {tuple(each) for each in np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).tolist()}
 
 
 @pytest.mark.parametrize(("classes", "palette"), [(3, "tab10"), (12, "tab20"), (40, "turbo")])
-def test_each_class_has_a_colour_of_its_own_in_the_latent_map(classes, palette, tmp_path):
+def test_each_class_has_a_color_of_its_own_in_the_latent_map(classes, palette, tmp_path):
     label = torch.arange(classes).repeat_interleave(20)
     z = torch.stack([label % 7, label // 7], 1) + 0.1 * torch.randn(len(label), 2, generator=torch.manual_seed(0))
     save_latent_map(tmp_path / "map.png", z, label)
     map_ = matplotlib.colormaps[palette] if classes <= 20 else matplotlib.colormaps[palette].resampled(classes)
     expected = np.array([map_(number)[:3] for number in range(classes)]) * 255
     assert len(np.unique(expected.round(), axis=0)) == classes
-    drawn = np.array(list(colours(tmp_path / "map.png")))
+    drawn = np.array(list(colors(tmp_path / "map.png")))
     assert np.abs(expected[:, None] - drawn).max(2).min(1).max() < 2
 
 
@@ -46,7 +46,7 @@ def test_the_legend_of_the_latent_map_has_the_names_of_classes(tmp_path, monkeyp
 def test_rows_without_a_label_are_gray(tmp_path):
     z = torch.randn(50, 3, generator=torch.manual_seed(0))
     save_latent_map(tmp_path / "map.png", z, torch.full((50,), -1))
-    assert (211, 211, 211) in colours(tmp_path / "map.png")
+    assert (211, 211, 211) in colors(tmp_path / "map.png")
 
 
 def test_a_grid_of_lines_names_its_axes(tmp_path, monkeypatch):
@@ -59,15 +59,15 @@ def test_a_grid_of_lines_names_its_axes(tmp_path, monkeypatch):
 
 def test_dollars_in_the_name_of_a_series_are_not_a_formula(tmp_path):
     save_panels(tmp_path / "panels.png", {"$%$ of GDP": lambda axis: axis.plot([1, 2])})
-    assert len(colours(tmp_path / "panels.png")) > 1
+    assert len(colors(tmp_path / "panels.png")) > 1
 
 
-GREYS = Image((1, 8, 8))
+GRAYS = Image((1, 8, 8))
 
 
 def test_a_grid_without_headings_is_its_pixels_alone(tmp_path):
     x = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    save_grid(tmp_path / "grid.png", x, GREYS, 3)
+    save_grid(tmp_path / "grid.png", x, GRAYS, 3)
     with PIL.Image.open(tmp_path / "grid.png") as picture:
         shown = np.asarray(picture.convert("L"))
     assert shown.shape == (2 * 58 + 2, 3 * 58 + 2)
@@ -79,7 +79,7 @@ def test_a_grid_without_headings_is_its_pixels_alone(tmp_path):
 def test_headings_stand_above_left_of_and_below_the_panels(tmp_path, monkeypatch):
     figures, x = drawn(monkeypatch), torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     headings = Headings("Title", ("x", "y"), ("1", "2"), ("a", "b", "c", "$d$"), "across", "down")
-    save_grid(tmp_path / "grid.png", x, GREYS, 2, headings)
+    save_grid(tmp_path / "grid.png", x, GRAYS, 2, headings)
     (axis,) = figures[0].axes
     assert {"Title", "x", "y", "1", "2", "a", "b", "c", r"\$d\$", "across", "down"} == texts(axis)
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["x", "y"]
@@ -103,9 +103,9 @@ def test_a_long_title_is_about_as_wide_as_the_grid(tmp_path):
 def test_heat_maps_scale_to_the_largest_difference():
     x = torch.full((2, 1, 8, 8), 0.001)
     x[1, 0, 3, 4] = 0.01
-    colours, scale = heat(x, GREYS)
+    colors, scale = heat(x, GRAYS)
     assert scale.norm.vmax == pytest.approx(0.01, rel=0.5)
-    brightness = colours.sum(-1)
+    brightness = colors.sum(-1)
     assert brightness[1, 3 * 7, 4 * 7] == brightness.max() > 3 * brightness[0].max()
 
 

@@ -233,7 +233,7 @@ def test_every_weight_of_a_part_learns(group, choice):
 
 LIKELIHOODS = {
     "binary": "bernoulli",
-    "grey": "logistic_mixture",
+    "gray": "logistic_mixture",
     "dequantized": "beta",
     "vectors": "gaussian",
     "table": "table",
@@ -250,7 +250,7 @@ for name in SPACES.keys() - LIKELIHOODS.keys():  # of a new space any likelihood
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     """The weights of a network that a perceptual penalty can look with."""
-    vae, *_ = build(("grey", "gaussian", "standard_normal", "categorical", "elbo", "conv"))
+    vae, *_ = build(("gray", "gaussian", "standard_normal", "categorical", "elbo", "conv"))
     file = tmp_path_factory.mktemp("encoder") / "model.safetensors"
     save_file(vae.state_dict(), file)
     return file
@@ -293,18 +293,18 @@ def check_penalty(penalty, space, posterior, encoder, prior=None):
 @pytest.mark.parametrize("penalty", sorted(options("penalty")))
 def test_each_penalty_trains_with_what_fits(penalty, encoder):
     """With every posterior, and on every kind of data."""
-    choices = {(space, posterior) for posterior in CHOICES["posterior"] for space in ("binary", "grey")}
+    choices = {(space, posterior) for posterior in CHOICES["posterior"] for space in ("binary", "gray")}
     choices |= {(space, "gaussian") for space in SPACES}
     trained = {choice for choice in sorted(choices) if check_penalty(penalty, *choice, encoder)}
     if penalty == "commitment":
-        assert trained == {("binary", "vq"), ("grey", "vq")}
+        assert trained == {("binary", "vq"), ("gray", "vq")}
         return
     if penalty == "sub_sampling":
         assert trained == {("pairs", "gaussian")}
         return
-    assert {("binary", "gaussian"), ("grey", "gaussian"), ("dequantized", "gaussian")} <= trained
+    assert {("binary", "gaussian"), ("gray", "gaussian"), ("dequantized", "gaussian")} <= trained
     if penalty not in ("total_correlation", "dip", "mutual_information", "capacity", "consistency"):  # read a density
-        assert ("grey", "dirac") in trained
+        assert ("gray", "dirac") in trained
 
 
 @pytest.mark.parametrize("penalty", ["mmd", "sliced_wasserstein", "adversary"])

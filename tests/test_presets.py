@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import GREY, LEVELS, PAIRS, SERIES, SOUND, TABLE, TEXT, build_all, config, examples
+from helpers import GRAY, LEVELS, PAIRS, SERIES, SOUND, TABLE, TEXT, build_all, config, examples
 from vaekit.configs import options
 from vaekit.data.batches import Batches
 from vaekit.data.source import Rows
@@ -53,7 +53,7 @@ class Data:
 def test_trains_and_answers(name):
     chosen = config(f"model={name}")
     network, likelihood = (each._target_.split(".")[-2] for each in (chosen.network.encoder, chosen.likelihood))
-    check(SPACES.get(network, SPACES.get(likelihood, GREY)), f"model={name}", *SMALL[network])
+    check(SPACES.get(network, SPACES.get(likelihood, GRAY)), f"model={name}", *SMALL[network])
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_trains_and_answers(name):
     [
         (Audio((1, 40, 20)), ["model=latent_flow", "likelihood=beta", *SMALL["conv"]]),
         (LEVELS, ["model=latent_flow", "likelihood=tiles", *SMALL["conv"]]),
-        (GREY, ["model=latent_flow", "network=resnet_map", "network.channels=[4]", "latents=map", "prior.width=8"]),
+        (GRAY, ["model=latent_flow", "network=resnet_map", "network.channels=[4]", "latents=map", "prior.width=8"]),
         (TABLE, ["model=table_flow", "likelihood=table", *SMALL["mlp"]]),
     ],
     ids=["spectrograms", "levels", "maps", "tables"],
@@ -102,6 +102,6 @@ def test_opens_with_its_paper(name):
     assert first.startswith("# ") and len(first) > 30
 
 
-def test_colour_images_fit_the_convolutional_presets():
+def test_color_images_fit_the_convolutional_presets():
     vae, *_ = build_all(Image((3, 16, 16)), "model=conv_vae", "data=cifar10", *SMALL["conv"])
     assert vae.sample(2).shape == (2, 3, 16, 16)

@@ -46,7 +46,7 @@ def test_codes_change_position_by_position():
 
 
 def test_bits_per_dim_of_a_uniform_image_are_its_bits():
-    # the uniform distribution over 256 levels costs 8 bits; the uniform density over the dequantised cube, 0 nats
+    # the uniform distribution over 256 levels costs 8 bits; the uniform density over the dequantized cube, 0 nats
     assert Image((1, 2, 2), bins=256).bits_per_dim(4 * math.log(256)) == pytest.approx(8)
     assert Image((1, 2, 2), bins=256, dequantized=True).bits_per_dim(0.0) == pytest.approx(8)
     assert Image((1, 2, 2), bins=None).bits_per_dim(1.0) is None

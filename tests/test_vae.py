@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from helpers import BINARY, DEQUANTIZED, GREY, LEVELS, PAIRS, SMALL, TABLE, TEXT, VECTORS, build, examples
+from helpers import BINARY, DEQUANTIZED, GRAY, LEVELS, PAIRS, SMALL, TABLE, TEXT, VECTORS, build, examples
 from spaces_of_z import grid
 from vaekit import vae as vae_module
 from vaekit.batch import Batch
@@ -56,7 +56,7 @@ def test_linear_gaussian_nll_is_its_closed_form(linear):
     torch.testing.assert_close(estimate, log_px(x, weight, bias, sigma), atol=0.02, rtol=0)
 
 
-def test_linear_gaussian_elbo_is_exact_where_the_posterior_factorises(linear):
+def test_linear_gaussian_elbo_is_exact_where_the_posterior_factorizes(linear):
     vae, weight, bias, sigma = linear
     with torch.no_grad():  # orthogonal columns make the true posterior diagonal
         weight.copy_(torch.linalg.qr(weight).Q)
@@ -82,8 +82,8 @@ def test_linear_gaussian_training_reaches_the_closed_form():
         optimizer.zero_grad()
         objective(vae(Batch(data), 8), None).mean().backward()
         optimizer.step()
-    centred = (data - data.mean(0)).double()
-    eigenvalues = torch.linalg.eigvalsh(centred.T @ centred / 500).flip(0)
+    centered = (data - data.mean(0)).double()
+    eigenvalues = torch.linalg.eigvalsh(centered.T @ centered / 500).flip(0)
     noise = eigenvalues[2:].mean()
     best = -0.5 * (6 * math.log(2 * math.pi) + eigenvalues[:2].log().sum() + 4 * noise.log() + 6)
     with torch.no_grad():
@@ -102,8 +102,8 @@ def test_rates_are_closed_form_or_agree_with_it(monkeypatch):
 
 
 def test_samples_come_first_in_every_term():
-    vae, _ = build(GREY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic")
-    terms = vae(examples(GREY, 5), 3)
+    vae, _ = build(GRAY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic")
+    terms = vae(examples(GRAY, 5), 3)
     assert terms.steps[0].z.shape == (3, 5, 3)
     assert terms.log_px.shape == terms.log_pz[0].shape == terms.log_qz[0].shape == terms.log_w.shape == (3, 5)
     assert terms.rate.shape == terms.distortion.shape == terms.elbo.shape == (5,)
@@ -170,8 +170,8 @@ def test_a_mask_leaves_out_what_is_missing():
 
 @pytest.mark.parametrize("likelihood", ["logistic_mixture", "pixel_autoregressive"])
 def test_a_mask_is_refused_if_the_likelihood_is_joint(likelihood):
-    vae, _ = build(GREY, "model=mlp_vae", *SMALL, f"likelihood={likelihood}")
-    batch = examples(GREY, 4)
+    vae, _ = build(GRAY, "model=mlp_vae", *SMALL, f"likelihood={likelihood}")
+    batch = examples(GRAY, 4)
     with pytest.raises(Refusal, match="likelihood=bernoulli"):
         vae(Batch(batch.x, mask=torch.ones_like(batch.x)))
 
@@ -184,15 +184,15 @@ def test_a_mask_is_refused_if_the_posterior_needs_the_density_of_whole_rows():
 
 
 def test_vae_methods_return_the_documented_shapes():
-    vae, _ = build(GREY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic")
-    x = examples(GREY, 5).x
+    vae, _ = build(GRAY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic")
+    x = examples(GRAY, 5).x
     assert vae.sample(7).shape == (7, 1, 8, 8)
     assert [z.shape for z in vae.encode(x)] == [(5, 3)]
     assert vae.reconstruct(x).shape == x.shape
     assert vae.interpolate(x[:2], x[2:4], steps=6).shape == (2, 6, 1, 8, 8)
     assert vae.vary(x[:2], n=4).shape == (2, 4, 1, 8, 8)
     assert vae.log_likelihood(x, 3).shape == (5,)
-    GREY.check(vae.sample(7, draw=True))
+    GRAY.check(vae.sample(7, draw=True))
 
 
 def test_interpolation_starts_and_ends_at_the_reconstructions():
@@ -314,7 +314,7 @@ def test_linear_gaussian_nll_is_its_closed_form_under_a_posterior_that_walks():
     torch.testing.assert_close(estimate, log_px(x, weight, bias, sigma), atol=0.05, rtol=0)
 
 
-@pytest.mark.parametrize(("space", "fix"), [(GREY, "round them to the grid"), (BINARY, "binarise them")])
+@pytest.mark.parametrize(("space", "fix"), [(GRAY, "round them to the grid"), (BINARY, "binarize them")])
 def test_networks_read_any_image_but_only_gray_values_are_scored(space, fix):
     vae = build(space, "model=mlp_vae", "likelihood=discretized_logistic", *SMALL)[0].eval()
     x = torch.rand(3, *space.shape)
@@ -330,7 +330,7 @@ def test_networks_read_any_image_but_only_gray_values_are_scored(space, fix):
 @pytest.mark.parametrize(
     ("space", "words"),
     [
-        (GREY, ["model=mlp_vae", "likelihood=discretized_logistic"]),
+        (GRAY, ["model=mlp_vae", "likelihood=discretized_logistic"]),
         (BINARY, ["model=mlp_vae", "likelihood=bernoulli"]),
         (DEQUANTIZED, ["model=mlp_vae", "likelihood=gaussian"]),
         (LEVELS, ["model=mlp_vae", "likelihood=tiles"]),

@@ -1,4 +1,4 @@
-"""How cells are written: forms are recognised, read to exact values, and written back."""
+"""How cells are written: forms are recognized, read to exact values, and written back."""
 
 import numpy as np
 import pytest

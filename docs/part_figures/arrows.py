@@ -15,7 +15,7 @@ from part_figures.drawing import Drawing, chosen, fit
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability, Input
 from vaekit.distributions.fitting import fitting_loss
-from vaekit.media.plots import colours_of
+from vaekit.media.plots import colors_of
 from vaekit.spaces import Ball, Codes, Real, Space, Sphere
 
 FEATURES = 4  # of x, which a posterior reads
@@ -128,7 +128,7 @@ def no_plane(latent: type[Space]) -> str:
 
 
 def show(axis: Any, plane: Plane, density: Tensor | None, z: Tensor | None = None, what: str = "draws") -> None:
-    """A density as colours, and points z as dots."""
+    """A density as colors, and points z as dots."""
     if density is not None:
         most = 1.2 * float(density.nan_to_num(0).max())
         shown = axis.pcolormesh(plane.x, plane.y, density, cmap="Blues", vmin=0, vmax=most, shading="nearest")
@@ -267,10 +267,10 @@ def of_modalities(choice: Any, plane: Plane) -> Drawing:
     width = FEATURES + 1
     contexts = {name: torch.tensor(each).repeat_interleave(width) for name, each in observed.items()}
     scales = torch.tensor([[1.2, 0.25], [0.25, 1.2]])
-    centres = torch.tensor([[0.5, -0.7], [-0.7, 0.5]])
+    centers = torch.tensor([[0.5, -0.7], [-0.7, 0.5]])
     targets = [
-        lambda z, centre=centre, scale=scale: -((z - centre) / scale).square().sum(-1) / 2
-        for centre, scale in zip(centres, scales, strict=True)
+        lambda z, center=center, scale=scale: -((z - center) / scale).square().sum(-1) / 2
+        for center, scale in zip(centers, scales, strict=True)
     ]
     alone = list(contexts.values())[:2]
 
@@ -301,9 +301,9 @@ def codes_of_features(choice: Any) -> Drawing:
         q = part(features)
     z = q.mode
     _, number = torch.unique(z, dim=0, return_inverse=True)
-    colours = torch.tensor(colours_of(int(number.max()) + 1))[torch.randperm(int(number.max()) + 1)][:, :3]
+    colors = torch.tensor(colors_of(int(number.max()) + 1))[torch.randperm(int(number.max()) + 1)][:, :3]
     p = (q.log_prob(z) / math.prod(part.space.positions)).exp().unsqueeze(1)  # a position
-    image = (p * colours[number] + 1 - p).reshape(len(AXIS), len(AXIS), 3).transpose(0, 1)
+    image = (p * colors[number] + 1 - p).reshape(len(AXIS), len(AXIS), 3).transpose(0, 1)
 
     def draw(axis: Any) -> None:
         axis.imshow(image, origin="lower", extent=(-3, 3, -3, 3))
@@ -311,6 +311,6 @@ def codes_of_features(choice: Any) -> Drawing:
 
     return Drawing(
         {f"{int(number.max()) + 1} codes z": draw},
-        "The most probable z of each point in a plane of features, a colour for each z, paler where its positions are "
+        "The most probable z of each point in a plane of features, a color for each z, paler where its positions are "
         f"less certain: {CODES} latent dimensions, default settings, before training.",
     )

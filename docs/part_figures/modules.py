@@ -29,7 +29,7 @@ SPACES: list[Space] = [  # a part is drawn with the first one that it fits
     Table.of([Column("income", "binary", ["low", "high"]), Column("town", "categorical", ["Bonn", "Kiel", "Ulm"])]),
     Pairs.of(IMAGE, 10),
 ]
-COLOURS = {"x": "gray", "encoder": "tab:blue", "latents": "tab:orange", "decoder": "tab:green"}
+COLORS = {"x": "gray", "encoder": "tab:blue", "latents": "tab:orange", "decoder": "tab:green"}
 
 
 class Layer(NamedTuple):
@@ -92,7 +92,7 @@ def shapes(vae: VAE, whole: bool) -> list[Layer]:
         Layer("latents", f"z of level {number}", tuple(step.q.event_shape)) for number, step in enumerate(terms.steps)
     ]
     ends = [Layer("x", "x", tuple(space.shape)), Layer("x", "parameters of p(x | z)", tuple(vae.likelihood.bias.shape))]
-    layers = {part: [each for each in found if each.part == part] for part in COLOURS}
+    layers = {part: [each for each in found if each.part == part] for part in COLORS}
     return [ends[0], *layers["encoder"], *levels, *layers["decoder"], ends[1]]
 
 
@@ -117,12 +117,12 @@ def bars(axis: Any, layers: list[Layer]) -> None:
     size = min(7, 140 / len(rows))
     for row, (layer, _) in enumerate(rows):
         values, shape = math.prod(layer.shape), "x".join(map(str, layer.shape))
-        axis.barh(row, values, color=COLOURS[layer.part])
+        axis.barh(row, values, color=COLORS[layer.part])
         text = f"{shape} = {values:,}" if len(layer.shape) > 1 else shape
         axis.text(values * 1.1, row, text, va="center", fontsize=size)
     names = [f"{repeats} times {layer.name}" if repeats > 1 else layer.name for layer, repeats in rows]
     axis.set_yticks(range(len(rows)), names, fontsize=size)
     axis.set(xscale="log", xlabel="numbers of one row", xlim=(1, 300 * max(math.prod(each.shape) for each in layers)))
     axis.invert_yaxis()
-    handles = [axis.barh(0, 0, color=colour) for colour in COLOURS.values()]
-    axis.legend(handles, COLOURS, fontsize=7, ncols=len(COLOURS), loc="lower center", bbox_to_anchor=(0.5, 1))
+    handles = [axis.barh(0, 0, color=color) for color in COLORS.values()]
+    axis.legend(handles, COLORS, fontsize=7, ncols=len(COLORS), loc="lower center", bbox_to_anchor=(0.5, 1))

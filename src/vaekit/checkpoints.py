@@ -162,7 +162,7 @@ def check_resumption(
 
 
 def _fixed(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a resumed run may not change. Of the optimiser only its class, not its settings."""
+    """The settings that a resumed run may not change. Of the optimizer only its class, not its settings."""
     optimizer = config.get("optimizer") or {}
     kinds = {name: (optimizer.get(name) or {}).get("_target_") for name in ("algorithm", "decay")}
     return {part: config.get(part) for part in FIXED_SECTIONS} | {

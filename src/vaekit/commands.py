@@ -76,7 +76,7 @@ def _train(config: DictConfig) -> float | None:
 
 
 def train() -> None:
-    """Train one VAE, evaluate it, and leave a run folder; the optimised metric is returned to a sweeper."""
+    """Train one VAE, evaluate it, and leave a run folder; the optimized metric is returned to a sweeper."""
     if answer(sys.argv[1:], "Train one VAE, evaluate it, and leave a run folder."):
         return
     for word in ENGINES.keys() & sys.argv[1:]:

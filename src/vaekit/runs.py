@@ -276,7 +276,7 @@ def _targets(node: Any) -> Iterator[Any]:
 def check_target(target: Any) -> type:
     """The class of a name, if a run may name it.
 
-    Allowed are classes of vaekit, `torch.nn` modules, `torch.optim` optimisers and zuko flows, named where they are
+    Allowed are classes of vaekit, `torch.nn` modules, `torch.optim` optimizers and zuko flows, named where they are
     defined or in their package. Nothing outside these packages is imported.
 
     Args:

@@ -1,6 +1,6 @@
 """VAEs as estimators of scikit-learn, for Pipeline, GridSearchCV, ColumnTransformer and cross_val_score.
 
-Columns are standardised within each estimator. After training everything is computed in double precision, and
+Columns are standardized within each estimator. After training everything is computed in double precision, and
 likelihoods with the same noise for every row, so that the result of a row does not depend on the rows around it.
 """
 
@@ -54,7 +54,7 @@ warnings.filters = [each for each in warnings.filters if not each[2].__module__.
 NUM_SAMPLES = 100  # draws of z for each likelihood
 AT_ONCE = 256  # rows whose likelihoods are estimated at once
 CALIBRATION = 0.2  # fraction of training rows that a detector holds out for p-values
-MISSING = -1  # the label of an unlabelled row
+MISSING = -1  # the label of an unlabeled row
 
 
 class InMemory(Source):
@@ -87,7 +87,7 @@ class VAEEstimator(BaseEstimator):
 
     Args:
         latent_dim: Dimensions of z.
-        max_steps: Steps of the optimiser.
+        max_steps: Steps of the optimizer.
         batch_size: Rows a step.
         overrides: More words of train.py, such as `("prior=vamp", "network.hidden=[64]")`.
         random_state: Seed, or generator, of weights, order and noise.
@@ -151,7 +151,7 @@ class VAEEstimator(BaseEstimator):
 
 
 class _Numeric(VAEEstimator):
-    """Base class of estimators of numeric columns `[N, D]`, which are standardised."""
+    """Base class of estimators of numeric columns `[N, D]`, which are standardized."""
 
     def _validated(self, X: Any, reset: bool, **more: Any) -> np.ndarray:
         """X as floats, checked. `reset`: whether X is training data."""
@@ -163,13 +163,13 @@ class _Numeric(VAEEstimator):
         known = np.isfinite(X)
         count = known.sum(0)
         self.mean_ = np.where(known, X, 0).sum(0, dtype=np.float64) / np.maximum(count, 1)
-        centred = np.where(known, X - self.mean_, 0)
-        deviation = np.sqrt((centred**2).sum(0) / np.maximum(count, 1))
+        centered = np.where(known, X - self.mean_, 0)
+        deviation = np.sqrt((centered**2).sum(0) / np.maximum(count, 1))
         self.scale_ = np.where(deviation > 1e-12 * np.maximum(1, np.abs(self.mean_)), deviation, 1.0)
-        x = (centred / self.scale_).astype(np.float32)
+        x = (centered / self.scale_).astype(np.float32)
         self._train(Real((X.shape[1],)), Rows(x, label, None if known.all() else known), *words)
 
-    def _standardised(self, X: np.ndarray) -> Tensor:
+    def _standardized(self, X: np.ndarray) -> Tensor:
         return torch.from_numpy((X.astype(np.float64) - self.mean_) / self.scale_)
 
     def _in_units(self, x: Tensor) -> np.ndarray:
@@ -177,7 +177,7 @@ class _Numeric(VAEEstimator):
 
     def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
         """log p(x) in nats, `[N]`, in the units of X: the importance-sampled bound of `NUM_SAMPLES` draws of z."""
-        parts = [self._of_chunk(x) for x in self._standardised(X).split(AT_ONCE)]
+        parts = [self._of_chunk(x) for x in self._standardized(X).split(AT_ONCE)]
         return torch.cat(parts).numpy() - np.log(self.scale_).sum()
 
     @torch.no_grad()
@@ -203,13 +203,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Numeric
 
     Args:
         latent_dim: Dimensions of z, the columns of what `transform` returns.
-        max_steps: Steps of the optimiser.
+        max_steps: Steps of the optimizer.
         batch_size: Rows a step.
         overrides: More words of train.py, such as `("prior=vamp", "network.hidden=[64]")`.
         random_state: Seed, or generator, of weights, order and noise.
 
     Attributes:
-        vae_: The trained VAE, of standardised rows.
+        vae_: The trained VAE, of standardized rows.
 
     Example:
         >>> from sklearn.datasets import load_iris
@@ -232,7 +232,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Numeric
     def transform(self, X: Any) -> np.ndarray:
         """Means of q(z | x), `[N, latent_dim]`; of several levels side by side, top first."""
         rows = self._validated(X, reset=False)
-        codes = [z.flatten(1) for z in self.vae_.encode(self._standardised(rows))]
+        codes = [z.flatten(1) for z in self.vae_.encode(self._standardized(rows))]
         return torch.cat(codes, 1).numpy().astype(rows.dtype)
 
     @torch.no_grad()
@@ -271,7 +271,7 @@ class VAEDetector(OutlierMixin, _Numeric):
             `alpha`.
         alpha: A row whose conformal p-value is at most `alpha` is an outlier, as is this fraction of normal rows.
         latent_dim: Dimensions of z.
-        max_steps: Steps of the optimiser.
+        max_steps: Steps of the optimizer.
         batch_size: Rows a step.
         overrides: More words of train.py.
         random_state: Seed, or generator, of weights, order, noise and held-out rows.
@@ -353,7 +353,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
     Args:
         n_draws: Number of multiple imputations that `draws` returns.
         latent_dim: Dimensions of z.
-        max_steps: Steps of the optimiser.
+        max_steps: Steps of the optimizer.
         batch_size: Rows a step.
         overrides: More words of train.py.
         random_state: Seed, or generator, of weights, order and noise.
@@ -406,7 +406,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
 
     def _impute(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         known = torch.from_numpy(~np.isnan(X))
-        x = torch.where(known, self._standardised(np.nan_to_num(X)), 0.0)
+        x = torch.where(known, self._standardized(np.nan_to_num(X)), 0.0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed_)
             parts = [
@@ -424,11 +424,11 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
 
 
 class VAEClassifier(ClassifierMixin, _Numeric):
-    """Learns classes from few labelled and many unlabelled rows. The label -1 is missing.
+    """Learns classes from few labeled and many unlabeled rows. The label -1 is missing.
 
     Args:
         latent_dim: Dimensions of z.
-        max_steps: Steps of the optimiser.
+        max_steps: Steps of the optimizer.
         batch_size: Rows a step.
         overrides: More words of train.py.
         random_state: Seed, or generator, of weights, order and noise.
@@ -466,7 +466,7 @@ class VAEClassifier(ClassifierMixin, _Numeric):
     @torch.no_grad()
     def predict_proba(self, X: Any) -> np.ndarray:
         """q(class | x), `[N, number of classes]`."""
-        x = self._standardised(self._validated(X, reset=False))
+        x = self._standardized(self._validated(X, reset=False))
         q = self.vae_.infer(self.vae_.encoder(x)).steps[0].q
         assert q is not None
         return q.log_prob(q.enumerate_support()).exp().T.numpy()
@@ -482,7 +482,7 @@ class VAESynthesizer(VAEEstimator):
 
     Args:
         latent_dim: Dimensions of z.
-        max_steps: Steps of the optimiser.
+        max_steps: Steps of the optimizer.
         batch_size: Rows a step.
         overrides: More words of train.py.
         random_state: Seed, or generator, of weights, order and noise.

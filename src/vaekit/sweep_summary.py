@@ -52,7 +52,7 @@ class SweepSummary(Callback):
             error = str(error) or type(error).__name__
             write_record(job, "failed", error)
             log.error("Job %s failed: %s", Path(job.runtime.output_dir).name, error)
-        summarise(Path(job.runtime.output_dir).parent)
+        summarize(Path(job.runtime.output_dir).parent)
 
 
 def own(overrides: Iterable[str]) -> list[str]:
@@ -107,7 +107,7 @@ def find_done(sweep: Path, overrides: Iterable[str], name: str) -> Path | None:
     return None
 
 
-def summarise(sweep: Path) -> list[dict[str, str]]:
+def summarize(sweep: Path) -> list[dict[str, str]]:
     """Write summary.csv from the records in the folders of all jobs, so that any process may have run any job.
 
     Args:
@@ -147,7 +147,7 @@ def show(sweep: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    if not (rows := summarise(sweep)):
+    if not (rows := summarize(sweep)):
         return
     shared = set.intersection(*(set(row["overrides"].split()) for row in rows)) if len(rows) > 1 else set()
     for row in rows:

@@ -10,7 +10,7 @@ from hydra.utils import get_class
 from torch import nn
 from torch.distributions import Bernoulli, Independent, OneHotCategorical
 
-from helpers import BINARY, DEQUANTIZED, GREY, SMALL, SPACES, VECTORS, build, examples
+from helpers import BINARY, DEQUANTIZED, GRAY, SMALL, SPACES, VECTORS, build, examples
 from spaces_of_z import small_vae
 from vaekit.batch import Batch
 from vaekit.capabilities import Capability
@@ -20,25 +20,25 @@ from vaekit.distributions.codes import alphabet_of, code
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
-COLOUR = Image((3, 8, 8), bins=256)
+COLOR = Image((3, 8, 8), bins=256)
 ONE_BY_ONE = ["prior=autoregressive", "prior.width=8", "prior.blocks=2", "prior.heads=2"]
 PIXELS = ["likelihood.width=4", "likelihood.layers=1"]
 MODELS = {
     "binary": (BINARY, ["likelihood=bernoulli"]),
-    "grey": (GREY, ["likelihood=discretized_logistic"]),
-    "grey, free": (GREY, ["likelihood=categorical"]),
-    "colour": (COLOUR, ["likelihood=discretized_logistic", "network=conv", "network.channels=[8]"]),
-    "colour, mixture": (COLOUR, ["likelihood=logistic_mixture"]),
-    "grey, pixel by pixel": (GREY, ["likelihood=pixel_autoregressive", *PIXELS]),
-    "colour, pixel by pixel": (COLOUR, ["likelihood=pixel_autoregressive", *PIXELS]),
+    "gray": (GRAY, ["likelihood=discretized_logistic"]),
+    "gray, free": (GRAY, ["likelihood=categorical"]),
+    "color": (COLOR, ["likelihood=discretized_logistic", "network=conv", "network.channels=[8]"]),
+    "color, mixture": (COLOR, ["likelihood=logistic_mixture"]),
+    "gray, pixel by pixel": (GRAY, ["likelihood=pixel_autoregressive", *PIXELS]),
+    "color, pixel by pixel": (COLOR, ["likelihood=pixel_autoregressive", *PIXELS]),
     "binary, pixel by pixel": (BINARY, ["likelihood=bernoulli_autoregressive", "likelihood.layers=2"]),
     "learned prior": (BINARY, ["likelihood=bernoulli", "prior=gaussian"]),
     "mixture prior": (BINARY, ["likelihood=bernoulli", "prior=mixture"]),
-    "vamp prior": (GREY, ["likelihood=discretized_logistic", "prior=vamp"]),
+    "vamp prior": (GRAY, ["likelihood=discretized_logistic", "prior=vamp"]),
     "exemplar prior": (BINARY, ["likelihood=bernoulli", "prior=exemplar"]),
     "bits": (BINARY, ["likelihood=bernoulli", "posterior=bernoulli", "prior=code_uniform"]),
     "choices": (BINARY, ["likelihood=bernoulli", "posterior=gumbel", "posterior.codes=3", "prior=code_uniform"]),
-    "codes": (GREY, ["likelihood=discretized_logistic", "posterior=vq", "posterior.depth=3", "prior=code_uniform"]),
+    "codes": (GRAY, ["likelihood=discretized_logistic", "posterior=vq", "posterior.depth=3", "prior=code_uniform"]),
     "codes, one by one": (BINARY, ["likelihood=bernoulli", "posterior=fsq", "posterior.levels=[3]", *ONE_BY_ONE]),
 }
 
@@ -82,14 +82,14 @@ def test_all_examples_are_restored_at_the_size_of_the_bound(name):
 @pytest.mark.parametrize("n", [1, 2, 7, 33])
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_any_number_of_examples_in_any_batches(n, batch_size):
-    vae = model("grey")
-    x = rows(GREY, n)
+    vae = model("gray")
+    x = rows(GRAY, n)
     assert np.array_equal(decode(vae, encode(vae, x, batch_size)), x)
 
 
 @pytest.mark.parametrize("x", [np.zeros((5, 1, 8, 8), np.uint8), np.full((5, 1, 8, 8), 16, np.uint8)])
 def test_examples_unlike_any_other(x):
-    vae = model("grey")
+    vae = model("gray")
     assert np.array_equal(decode(vae, encode(vae, x, 4)), x)
 
 
@@ -171,7 +171,7 @@ def disturb(vae, noise):
         part.register_forward_hook(hook)
 
 
-@pytest.mark.parametrize("name", ["binary", "grey", "vamp prior", "colour, mixture"])
+@pytest.mark.parametrize("name", ["binary", "gray", "vamp prior", "color, mixture"])
 def test_rounding_hides_numerical_noise(name):
     vae = model(name)
     x = rows(vae.space, 60)
@@ -181,17 +181,17 @@ def test_rounding_hides_numerical_noise(name):
 
 
 def test_different_values_on_another_machine_are_detected():
-    vae = model("grey")
-    stream = encode(vae, rows(GREY, 60), 16)
+    vae = model("gray")
+    stream = encode(vae, rows(GRAY, 60), 16)
     disturb(vae, 1e-3)
     with pytest.raises(Refusal, match=r"did not come back .* decompress there"):
         decode(vae, stream)
 
 
 def test_the_weights_are_what_they_were():
-    vae = model("colour")
+    vae = model("color")
     before = {name: weight.clone() for name, weight in vae.state_dict().items()}
-    decode(vae, encode(vae, rows(COLOUR, 5), 4))
+    decode(vae, encode(vae, rows(COLOR, 5), 4))
     for name, weight in vae.state_dict().items():
         assert weight.dtype == before[name].dtype and torch.equal(weight, before[name])
 
@@ -247,7 +247,7 @@ def test_a_prior_is_coded_where_it_declares_so(name):
 @pytest.mark.parametrize("name", sorted(options("likelihood")))
 def test_a_likelihood_is_coded_where_it_declares_so(name):
     kind = get_class(options("likelihood")[name]["_target_"])
-    space = next(each for each in (GREY, *SPACES.values()) if kind.scores(each))
+    space = next(each for each in (GRAY, *SPACES.values()) if kind.scores(each))
     network = {"text": ["network=gru"], "pairs": ["network=paired"]}.get(type(space).__name__.lower(), ["network=mlp"])
     vae, _ = build(space, *network, "latents.dim=3", f"likelihood={name}")
     px = vae.double().likelihood(torch.zeros(2, 3, dtype=torch.float64))

@@ -31,7 +31,7 @@ TOWERS = {
 BERNOULLI = "likelihood=bernoulli"
 
 
-def labelled(n, space=BINARY, **options):
+def labeled(n, space=BINARY, **options):
     return replace(examples(space, n, **options), label=torch.arange(n) % 10)
 
 
@@ -39,7 +39,7 @@ def conditional(tower, *overrides):
     """In double precision, after a step, so that nothing is at its start."""
     objective = ["objective=semi_supervised"] if tower == "labelled" else []
     vae, objective = build(BINARY, *TOWERS[tower], BERNOULLI, *objective, *overrides)
-    step(vae, objective, labelled(10))
+    step(vae, objective, labeled(10))
     return vae.double()
 
 
@@ -58,7 +58,7 @@ def test_posterior_prior_and_likelihood_read_the_condition(tower):
 
 @pytest.mark.parametrize("tower", TOWERS)
 def test_rows_keep_their_own_condition_whatever_the_draw(tower):
-    vae, batch = conditional(tower), labelled(4, dtype=torch.float64)
+    vae, batch = conditional(tower), labeled(4, dtype=torch.float64)
     with torch.no_grad():
         whole = vae.infer(vae.encoder(batch.x), 3, condition=batch.label)
         for row in range(4):
@@ -81,7 +81,7 @@ def test_one_condition_for_all_is_the_same_for_each():
 
 
 def test_evaluation_is_of_x_given_its_label():
-    vae, batch = conditional("single"), labelled(4, dtype=torch.float64)
+    vae, batch = conditional("single"), labeled(4, dtype=torch.float64)
     torch.manual_seed(0)
     of_batch = vae.log_weights(batch, 2000).logsumexp(0)
     torch.manual_seed(0)

@@ -13,7 +13,7 @@ from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
 RNG = np.random.default_rng(0)
-GREY = RNG.integers(0, 256, (12, 5, 4), dtype=np.uint8)
+GRAY = RNG.integers(0, 256, (12, 5, 4), dtype=np.uint8)
 COLOR = RNG.integers(0, 256, (12, 5, 4, 3), dtype=np.uint8)
 VECTORS = RNG.normal(size=(12, 7))
 
@@ -40,9 +40,9 @@ def pt(path, x):
         (VECTORS, Real((7,)), VECTORS.astype(np.float32)),
         (VECTORS.astype(np.float16), Real((7,)), VECTORS.astype(np.float16).astype(np.float32)),
         (np.arange(24).reshape(12, 2), Real((2,)), np.arange(24.0).reshape(12, 2)),
-        (GREY, Image((1, 5, 4), bins=256), GREY[:, None]),
-        (GREY > 99, Image((1, 5, 4), bins=2), (GREY > 99)[:, None]),
-        (GREY / 255, Image((1, 5, 4), bins=None), (GREY / 255).astype(np.float32)[:, None]),
+        (GRAY, Image((1, 5, 4), bins=256), GRAY[:, None]),
+        (GRAY > 99, Image((1, 5, 4), bins=2), (GRAY > 99)[:, None]),
+        (GRAY / 255, Image((1, 5, 4), bins=None), (GRAY / 255).astype(np.float32)[:, None]),
         (COLOR, Image((3, 5, 4), bins=256), np.moveaxis(COLOR, 3, 1)),
         (np.moveaxis(COLOR, 3, 1), Image((3, 5, 4), bins=256), np.moveaxis(COLOR, 3, 1)),
         (COLOR[..., :1], Image((1, 5, 4), bins=256), COLOR[..., 0][:, None]),
@@ -65,10 +65,10 @@ def test_every_format_holds_vectors_and_images(tmp_path, save, x, space, expecte
 def test_names_give_splits_and_labels(tmp_path):
     label = np.arange(12)
     medmnist = dict(
-        train_images=GREY[:6], train_labels=label[:6, None], val_images=GREY[6:8], val_labels=label[6:8, None],
-        test_images=GREY[8:], test_labels=label[8:, None],
+        train_images=GRAY[:6], train_labels=label[:6, None], val_images=GRAY[6:8], val_labels=label[6:8, None],
+        test_images=GRAY[8:], test_labels=label[8:, None],
     )  # fmt: skip
-    keras = dict(x_train=GREY[:8], y_train=label[:8], x_test=GREY[8:], y_test=label[8:].astype(float))
+    keras = dict(x_train=GRAY[:8], y_train=label[:8], x_test=GRAY[8:], y_test=label[8:].astype(float))
     for i, arrays in enumerate((medmnist, keras)):
         np.savez(tmp_path / f"{i}.npz", **arrays)
         torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, tmp_path / f"{i}.pt")
@@ -76,15 +76,15 @@ def test_names_give_splits_and_labels(tmp_path):
         for suffix in ("npz", "pt"):
             source = Arrays(tmp_path / f"{i}.{suffix}")
             train, test = source.load("train"), source.load("test")
-            assert np.array_equal(train.x[:, 0], GREY[:8]) and train.label.tolist() == list(range(8))
-            assert np.array_equal(test.x[:, 0], GREY[8:]) and test.label.tolist() == list(range(8, 12))
+            assert np.array_equal(train.x[:, 0], GRAY[:8]) and train.label.tolist() == list(range(8))
+            assert np.array_equal(test.x[:, 0], GRAY[8:]) and test.label.tolist() == list(range(8, 12))
 
 
 def test_the_key_names_the_rows(tmp_path):
-    np.savez(tmp_path / "rows.npz", pictures=GREY, others=GREY[:3], x_test=GREY[:2], labels=np.arange(12))
+    np.savez(tmp_path / "rows.npz", pictures=GRAY, others=GRAY[:3], x_test=GRAY[:2], labels=np.arange(12))
     source = Arrays(tmp_path / "rows.npz", key="pictures")
     rows = source.load("train")
-    assert np.array_equal(rows.x[:, 0], GREY) and rows.label.tolist() == list(range(12))
+    assert np.array_equal(rows.x[:, 0], GRAY) and rows.label.tolist() == list(range(12))
     assert source.load("test") is None
     with pytest.raises(Refusal, match=r"holds pictures, others, x_test, labels.*data\.key=NAME"):
         _ = Arrays(tmp_path / "rows.npz").space
@@ -101,7 +101,7 @@ def test_labels_that_are_not_classes_are_ignored(tmp_path, caplog):
         "objects": np.full(12, None),
     }
     for name, y in labels.items():
-        np.savez(tmp_path / f"{name}.npz", x=GREY, y=y)
+        np.savez(tmp_path / f"{name}.npz", x=GRAY, y=y)
         caplog.clear()
         with caplog.at_level("INFO"):
             assert Arrays(tmp_path / f"{name}.npz").load("train").label is None, name
@@ -112,37 +112,37 @@ def test_labels_that_are_not_classes_are_ignored(tmp_path, caplog):
     "y", [np.eye(3)[np.arange(12) % 3], np.array(["cat", "dog", "eel"] * 4)], ids=["one-hot", "words"]
 )
 def test_the_conversion_suggested_for_labels_gives_classes(tmp_path, caplog, y):
-    np.savez(tmp_path / "rows.npz", x=GREY, y=y)
+    np.savez(tmp_path / "rows.npz", x=GRAY, y=y)
     with caplog.at_level("INFO"):
         assert Arrays(tmp_path / "rows.npz").load("train").label is None
     advice = re.search(r"in another form, save (.*)\.$", caplog.text.strip())[1]
-    np.savez(tmp_path / "rows.npz", x=GREY, y=eval(advice, {"y": y, "numpy": np}))
+    np.savez(tmp_path / "rows.npz", x=GRAY, y=eval(advice, {"y": y, "numpy": np}))
     assert Arrays(tmp_path / "rows.npz").load("train").label.tolist() == [0, 1, 2] * 4
 
 
 def test_negative_labels_are_missing_or_ignored(tmp_path, caplog):
-    np.savez(tmp_path / "rows.npz", x=GREY, y=np.arange(12) % 2 * 2 - 1)
+    np.savez(tmp_path / "rows.npz", x=GRAY, y=np.arange(12) % 2 * 2 - 1)
     with caplog.at_level("INFO"):
         assert Arrays(tmp_path / "rows.npz").load("train").label.tolist() == [-1, 1] * 6
     assert "6 of 12 labels in 'y' are missing (-1)" in caplog.text
-    np.savez(tmp_path / "rows.npz", x=GREY, y=np.arange(12) - 2)
+    np.savez(tmp_path / "rows.npz", x=GRAY, y=np.arange(12) - 2)
     assert Arrays(tmp_path / "rows.npz").load("train").label is None
 
 
 def test_labels_of_other_rows_are_refused(tmp_path):
-    np.savez(tmp_path / "few.npz", x=GREY, y=np.arange(5))
+    np.savez(tmp_path / "few.npz", x=GRAY, y=np.arange(5))
     with pytest.raises(Refusal, match=r"'y' in .*few\.npz has shape \[5\].* of the 12 rows of 'x'.*without 'y'"):
         Arrays(tmp_path / "few.npz").load("train")
 
 
 def test_conditions_are_numbers_for_each_row(tmp_path):
-    np.savez(tmp_path / "rows.npz", x=GREY, condition=np.arange(12))
+    np.savez(tmp_path / "rows.npz", x=GRAY, condition=np.arange(12))
     assert Arrays(tmp_path / "rows.npz").load("train").condition.shape == (12, 1)
     for wrong in (np.zeros((11, 2)), np.full(12, "cat"), np.zeros(())):
-        np.savez(tmp_path / "rows.npz", x=GREY, condition=wrong)
+        np.savez(tmp_path / "rows.npz", x=GRAY, condition=wrong)
         with pytest.raises(Refusal, match=r"expected numbers for each of the 12 rows of 'x'.*without 'condition'"):
             Arrays(tmp_path / "rows.npz").load("train")
-    np.savez(tmp_path / "rows.npz", x=GREY, condition=np.where(np.arange(12), 1, np.nan))
+    np.savez(tmp_path / "rows.npz", x=GRAY, condition=np.where(np.arange(12), 1, np.nan))
     with pytest.raises(Refusal, match=r"'condition' in .* holds NaN or infinite values, expected finite ones"):
         Arrays(tmp_path / "rows.npz").load("train")
 
@@ -158,12 +158,12 @@ def test_nan_is_missing(tmp_path, save):
 
 def test_other_spellings_of_a_suffix_and_other_numbers_are_read(tmp_path):
     for save in (npy, npz, pt):
-        path = save(tmp_path / "rows", GREY)
+        path = save(tmp_path / "rows", GRAY)
         path = path.rename(path.with_suffix(path.suffix.upper()))
-        assert np.array_equal(Arrays(path).load("train").x[:, 0], GREY)
+        assert np.array_equal(Arrays(path).load("train").x[:, 0], GRAY)
         if save is not pt:
-            assert np.array_equal(load_array(path), GREY)
-    path = npy(tmp_path / "rows", GREY[:, None]).rename(tmp_path / "rows.Npy")
+            assert np.array_equal(load_array(path), GRAY)
+    path = npy(tmp_path / "rows", GRAY[:, None]).rename(tmp_path / "rows.Npy")
     assert len(medium(Image((1, 5, 4), 256)).find(path)[0]) == 12
     halves = torch.from_numpy(VECTORS).bfloat16()
     torch.save({"x": halves}, tmp_path / "rows.pt")
@@ -181,8 +181,8 @@ def test_small_differences_of_large_values_are_not_lost(tmp_path):
     x[3, 8] = np.nan
     with pytest.raises(Refusal, match=r"column 8 \(from 0\) of float32"):
         Arrays(npy(tmp_path / "rows", x)).load("train")
-    centred = Arrays(npy(tmp_path / "rows", np.nan_to_num(x) - np.nanmean(x, 0))).load("train").x
-    np.testing.assert_allclose(centred[[0, 1, 2], 8] - centred[0, 8], VECTORS[:3, 0] - VECTORS[0, 0], atol=1e-6)
+    centered = Arrays(npy(tmp_path / "rows", np.nan_to_num(x) - np.nanmean(x, 0))).load("train").x
+    np.testing.assert_allclose(centered[[0, 1, 2], 8] - centered[0, 8], VECTORS[:3, 0] - VECTORS[0, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_rows_are_cached_until_the_file_changes(tmp_path, monkeypatch):
     assert len(Arrays(path).load("train")) == 5
 
 
-@pytest.mark.parametrize("x", [GREY, GREY > 99, np.moveaxis(COLOR, 3, 1).copy()], ids=["grey", "bits", "colour"])
+@pytest.mark.parametrize("x", [GRAY, GRAY > 99, np.moveaxis(COLOR, 3, 1).copy()], ids=["gray", "bits", "color"])
 def test_arrays_in_the_layout_of_a_cache_are_not_copied(tmp_path, cache_folder, x):
     path = npy(tmp_path / "rows", x)
     rows = Arrays(path).load("train").x
@@ -235,7 +235,7 @@ def test_arrays_in_the_layout_of_a_cache_are_not_copied(tmp_path, cache_folder, 
     assert np.array_equal(np.load(path), x), "the file stays as it is"
 
 
-@pytest.mark.parametrize("x", [COLOR, np.asfortranarray(GREY), GREY / 255], ids=["channels last", "columns", "floats"])
+@pytest.mark.parametrize("x", [COLOR, np.asfortranarray(GRAY), GRAY / 255], ids=["channels last", "columns", "floats"])
 def test_other_arrays_are_cached(tmp_path, cache_folder, x):
     Arrays(npy(tmp_path / "rows", x)).load("train")
     assert len(list(cache_folder.iterdir())) == 1
@@ -262,11 +262,11 @@ def test_refused_by_the_header(tmp_path, x, fix):
     [
         (np.array([[1.0, np.inf]]), "infinite.*drop those rows"),
         (np.array([[1.0, 1e300]]), "infinite.*drop those rows"),
-        (GREY.astype(np.float32), r"expected 0 to 1; save x\.astype\('uint8'\)"),
+        (GRAY.astype(np.float32), r"expected 0 to 1; save x\.astype\('uint8'\)"),
         (np.full((3, 2), np.nan), "'x' in .*rows.npy holds only missing values"),
-        (GREY * np.nan, "'x' in .*rows.npy holds only missing values"),
-        (-(GREY / 255), r"expected 0 to 1; save \(x \+ 1\) / 2"),
-        ((GREY > 99).astype(np.uint8), r"astype\(bool\)"),
+        (GRAY * np.nan, "'x' in .*rows.npy holds only missing values"),
+        (-(GRAY / 255), r"expected 0 to 1; save \(x \+ 1\) / 2"),
+        ((GRAY > 99).astype(np.uint8), r"astype\(bool\)"),
     ],
 )
 def test_refused_by_the_values(tmp_path, x, fix, cache_folder):
@@ -293,11 +293,11 @@ def test_refused_files(tmp_path):
         with pytest.raises(Refusal, match=r"Cannot read .*save it again"):
             _ = Arrays(tmp_path / name).space
     torch.save(torch.zeros(1).expand(10**12, 3), tmp_path / "expanded.pt")
-    (tmp_path / "zip.npy").write_bytes(zipped("x.npy", GREY))
+    (tmp_path / "zip.npy").write_bytes(zipped("x.npy", GRAY))
     for name in ("expanded.pt", "zip.npy"):
         with pytest.raises(Refusal, match=r"Cannot read .*save it again"):
             _ = Arrays(tmp_path / name).space
-    np.savez(tmp_path / "differ.npz", x_train=GREY, x_test=GREY[:, 1:])
+    np.savez(tmp_path / "differ.npz", x_train=GRAY, x_test=GRAY[:, 1:])
     with pytest.raises(Refusal, match=r"'x_test' .* differ"):
         Arrays(tmp_path / "differ.npz").load("test")
 
@@ -305,20 +305,20 @@ def test_refused_files(tmp_path):
 @pytest.mark.parametrize(
     ("x", "expected"),
     [
-        (GREY.astype(np.uint16), GREY),
-        (GREY.astype(np.int64), GREY),
-        (GREY.astype(np.float16), GREY),
-        ((GREY > 99).astype(np.int32), GREY > 99),
-        ((GREY // 16).astype(np.float32), GREY // 16 / 15),
-        (GREY.astype(np.uint16) * 257, GREY / 255),
-        (GREY.astype(np.uint16) * 16, GREY * (16 / 4095)),
-        (GREY.astype(np.int16) * 16, GREY * (16 / 4095)),
-        (GREY / 127.5 - 1, GREY / 255),
-        ((GREY / 255).astype(np.float32) * np.float32(1.0001), GREY / 255),
-        (GREY / 200, GREY / 255),
-        (GREY * 0.9 + 0.25, (GREY * 0.9 + 0.25) / 255),
-        (GREY * 10.0 - 1024, GREY / 255),
-        (np.where(GREY > 250, np.nan, GREY), np.where(GREY > 250, 0, GREY) / 255),
+        (GRAY.astype(np.uint16), GRAY),
+        (GRAY.astype(np.int64), GRAY),
+        (GRAY.astype(np.float16), GRAY),
+        ((GRAY > 99).astype(np.int32), GRAY > 99),
+        ((GRAY // 16).astype(np.float32), GRAY // 16 / 15),
+        (GRAY.astype(np.uint16) * 257, GRAY / 255),
+        (GRAY.astype(np.uint16) * 16, GRAY * (16 / 4095)),
+        (GRAY.astype(np.int16) * 16, GRAY * (16 / 4095)),
+        (GRAY / 127.5 - 1, GRAY / 255),
+        ((GRAY / 255).astype(np.float32) * np.float32(1.0001), GRAY / 255),
+        (GRAY / 200, GRAY / 255),
+        (GRAY * 0.9 + 0.25, (GRAY * 0.9 + 0.25) / 255),
+        (GRAY * 10.0 - 1024, GRAY / 255),
+        (np.where(GRAY > 250, np.nan, GRAY), np.where(GRAY > 250, 0, GRAY) / 255),
     ],
 )
 def test_the_conversion_suggested_for_arrays_gives_the_same_images(tmp_path, x, expected):
@@ -333,13 +333,13 @@ def test_the_conversion_suggested_for_arrays_gives_the_same_images(tmp_path, x, 
 @pytest.mark.parametrize("style", ["X_{}/Y_{}", "{}X/{}Y", "{}-images/{}-labels", "{}_data/{}_targets", "x_{}/y_{}"])
 def test_names_in_other_styles_give_splits_and_labels(tmp_path, style):
     rows, labels = style.split("/")
-    arrays = {rows.format("train"): GREY[:8], labels.format("train").lower(): np.arange(8)}
-    arrays |= {rows.format("test"): GREY[8:], labels.format("test"): np.arange(4)}
+    arrays = {rows.format("train"): GRAY[:8], labels.format("train").lower(): np.arange(8)}
+    arrays |= {rows.format("test"): GRAY[8:], labels.format("test"): np.arange(4)}
     np.savez(tmp_path / "rows.npz", **arrays)
     source = Arrays(tmp_path / "rows.npz")
     train, test = source.load("train"), source.load("test")
-    assert np.array_equal(train.x[:, 0], GREY[:8]) and train.label.tolist() == list(range(8))
-    assert np.array_equal(test.x[:, 0], GREY[8:]) and test.label.tolist() == list(range(4))
+    assert np.array_equal(train.x[:, 0], GRAY[:8]) and train.label.tolist() == list(range(8))
+    assert np.array_equal(test.x[:, 0], GRAY[8:]) and test.label.tolist() == list(range(4))
 
 
 def zipped(name, x, shape=None):

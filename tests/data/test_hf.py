@@ -69,8 +69,8 @@ def test_a_table_of_parquet_files(tmp_path):
     assert source.space.names == ["town", "size"]
     assert len(source.load("train")) == 12
     assert source.load("test") is None
-    labelled = HuggingFace(str(folder), column="*", label="town")
-    assert labelled.classes() == {"Bonn": 0, "Kiel": 1, "Ulm": 2}
+    labeled = HuggingFace(str(folder), column="*", label="town")
+    assert labeled.classes() == {"Bonn": 0, "Kiel": 1, "Ulm": 2}
 
 
 def test_a_validation_split_is_that_of_training(tmp_path):

@@ -135,7 +135,7 @@ def test_many_bits_use_the_range_of_the_folder_s_files(tmp_path, caplog, dtype, 
             medium(source.space).find(beyond)[1](slice(None))
 
 
-def test_colours_of_twelve_bits_in_sixteen_are_named_and_skipped(tmp_path, caplog):
+def test_colors_of_twelve_bits_in_sixteen_are_named_and_skipped(tmp_path, caplog):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -147,12 +147,12 @@ def test_colours_of_twelve_bits_in_sixteen_are_named_and_skipped(tmp_path, caplo
         (tmp_path / f"{bits}.png").write_bytes(png)
     rows = ImageFolder(tmp_path, image_size=None).load("train")
     assert len(rows) == 1 and rows.x.max() == 255
-    assert "12.png: its colours use 14 of 16 bits or fewer" in caplog.text
+    assert "12.png: its colors use 14 of 16 bits or fewer" in caplog.text
 
 
 def test_every_page_and_frame_is_an_image(tmp_path, caplog):
-    first, *others = (Picture.new("L", (4, 4), grey) for grey in (10, 20, 30))
-    deep = [Picture.fromarray(np.full((4, 4), grey, np.uint16)) for grey in (4095, 2048)]
+    first, *others = (Picture.new("L", (4, 4), gray) for gray in (10, 20, 30))
+    deep = [Picture.fromarray(np.full((4, 4), gray, np.uint16)) for gray in (4095, 2048)]
     preview = Picture.new("L", (2, 2), 99)
     (tmp_path / "val").mkdir()
     paint(tmp_path / "train" / "b.png", 40, (4, 4), "L")
@@ -255,7 +255,7 @@ def test_official_splits(tmp_path):
 
 
 @pytest.mark.parametrize(("size", "shape"), [(16, (16, 16)), ([10, 20], (10, 20)), ((12, 6), (12, 6))])
-def test_images_are_resized_and_cropped_at_the_centre(tmp_path, size, shape):
+def test_images_are_resized_and_cropped_at_the_center(tmp_path, size, shape):
     x = np.zeros((40, 120, 3), np.uint8)
     x[:, 40:80, 0], x[:, :40, 1], x[:, 80:, 1] = 255, 255, 255  # the middle is red, both sides are green
     Picture.fromarray(x).save(tmp_path / "wide.png")
@@ -275,16 +275,16 @@ def test_resizing_is_antialiased(tmp_path):
 
 
 def test_conversions(tmp_path):
-    grey16 = np.array([[0, 257 * 100], [257 * 200, 65535]], np.uint16)
-    Picture.fromarray(grey16).save(tmp_path / "grey16.png")
-    (tmp_path / "grey16.pgm").write_bytes(b"P5 2 2 65535\n" + grey16.astype(">u2").tobytes())
-    for file in ("grey16.png", "grey16.pgm"):
+    gray16 = np.array([[0, 257 * 100], [257 * 200, 65535]], np.uint16)
+    Picture.fromarray(gray16).save(tmp_path / "gray16.png")
+    (tmp_path / "gray16.pgm").write_bytes(b"P5 2 2 65535\n" + gray16.astype(">u2").tobytes())
+    for file in ("gray16.png", "gray16.pgm"):
         folder = tmp_path / file.replace(".", "_")
         folder.mkdir()
         (tmp_path / file).rename(folder / file)
         assert only(folder, channels=1).tolist() == [[[0, 100], [200, 255]]]
     cases = {
-        "grey": (paint(tmp_path / "grey" / "x.png", 77, mode="L"), [77, 77, 77]),
+        "gray": (paint(tmp_path / "gray" / "x.png", 77, mode="L"), [77, 77, 77]),
         "alpha": (paint(tmp_path / "alpha" / "x.png", (100, 0, 200, 0), mode="RGBA"), [255, 255, 255]),
         "half": (paint(tmp_path / "half" / "x.png", (100, 0, 200, 51), mode="RGBA"), [224, 204, 244]),
         "cmyk": (paint(tmp_path / "cmyk" / "x.tif", (255, 0, 0, 0), mode="CMYK"), [0, 255, 255]),

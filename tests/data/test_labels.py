@@ -49,7 +49,7 @@ def test_labels_are_fixed_by_the_seed_of_the_data():
     assert kept(DataModule(Digits(), labels=50, seed=4)) != first
 
 
-def test_labelled_rows_come_again_until_they_are_a_fifth_of_an_epoch():
+def test_labeled_rows_come_again_until_they_are_a_fifth_of_an_epoch():
     data, whole = DataModule(Digits(), labels=50), DataModule(Digits())
     label = torch.cat([batch.label for batch in data.train_dataloader()])
     assert 0.19 < (label >= 0).double().mean() < 0.21
@@ -66,8 +66,8 @@ def test_classes_are_kept_in_training_and_all_are_tested():
     assert np.bincount(list(kept(DataModule(Digits(), classes=[0, 1, 2], labels=9)).values())).tolist() == [3, 3, 3]
 
 
-class Unlabelled:
-    name, space = "unlabelled", Real((2,))
+class Unlabeled:
+    name, space = "unlabeled", Real((2,))
 
     def load(self, split):
         return Rows(np.zeros((30, 2), np.float32)) if split == "train" else None
@@ -83,8 +83,8 @@ class Unlabelled:
         (Digits(), {"classes": []}, "data.classes=null"),
         (Digits(), {"classes": [77]}, "data.classes"),
         (Digits(), {"classes": [0, 1, 99]}, r"no training row has the label 99; use '?data.classes=\[0,1\]"),
-        (Unlabelled(), {"labels": 10}, "data.labels=null"),
-        (Unlabelled(), {"classes": [1]}, "data.classes=null"),
+        (Unlabeled(), {"labels": 10}, "data.labels=null"),
+        (Unlabeled(), {"classes": [1]}, "data.classes=null"),
     ],
 )
 def test_refused(source, options, fix):

@@ -137,10 +137,10 @@ def test_level_files_of_other_systems_are_read_and_other_files_ignored(tmp_path)
     assert len(rows) == 3 and (rows.x == rows.x[0]).all()
 
 
-def test_tiles_are_not_grey(tmp_path):
+def test_tiles_are_not_gray(tmp_path):
     source = Levels(save(tmp_path / "levels", ["b.\nMG", "..\nbb"]))
     for wrong in ({"binarize": "dynamic"}, {"dequantize": True}, {"shift": 1}):
-        with pytest.raises(Refusal, match=r"cannot be binarised.*data\.binarize=none"):
+        with pytest.raises(Refusal, match=r"cannot be binarized.*data\.binarize=none"):
             DataModule(source, **wrong)
 
 

@@ -14,7 +14,7 @@ DIGITS = {"of": "digits"}
 
 
 @pytest.mark.parametrize("binarize", ["dynamic", "fixed", "threshold"])
-def test_images_are_binarised_and_labels_stay(binarize):
+def test_images_are_binarized_and_labels_stay(binarize):
     data = DataModule(Paired(**DIGITS), binarize=binarize)
     assert data.space == Pairs.of(Image((1, 8, 8), bins=2), 10)
     batch = data.sample("train", 50)
@@ -22,7 +22,7 @@ def test_images_are_binarised_and_labels_stay(binarize):
     image, label, observed = data.space.split(batch.x)
     assert torch.equal(label.argmax(-1), batch.label) and observed.all() and batch.mask is None
     raw = DataModule(Digits(), binarize=binarize).sample("train", 50).x
-    assert (image != raw).float().mean() < 0.3  # binarised by other draws, but the same images
+    assert (image != raw).float().mean() < 0.3  # binarized by other draws, but the same images
     mean = data.mean()
     assert mean.shape == data.space.shape and (mean[-2:] == 1).all()
     torch.testing.assert_close(mean[64:74].sum(), torch.tensor(1.0))

@@ -1,4 +1,4 @@
-"""Series: windows split by time, what is standardised by what, and what is refused."""
+"""Series: windows split by time, what is standardized by what, and what is refused."""
 
 import csv
 import math

@@ -60,7 +60,7 @@ def test_areas_grow_with_the_square_of_the_scale(shape, area):
         assert images.sum((1, 2)).float().mean().item() == pytest.approx(expected, rel=0.02)
 
 
-def test_positions_are_the_centres():
+def test_positions_are_the_centers():
     pixels = torch.arange(64) + 0.5
     for x, y in [(0, 0), (31, 0), (10, 20), (31, 31)]:
         (image,) = drawn([0, 5, 0, x, y])

@@ -169,12 +169,12 @@ def test_a_file_without_a_line_of_names(tmp_path):
 # A column that is the label -------------------------------------------------------------------------------------------
 
 
-def labelled(folder, columns=PEOPLE, **options):
+def labeled(folder, columns=PEOPLE, **options):
     return Table(save(folder, columns), label="smokes", **options)
 
 
 def test_the_label_is_not_part_of_x_and_its_categories_are_the_classes(tmp_path):
-    source, whole = labelled(tmp_path), Table(tmp_path / "people.csv").space
+    source, whole = labeled(tmp_path), Table(tmp_path / "people.csv").space
     assert source.classes() == {"no": 0, "yes": 1} and Table(tmp_path / "people.csv").classes() == {}
     assert [c.name for c in source.space.columns] == [name for name in PEOPLE if name != "smokes"]
     assert source.space.names == list(PEOPLE) and source.space.size == whole.size - 1
@@ -192,7 +192,7 @@ def test_any_column_of_categories_can_be_it(tmp_path, name):
 
 
 def test_empty_cells_are_missing_labels_and_keep_the_row(tmp_path):
-    source = labelled(tmp_path, {**PEOPLE, "smokes": ["", "?", *PEOPLE["smokes"][2:]]})
+    source = labeled(tmp_path, {**PEOPLE, "smokes": ["", "?", *PEOPLE["smokes"][2:]]})
     rows = source.load("train")
     assert rows.label[:2].tolist() == [-1, -1] and (rows.label[2:] >= 0).all() and rows.mask is None
     write(tmp_path / "again.csv", torch.from_numpy(rows.x), source.space, label=torch.from_numpy(rows.label))
@@ -204,7 +204,7 @@ def test_empty_cells_are_missing_labels_and_keep_the_row(tmp_path):
 
 
 def test_a_run_keeps_its_label_and_refuses_one_without_classes(tmp_path):
-    space = labelled(tmp_path).space
+    space = labeled(tmp_path).space
     config = yaml.load(run_files.describe({}, space), runs._Loader)
     assert runs.read_space(config) == space
     config["space"]["label"]["kind"] = "count"
@@ -214,7 +214,7 @@ def test_a_run_keeps_its_label_and_refuses_one_without_classes(tmp_path):
 
 def test_labels_of_a_file_of_test_rows(tmp_path):
     few = {name: cells[:9] for name, cells in PEOPLE.items()}
-    source = labelled(tmp_path, test_path=save(tmp_path, few, "test.csv"))
+    source = labeled(tmp_path, test_path=save(tmp_path, few, "test.csv"))
     assert np.array_equal(source.load("test").label, source.load("train").label[:9])
     save(tmp_path, {**few, "smokes": [*few["smokes"][:3], "perhaps", *few["smokes"][4:]]}, "test.csv")
     with pytest.raises(Refusal, match=r"line 5, column 'smokes': 'perhaps' was not seen in training, expected"):
@@ -295,7 +295,7 @@ def test_a_few_invalid_cells_do_not_turn_numbers_or_dates_into_categories(name, 
         ),
     ],
 )
-def test_identifiers_are_not_modelled_and_new_rows_get_new_ones(cells, following):
+def test_identifiers_are_not_modeled_and_new_rows_get_new_ones(cells, following):
     column = infer("x", cells)
     assert column.kind == "identifier" and column.width == 0
     new = column.decode(np.zeros((2, 0)))

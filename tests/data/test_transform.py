@@ -5,12 +5,12 @@ from vaekit.batch import Batch
 from vaekit.data.transform import Transform
 
 
-def grey(*values, count=1):
+def gray(*values, count=1):
     return torch.tensor(values, dtype=torch.uint8).reshape(1, 1, 1, -1).expand(count, 1, 1, len(values))
 
 
-def test_grey_levels_are_scaled_to_0_and_1():
-    x = Transform(17)(Batch(grey(0, 4, 16)), training=True).x
+def test_gray_levels_are_scaled_to_0_and_1():
+    x = Transform(17)(Batch(gray(0, 4, 16)), training=True).x
     assert x.dtype == torch.float32 and x.flatten().tolist() == [0, 0.25, 1]
 
 
@@ -22,9 +22,9 @@ def test_threshold_is_at_one_half(levels):
 
 
 @pytest.mark.parametrize("levels", [17, 256])
-def test_dynamic_draws_have_the_grey_value_as_their_mean_and_never_repeat(levels):
+def test_dynamic_draws_have_the_gray_value_as_their_mean_and_never_repeat(levels):
     torch.manual_seed(0)
-    k = grey(0, 1, levels // 3, levels - 2, levels - 1, count=20_000)
+    k = gray(0, 1, levels // 3, levels - 2, levels - 1, count=20_000)
     transform = Transform(levels, "dynamic")
     x = transform(Batch(k), training=True).x
     assert set(x.unique().tolist()) == {0.0, 1.0}
@@ -34,7 +34,7 @@ def test_dynamic_draws_have_the_grey_value_as_their_mean_and_never_repeat(levels
     assert not torch.equal(x, transform(Batch(k), training=True).x)
 
 
-def test_draws_from_given_noise_have_the_grey_value_as_their_mean():
+def test_draws_from_given_noise_have_the_gray_value_as_their_mean():
     k, transform = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 1, -1), Transform(256, "fixed")
     u = (torch.arange(2550) / 2550).reshape(-1, 1, 1, 1)
     x = transform(Batch(transform.draw(k.expand(2550, 1, 1, 256), u)), training=False).x
@@ -43,16 +43,16 @@ def test_draws_from_given_noise_have_the_grey_value_as_their_mean():
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
 @pytest.mark.parametrize("u", [0.0, 0.5, 1 - 2**-24])
-def test_dequantised_values_stay_in_their_cell(levels, u):
+def test_dequantized_values_stay_in_their_cell(levels, u):
     k, transform = torch.arange(levels, dtype=torch.uint8).reshape(1, 1, 1, -1), Transform(levels, dequantize=True)
     x = transform.draw(k, torch.full(k.shape, u))
     assert torch.equal((x.double() * levels).floor(), k.double())
     assert x.min() > 0 and x.max() < 1
 
 
-def test_dequantisation_draws_fill_the_cell():
+def test_dequantization_draws_fill_the_cell():
     torch.manual_seed(0)
-    x = Transform(256, dequantize=True)(Batch(grey(100, count=10_000)), training=True).x * 256 - 100
+    x = Transform(256, dequantize=True)(Batch(gray(100, count=10_000)), training=True).x * 256 - 100
     assert 0 <= x.min() < 0.01 and 0.99 < x.max() < 1 and x.mean().item() == pytest.approx(0.5, abs=0.02)
 
 

@@ -48,8 +48,8 @@ DISCRETE = {
     "logistic 17": (logistic(17, N, 1, 5, 5), 17),
     "logistic 256": (logistic(256, N, 3, 5, 5), 256),
     "logistic 1000": (logistic(1000, N, 3, 5, 5), 1000),
-    "mixture grey": (logistic_mixture(1), 256),
-    "mixture colour": (logistic_mixture(3), 256),
+    "mixture gray": (logistic_mixture(1), 256),
+    "mixture color": (logistic_mixture(3), 256),
 }
 
 

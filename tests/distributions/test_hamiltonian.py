@@ -1,4 +1,4 @@
-"""Leapfrog steps: their determinant, and their unbiased estimate of a normaliser."""
+"""Leapfrog steps: their determinant, and their unbiased estimate of a normalizer."""
 
 import math
 
@@ -37,7 +37,7 @@ def test_log_determinant_is_autograds(steps):
     )  # inverse_temperature^(D/2) of D = 2
 
 
-def test_weights_estimate_the_normaliser_without_bias():
+def test_weights_estimate_the_normalizer_without_bias():
     """E[exp(log p - log q)] = integral of exp(log p), here a Gaussian's with a known constant."""
     target = MultivariateNormal(torch.tensor([0.5, -0.3]).double(), torch.tensor([[1.0, 0.6], [0.6, 0.8]]).double())
     q = hamiltonian(lambda z: target.log_prob(z) + 3.0)

@@ -47,7 +47,7 @@ def test_one_component_of_one_channel_is_a_discretized_logistic():
     torch.testing.assert_close(p.mode, plain.mode)
 
 
-def test_mean_of_grey_pixels_is_the_masses_mean():
+def test_mean_of_gray_pixels_is_the_masses_mean():
     p = mixture(1)
     pixels = every_pixel(1)
     mass = p.log_prob(pixels.reshape(-1, 1, 1, 1, 1)).exp()

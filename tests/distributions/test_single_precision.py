@@ -35,8 +35,8 @@ LOGITS = [-15.0, -8.0, -1.0, -1e-2, -1e-3, -1e-6, 0.0, 1e-5, 2e-3, 0.5, 4.0, 15.
 @pytest.mark.parametrize("logit", LOGITS)
 def test_a_continuous_bernoulli_is_exact_for_every_logit(logit):
     x = torch.linspace(0, 1, 11)
-    normaliser, _ = quad(lambda value: torch.tensor(logit * value, dtype=torch.float64).exp().item(), 0, 1)
-    exact = logit * x.double() - torch.tensor(normaliser, dtype=torch.float64).log()
+    normalizer, _ = quad(lambda value: torch.tensor(logit * value, dtype=torch.float64).exp().item(), 0, 1)
+    exact = logit * x.double() - torch.tensor(normalizer, dtype=torch.float64).log()
     logits = torch.tensor(logit, requires_grad=True)
     found = ContinuousBernoulli(logits=logits).log_prob(x)
     torch.testing.assert_close(found.double(), exact, atol=2e-6, rtol=1e-6)

@@ -30,7 +30,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers import GREY, TEXT, write_run
+from helpers import GRAY, TEXT, write_run
 from vaekit.coding import archive
 from vaekit.coding.originals import load_array
 from vaekit.data.arrays import Arrays
@@ -300,7 +300,7 @@ def test_images(examples, kind, tmp_path):
         try:
             ImageFolder(folder, image_size=8).load("train")
         except Refusal:
-            names, rows = medium(GREY).find(folder)
+            names, rows = medium(GRAY).find(folder)
             rows(slice(len(names)))
 
     fuzz(examples, EDITS, read, tmp_path)
@@ -361,7 +361,7 @@ def sealed(raw: bytes) -> bytes:
 @many(40)
 def test_archives(examples, tmp_path):
     run = write_run(
-        tmp_path, GREY, "model=mlp_vae", "network.hidden=[16]", "latents.dim=3", "likelihood=discretized_logistic"
+        tmp_path, GRAY, "model=mlp_vae", "network.hidden=[16]", "latents.dim=3", "likelihood=discretized_logistic"
     )
     np.save(tmp_path / "x.npy", RNG.integers(0, 17, (20, 1, 8, 8), dtype=np.uint8))
     context = open_run(run, tmp_path, device="cpu")

@@ -331,12 +331,12 @@ def test_chinese_is_refused_with_the_unit_that_trains(train, tmp_path):
 
 
 @pytest.fixture
-def grey(kept):
-    """A run of grey images, never trained."""
+def gray(kept):
+    """A run of gray images, never trained."""
     words = ("model=mlp_vae", "network.hidden=[16]", "latents.dim=3", "likelihood=discretized_logistic", "data=digits")
-    if not (kept / "grey").exists():
-        write_run(kept / "grey", Image((1, 8, 8), bins=17), *words)
-    return kept / "grey"
+    if not (kept / "gray").exists():
+        write_run(kept / "gray", Image((1, 8, 8), bins=17), *words)
+    return kept / "gray"
 
 
 HEADERS = {
@@ -349,8 +349,8 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_false_archives_are_refused_and_nothing_is_written(grey, tmp_path, name):
-    context = opened(grey, tmp_path)
+def test_false_archives_are_refused_and_nothing_is_written(gray, tmp_path, name):
+    context = opened(gray, tmp_path)
     np.save(tmp_path / "x.npy", RNG.integers(0, 17, (20, 1, 8, 8), dtype=np.uint8))
     compress(context, input=tmp_path / "x.npy", output=tmp_path / "small")
     body = (tmp_path / "small").read_bytes()[:-32]
@@ -375,8 +375,8 @@ def test_false_archives_are_refused_and_nothing_is_written(grey, tmp_path, name)
         lambda config: config["data"]["module"].update(dequantize={"a": 1}),
     ],
 )
-def test_a_foreign_configuration_is_refused_with_a_message(grey, tmp_path, change):
-    shutil.copytree(grey, tmp_path / "run")
+def test_a_foreign_configuration_is_refused_with_a_message(gray, tmp_path, change):
+    shutil.copytree(gray, tmp_path / "run")
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     change(config)
     (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(config))

@@ -15,7 +15,7 @@ import yaml
 from vaekit import commands, runs
 from vaekit.limits import within_limits
 from vaekit.refusal import Refusal
-from vaekit.sweep_summary import find_done, summarise
+from vaekit.sweep_summary import find_done, summarize
 from vaekit.tasks.shared.context import open_run
 from vaekit.training.csv_logger import read_rows
 from vaekit.training.module import Training
@@ -132,7 +132,7 @@ def test_a_job_with_a_damaged_record_counts_as_unfinished(here, content):
     record.parent.mkdir(parents=True)
     record.write_text(content)
     assert find_done(here / "sweep", ["seed=1"], "seed-1") is None
-    assert summarise(here / "sweep")[0]["status"] == "unfinished"
+    assert summarize(here / "sweep")[0]["status"] == "unfinished"
 
 
 @pytest.mark.long

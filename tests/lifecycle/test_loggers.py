@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from helpers import GREY, LEVELS, PAIRS, SERIES, SOUND, TABLE, TEXT, VECTORS, build, examples
+from helpers import GRAY, LEVELS, PAIRS, SERIES, SOUND, TABLE, TEXT, VECTORS, build, examples
 from vaekit import commands
 from vaekit.callbacks.pictures import Pictures
 from vaekit.media.album import draw_examples
@@ -87,8 +87,8 @@ def test_all_loggers_at_once(train, monkeypatch):
 CLASSES = {"apple": 0, "pear": 1}
 LOGISTIC = "likelihood=discretized_logistic"
 KINDS = {
-    "labelled images": (GREY, "model=mlp_vae", "condition=label", "condition.classes=2", LOGISTIC),
-    "gray images": (GREY, "model=mlp_vae", "likelihood=discretized_logistic"),
+    "labelled images": (GRAY, "model=mlp_vae", "condition=label", "condition.classes=2", LOGISTIC),
+    "gray images": (GRAY, "model=mlp_vae", "likelihood=discretized_logistic"),
     "vectors": (VECTORS, "network=mlp", "likelihood=gaussian"),
     "series": (SERIES, "model=series_vae", "likelihood=multivariate_student"),
     "sound": (SOUND, "model=wave_vae"),

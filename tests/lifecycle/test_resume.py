@@ -361,9 +361,9 @@ FOREIGN = {
     "no figures": drop("validation"),
     "no loops": drop("loops"),
     "other weights": lambda checkpoint: checkpoint["state_dict"].popitem(),
-    "another optimiser": lambda checkpoint: checkpoint.update(optimizer_states=[{}]),
-    "no optimiser": lambda checkpoint: checkpoint.update(optimizer_states=[]),
-    "two optimisers": lambda checkpoint: checkpoint["optimizer_states"].append(checkpoint["optimizer_states"][0]),
+    "another optimizer": lambda checkpoint: checkpoint.update(optimizer_states=[{}]),
+    "no optimizer": lambda checkpoint: checkpoint.update(optimizer_states=[]),
+    "two optimizers": lambda checkpoint: checkpoint["optimizer_states"].append(checkpoint["optimizer_states"][0]),
     "a rate that is text": lambda checkpoint: checkpoint["optimizer_states"][0]["param_groups"][0].update(lr="x"),
     "callbacks that are none": lambda checkpoint: checkpoint.update(
         callbacks=dict.fromkeys(checkpoint["callbacks"], 1)
@@ -405,9 +405,9 @@ def each_state(change):
     ],
     ids=["empty", "without a part", "another shape", "a number", "empty of a weight"],
 )
-def test_an_optimiser_s_state_of_other_weights_is_refused(train, run, change):
+def test_an_optimizer_s_state_of_other_weights_is_refused(train, run, change):
     said = refused(train, change)
-    assert "does not hold the state of this optimiser" in said and "init_from=" in said
+    assert "does not hold the state of this optimizer" in said and "init_from=" in said
 
 
 def test_expanded_optimizer_states_are_copied(train, run):

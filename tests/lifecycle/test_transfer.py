@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from helpers import GREY, build, drawn, examples, rows
+from helpers import GRAY, build, drawn, examples, rows
 from vaekit.refusal import Refusal
 from vaekit.training.module import Training
 from vaekit.training.transfer import freeze, match
@@ -108,7 +108,7 @@ def test_init_from_without_fitting_parts_is_refused_without_a_folder(train):
 
 
 def test_batch_statistics_and_codebooks_of_a_frozen_part_do_not_change():
-    vae, objective = build(GREY, "model=vq_vae", "network.channels=[8]", "prior=code_uniform")
+    vae, objective = build(GRAY, "model=vq_vae", "network.channels=[8]", "prior=code_uniform")
     vae.encoder.body.append(torch.nn.BatchNorm2d(vae.encoder.out_shape[0]))
     frozen = freeze(vae, ["network.encoder", "posterior"])
     training = Training(vae, objective, torch.nn.ModuleDict(), torch.optim.SGD, frozen=frozen)
@@ -116,7 +116,7 @@ def test_batch_statistics_and_codebooks_of_a_frozen_part_do_not_change():
     training.train()
     optimizer = torch.optim.SGD([weight for weight in vae.parameters() if weight.requires_grad], 0.1)
     for seed in range(3):
-        objective(vae(examples(GREY, 20, seed), 1), None).mean().backward()
+        objective(vae(examples(GRAY, 20, seed), 1), None).mean().backward()
         optimizer.step()
     after = vae.state_dict()
     assert same(of(before, "encoder.", "latents."), of(after, "encoder.", "latents."))
@@ -125,7 +125,7 @@ def test_batch_statistics_and_codebooks_of_a_frozen_part_do_not_change():
 
 
 def test_one_part_may_be_named_alone_and_null_is_none():
-    vae, _ = build(GREY, "network=mlp", "network.hidden=[16]")
+    vae, _ = build(GRAY, "network=mlp", "network.hidden=[16]")
     assert freeze(vae, None) == [] and all(weight.requires_grad for weight in vae.parameters())
     freeze(vae, "network")
     assert not any(weight.requires_grad for weight in vae.encoder.parameters())
@@ -142,14 +142,14 @@ def test_one_part_may_be_named_alone_and_null_is_none():
     ],
 )
 def test_unknown_parts_and_all_parts_are_refused(names, sentence):
-    vae, _ = build(GREY, "network=mlp", "network.hidden=[16]")
+    vae, _ = build(GRAY, "network=mlp", "network.hidden=[16]")
     with pytest.raises(Refusal, match=sentence):
         freeze(vae, names)
 
 
 def test_parts_match_whole_or_not_at_all():
-    vae, _ = build(GREY, "network=mlp", "network.hidden=[16]", "latents.dim=3")
-    other, _ = build(GREY, "network=mlp", "network.hidden=[16]", "latents.dim=4", "prior=vamp", seed=1)
+    vae, _ = build(GRAY, "network=mlp", "network.hidden=[16]", "latents.dim=3")
+    other, _ = build(GRAY, "network=mlp", "network.hidden=[16]", "latents.dim=4", "prior=vamp", seed=1)
     found, unlike = match(vae, other.state_dict())
     assert set(unlike) == {"posterior", "network.decoder", "prior"} and unlike["prior"] == "this model has none"
     assert set(found) == set(of(vae.state_dict(), "encoder.")) | {"likelihood.bias"}

@@ -34,7 +34,7 @@ UNREAD = {  # words: what the sentence says
     "latents=ladder prior@latents.belo=flow": r"Did you mean prior@latents\.below=flow\?$",
     "hydra.run.dirr=here": r"Did you mean hydra\.run\.dir=here\?$",
     "~latents.dimm": r"Did you mean '~latents\.dim'\?$",
-    "network.colour=red": r"There is network\.hidden, network\.activation, network\.encoder, network\.decoder\.$",
+    "network.color=red": r"There is network\.hidden, network\.activation, network\.encoder, network\.decoder\.$",
     "model=mlp_va": r"^model=mlp_va is unknown\. Did you mean model=mlp_vae\? Available options in 'model': .*vq_vae",
     "penalty=[mmdd]": r"Did you mean 'penalty=\[mmd\]'\? Available options in 'penalty': .*dip",
     "latents=ladder prior@latents.below=vmap": r"Did you mean prior@latents\.below=vamp\?",

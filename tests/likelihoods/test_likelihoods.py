@@ -6,7 +6,7 @@ import pytest
 import torch
 from hydra.utils import get_class
 
-from helpers import GREY, SMALL, SPACES, VECTORS, build, examples
+from helpers import GRAY, SMALL, SPACES, VECTORS, build, examples
 from vaekit.configs import options
 from vaekit.likelihoods.gaussian import NARROWER, Gaussian
 from vaekit.refusal import Refusal, located
@@ -29,7 +29,7 @@ def part(name):
 
 def of(name, *overrides):
     """A likelihood over the first space that it scores, gray levels before black and white."""
-    space = next((each for each in (GREY, *SPACES.values()) if part(name).scores(each)), None)
+    space = next((each for each in (GRAY, *SPACES.values()) if part(name).scores(each)), None)
     assert space, f"likelihood={name} scores no space of tests/helpers.py; add an example of one to SPACES there"
     vae, _ = build(space, *NETWORKS.get(name, ("model=mlp_vae", *SMALL)), f"likelihood={name}", *overrides)
     return vae.likelihood.double()
@@ -98,7 +98,7 @@ def test_draws_lie_in_the_space(name):
     assert torch.isfinite(px.log_prob(px.sample())).all()
 
 
-# the edge bins of a discretised logistic gather its tails, which moves its mean towards the middle
+# the edge bins of a discretized logistic gather its tails, which moves its mean towards the middle
 NO_MEAN = (
     "categorical", "pixel_autoregressive", "tiles_autoregressive", "wave_autoregressive", "tokens", *BLOCKS
 )  # fmt: skip

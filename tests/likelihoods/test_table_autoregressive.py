@@ -262,7 +262,7 @@ def test_rows_with_holes_train_and_are_scored():
     assert all(p.grad.isfinite().all() for p in made.parameters() if p.grad is not None)
 
 
-def test_a_factorised_likelihood_leaves_out_the_same_values():
+def test_a_factorized_likelihood_leaves_out_the_same_values():
     made, _ = build(MIXED, "model=table_vae", "likelihood=table", "network.hidden=[8]", "latents.dim=3")
     px, x = made.likelihood(torch.randn(6, 3)), rows(MIXED, ["Ulm", None], ["0.3", None, "0"], "1").float()
     observed = torch.rand(x.shape) < 0.5

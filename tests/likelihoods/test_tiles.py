@@ -59,9 +59,9 @@ def test_an_unknown_cell_is_not_a_tile_for_the_autoregressive_likelihood():
     assert torch.isfinite(log_px[0]) and log_px[1] == -torch.inf
     with pytest.raises(Refusal, match="likelihood=tiles"):
         vae.log_likelihood(x, 2)
-    factorised, _ = build(LEVELS, *words, "likelihood=tiles")
+    factorized, _ = build(LEVELS, *words, "likelihood=tiles")
     torch.manual_seed(0)
-    known = factorised.log_likelihood(x, 50)
+    known = factorized.log_likelihood(x, 50)
     assert torch.isfinite(known).all() and known[1] != known[0]
 
 
@@ -98,7 +98,7 @@ def test_cells_drawn_one_by_one_agree_on_a_single_spawn():
     assert (spawns == 1).float().mean() > 0.7
 
 
-def test_a_level_does_not_depend_on_its_neighbours_in_the_batch():
+def test_a_level_does_not_depend_on_its_neighbors_in_the_batch():
     likelihood = build(LEVELS, "model=mlp_vae", *SMALL, *ONE_BY_ONE)[0].likelihood.double()
     z, x = torch.randn(5, 3, dtype=torch.float64), examples(LEVELS, 5, dtype=torch.float64).x
     torch.testing.assert_close(likelihood(z).log_prob(x)[2:3], likelihood(z[2:3]).log_prob(x[2:3]))

@@ -11,7 +11,7 @@ from vaekit.media.medium import medium
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image, Real
 
-GREY = Image((1, 4, 6))
+GRAY = Image((1, 4, 6))
 
 
 def read_one(path, space):
@@ -46,7 +46,7 @@ def file(tmp_path):
         (Image((1, 1, 4), bins=None), [0, 127 / 255, 128 / 255, 1]),
     ],
 )
-def test_grey_values_reach_every_space(file, space, expected):
+def test_gray_values_reach_every_space(file, space, expected):
     pixels = np.array([[0, 127, 128, 255]])
     for path in (file("one.png", pixels), file("one.npy", pixels[None, None].astype(np.uint8))):
         x = read_one(path, space)
@@ -60,28 +60,28 @@ def test_floats_are_rounded_to_the_levels(file):
     assert read_one(file("x.npy", x), Image((1, 1, 3), dequantized=True)).flatten().tolist() == pytest.approx(x.ravel())
 
 
-def test_an_image_is_resized_and_cropped_at_the_centre(file):
+def test_an_image_is_resized_and_cropped_at_the_center(file):
     wide = np.zeros((8, 40))
     wide[:, 14:26] = 255
-    assert read_one(file("wide.png", wide), GREY)[..., 1:-1].min() == 1
+    assert read_one(file("wide.png", wide), GRAY)[..., 1:-1].min() == 1
     wide[:, 14:26] = 0
     wide[:, [0, -1]] = 255
-    assert read_one(file("wide.png", wide), GREY).max() == 0
+    assert read_one(file("wide.png", wide), GRAY).max() == 0
 
 
-def test_colours_follow_the_run(file):
+def test_colors_follow_the_run(file):
     red = np.zeros((4, 6, 3))
     red[..., 0] = 255
     path = file("red.png", red)
     assert read_one(path, Image((3, 4, 6))).mean((0, 2, 3)).tolist() == [1, 0, 0]
-    assert read_one(path, GREY).mean() == pytest.approx(76 / 255)
+    assert read_one(path, GRAY).mean() == pytest.approx(76 / 255)
 
 
 def test_a_folder_is_read_in_order_with_its_sub_folders(file, tmp_path):
     for level, name in enumerate(["a.png", "b/c.PNG", "d.bmp"]):
         file(name, np.full((4, 6), level))
     (tmp_path / "notes.txt").write_text("no image")
-    names, read = medium(GREY).find(tmp_path)
+    names, read = medium(GRAY).find(tmp_path)
     assert names == ["a.png", "b/c.PNG", "d.bmp"]
     assert (read(slice(1, 3)).x[:, 0, 0, 0] * 255).tolist() == [1, 2]
 
@@ -111,20 +111,20 @@ def test_arrays_by_name(file):
 def test_arrays_that_do_not_fit_are_refused(file, name, x, says):
     path = file(name, x)
     with pytest.raises(Refusal, match=says):
-        medium(GREY).find(path)[1](slice(None))
+        medium(GRAY).find(path)[1](slice(None))
 
 
 @pytest.mark.parametrize("name", ["torn.png", "torn.npy", "torn.npz", "notes.txt"])
 def test_files_that_cannot_be_read_are_refused_by_name(tmp_path, name):
     (tmp_path / name).write_bytes(b"\x89PNG and no more")
     with pytest.raises(Refusal, match=rf"Cannot read .*{name}.* save it again"):
-        read_one(tmp_path / name, GREY)
+        read_one(tmp_path / name, GRAY)
 
 
 def test_a_torn_image_in_a_folder_is_refused_by_name(file, tmp_path):
     whole = file("a.png", np.random.default_rng(0).integers(0, 256, (4, 6)))
     (tmp_path / "b.png").write_bytes(whole.read_bytes()[:60])
-    names, read = medium(GREY).find(tmp_path)
+    names, read = medium(GRAY).find(tmp_path)
     assert len(names) == 2
     with pytest.raises(Refusal, match=r"b.png as an image .* remove it"):
         read(slice(None))
@@ -132,14 +132,14 @@ def test_a_torn_image_in_a_folder_is_refused_by_name(file, tmp_path):
 
 def test_nothing_to_read_is_refused(tmp_path):
     with pytest.raises(Refusal, match=r"no file or folder .*; name an existing one"):
-        medium(GREY).find(tmp_path / "nowhere.png")
+        medium(GRAY).find(tmp_path / "nowhere.png")
     os.mkfifo(tmp_path / "pipe.npy")
     with pytest.raises(Refusal, match=r"no file or folder .*pipe.npy; name an existing one"):
-        medium(GREY).find(tmp_path / "pipe.npy")
+        medium(GRAY).find(tmp_path / "pipe.npy")
     with pytest.raises(Refusal, match=r"no images .* name another folder"):
-        medium(GREY).find(tmp_path)
+        medium(GRAY).find(tmp_path)
 
 
 def test_more_than_one_example_is_refused_where_one_is_meant(file):
     with pytest.raises(Refusal, match="holds 2 examples, expected one; save that example"):
-        read_one(file("rows.npy", np.zeros((2, 1, 4, 6))), GREY)
+        read_one(file("rows.npy", np.zeros((2, 1, 4, 6))), GRAY)

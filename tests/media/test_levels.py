@@ -37,7 +37,7 @@ def test_a_picture_has_a_key_of_its_tiles(tmp_path, monkeypatch):
         last = [to_hex(np.divide(picture.getpixel((9 + 6 * column, 9 + 6 * 7))[:3], 255)) for column in range(8)]
     expected = dict(zip("b?G?M", last, strict=False))
     names = {"b": "diggable: 'b'", "?": "unknown: '?'", "G": "pickupable: 'G'", "M": "spawn: 'M'"}
-    assert key == {names[tile]: colour for tile, colour in expected.items()}, "passable: '.' does not occur"
+    assert key == {names[tile]: color for tile, color in expected.items()}, "passable: '.' does not occur"
 
 
 def test_a_partial_level_has_unknown_cells(tmp_path):

@@ -81,7 +81,7 @@ def test_noise_is_not_an_active_unit():
     assert evaluation.compute().keys() == {"loss", "distortion", "elbo", "rate"}
 
 
-def test_bits_of_dequantised_data_count_the_cell():
+def test_bits_of_dequantized_data_count_the_cell():
     vae, objective = build(DEQUANTIZED, "model=mlp_vae", *SMALL, "likelihood=gaussian")
     evaluation = Evaluation(vae.space, 1)
     batch = examples(DEQUANTIZED, 4)

@@ -40,7 +40,7 @@ def test_recall_is_precision_the_other_way_round(rows):
     assert precision_recall(few, many) == precision_recall(many, few)[::-1]
 
 
-def test_the_ball_of_a_row_reaches_to_its_k_th_neighbour():
+def test_the_ball_of_a_row_reaches_to_its_k_th_neighbor():
     line = torch.arange(10.0)[:, None]
     for inside, outside, k in ((-1.0, -1.1, 1), (-3.0, -3.1, 3)):
         assert precision_recall(line, torch.tensor([[inside], [outside]]), k)[0] == 0.5

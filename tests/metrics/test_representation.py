@@ -14,7 +14,7 @@ def halves(codes):
     return representation(codes[:400], LABEL[:400], codes[400:], LABEL[400:])
 
 
-def test_separate_classes_are_recognised_by_all_metrics():
+def test_separate_classes_are_recognized_by_all_metrics():
     figures = halves(PLACES[LABEL] + RANDOM.normal(size=(800, 2)))
     assert min(figures.values()) > 0.98
 
@@ -26,7 +26,7 @@ def test_noise_has_no_information():
     assert max(figures["nmi"], figures["ari"]) < 0.05
 
 
-def test_a_ring_around_a_class_is_separable_by_neighbours_but_not_linearly():
+def test_a_ring_around_a_class_is_separable_by_neighbors_but_not_linearly():
     angle, radius = RANDOM.uniform(0, 2 * np.pi, 800), 1 + 3.0 * (LABEL % 2)
     codes = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
     figures = representation(codes[:400], LABEL[:400] % 2, codes[400:], LABEL[400:] % 2)

@@ -1,4 +1,4 @@
-"""Any image size of at least 8x8, any number of channels; an example's features do not depend on its neighbours."""
+"""Any image size of at least 8x8, any number of channels; an example's features do not depend on its neighbors."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_shapes_follow_from_the_space(family, shape):
     assert decoder(torch.randn(3, 5)).shape == (3, 2, *shape)
 
 
-def test_neighbours_in_the_batch_change_nothing(family):
+def test_neighbors_in_the_batch_change_nothing(family):
     module, options = family
     torch.manual_seed(0)
     encoder = module.Encoder(Image((1, 12, 12)), **options).double()

@@ -1,4 +1,4 @@
-"""Dilated causal convolutions: shapes, no step sees a later one, no example its neighbours."""
+"""Dilated causal convolutions: shapes, no step sees a later one, no example its neighbors."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def test_a_step_reads_all_before_it_and_none_after(steps):
         assert (reached[: step + 1] > 0).all() and (reached[step + 1 :] == 0).all()
 
 
-def test_neighbours_in_the_batch_change_nothing():
+def test_neighbors_in_the_batch_change_nothing():
     torch.manual_seed(0)
     encoder = Encoder(space(2, 12), width=4).double()
     x = torch.randn(5, 2, 12).double()

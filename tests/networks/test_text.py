@@ -1,4 +1,4 @@
-"""The networks of text: shapes, gradients, and that a sentence's neighbours in the batch change nothing."""
+"""The networks of text: shapes, gradients, and that a sentence's neighbors in the batch change nothing."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_shapes(encoder):
     assert gru.Decoder((5, 2, 2), TEXT, params=1)(torch.randn(3, 5, 2, 2)).shape == (3, 1, *TEXT.shape)
 
 
-def test_neighbours_in_the_batch_and_padding_change_nothing(encoder):
+def test_neighbors_in_the_batch_and_padding_change_nothing(encoder):
     x = examples(TEXT, 8).x
     together = encoder(x)
     torch.testing.assert_close(torch.cat([encoder(row[None]) for row in x]), together)

@@ -1,4 +1,4 @@
-"""Convolutions in time: any length, any number of bands; no example its neighbours."""
+"""Convolutions in time: any length, any number of bands; no example its neighbors."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def test_shapes_follow_from_the_space(space):
     assert Decoder((5,), space, 2, **SMALL)(torch.randn(3, 5)).shape == (3, 2, *space.shape)
 
 
-def test_neighbours_in_the_batch_change_nothing():
+def test_neighbors_in_the_batch_change_nothing():
     torch.manual_seed(0)
     encoder = Encoder(Audio((1, 1, 50), 256), **SMALL).double()
     x = torch.rand(5, 1, 1, 50).double()

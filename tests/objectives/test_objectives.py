@@ -128,7 +128,7 @@ def test_gradient_of_the_posterior_is_the_papers(vae, batch, name):
 
 
 def loose(log_w):
-    """The weights of MIWAE(2, 2), by the groups' own normalisation."""
+    """The weights of MIWAE(2, 2), by the groups' own normalization."""
     return log_w.unflatten(0, (2, 2)).softmax(0).flatten(0, 1) / 2
 
 

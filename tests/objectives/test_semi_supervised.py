@@ -26,14 +26,14 @@ def tiny(tower="single"):
     return vae.double()
 
 
-def labelled(label):
+def labeled(label):
     return replace(examples(BINARY, len(label), dtype=torch.float64), label=torch.tensor(label))
 
 
 @pytest.mark.parametrize("tower", TOWERS)
 def test_the_enumerated_bound_is_the_sum_by_hand(tower):
     """sum_y q(y | x) (log p(x | y, z) + log p(y) - log q(y | x) - KL(q(z | x, y) || p(z | y))), one y at a time."""
-    vae, batch = tiny(tower), labelled([-1, -1, -1])
+    vae, batch = tiny(tower), labeled([-1, -1, -1])
     torch.manual_seed(0)
     terms = vae(batch, None)
     q_y = vae.latents.levels[0].infer(vae.encoder(batch.x), None).mean
@@ -55,8 +55,8 @@ def test_the_enumerated_bound_is_the_sum_by_hand(tower):
 
 @pytest.mark.long
 @pytest.mark.parametrize("tower", TOWERS)
-def test_the_loss_of_a_labelled_row_is_that_of_its_class_plus_the_classifier(tower):
-    vae, batch = tiny(tower), labelled([2, 0, 3])
+def test_the_loss_of_a_labeled_row_is_that_of_its_class_plus_the_classifier(tower):
+    vae, batch = tiny(tower), labeled([2, 0, 3])
     terms = vae(batch, None)
     log_q = vae.latents.levels[0].infer(vae.encoder(batch.x), None).mean.log()[torch.arange(3), batch.label]
     without, alpha = SemiSupervised(alpha=0.0)(terms, 0.5), SemiSupervised(alpha=7.0)(terms, 0.5)
@@ -70,7 +70,7 @@ def test_the_loss_of_a_labelled_row_is_that_of_its_class_plus_the_classifier(tow
 
 def test_without_labels_it_is_the_plain_elbo_in_expectation():
     """The expectation is over draws of y from q(y | x), in the same tower."""
-    vae, batch = tiny(), labelled([-1] * 5)
+    vae, batch = tiny(), labeled([-1] * 5)
     with torch.no_grad():
         summed = torch.stack([SemiSupervised()(vae(batch, None), 0.5) for _ in range(300)]).mean(0)
         drawn = ELBO()(vae(batch, 20_000), 0.5)
@@ -79,7 +79,7 @@ def test_without_labels_it_is_the_plain_elbo_in_expectation():
 
 def test_evaluation_uses_no_label():
     vae = tiny()
-    for batch in (labelled([2, 0, 3]), labelled([-1, -1, -1])):
+    for batch in (labeled([2, 0, 3]), labeled([-1, -1, -1])):
         torch.manual_seed(0)
         found = SemiSupervised()(vae(batch, None), None)
         torch.manual_seed(0)
@@ -87,7 +87,7 @@ def test_evaluation_uses_no_label():
 
 
 def test_a_stacked_tower_decodes_each_row_once():
-    vae, batch = tiny("stacked"), labelled([-1] * 5)
+    vae, batch = tiny("stacked"), labeled([-1] * 5)
     terms = vae(batch, None)
     assert terms.px.batch_shape == (1, 5) and terms.log_w.shape == (4, 5)
     assert vae(batch, 3).px.batch_shape == (3, 5)
@@ -103,7 +103,7 @@ def test_importance_sampling_agrees_with_the_sum_over_classes():
 
 def test_every_weight_learns():
     for tower in TOWERS:
-        vae, batch = tiny(tower), labelled([-1, 2, 0, -1])
+        vae, batch = tiny(tower), labeled([-1, 2, 0, -1])
         vae.zero_grad()
         SemiSupervised()(vae(batch, None), 0.5).mean().backward()
         assert [name for name, p in vae.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
@@ -120,7 +120,7 @@ def test_it_learns_to_classify():
         label = torch.full((64,), -1)
         label[:2] = kind[:2]
         optimizer.zero_grad()
-        objective(vae(replace(labelled([0]), x=p.bernoulli(), label=label), None), 0.5).mean().backward()
+        objective(vae(replace(labeled([0]), x=p.bernoulli(), label=label), None), 0.5).mean().backward()
         optimizer.step()
     q = vae.latents.levels[0].infer(vae.encoder(p.bernoulli()), None)
     assert (q.mean.argmax(-1) == kind).float().mean() > 0.95

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from helpers import BINARY, GREY, build, examples
+from helpers import BINARY, GRAY, build, examples
 from vaekit.objectives.iwae import IWAE
 from vaekit.objectives.vimco import VIMCO, without_each
 from vaekit.refusal import Refusal, located
@@ -50,8 +50,8 @@ def test_the_gradient_is_right_on_average(samples):
 
 @pytest.mark.long
 def test_the_loss_is_the_importance_weighted_one():
-    vae, objective = build(GREY, *BITS[:1], "likelihood=categorical", "network.hidden=[8]", "objective.num_samples=5")
-    terms = vae(examples(GREY, 4), 5)
+    vae, objective = build(GRAY, *BITS[:1], "likelihood=categorical", "network.hidden=[8]", "objective.num_samples=5")
+    terms = vae(examples(GRAY, 4), 5)
     torch.testing.assert_close(objective(terms, None), IWAE(5)(terms, None))
 
 

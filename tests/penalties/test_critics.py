@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from helpers import GREY, build_all, examples
+from helpers import GRAY, build_all, examples
 from vaekit.penalties import adversary, factor, image_adversary
 from vaekit.schedules.schedule import at
 from vaekit.training.module import Training
@@ -23,14 +23,14 @@ SMALL = ["network=mlp", "network.hidden=[16]", "latents.dim=3", "likelihood=disc
 def game(request):
     """Training in double precision, the only penalty and its module."""
     module, words = GAMES[request.param]
-    vae, objective, penalties = build_all(GREY, *words, *SMALL)
+    vae, objective, penalties = build_all(GRAY, *words, *SMALL)
     training = Training(vae, objective, penalties, torch.optim.Adam).double()
     return training, penalties[request.param], module
 
 
 @pytest.fixture
 def batch():
-    return examples(GREY, 12, dtype=torch.float64)
+    return examples(GRAY, 12, dtype=torch.float64)
 
 
 def seeded(call, *args):
@@ -95,8 +95,8 @@ def test_the_step_of_each_network_lowers_its_own_loss(game, batch):
 
 def test_the_encoder_moves_codes_to_where_the_critic_expects_the_prior():
     """The critic calls draws of the prior real; the encoder moves its codes to where it calls them real."""
-    vae, _, penalties = build_all(GREY, *GAMES["adversary"][1], *SMALL)
-    terms, penalty = vae(examples(GREY, 50)), penalties.adversary
+    vae, _, penalties = build_all(GRAY, *GAMES["adversary"][1], *SMALL)
+    terms, penalty = vae(examples(GRAY, 50)), penalties.adversary
     with torch.no_grad():
         for p in penalty.critic.parameters():
             p.zero_()
@@ -113,9 +113,9 @@ def test_the_generator_loss_does_not_train_the_encoder(batch):
     grads = []
     for generator_weight in (0.0, 100.0):
         vae, _, penalties = build_all(
-            GREY, *GAMES["image_adversary"][1], *SMALL, f"penalty.image_adversary.generator_weight={generator_weight}"
+            GRAY, *GAMES["image_adversary"][1], *SMALL, f"penalty.image_adversary.generator_weight={generator_weight}"
         )
-        loss = penalties.image_adversary(seeded(vae, examples(GREY, 12), 1), vae, 0.0)
+        loss = penalties.image_adversary(seeded(vae, examples(GRAY, 12), 1), vae, 0.0)
         grads.append([gradients(loss, list(each.parameters())) for each in (vae.encoder, vae.likelihood.network)])
     for a, b in zip(*(each[0] for each in grads), strict=True):
         torch.testing.assert_close(a, b)
@@ -144,7 +144,7 @@ def test_the_density_ratio_is_the_total_correlation():
 
 
 def test_gradients_of_each_network_are_clipped_separately():
-    vae, objective, penalties = build_all(GREY, *GAMES["factor"][1], *SMALL)
+    vae, objective, penalties = build_all(GRAY, *GAMES["factor"][1], *SMALL)
     training = Training(vae, objective, penalties, torch.optim.Adam)
     critic = list(penalties.factor.critic.parameters())
     optimizer = torch.optim.Adam([{"params": list(vae.parameters())}, {"params": critic}])

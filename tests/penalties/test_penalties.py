@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
 from torch.distributions import Independent, Normal
 
-from helpers import BINARY, GREY, SMALL, VECTORS, build, build_all, examples
+from helpers import BINARY, GRAY, SMALL, VECTORS, build, build_all, examples
 from vaekit.batch import Batch
 from vaekit.latents.tower import Step
 from vaekit.penalties.aggregate import Aggregate
@@ -254,10 +254,10 @@ def test_the_gradient_of_a_linear_decoder_is_its_matrix(linear):
 
 
 def test_the_gradient_is_known_without_gradients_and_moves_the_encoder_too():
-    vae, _ = build(GREY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic", "network.activation=Tanh")
+    vae, _ = build(GRAY, "model=mlp_vae", *SMALL, "likelihood=discretized_logistic", "network.activation=Tanh")
     with torch.inference_mode():
-        assert Gradient(vae)(vae(examples(GREY, 5)), vae, None) > 0
-    Gradient(vae)(vae(examples(GREY, 5)), vae, None).backward()
+        assert Gradient(vae)(vae(examples(GRAY, 5)), vae, None) > 0
+    Gradient(vae)(vae(examples(GRAY, 5)), vae, None).backward()
     assert all(p.grad.abs().sum() > 0 for p in (vae.encoder.body[1].weight, vae.likelihood.network.body[1].weight))
 
 
@@ -369,11 +369,11 @@ def test_ms_ssim_of_images_too_small_is_refused():
 
 @pytest.fixture
 def weights(tmp_path):
-    """The weights of a convolutional VAE of GREY images, as a run leaves them."""
+    """The weights of a convolutional VAE of GRAY images, as a run leaves them."""
     from safetensors.torch import save_file
 
     small = ("network.channels=[4,6]", "network.features=8", "latents.dim=3")
-    vae, _ = build(GREY, "network=conv", "likelihood=discretized_logistic", *small)
+    vae, _ = build(GRAY, "network=conv", "likelihood=discretized_logistic", *small)
     save_file(vae.state_dict(), tmp_path / "model.safetensors")
     return vae, tmp_path / "model.safetensors"
 
@@ -419,7 +419,7 @@ def test_perceptual_distances_by_a_network_of_torchvision(tmp_path):
 def test_perceptual_weights_must_be_there_and_fit(weights, tmp_path):
     vae, file = weights
     with pytest.raises(Refusal, match=r"penalty\.perceptual\.weights=outputs/latest/model\.safetensors"):
-        build_all(GREY, "likelihood=discretized_logistic", "penalty=perceptual")
+        build_all(GRAY, "likelihood=discretized_logistic", "penalty=perceptual")
     for words in (f"penalty.perceptual.weights={file}", f"penalty.perceptual.weights={tmp_path}"):
         with pytest.raises(Refusal, match="penalty"):
             build_all(Image((3, 8, 8), bins=2), "penalty=perceptual", words)
@@ -434,8 +434,8 @@ def test_perceptual_weights_must_be_there_and_fit(weights, tmp_path):
 def test_placeholders_of_missing_pixels_have_no_effect(name, weights):
     words = [f"penalty.perceptual.weights={weights[1]}"] if name == "perceptual" else []
     small = ("model=mlp_vae", *SMALL, "likelihood=discretized_logistic", f"penalty={name}", *words)
-    vae, _, penalties = build_all(GREY, *small)
-    x, mask = examples(GREY, 5).x, torch.ones(5, 1, 8, 8)
+    vae, _, penalties = build_all(GRAY, *small)
+    x, mask = examples(GRAY, 5).x, torch.ones(5, 1, 8, 8)
     mask[..., 4:] = 0
     black, white = (Batch(torch.where(mask == 1, x, hole), mask=mask) for hole in (0.0, 1.0))
     terms, penalty = vae(black, 2), penalties[name]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from helpers import GREY, PAIRS, build, examples
+from helpers import GRAY, PAIRS, build, examples
 from vaekit.batch import Batch
 from vaekit.objectives.miwae import MIWAE
 from vaekit.posteriors.product_of_experts import ProductOfExperts
@@ -38,8 +38,8 @@ def expert(q, vae, x, number):
 GRID = torch.linspace(-15, 15, 20_001, dtype=torch.float64)
 
 
-def normalised(*factors):
-    """The normalised product of densities, on the grid."""
+def normalized(*factors):
+    """The normalized product of densities, on the grid."""
     density = sum(each.log_prob(GRID) for each in factors).exp()
     return density / torch.trapezoid(density, GRID)
 
@@ -58,12 +58,12 @@ def test_a_product_is_of_the_observed_experts_and_the_prior():
     prior, image, label = factors(q, vae, x)
     expected = [(prior, image, label), (prior, image), (prior, label), (prior,)]
     for found, each in zip(density(q, vae, x), expected, strict=True):
-        torch.testing.assert_close(found, normalised(*each), atol=1e-6, rtol=0)
+        torch.testing.assert_close(found, normalized(*each), atol=1e-6, rtol=0)
 
 
 def test_a_mixture_is_of_the_observed_experts():
     q, vae, x = posterior("mmvae")
-    prior, image, label = (normalised(each) for each in factors(q, vae, x))
+    prior, image, label = (normalized(each) for each in factors(q, vae, x))
     for found, each in zip(density(q, vae, x), [(image + label) / 2, image, label, prior], strict=True):
         torch.testing.assert_close(found, each, atol=1e-6, rtol=0)
 
@@ -71,8 +71,8 @@ def test_a_mixture_is_of_the_observed_experts():
 def test_a_mixture_of_products_is_of_all_observed_subsets():
     q, vae, x = posterior("mopoe")
     prior, image, label = factors(q, vae, x)
-    both = (normalised(image) + normalised(label) + normalised(image, label)) / 3
-    expected = [both, normalised(image), normalised(label), normalised(prior)]
+    both = (normalized(image) + normalized(label) + normalized(image, label)) / 3
+    expected = [both, normalized(image), normalized(label), normalized(prior)]
     for found, each in zip(density(q, vae, x), expected, strict=True):
         torch.testing.assert_close(found, each, atol=1e-6, rtol=0)
 
@@ -123,6 +123,6 @@ def test_invalid_settings_are_refused_with_valid_ones(choices):
         build(PAIRS, "model=mvae", "data=paired", "penalty=[]", *small, *choices.split())
 
 
-def test_grey_images_are_refused():
+def test_gray_images_are_refused():
     with pytest.raises(Refusal, match=r"data\.binarize=dynamic"):
-        build(replace(PAIRS, image=GREY), "model=mvae", "data=paired", *SMALL)
+        build(replace(PAIRS, image=GRAY), "model=mvae", "data=paired", *SMALL)

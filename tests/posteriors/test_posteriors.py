@@ -107,7 +107,7 @@ def test_draws_carry_a_gradient_to_every_parameter(name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_gradients_of_draws_are_those_of_the_expectation(name):
-    """d/d theta E[f(z)] by reparameterised draws and by integration of the density."""
+    """d/d theta E[f(z)] by reparameterized draws and by integration of the density."""
     level, features = level_and_features(name)
     points, cells = grid(level.space)
     weights = [p for p in level.posterior.parameters() if p.dim() == 1][:1]

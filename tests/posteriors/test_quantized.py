@@ -1,4 +1,4 @@
-"""Vector and scalar quantisation: nearest codes, gradients, and updates of the codebook."""
+"""Vector and scalar quantization: nearest codes, gradients, and updates of the codebook."""
 
 import math
 import os
@@ -42,7 +42,7 @@ def test_each_code_is_the_nearest_to_the_residual(depth):
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-def test_the_gradient_passes_straight_through_to_what_was_quantised(depth):
+def test_the_gradient_passes_straight_through_to_what_was_quantized(depth):
     vae, vq = posterior(f"posterior.depth={depth}")
     features = vae.encoder(examples(BINARY, 5).x)
     seen = []
@@ -74,7 +74,7 @@ def test_the_loss_does_not_change_with_the_batch_size(ema):
             torch.testing.assert_close(torch.cat([part[0] for part in parts]).mean(), whole.mean())
 
 
-def test_codes_follow_the_mean_of_what_is_quantised_to_them():
+def test_codes_follow_the_mean_of_what_is_quantized_to_them():
     _, vq = posterior("posterior.decay=0.5", "posterior.revive=0")
     points = torch.randn(40, 4)
     for _ in range(2):

@@ -19,7 +19,7 @@ def vae(run):
 
 @pytest.fixture
 def x():
-    """Digits: five images of 17 grey levels."""
+    """Digits: five images of 17 gray levels."""
     return torch.randint(17, (5, 1, 8, 8), generator=torch.Generator().manual_seed(0)) / 16
 
 

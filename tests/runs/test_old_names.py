@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import vaekit
-from helpers import BINARY, GREY, PAIRS, TEXT, examples, write_run
+from helpers import BINARY, GRAY, PAIRS, TEXT, examples, write_run
 from vaekit.coding.archive import fingerprint
 from vaekit.refusal import Refusal
 from vaekit.renames import weights_of
@@ -91,7 +91,7 @@ def test_fields_of_spaces_of_an_earlier_version_have_new_names(space, words, tmp
      (BINARY, ["model=mlp_vae", "posterior=hamiltonian", "likelihood=bernoulli"],
       "inverse_temperature: 0.5", "cold: 0.5"),
      (BINARY, ["model=mlp_vae", "likelihood=bernoulli_autoregressive"], "radius: 4", "reach: 4"),
-     (GREY, ["model=mlp_vae", "likelihood=discretized_logistic", "penalty=image_adversary"],
+     (GRAY, ["model=mlp_vae", "likelihood=discretized_logistic", "penalty=image_adversary"],
       "generator_weight: 1.0", "fooling: 1.0")],
     ids=["tokens", "hamiltonian", "bernoulli_autoregressive", "image_adversary"],
 )  # fmt: skip

@@ -77,10 +77,10 @@ def test_the_wheel_holds_the_package_and_its_configuration_and_nothing_else(whee
     assert "vaekit/conf/data/_base.yaml" in names
 
 
-def test_the_wheel_says_its_licence_and_what_it_is(wheel):
+def test_the_wheel_says_its_license_and_what_it_is(wheel):
     archive = zipfile.ZipFile(wheel)
-    (licence,) = (name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
-    assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
+    (license,) = (name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
+    assert archive.read(license) == (ROOT / "LICENSE").read_bytes()
     (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
     said = email.message_from_bytes(archive.read(metadata))
     assert said["License-Expression"] == "Apache-2.0"

@@ -173,7 +173,7 @@ def test_a_refusal_ends_the_process_with_code_1(tmp_path):
         (["precision=16"], "use precision=32-true"),
         (["seed=-1"], "use seed=0"),
         (["seed=one"], "use seed=0"),
-        (["data.colour=3"], "use one of batch_size, binarize"),
+        (["data.color=3"], "use one of batch_size, binarize"),
         (["data.binarize=threshold"], "leave out data.binarize"),
         (["sampling.steps=3"], "Leave out sampling"),
         (["data.batch_size=0"], "data.batch_size=128"),

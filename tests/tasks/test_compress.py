@@ -21,20 +21,20 @@ from vaekit.tasks.shared.context import open_run
 
 from .conftest import ROOT, train
 
-GREY = Image((1, 8, 8))
-COLOUR = Image((3, 8, 8))
+GRAY = Image((1, 8, 8))
+COLOR = Image((3, 8, 8))
 BINARY = Image((1, 8, 8), bins=2)
 BERNOULLI, LOGISTIC = "likelihood=bernoulli", "likelihood=discretized_logistic"
 
 
 @pytest.fixture(scope="module")
-def grey_run(untrained):
-    return untrained(LOGISTIC, space=GREY)
+def gray_run(untrained):
+    return untrained(LOGISTIC, space=GRAY)
 
 
 @pytest.fixture(scope="module")
-def colour_run(untrained):
-    return untrained(LOGISTIC, space=COLOUR)
+def color_run(untrained):
+    return untrained(LOGISTIC, space=COLOR)
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +68,14 @@ def contents(folder):
 @pytest.mark.parametrize(
     ("run", "x"),
     [
-        ("grey_run", numbers(256, 40, 1, 8, 8).astype(np.uint8)),
-        ("grey_run", numbers(256, 1, 1, 8, 8).astype(np.int64)),
-        ("grey_run", (numbers(256, 5, 1, 8, 8) / 255).astype(np.float32)),
-        ("grey_run", numbers(256, 5, 1, 8, 8) / 255),
-        ("grey_run", (numbers(256, 5, 1, 8, 8) / 255).astype(">f4")),
-        ("grey_run", np.zeros((3, 1, 8, 8), np.uint8)),
-        ("grey_run", np.asfortranarray(numbers(256, 7, 1, 8, 8).astype(np.uint8))),
-        ("colour_run", numbers(256, 17, 3, 8, 8).astype(np.uint8)),
+        ("gray_run", numbers(256, 40, 1, 8, 8).astype(np.uint8)),
+        ("gray_run", numbers(256, 1, 1, 8, 8).astype(np.int64)),
+        ("gray_run", (numbers(256, 5, 1, 8, 8) / 255).astype(np.float32)),
+        ("gray_run", numbers(256, 5, 1, 8, 8) / 255),
+        ("gray_run", (numbers(256, 5, 1, 8, 8) / 255).astype(">f4")),
+        ("gray_run", np.zeros((3, 1, 8, 8), np.uint8)),
+        ("gray_run", np.asfortranarray(numbers(256, 7, 1, 8, 8).astype(np.uint8))),
+        ("color_run", numbers(256, 17, 3, 8, 8).astype(np.uint8)),
         ("binary_run", numbers(2, 33, 1, 8, 8).astype(bool)),
         ("binary_run", numbers(2, 33, 1, 8, 8).astype(np.uint8)),
         ("binary_run", (255 * numbers(2, 33, 1, 8, 8)).astype(np.uint8)),
@@ -99,7 +99,7 @@ def test_arrays_come_back_bit_for_bit(request, opened, tmp_path, run, x):
 
 @pytest.mark.parametrize(
     ("run", "mode", "levels"),
-    [("grey_run", "L", 256), ("colour_run", "RGB", 256), ("binary_run", "1", 2), ("binary_run", "L", 2)],
+    [("gray_run", "L", 256), ("color_run", "RGB", 256), ("binary_run", "1", 2), ("binary_run", "L", 2)],
 )
 def test_folders_of_images_come_back_pixel_for_pixel(request, opened, tmp_path, run, mode, levels):
     context, folder = opened(request.getfixturevalue(run)), tmp_path / "pictures"
@@ -107,10 +107,10 @@ def test_folders_of_images_come_back_pixel_for_pixel(request, opened, tmp_path, 
     pixels = {}
     for number, name in enumerate(["b.png", "a.bmp", "below/c.png", "below/it/d.webp", "below/a.tif"]):
         shape = (8, 8, 3) if mode == "RGB" else (8, 8)
-        grey = np.random.default_rng(number).integers(0, levels, shape) * (255 // (levels - 1))
-        if name.endswith("webp") and mode != "RGB":  # which knows colours alone
+        gray = np.random.default_rng(number).integers(0, levels, shape) * (255 // (levels - 1))
+        if name.endswith("webp") and mode != "RGB":  # which knows colors alone
             continue
-        picture = PIL.Image.fromarray(grey.astype(np.uint8) if mode != "1" else grey > 0)
+        picture = PIL.Image.fromarray(gray.astype(np.uint8) if mode != "1" else gray > 0)
         picture.save(folder / name, **({"lossless": True} if name.endswith("webp") else {}))
         pixels[name if name.endswith(".png") else f"{name}.png"] = (picture.mode, np.asarray(picture))
     (folder / "notes.txt").write_text("no image")
@@ -124,19 +124,19 @@ def test_folders_of_images_come_back_pixel_for_pixel(request, opened, tmp_path, 
             assert image.mode == kind and np.array_equal(np.asarray(image), expected)
 
 
-def test_images_of_fewer_grey_levels(opened, digits_run, tmp_path):
-    """Grey values that stand for 17 levels, as k * 255 / 16 rounded."""
+def test_images_of_fewer_gray_levels(opened, digits_run, tmp_path):
+    """Gray values that stand for 17 levels, as k * 255 / 16 rounded."""
     folder = tmp_path / "pictures"
     folder.mkdir()
-    grey = np.rint(numbers(17, 8, 8) * 255 / 16).astype(np.uint8)
-    PIL.Image.fromarray(grey).save(folder / "a.png")
+    gray = np.rint(numbers(17, 8, 8) * 255 / 16).astype(np.uint8)
+    PIL.Image.fromarray(gray).save(folder / "a.png")
     compress(opened(digits_run), input=folder / "a.png", output=tmp_path / "small")
     decompress(opened(digits_run), input=tmp_path / "small", output=tmp_path / "back")
     with PIL.Image.open(tmp_path / "back/a.png") as image:
-        assert np.array_equal(np.asarray(image), grey)
+        assert np.array_equal(np.asarray(image), gray)
 
 
-def test_the_test_examples_come_back_as_grey_levels(digits, capsys):
+def test_the_test_examples_come_back_as_gray_levels(digits, capsys):
     bits = compress(digits)
     x = decompress(digits, input=digits.out / "compressed.vaekit")
     expected = digits.examples(slice(None)).numpy() * 16
@@ -176,17 +176,17 @@ def test_the_file_is_within_two_percent_of_the_bound(opened, digits_run, tmp_pat
 
 
 @pytest.mark.long
-def test_other_compressors_are_given_the_same_values(opened, grey_run, binary_run, tmp_path):
+def test_other_compressors_are_given_the_same_values(opened, gray_run, binary_run, tmp_path):
     """Constant images compress to their headers; random ones do not compress at all."""
     np.save(tmp_path / "x.npy", numbers(256, 500, 1, 8, 8).astype(np.uint8))
-    grey = compress(opened(grey_run), input=tmp_path / "x.npy")
+    gray = compress(opened(gray_run), input=tmp_path / "x.npy")
     np.save(tmp_path / "x.npy", numbers(2, 5000, 1, 8, 8).astype(bool))
     binary = compress(opened(binary_run), input=tmp_path / "x.npy", overwrite=True)
     for name in ("gzip", "bz2", "xz"):
-        assert 8 <= grey[name] < 8.2
+        assert 8 <= gray[name] < 8.2
         assert 1 <= binary[name] < 1.05
-    assert grey["PNG"] > 8 and binary["PNG"] > 1
-    assert grey.keys() == binary.keys() == {"vaekit", "elbo", "nll", "gzip", "bz2", "xz", "PNG", "WebP"}
+    assert gray["PNG"] > 8 and binary["PNG"] > 1
+    assert gray.keys() == binary.keys() == {"vaekit", "elbo", "nll", "gzip", "bz2", "xz", "PNG", "WebP"}
 
 
 # What is refused ------------------------------------------------------------------------------------------------------
@@ -195,18 +195,18 @@ def test_other_compressors_are_given_the_same_values(opened, grey_run, binary_ru
 @pytest.mark.parametrize(
     ("run", "x", "says"),
     [
-        ("grey_run", np.zeros((5, 1, 8, 9), np.uint8), r"shape \[5, 1, 8, 9\].*reshape it to \[N, 1, 8, 8\]"),
-        ("grey_run", np.zeros((5, 3, 8, 8), np.uint8), r"shape \[5, 3, 8, 8\]"),
-        ("grey_run", np.zeros((5, 8, 8), np.uint8), "reshape"),
-        ("grey_run", np.zeros((0, 1, 8, 8), np.uint8), "reshape"),
-        ("grey_run", np.full((5, 1, 8, 8), 256), "values from 256 to 256, expected 0 to 255"),
-        ("grey_run", np.full((5, 1, 8, 8), -1), "expected 0 to 255"),
-        ("grey_run", np.full((5, 1, 8, 8), 1.5), "values from 1.5 to 1.5, expected 0 to 1"),
-        ("grey_run", np.full((5, 1, 8, 8), 0.1234), "between the 256 gray values .* whole numbers from 0 to 255"),
-        ("grey_run", np.full((5, 1, 8, 8), np.nan), "NaN .* drop those rows"),
-        ("grey_run", np.full((5, 1, 8, 8), np.inf), "drop those rows"),
-        ("grey_run", np.full((5, 1, 8, 8), "a"), "save it as uint8"),
-        ("grey_run", np.full((5, 1, 8, 8), None), "save it again by numpy.save"),
+        ("gray_run", np.zeros((5, 1, 8, 9), np.uint8), r"shape \[5, 1, 8, 9\].*reshape it to \[N, 1, 8, 8\]"),
+        ("gray_run", np.zeros((5, 3, 8, 8), np.uint8), r"shape \[5, 3, 8, 8\]"),
+        ("gray_run", np.zeros((5, 8, 8), np.uint8), "reshape"),
+        ("gray_run", np.zeros((0, 1, 8, 8), np.uint8), "reshape"),
+        ("gray_run", np.full((5, 1, 8, 8), 256), "values from 256 to 256, expected 0 to 255"),
+        ("gray_run", np.full((5, 1, 8, 8), -1), "expected 0 to 255"),
+        ("gray_run", np.full((5, 1, 8, 8), 1.5), "values from 1.5 to 1.5, expected 0 to 1"),
+        ("gray_run", np.full((5, 1, 8, 8), 0.1234), "between the 256 gray values .* whole numbers from 0 to 255"),
+        ("gray_run", np.full((5, 1, 8, 8), np.nan), "NaN .* drop those rows"),
+        ("gray_run", np.full((5, 1, 8, 8), np.inf), "drop those rows"),
+        ("gray_run", np.full((5, 1, 8, 8), "a"), "save it as uint8"),
+        ("gray_run", np.full((5, 1, 8, 8), None), "save it again by numpy.save"),
         ("binary_run", np.full((5, 1, 8, 8), 2), "expected 0 to 1"),
         ("binary_run", np.full((5, 1, 8, 8), 7, np.uint8), "between the 2 gray values"),
         ("binary_run", np.full((5, 1, 8, 8), 0.5), "between the 2 gray values"),
@@ -231,22 +231,22 @@ def test_arrays_that_cannot_come_back_are_refused(request, opened, tmp_path, run
         ("a.txt", "L", (8, 8), "no images .*name another folder"),
     ],
 )
-def test_images_that_would_have_to_be_changed_are_refused(opened, grey_run, tmp_path, name, mode, size, says):
+def test_images_that_would_have_to_be_changed_are_refused(opened, gray_run, tmp_path, name, mode, size, says):
     folder = tmp_path / "pictures"
     folder.mkdir()
     PIL.Image.new(mode, size).save(folder / name, "PNG")
     with pytest.raises(Refusal, match=says):
-        compress(opened(grey_run), input=folder, output=tmp_path / "small")
+        compress(opened(gray_run), input=folder, output=tmp_path / "small")
     assert not (tmp_path / "small").exists()
 
 
-def test_folders_with_something_wrong_are_refused(opened, grey_run, binary_run, tmp_path):
+def test_folders_with_something_wrong_are_refused(opened, gray_run, binary_run, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     with pytest.raises(Refusal, match="no images"):
-        compress(opened(grey_run), input=folder)
+        compress(opened(gray_run), input=folder)
     with pytest.raises(Refusal, match="no file or folder"):
-        compress(opened(grey_run), input=tmp_path / "nowhere")
+        compress(opened(gray_run), input=tmp_path / "nowhere")
     PIL.Image.new("L", (8, 8)).save(folder / "a.bmp")
     PIL.Image.new("1", (8, 8)).save(folder / "b.bmp")
     with pytest.raises(Refusal, match="separate folders"):
@@ -254,11 +254,11 @@ def test_folders_with_something_wrong_are_refused(opened, grey_run, binary_run, 
     (folder / "b.bmp").unlink()
     PIL.Image.fromarray(numbers(256, 8, 8).astype(np.uint8)).save(folder / "a.bmp.png")
     with pytest.raises(Refusal, match=r"both be restored as a.bmp.png; rename one"):
-        compress(opened(grey_run), input=folder)
+        compress(opened(gray_run), input=folder)
     (folder / "a.bmp.png").write_bytes((folder / "a.bmp.png").read_bytes()[:50])
     (folder / "a.bmp").unlink()
     with pytest.raises(Refusal, match=r"Cannot read .*a.bmp.png as an image .*remove it"):
-        compress(opened(grey_run), input=folder)
+        compress(opened(gray_run), input=folder)
 
 
 def test_vectors_are_refused(vectors):
@@ -267,10 +267,10 @@ def test_vectors_are_refused(vectors):
 
 
 @pytest.fixture
-def small(opened, grey_run, tmp_path):
+def small(opened, gray_run, tmp_path):
     """A compressed file, the values that it holds, and the context of its run."""
     np.save(tmp_path / "x.npy", numbers(256, 30, 1, 8, 8).astype(np.uint8))
-    context = opened(grey_run)
+    context = opened(gray_run)
     compress(context, input=tmp_path / "x.npy", output=tmp_path / "small")
     return context, tmp_path / "small"
 
@@ -313,7 +313,7 @@ def test_another_version_is_refused(small):
 
 def test_another_model_is_refused(small, opened, untrained):
     _, file = small
-    other = untrained(LOGISTIC, "network.hidden=[15]", space=GREY)
+    other = untrained(LOGISTIC, "network.hidden=[15]", space=GRAY)
     refuses(opened(other), file, r"compressed by another model .*run=.*/run|compressed by another model")
 
 
@@ -403,15 +403,15 @@ def test_a_header_that_is_not_an_object_is_refused(tmp_path, header, reason):
 @pytest.mark.parametrize(
     "name", ["../out.png", "/tmp/out.png", "a/../../out.png", "..\\out.png", "", "C:out.png", "\0.png", "\ud800.png"]
 )
-def test_no_archive_writes_outside_its_folder(opened, grey_run, tmp_path, name):
+def test_no_archive_writes_outside_its_folder(opened, gray_run, tmp_path, name):
     (tmp_path / "pictures").mkdir()
     PIL.Image.new("L", (8, 8)).save(tmp_path / "pictures/a.png")
     file = tmp_path / "small"
-    compress(opened(grey_run), input=tmp_path / "pictures", output=file)
+    compress(opened(gray_run), input=tmp_path / "pictures", output=file)
     sealed(file, lambda header: header["form"].update(names=[name]))
     before = contents(tmp_path)
     with pytest.raises(Refusal, match="Do not trust this archive"):
-        decompress(opened(grey_run), input=file, output=tmp_path / "back")
+        decompress(opened(gray_run), input=file, output=tmp_path / "back")
     assert contents(tmp_path) == before
 
 
@@ -447,15 +447,15 @@ def test_originals_are_never_written_to(small, tmp_path, overwrite):
     assert contents(tmp_path) == before
 
 
-def test_other_files_of_a_folder_are_kept(opened, grey_run, tmp_path):
+def test_other_files_of_a_folder_are_kept(opened, gray_run, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     PIL.Image.new("L", (8, 8), 7).save(folder / "a.png")
-    compress(opened(grey_run), input=folder, output=tmp_path / "small")
+    compress(opened(gray_run), input=folder, output=tmp_path / "small")
     back = shutil.copytree(folder, tmp_path / "back")
     PIL.Image.new("L", (8, 8)).save(back / "a.png")
     (back / "notes.txt").write_text("mine")
-    decompress(opened(grey_run), input=tmp_path / "small", output=back, overwrite=True)
+    decompress(opened(gray_run), input=tmp_path / "small", output=back, overwrite=True)
     assert (back / "notes.txt").read_text() == "mine"
     assert (back / "a.png").read_bytes() != b""
     with PIL.Image.open(back / "a.png") as image:

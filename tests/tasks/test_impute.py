@@ -304,8 +304,8 @@ def test_digits_are_filled_and_scored(digits):
 
 
 def test_an_image_with_a_mask(digits, tmp_path):
-    grey = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
-    PIL.Image.fromarray(grey).save(tmp_path / "picture.png")
+    gray = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
+    PIL.Image.fromarray(gray).save(tmp_path / "picture.png")
     mask = np.full((8, 8), 255, np.uint8)
     mask[2:5, 3:] = 0
     PIL.Image.fromarray(mask).save(tmp_path / "mask.png")
@@ -314,7 +314,7 @@ def test_an_image_with_a_mask(digits, tmp_path):
     )
     assert np.array_equal(np.load(digits.out / "imputed.npz")["observed"][0, 0], mask > 0)
     known = torch.from_numpy(mask > 0)
-    assert torch.allclose(imputed.mean[0, 0][known] * 255, torch.from_numpy(grey)[known].float(), atol=8)
+    assert torch.allclose(imputed.mean[0, 0][known] * 255, torch.from_numpy(gray)[known].float(), atol=8)
     assert not (digits.out / "metrics.json").exists()
 
 

@@ -60,7 +60,7 @@ real_data = pytest.mark.skipif("VAEKIT_DATA" not in os.environ, reason="VAEKIT_D
 
 @pytest.mark.slow
 @real_data
-def test_digits_spoken_by_the_model_are_recognised(tmp_path):
+def test_digits_spoken_by_the_model_are_recognized(tmp_path):
     """The commands of docs/sound.md: 3 minutes."""
     budget = ("data.batch_size=64", "trainer.max_epochs=25", "trainer.precision=bf16-mixed")
     run = train(tmp_path / "run", "model=audio_vae", *SPOKEN_DIGITS, *budget, small=())

@@ -81,8 +81,8 @@ def test_folders_have_the_names_of_the_original_s_classes(untrained, tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for number in range(20):
-            grey = random.integers(0, 256, (8, 8), dtype=np.uint8)
-            PIL.Image.fromarray(grey).save(tmp_path / "photos" / name / f"{number}.png")
+            gray = random.integers(0, 256, (8, 8), dtype=np.uint8)
+            PIL.Image.fromarray(gray).save(tmp_path / "photos" / name / f"{number}.png")
     options = (f"data.root={tmp_path}/photos", "data.image_size=8", "data.channels=1", f"data.cache={tmp_path}/cache")
     run = untrained("data=image_folder", *options, space=Image((1, 8, 8)))
     out = tmp_path / "out"
@@ -158,7 +158,7 @@ def test_each_class_of_the_mixture_lies_where_its_codes_lie(digits, monkeypatch)
         (Real((2,)), Real((2,)), [0.25, -1.5], [0.25, -1.5]),
         (Image((1, 1, 2), None), Image((1, 1, 2), None), [0.25, 0.5], [0.25, 0.5]),
         (Image((1, 1, 2), 2), Image((1, 1, 2), 2), [0.4, 0.6], [False, True]),
-        (Image((1, 1, 2), 2), Image((1, 1, 2), 256), [0.1, 1.0], [26, 255]),  # binarised: grey again
+        (Image((1, 1, 2), 2), Image((1, 1, 2), 256), [0.1, 1.0], [26, 255]),  # binarized: gray again
         (Image((1, 1, 2), 17), Image((1, 1, 2), 17), [0.49, 1.0], [128, 255]),  # the nearest of 17 levels, 8 / 16
         (Image((1, 1, 2), 256, True), Image((1, 1, 2), 256), [0.5 / 256, 1.0], [0, 255]),
     ],
@@ -168,7 +168,7 @@ def test_values_of_the_raw_file(space, raw, x, expected):
     assert found.tolist() == expected
 
 
-def test_draws_of_binarised_images_are_black_and_white(untrained, tmp_path):
+def test_draws_of_binarized_images_are_black_and_white(untrained, tmp_path):
     run = untrained("data.binarize=dynamic", "likelihood=bernoulli", space=Image((1, 8, 8), 2))
     synthesize(open_run(run, tmp_path, device="cpu"), n=40, draw=True)
     assert set(np.unique(np.load(tmp_path / "synthetic.npz")["x"])) == {0, 255}

@@ -138,7 +138,7 @@ def test_labels_are_read_from_the_file(context, folder, tmp_path):
         assert score(context, input=path, num_samples=2).shape == (1,)
 
 
-def test_m2_predicts_the_class_of_unlabelled_rows(run, context):
+def test_m2_predicts_the_class_of_unlabeled_rows(run, context):
     metrics = json.loads((run / "metrics.json").read_text())
     if context.vae.latents.infers:
         assert metrics["test/accuracy"] > 0.9

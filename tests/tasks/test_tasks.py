@@ -27,9 +27,9 @@ from vaekit.tasks.vary import vary
 def picture(tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
-    grey = np.random.default_rng(0).integers(0, 256, (30, 40), dtype=np.uint8)
-    PIL.Image.fromarray(grey).save(folder / "b.png")
-    PIL.Image.fromarray(np.stack([255 - grey] * 3, -1)).save(folder / "a.jpg")
+    gray = np.random.default_rng(0).integers(0, 256, (30, 40), dtype=np.uint8)
+    PIL.Image.fromarray(gray).save(folder / "b.png")
+    PIL.Image.fromarray(np.stack([255 - gray] * 3, -1)).save(folder / "a.jpg")
     return folder / "b.png"
 
 

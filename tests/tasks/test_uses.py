@@ -35,7 +35,7 @@ def use(run, task, *words):
 
 @pytest.fixture(scope="module")
 def digits_by_conv(tmp_path_factory):
-    """Twelve epochs of binarised MNIST: 4 minutes."""
+    """Twelve epochs of binarized MNIST: 4 minutes."""
     words = ("model=conv_vae", "data=mnist", "trainer.max_epochs=12", "evaluation.num_samples=5")
     return train(tmp_path_factory.mktemp("conv") / "run", *words, small=())
 

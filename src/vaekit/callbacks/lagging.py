@@ -1,4 +1,4 @@
-"""More optimiser steps for the inference network than for the rest, so that its posterior does not lag behind."""
+"""More optimizer steps for the inference network than for the rest, so that its posterior does not lag behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Lagging(L.Callback):
 
     Used against posterior collapse: a decoder that learns before z carries information learns to ignore z (He et al.
     2019, https://arxiv.org/abs/1901.05534, algorithm 1, whose inner loop ends when the bound no longer rises; here it
-    has a fixed length). Between their steps, the other weights and their optimiser moments do not change.
+    has a fixed length). Between their steps, the other weights and their optimizer moments do not change.
 
     Args:
         steps: Number of encoder steps per step of all weights, at least 2.

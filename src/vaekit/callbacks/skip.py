@@ -16,7 +16,7 @@ class SkipSteps(L.Callback):
 
     After `patience` skipped steps in a row, a finite gradient is clipped to the threshold and the step is taken, so
     that training cannot stall forever; a gradient that is not finite ends the training. A skipped step changes neither
-    the weights nor the moments of the optimiser. The number of skipped steps is logged as train/skipped.
+    the weights nor the moments of the optimizer. The number of skipped steps is logged as train/skipped.
 
     Args:
         threshold: Largest norm of the gradient.

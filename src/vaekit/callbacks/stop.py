@@ -18,7 +18,7 @@ TERMINATED = 128 + signal.SIGTERM  # exit code of a process that SIGTERM has end
 
 
 class Stop(Checkpoint):
-    """On SIGTERM, writes a checkpoint after the current step of the optimiser and ends with exit code 143.
+    """On SIGTERM, writes a checkpoint after the current step of the optimizer and ends with exit code 143.
 
     In a SLURM job it also does so on SIGUSR1, and the job is then queued again. Several processes agree on the step to
     stop at whenever steps are logged. Lightning itself would wait for the end of the epoch and end with exit code 0.

@@ -99,18 +99,18 @@ def read(path: Path, space: Space) -> tuple[np.ndarray, Form]:
     pixels = [_read_pixels(file, space) for file in track(files, "reading")]
     if len({each.dtype for each in pixels}) > 1:
         raise Refusal(f"Some images in {path} have 2 gray values and some have 256; put them into separate folders.")
-    x, form = from_array(np.stack(pixels), space, path, grey=True)
+    x, form = from_array(np.stack(pixels), space, path, gray=True)
     return x, Form(form.scale, form.dtype, png)
 
 
-def from_array(values: np.ndarray, space: Space, path: Path | str, grey: bool = False) -> tuple[np.ndarray, Form]:
+def from_array(values: np.ndarray, space: Space, path: Path | str, gray: bool = False) -> tuple[np.ndarray, Form]:
     """Integer gray values of an array, and the form they were stored in.
 
     Args:
         values: `[N, *space.shape]`.
         space: The space of the run's examples.
         path: The file, for messages.
-        grey: Whether uint8 values are gray values up to 255.
+        gray: Whether uint8 values are gray values up to 255.
 
     Returns:
         Integers `[N, *space.shape]`, and their form.
@@ -134,7 +134,7 @@ def from_array(values: np.ndarray, space: Space, path: Path | str, grey: bool = 
     scale = levels - 1
     if values.dtype.kind == "f":
         scale = 1
-    elif values.dtype == np.uint8 and (grey or highest > scale):
+    elif values.dtype == np.uint8 and (gray or highest > scale):
         scale = 255
     if lowest < 0 or highest > scale:
         raise Refusal(f"{path} holds values from {lowest} to {highest}, expected 0 to {scale}; rescale them first.")

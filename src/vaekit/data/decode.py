@@ -45,8 +45,8 @@ def read_pages(
     Args:
         file: The image file.
         pages: Numbers from 0, ascending.
-        channels: 1 (gray) or 3 (colour).
-        size: Height and width to resize and crop to at the centre; None takes the image as it is.
+        channels: 1 (gray) or 3 (color).
+        size: Height and width to resize and crop to at the center; None takes the image as it is.
         white: Brightest value of images with more than 8 bits; None for that of this file.
     """
     with PIL.Image.open(file) as opened:
@@ -67,8 +67,8 @@ def pixels_of(
 
     Args:
         opened: The image; of a file the page that it is at.
-        channels: 1 (gray) or 3 (colour).
-        size: Height and width to resize and crop to at the centre; None takes the image as it is.
+        channels: 1 (gray) or 3 (color).
+        size: Height and width to resize and crop to at the center; None takes the image as it is.
         white: Brightest value of images with more than 8 bits; None for that of this image.
     """
     # of 16 bits per channel Pillow keeps the upper 8
@@ -80,7 +80,7 @@ def pixels_of(
             raise ValueError(f"its values go up to {values.max():g}, those of the data set only to {white}")
         image = PIL.Image.fromarray((values * 255 / white).round().astype(np.uint8))
     elif halved and np.asarray(image)[..., :3].max() < 64:
-        raise ValueError("its colours use 14 of 16 bits or fewer, which cannot be read; save it with 8 bits")
+        raise ValueError("its colors use 14 of 16 bits or fewer, which cannot be read; save it with 8 bits")
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)

@@ -9,7 +9,7 @@ from vaekit.spaces import Image
 
 
 class Digits(Source):
-    """1,797 digits of 8x8 pixels with 17 grey levels, labelled 0-9; no official test split."""
+    """1,797 digits of 8x8 pixels with 17 gray levels, labeled 0-9; no official test split."""
 
     name = "digits"
     space = Image((1, 8, 8), bins=17)

@@ -50,7 +50,7 @@ class HuggingFace(Source):
         column: Of images, sounds or sentences; None for the first that is one. `*` for all columns, as a table.
         label: Column of the classes of rows; None for the usual names. For a table it is not part of x.
         image_size: Side or [height, width] in pixels; None takes images as they are.
-        channels: 1 (gray) or 3 (colour).
+        channels: 1 (gray) or 3 (color).
         revision: Commit or branch on the hub.
         unit: Of sentences, see `vaekit.data.text.Text`, as `length`, `vocabulary` and `min_count`.
         length: Tokens of a sentence at most.

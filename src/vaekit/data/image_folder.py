@@ -34,7 +34,7 @@ def checked_size(image_size: int | Sequence[int] | None, channels: int) -> tuple
 
     Args:
         image_size: Side or [height, width] in pixels; None for images as they are.
-        channels: 1 (gray) or 3 (colour).
+        channels: 1 (gray) or 3 (color).
 
     Raises:
         Refusal: For other sizes and channels.
@@ -62,8 +62,8 @@ class ImageFolder(Source):
     Args:
         root: The folder.
         image_size: Side or [height, width] in pixels: an image is resized until its shorter side fits, then cropped at
-            the centre. None takes images as they are, which must then all have one size.
-        channels: 1 (gray) or 3 (colour). Transparent images are laid on white.
+            the center. None takes images as they are, which must then all have one size.
+        channels: 1 (gray) or 3 (color). Transparent images are laid on white.
         cache: Folder of decoded rows, see `cached`.
 
     Raises:

@@ -26,7 +26,7 @@ Part = Literal["train", "val", "calibration", "test"]
 M = TypeVar("M", bound=Maps)
 SCALE_ROWS = 1000  # number of rows on which scales are checked
 MAX_SCALE = 10.0  # mean or standard deviation of a column above which training is slow or fails
-LABELLED = 0.25  # labelled rows in an epoch per training row, if data.labels is set
+LABELLED = 0.25  # labeled rows in an epoch per training row, if data.labels is set
 
 
 class DataModule(LightningDataModule):
@@ -102,13 +102,13 @@ class DataModule(LightningDataModule):
             )
         if space.values == "tiles" and (transform.binarize != "none" or transform.dequantize or transform.shift):
             raise Refusal(
-                "Game levels hold tiles, not gray values, and cannot be binarised, dequantised or shifted; use "
+                "Game levels hold tiles, not gray values, and cannot be binarized, dequantized or shifted; use "
                 "data.binarize=none data.dequantize=false data.shift=0."
             )
         if transform.binarize != "none" and transform.bins is None:
-            raise Refusal(f"data={name} holds continuous values, which cannot be binarised. Use data.binarize=none.")
+            raise Refusal(f"data={name} holds continuous values, which cannot be binarized. Use data.binarize=none.")
         if transform.dequantize and transform.binarize != "none":
-            raise Refusal("Binary images cannot be dequantised. Use data.binarize=none, or data.dequantize=false.")
+            raise Refusal("Binary images cannot be dequantized. Use data.binarize=none, or data.dequantize=false.")
         if transform.dequantize and transform.bins is None:
             raise Refusal(f"data={name} is continuous already. Use data.dequantize=false.")
         if (transform.flip or transform.shift) and not isinstance(space, Maps):
@@ -197,10 +197,10 @@ class DataModule(LightningDataModule):
         return rows.label
 
     def _few_labels(self, rows: Rows, training: np.ndarray) -> tuple[Rows, np.ndarray]:
-        """The rows with only a few labels kept, and the indices of labelled rows that are repeated."""
+        """The rows with only a few labels kept, and the indices of labeled rows that are repeated."""
         label = self._classes(rows)
-        labelled = training[label[training] >= 0]
-        classes, counts = np.unique(label[labelled], return_counts=True)
+        labeled = training[label[training] >= 0]
+        classes, counts = np.unique(label[labeled], return_counts=True)
         each, rest = divmod(self.labels or 0, len(classes))
         if rest or not 0 < each <= counts.min():
             most = len(classes) * int(counts.min())
@@ -208,7 +208,7 @@ class DataModule(LightningDataModule):
                 f"data.labels={self.labels} must be a multiple of the {len(classes)} classes up to {most}; "
                 f"use data.labels={min(most, len(classes) * max(1, each))}."
             )
-        kept = np.concatenate([labelled[label[labelled] == value][:each] for value in classes])  # in random order
+        kept = np.concatenate([labeled[label[labeled] == value][:each] for value in classes])  # in random order
         few = np.full_like(label, -1)
         few[kept] = label[kept]
         return replace(rows, label=few), np.resize(kept, max(0, round(LABELLED * len(training)) - len(kept)))
@@ -236,7 +236,7 @@ class DataModule(LightningDataModule):
     def mean(self) -> Tensor:
         """The mean `[*space.shape]` of observed values in the data space, over 50,000 training rows or all.
 
-        For images that are binarised at random it is their mean gray value.
+        For images that are binarized at random it is their mean gray value.
         """
         return self._moments[0]
 

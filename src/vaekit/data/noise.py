@@ -32,7 +32,7 @@ def row_noise(seed: int, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
     """
     size = math.prod(shape)
     counter = rows[:, None] * size + torch.arange(size, device=rows.device)
-    start = _mix(torch.tensor(seed, device=rows.device))  # hashed, so that neighbouring seeds have independent noise
+    start = _mix(torch.tensor(seed, device=rows.device))  # hashed, so that neighboring seeds have independent noise
     hashed = _mix(start + counter * _signed(0x9E3779B97F4A7C15))
     return (_shifted(hashed, 40).float() * 2**-24).reshape(-1, *shape)  # 24 bits: all that float32 can hold
 

@@ -47,7 +47,7 @@ class Series(Source):
     """The numeric columns of a .csv or .parquet file, one row per time step, in windows.
 
     Split by time: the last steps are the test, those before them the validation, and no window crosses an edge. Each
-    series is standardised by mean and standard deviation of the steps before the validation. Empty cells, `?`, `.`,
+    series is standardized by mean and standard deviation of the steps before the validation. Empty cells, `?`, `.`,
     `NA` and `NaN` are missing: the mask is 0 for them, and for both returns next to a missing price.
 
     Args:

@@ -12,7 +12,7 @@ from vaekit.data.source import Rows, Source, Split
 from vaekit.spaces import Image
 
 VALUES = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}  # number of values of each factor
-WINDOW = torch.arange(-14, 15)  # pixel offsets around the centre within which every shape lies
+WINDOW = torch.arange(-14, 15)  # pixel offsets around the center within which every shape lies
 
 
 class Sprites(Source):
@@ -61,8 +61,8 @@ def draw(factors: Tensor) -> Tensor:
     """The images of factors, `[B, 1, 64, 64]`, uint8, 0 or 1.
 
     The shape is a square, an ellipse or a heart; scale goes from 0.5 to 1, orientation anticlockwise from 0 to 2 pi,
-    both ends included, the centre from 16 to 48 pixels from the left and from the top. A pixel is 1 where its own
-    centre lies inside. Of 320 original images 272 are reproduced exactly, and the others up to 4 pixels.
+    both ends included, the center from 16 to 48 pixels from the left and from the top. A pixel is 1 where its own
+    center lies inside. Of 320 original images 272 are reproduced exactly, and the others up to 4 pixels.
 
     Args:
         factors: `[B, 5]`: shape, scale, orientation, x, y.
@@ -75,9 +75,9 @@ def draw(factors: Tensor) -> Tensor:
     """
     shape, values = factors[:, 0], factors.double()  # float32 could round a pixel on an edge this way or that
     scale, angle = 0.5 + values[:, 1] / 10, 2 * math.pi * values[:, 2] / 39
-    centre = 16 + 32 * values[:, 3:] / 31
-    column, row = (centre.long()[:, :, None] + WINDOW).unbind(1)
-    dx, dy = column + 0.5 - centre[:, :1], row + 0.5 - centre[:, 1:]
+    center = 16 + 32 * values[:, 3:] / 31
+    column, row = (center.long()[:, :, None] + WINDOW).unbind(1)
+    dx, dy = column + 0.5 - center[:, :1], row + 0.5 - center[:, 1:]
     cos, sin = ((turn / scale)[:, None] for turn in (angle.cos(), angle.sin()))
     # each pixel of the window where it lies in the shape, upright and at scale 1: u to the right, v down
     u = (cos * dx)[:, None, :] - (sin * dy)[:, :, None]

@@ -106,7 +106,7 @@ class Table(Source):
             self._log_ambiguities(column, distinct[column.name], forms[column.name])
             if column.kind == "identifier" and column.name not in self.types:
                 log.warning(
-                    "%s: column %r identifies rows: it is not modelled, and new rows get new identifiers. Use %s to "
+                    "%s: column %r identifies rows: it is not modeled, and new rows get new identifiers. Use %s to "
                     "omit it from written files, or another kind, such as real or categorical, to model it.",
                     self.path,
                     column.name,

@@ -1,4 +1,4 @@
-"""From raw rows to the data space: augment, scale, binarise, dequantise, a whole batch at a time."""
+"""From raw rows to the data space: augment, scale, binarize, dequantize, a whole batch at a time."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class Transform:
         return (self.bins or 2) - 1
 
     def draw(self, x: Tensor, u: Tensor) -> Tensor:
-        """Binarise or dequantise raw images by the uniform noise `u`, both `[B, *shape]`."""
+        """Binarize or dequantize raw images by the uniform noise `u`, both `[B, *shape]`."""
         if not self.dequantize:
             return x > u * self.steps
         # the noise avoids the ends, so that rounding to float32 moves no value into the next bin, or to 0 or 1
         return (x + (u * (1 - 2**-15) + 2**-16)) / (self.steps + 1)
 
     def expected(self, x: Tensor) -> Tensor:
-        """The mean of transformed rows: gray values if they are binarised at random."""
+        """The mean of transformed rows: gray values if they are binarized at random."""
         if x.is_floating_point() or x.dtype == torch.bool:
             return x.float()
         if self.binarize == "threshold":

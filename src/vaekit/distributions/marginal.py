@@ -36,7 +36,7 @@ def log_prob_observed(px: Distribution, value: Tensor, observed: Tensor) -> Tens
         >>> log_prob_observed(p, torch.zeros(2), torch.tensor([True, False]))
         tensor(-0.9189)
     """
-    assert isinstance(px, Independent), "likelihoods that do not factorise are refused"
+    assert isinstance(px, Independent), "likelihoods that do not factorize are refused"
     if isinstance(px.base_dist, Marginal):
         return px.base_dist.log_prob_observed(value, observed)
     each = px.base_dist.log_prob(value)

@@ -114,16 +114,16 @@ def pixels(x: Tensor, space: Maps) -> np.ndarray:
 
 
 def heat(x: Tensor, space: Maps) -> tuple[np.ndarray, Any]:
-    """Maps of values from 0 as colours.
+    """Maps of values from 0 as colors.
 
-    The brightest colour is the value that one pixel in a thousand exceeds.
+    The brightest color is the value that one pixel in a thousand exceeds.
 
     Args:
         x: `[N, *space.shape]`; channels are averaged.
         space: The space of the images that the maps are of.
 
     Returns:
-        Bytes `[N, H, W, 3]`, and the colour scale for `save_pixels`.
+        Bytes `[N, H, W, 3]`, and the color scale for `save_pixels`.
     """
     import matplotlib
     from matplotlib.cm import ScalarMappable
@@ -132,8 +132,8 @@ def heat(x: Tensor, space: Maps) -> tuple[np.ndarray, Any]:
     values = x.float().cpu().mean(1, keepdim=True)
     most = max(float(np.quantile(values.numpy(), 0.999)), 1e-12)
     scale = ScalarMappable(Normalize(0, most), matplotlib.colormaps["inferno"])
-    grey = pixels((values / most).expand(-1, *space.shape[:1], -1, -1), space)[..., 0]
-    return scale.cmap(grey, bytes=True)[..., :3], scale
+    gray = pixels((values / most).expand(-1, *space.shape[:1], -1, -1), space)[..., 0]
+    return scale.cmap(gray, bytes=True)[..., :3], scale
 
 
 def _tiled(pictures: np.ndarray, columns: int, pad: int, below: int) -> np.ndarray:
@@ -165,9 +165,9 @@ def save_pixels(
         columns: Pictures in a row.
         headings: Texts of the grid.
         pad: White pixels around each picture.
-        scale: Colour scale (`matplotlib.cm.ScalarMappable`) that is drawn at the right.
-        unit: What the colours of that scale mean.
-        key: Colours (red, green, blue as bytes) by their meaning, in a legend at the right.
+        scale: Color scale (`matplotlib.cm.ScalarMappable`) that is drawn at the right.
+        unit: What the colors of that scale mean.
+        key: Colors (red, green, blue as bytes) by their meaning, in a legend at the right.
     """
     from matplotlib.patches import Patch
     from matplotlib.transforms import Bbox
@@ -201,7 +201,7 @@ def save_pixels(
         bar = figure.add_axes((1 + 12 / grid.shape[1], 0, 12 / grid.shape[1], 1))
         figure.colorbar(scale, cax=bar, label=unit)
     if key:
-        patches = [Patch(color=f"#{bytes(colour).hex()}", label=plain(meaning)) for meaning, colour in key.items()]
+        patches = [Patch(color=f"#{bytes(color).hex()}", label=plain(meaning)) for meaning, color in key.items()]
         axis.legend(handles=patches, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=size)
     figure.canvas.draw()
     box = figure.get_tightbbox()

@@ -31,7 +31,7 @@ class Image(Real):
     Gray values of files and of uint8 arrays go up to 255; other values are in the data space already.
     """
 
-    gap = 0.5  # grey
+    gap = 0.5  # gray
     filled = 16
 
     def open(self, path: Path) -> tuple[Names, Read]:
@@ -68,13 +68,13 @@ class Image(Real):
     def fit(self, x: np.ndarray, path: Path) -> Tensor:
         """Pixels in the data space. Values between two gray values are rounded; in binary spaces 0.5 becomes 1.
 
-        A gray value in a dequantised space becomes the middle of its bin.
+        A gray value in a dequantized space becomes the middle of its bin.
         """
-        space, values, grey = self.space, torch.from_numpy(x.astype(np.float32)), x.dtype == np.uint8
-        if grey:
+        space, values, gray = self.space, torch.from_numpy(x.astype(np.float32)), x.dtype == np.uint8
+        if gray:
             values /= 255
         check(values, replace(space, bins=None), path)
-        return to_levels(values, space) if grey or not space.dequantized else values
+        return to_levels(values, space) if gray or not space.dequantized else values
 
     def _pixels(
         self, images: Iterable[tuple[str, int]], size: tuple[int, int] | None, white: int | None

@@ -22,7 +22,7 @@ from vaekit.track import track
 UNKNOWN = "?_~"  # the first of these characters that is not a tile marks an unknown cell
 SIDE = 6  # pixels of a tile
 # red, green, blue of the first property in this order that a tile has
-COLOURS = {
+COLORS = {
     "spawn": (90, 200, 250),
     "enemy": (220, 60, 50),
     "pickupable": (250, 210, 60),
@@ -85,19 +85,17 @@ class Levels(Real):
 
     def draw(self, path: Path, levels: Sequence[Sequence[str]], columns: int, headings: Headings) -> None:
         """A picture of levels, a square of `SIDE` pixels for each tile."""
-        cells = np.array(
-            [[[COLOURS[self.kind(tile)] for tile in line] for line in level] for level in levels], np.uint8
-        )
+        cells = np.array([[[COLORS[self.kind(tile)] for tile in line] for line in level] for level in levels], np.uint8)
         shown = {tile for level in levels for line in level for tile in line}
-        tiles = {kind: [tile for tile in sorted(shown) if self.kind(tile) == kind] for kind in COLOURS}
-        key = {f"{kind}: {' '.join(map(repr, each))}": COLOURS[kind] for kind, each in tiles.items() if each}
+        tiles = {kind: [tile for tile in sorted(shown) if self.kind(tile) == kind] for kind in COLORS}
+        key = {f"{kind}: {' '.join(map(repr, each))}": COLORS[kind] for kind, each in tiles.items() if each}
         pictures = cells.repeat(SIDE, 1).repeat(SIDE, 2)
         save_pixels(path.with_suffix(".png"), pictures, columns, headings, pad=SIDE, key=key)
 
     def kind(self, tile: str) -> str:
-        """The property that gives a tile its colour."""
+        """The property that gives a tile its color."""
         properties = self.space.tiles.get(tile, ["unknown"])
-        return next((name for name in COLOURS if name in properties), "other")
+        return next((name for name in COLORS if name in properties), "other")
 
     def text(self, x: Tensor) -> list[str]:
         """The lines of a level x `[*space.shape]`, one-hot or a mean (`rounded`); cells of zeros are unknown."""

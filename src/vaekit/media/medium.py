@@ -83,7 +83,7 @@ class Medium:
         """
         raise NotImplementedError
 
-    def write_labelled(
+    def write_labeled(
         self, path: Path, x: Tensor, columns: int, label: Tensor | None, headings: Headings = Headings()
     ) -> None:
         """`write`, with labels `[n]` in files that have a column for them."""

@@ -53,9 +53,9 @@ class Pairs(Real):
         captions = [(str(each), f"{p:.4g}") if known else ("", "") for each, p, known in lines]
         rows = [("label", "probability"), *captions]
         write_csv(path.with_suffix(".csv"), rows, spreadsheet=self.spreadsheet)
-        grey = torch.where(observed[:, :1, None, None] == 1, image, self.gap)
+        gray = torch.where(observed[:, :1, None, None] == 1, image, self.gap)
         headings = replace(headings, cells=[name or "?" for name, _ in captions])
-        save_grid(path.with_suffix(".png"), first(grey, columns), self.space.image, columns, headings)
+        save_grid(path.with_suffix(".png"), first(gray, columns), self.space.image, columns, headings)
 
 
 def read_labels(path: Path, classes: int) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from vaekit.media.figures import plain, pyplot, save
 
-QUALITATIVE = ((10, "tab10"), (20, "tab20"))  # colour maps by their number of distinct colours
+QUALITATIVE = ((10, "tab10"), (20, "tab20"))  # color maps by their number of distinct colors
 
 
 def save_panels(path: Path, panels: Mapping[str, Callable[[Any], None]], title: str = "", columns: int = 0) -> None:
@@ -48,7 +48,7 @@ def save_latent_map(
     axes: tuple[str, str] = ("first principal component", "second principal component"),
     of: str = "examples",
 ) -> None:
-    """Scatter z on its first two principal components, coloured by label.
+    """Scatter z on its first two principal components, colored by label.
 
     Args:
         path: The PNG file.
@@ -58,40 +58,40 @@ def save_latent_map(
         axes: Labels of the axes; others for z of two dimensions that are not principal components.
         of: What z are the means of, for the title.
     """
-    centred = z.float().cpu() - z.float().cpu().mean(0)
-    if centred.shape[1] > 2:
-        centred = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
-    centred = functional.pad(centred, (0, 2 - centred.shape[1]))  # of one example, or of one dimension
+    centered = z.float().cpu() - z.float().cpu().mean(0)
+    if centered.shape[1] > 2:
+        centered = centered @ torch.linalg.svd(centered, full_matrices=False).Vh[:2].T
+    centered = functional.pad(centered, (0, 2 - centered.shape[1]))  # of one example, or of one dimension
     figure, axis = pyplot().subplots(figsize=(6, 5))
     if label is None:
-        axis.scatter(*centred.float().T, s=6)
+        axis.scatter(*centered.float().T, s=6)
     else:
-        _scatter_classes(axis, centred.float(), label.cpu().reshape(len(label), -1)[:, 0], classes)
+        _scatter_classes(axis, centered.float(), label.cpu().reshape(len(label), -1)[:, 0], classes)
     axis.set(title=f"Posterior means of {len(z):,} {of}", xlabel=axes[0], ylabel=axes[1])
     save(figure, path)
 
 
-def colours_of(count: int, ordered: bool = False) -> list[Any]:
-    """Colours that differ: of a qualitative colour map that has enough of them, else along a continuous one.
+def colors_of(count: int, ordered: bool = False) -> list[Any]:
+    """Colors that differ: of a qualitative color map that has enough of them, else along a continuous one.
 
     Args:
-        count: Number of colours.
-        ordered: Whether they stand for steps of one quantity, so that neighbours look similar.
+        count: Number of colors.
+        ordered: Whether they stand for steps of one quantity, so that neighbors look similar.
     """
     import matplotlib
 
     palette = None if ordered else next((name for most, name in QUALITATIVE if count <= most), None)
     continuous = "viridis" if ordered else "turbo"
-    colours = matplotlib.colormaps[palette] if palette else matplotlib.colormaps[continuous].resampled(count)
-    return [colours(number) for number in range(count)]
+    colors = matplotlib.colormaps[palette] if palette else matplotlib.colormaps[continuous].resampled(count)
+    return [colors(number) for number in range(count)]
 
 
 def _scatter_classes(axis: Any, x: Tensor, label: Tensor, names: Mapping[str, int]) -> None:
-    """Points x `[N, 2]`, in a colour for each label `[N]`; gray where it is missing, which is -1."""
+    """Points x `[N, 2]`, in a color for each label `[N]`; gray where it is missing, which is -1."""
     classes = label[label != -1].unique().tolist()
     axis.scatter(*x[label == -1].T, color="lightgray", s=6)
-    for value, colour in zip(classes, colours_of(len(classes)), strict=True):
-        axis.scatter(*x[label == value].T, color=colour, s=6, label=f"{value:g}")
+    for value, color in zip(classes, colors_of(len(classes)), strict=True):
+        axis.scatter(*x[label == value].T, color=color, s=6, label=f"{value:g}")
     if classes:
         columns = -(-len(classes) // 20)
         legend = axis.legend(title="label", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3, ncols=columns)
@@ -146,7 +146,7 @@ def save_curves(path: Path, metrics_csv: Path) -> None:
                 if found := points(*(f"{split}/{name}" for name in names)):
                     axis.plot(*zip(*found, strict=True), label=word, marker="." if len(found) < 20 else None)
             if best:
-                axis.axvline(best[0], color="grey", linestyle=":", label="lowest validation loss")
+                axis.axvline(best[0], color="gray", linestyle=":", label="lowest validation loss")
             axis.set(xlabel="optimizer step", ylabel="nats per example")
             if axis.lines:
                 axis.legend()

@@ -16,7 +16,7 @@ from vaekit.data.series import Windows
 from vaekit.data.series_file import read_series
 from vaekit.media.figures import Headings, marker
 from vaekit.media.medium import Medium, Names, Read, Write
-from vaekit.media.plots import colours_of, save_panels
+from vaekit.media.plots import colors_of, save_panels
 from vaekit.refusal import Refusal
 
 START = 100.0  # the price before the first return
@@ -70,12 +70,12 @@ class Series(Medium):
         names = list(headings.columns) or list(headings.cells)[: len(paths)]
         named = 0 < len(names) <= NAMED
         groups = paths.unflatten(0, (-1, len(names)))[:GROUPS] if named else paths[None, :LINES]
-        colours = colours_of(len(names), ordered=bool(headings.xlabel)) if named else [None] * len(groups[0])
+        colors = colors_of(len(names), ordered=bool(headings.xlabel)) if named else [None] * len(groups[0])
 
         def lines(each: Tensor, legend: bool) -> Any:
             def draw(axis: Any) -> None:
-                for line, colour, name in zip(each, colours, names if named else [None] * len(each), strict=True):
-                    axis.plot(line, linewidth=1 if named else 0.6, color=colour, label=name, marker=marker(line))
+                for line, color, name in zip(each, colors, names if named else [None] * len(each), strict=True):
+                    axis.plot(line, linewidth=1 if named else 0.6, color=color, label=name, marker=marker(line))
                 axis.set(xlabel="step", ylabel=unit)
                 if legend:
                     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)

@@ -32,9 +32,9 @@ class Table(Medium):
         return range(len(x)), lambda part: Batch(x[part], *(None if each is None else each[part] for each in others))
 
     def write(self, path: Path, x: Tensor, columns: int, headings: Headings = Headings()) -> None:
-        self.write_labelled(path, x, columns, None)
+        self.write_labeled(path, x, columns, None)
 
-    def write_labelled(
+    def write_labeled(
         self, path: Path, x: Tensor, columns: int, label: Tensor | None, headings: Headings = Headings()
     ) -> None:
         table.write(path.with_suffix(".csv"), x, self.space, label, self.spreadsheet)

@@ -32,7 +32,7 @@ class Evaluation(Metric):
         levels: Number of latent levels.
         has_density: False for an autoencoder, which has distortion and active units only.
         atoms: Number of atoms of each level, 0 where it is not discrete.
-        classifies: Whether the top level is a class; `accuracy` is then that on labelled rows.
+        classifies: Whether the top level is a class; `accuracy` is then that on labeled rows.
 
     Example:
         >>> import torch
@@ -58,7 +58,7 @@ class Evaluation(Metric):
     rates: Tensor
     nll: Tensor
     right: Tensor
-    labelled: Tensor
+    labeled: Tensor
     tokens: Tensor
 
     def __init__(
@@ -92,7 +92,7 @@ class Evaluation(Metric):
         if self.classifies and (label := terms.batch.label) is not None:
             predicted = posterior_mean(posterior(terms.steps[0])).argmax(-1)
             self.right += (predicted == label).double().sum()
-            self.labelled += (label >= 0).double().sum()
+            self.labeled += (label >= 0).double().sum()
         for level in range(self.classifies, self.num_levels):
             if (location := _location(terms, level)) is not None:
                 mean = location.double()
@@ -128,8 +128,8 @@ class Evaluation(Metric):
             metrics[f"code_usage{which}"] = (uses > 0).double().mean()
             metrics[f"perplexity{which}"] = torch.special.entr(frequency).sum().exp()
         named = {name: float(value) for name, value in metrics.items()}
-        if self.labelled != 0:
-            named["accuracy"] = float(self.right / self.labelled)
+        if self.labeled != 0:
+            named["accuracy"] = float(self.right / self.labeled)
         if self.nll != 0:
             named["nll"] = float(self.nll / self.count)
             if (bits := self.space.bits_per_dim(named["nll"])) is not None:

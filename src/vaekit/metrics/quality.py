@@ -16,7 +16,7 @@ def quality(real: Tensor, generated: Tensor, k: int = 3) -> dict[str, float]:
     Args:
         real: Features of real examples, `[N, D]`.
         generated: Features of generated examples, `[M, D]`.
-        k: Neighbours that determine the radius, as in `precision_recall`.
+        k: Neighbors that determine the radius, as in `precision_recall`.
 
     Example:
         >>> import torch
@@ -54,16 +54,16 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
 
 
 def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> tuple[float, float]:
-    """Precision and recall by nearest neighbours (Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991, section
+    """Precision and recall by nearest neighbors (Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991, section
     2).
 
     Precision is the fraction of generated rows that lie in a ball around a real row, whose radius is the distance to
-    its k-th real neighbour; recall exchanges the two sets.
+    its k-th real neighbor; recall exchanges the two sets.
 
     Args:
         real: Features of real examples, `[N, D]`.
         generated: Features of generated examples, `[M, D]`.
-        k: Neighbours that determine the radius; 3 as in the paper.
+        k: Neighbors that determine the radius; 3 as in the paper.
 
     Example:
         >>> import torch
@@ -75,13 +75,13 @@ def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> tuple[float
     return _covered(generated, real, k), _covered(real, generated, k)
 
 
-def _covered(points: Tensor, centres: Tensor, k: int) -> float:
-    """The fraction of points within the distance of a centre to its k-th neighbour among the centres."""
-    points, centres = points.cpu().double(), centres.cpu().double()
-    distances = (torch.cdist(part, centres) for part in _chunks(centres, len(centres)))
-    rank = min(k + 1, len(centres))  # the first is the centre itself
+def _covered(points: Tensor, centers: Tensor, k: int) -> float:
+    """The fraction of points within the distance of a center to its k-th neighbor among the centers."""
+    points, centers = points.cpu().double(), centers.cpu().double()
+    distances = (torch.cdist(part, centers) for part in _chunks(centers, len(centers)))
+    rank = min(k + 1, len(centers))  # the first is the center itself
     radii = torch.cat([each.kthvalue(rank, 1).values for each in distances])
-    inside = [(torch.cdist(part, centres) <= radii).any(1) for part in _chunks(points, len(centres))]
+    inside = [(torch.cdist(part, centers) <= radii).any(1) for part in _chunks(points, len(centers))]
     return float(torch.cat(inside).float().mean())
 
 
@@ -106,10 +106,10 @@ def nearest_distance(points: Tensor, rows: Tensor) -> Tensor:
         tensor(0.5000)
     """
     points, rows = points.cpu().double(), rows.cpu().double()
-    centre = rows.mean(0)
-    centered, distances = rows - centre, []
+    center = rows.mean(0)
+    centered, distances = rows - center, []
     for part in _chunks(points, len(rows)):
-        candidates = torch.cdist(part - centre, centered).topk(min(CANDIDATES, len(rows)), largest=False).indices
+        candidates = torch.cdist(part - center, centered).topk(min(CANDIDATES, len(rows)), largest=False).indices
         distances.append((part.unsqueeze(1) - rows[candidates]).norm(dim=2).amin(1))
     return torch.cat(distances).float()
 

@@ -1,4 +1,4 @@
-"""How well latents represent classes: linear probe, nearest neighbours, clusters."""
+"""How well latents represent classes: linear probe, nearest neighbors, clusters."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-NEIGHBOURS = 5
+NEIGHBORS = 5
 
 
 def representation(
     latents: np.ndarray, label: np.ndarray, test_latents: np.ndarray, test_label: np.ndarray, seed: int = 0
 ) -> dict[str, float]:
-    """Accuracy of a linear probe and of nearest neighbours, and agreement of clusters with classes.
+    """Accuracy of a linear probe and of nearest neighbors, and agreement of clusters with classes.
 
     Args:
         latents: Latents to fit, `[N, D]`.
@@ -41,10 +41,10 @@ def representation(
         1.0
     """
     probe = make_pipeline(StandardScaler(), LogisticRegression())
-    neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(latents)))
+    neighbors = KNeighborsClassifier(min(NEIGHBORS, len(latents)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are enough for a comparison
-        accuracy = [float(each.fit(latents, label).score(test_latents, test_label)) for each in (probe, neighbours)]
+        accuracy = [float(each.fit(latents, label).score(test_latents, test_label)) for each in (probe, neighbors)]
         clusters = KMeans(min(len(np.unique(label)), len(test_latents)), n_init=3, random_state=seed)
         found = clusters.fit_predict(test_latents)
     return {

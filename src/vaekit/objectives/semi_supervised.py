@@ -1,4 +1,4 @@
-"""Training from few labelled and many unlabelled rows."""
+"""Training from few labeled and many unlabeled rows."""
 
 import torch
 from torch import Tensor
@@ -10,14 +10,14 @@ from vaekit.terms import Terms
 
 
 class SemiSupervised(Objective):
-    """-ELBO of log p(x, y) plus -alpha log q(y | x) for labelled rows; -ELBO of log p(x) for unlabelled rows (label
+    """-ELBO of log p(x, y) plus -alpha log q(y | x) for labeled rows; -ELBO of log p(x) for unlabeled rows (label
     -1).
 
     The latter sums over all y in place of draws. Kingma et al. 2014, equations 6, 7 and 9. Validation and test use no
     label: their loss is -ELBO of log p(x) for every row.
 
     Args:
-        alpha: Weight of the classifier's cross-entropy on labelled rows.
+        alpha: Weight of the classifier's cross-entropy on labeled rows.
         beta: Weight of the rates of the levels below y.
 
     Raises:
@@ -43,14 +43,14 @@ class SemiSupervised(Objective):
     def __call__(self, terms: Terms, epoch: float | None) -> Tensor:
         """The loss of each example in nats, `[B]`."""
         beta, (of_y, *rates) = at(self.beta, epoch), terms.rates
-        unlabelled = terms.distortion + of_y + beta * sum(rates)
+        unlabeled = terms.distortion + of_y + beta * sum(rates)
         label = terms.batch.label
         if label is None or epoch is None:
-            return unlabelled
+            return unlabeled
         row, y = torch.arange(len(label), device=label.device), label.clamp(min=0)
         each = [
             kl if kl is not None else terms.log_qz[level] - terms.log_pz[level] for level, kl in enumerate(terms.kl)
         ]
         below = beta * sum(each[1:]) - terms.log_px  # [K, B]
-        labelled = below[y, row] - terms.log_pz[0][y, row] - at(self.alpha, epoch) * terms.log_qz[0][y, row]
-        return torch.where(label < 0, unlabelled, labelled)
+        labeled = below[y, row] - terms.log_pz[0][y, row] - at(self.alpha, epoch) * terms.log_qz[0][y, row]
+        return torch.where(label < 0, unlabeled, labeled)

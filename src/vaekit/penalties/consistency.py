@@ -17,13 +17,13 @@ from vaekit.vae import VAE
 class Consistency(Penalty):
     """-log q(y | x') for the most probable y where q(y | x) > threshold, else 0; x' is x deformed at random.
 
-    FixMatch (Sohn et al. 2020, equation 4), averaged over the batch, without a gradient through q(y | x). For labelled
+    FixMatch (Sohn et al. 2020, equation 4), averaged over the batch, without a gradient through q(y | x). For labeled
     rows in training, y is the label. The deformation is `deform`.
 
     Args:
         vae: The model that the penalty is for; only shapes are read from it.
         weight: Coefficient of the penalty in the loss, a number or a schedule.
-        threshold: Probability of y above which an unlabelled image is used, in [0, 1); 0.95 as in the paper.
+        threshold: Probability of y above which an unlabeled image is used, in [0, 1); 0.95 as in the paper.
         strength: Strength of the affine map, in [0, 1), in units of half the image.
         elastic: Strength of the elastic deformation, in [0, 1), in the same units.
 

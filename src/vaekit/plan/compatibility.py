@@ -321,14 +321,14 @@ def _missing(
 
 
 def _check_run(plan: Plan) -> None:
-    """Check that precision and strategy support the optimiser, the penalties and the callbacks."""
+    """Check that precision and strategy support the optimizer, the penalties and the callbacks."""
     config: Any = plan.config
     scaled = str(config["trainer"]["precision"]) in ("16", "16-mixed")
     callbacks = config["callbacks"] or {}
     measured = config["trainer"]["gradient_clip_val"] or callbacks.get("skip")
     if scaled and measured and config["optimizer"]["algorithm"].get("fused"):
         raise Refusal(
-            "A fused optimiser cannot clip or skip the scaled gradients of trainer.precision=16-mixed; "
+            "A fused optimizer cannot clip or skip the scaled gradients of trainer.precision=16-mixed; "
             "use trainer.precision=bf16-mixed or optimizer.algorithm.fused=false."
         )
     sharded = "fsdp" in str(config["trainer"]["strategy"]).lower()  # its name, or its class

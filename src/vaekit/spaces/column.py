@@ -47,7 +47,7 @@ class Column:
     `real`, `positive` and `date` cells are one number: the standard normal quantile of the value's rank among the
     values of the file (dates in seconds), which turns several modes into one bell (`vaekit.quantiles`). `count` cells n
     are log(1 + n), `binary` cells 0 or 1; `ordinal` (ordered numbers) and `categorical` cells are one-hot. An
-    `identifier` has no number and is not modelled.
+    `identifier` has no number and is not modeled.
 
     Args:
         name: The name in the file.

@@ -73,7 +73,7 @@ class Maps(Space):
         if self.bins is not None and not self.dequantized:
             grid = x * (self.bins - 1)
             if (grid - grid.round()).abs().max() > 1e-3:
-                fix = "binarise them (data.binarize=dynamic)" if self.values == "binary" else "round them to the grid"
+                fix = "binarize them (data.binarize=dynamic)" if self.values == "binary" else "round them to the grid"
                 raise Refusal(f"Got values between the {self.bins} levels that this model scores; {fix}.")
 
     def _check_range(self, x: Tensor, margin: float = 0.0) -> None:

@@ -82,7 +82,7 @@ def audit(context: Context, input: ExamplesFile = None, n: int | None = None, at
     c2st = two_sample_auc(test[:compared].flatten(1), synthetic[:compared].flatten(1), seed)
 
     sections = {
-        "Can training rows be recognised?": report.on_attacks(context.out, attacks, found, len(synthetic)),
+        "Can training rows be recognized?": report.on_attacks(context.out, attacks, found, len(synthetic)),
         "Copies": report.on_copies(copies),
         "Can synthetic rows be told from real ones?": report.on_c2st(c2st, compared) + _pictures(context, synthetic),
     }

@@ -65,9 +65,9 @@ def coherence(context: Context, num_samples: int = 10) -> dict[str, float]:
     found["real"] = accuracy(classifier, real_rows(context, "test"))
     context.write_json("coherence.json", found)
 
-    labelled = space.pair(None, torch.arange(space.classes).repeat_interleave(ROW)).to(vae.device)
+    labeled = space.pair(None, torch.arange(space.classes).repeat_interleave(ROW)).to(vae.device)
     completed = torch.where(
-        space.per_value(torch.tensor([False, True], device=vae.device)), labelled, decode_modality(labelled, 1, 1)
+        space.per_value(torch.tensor([False, True], device=vae.device)), labeled, decode_modality(labeled, 1, 1)
     )
     labels = [str(number) for number in range(space.classes)]
     context.show("from_labels", completed, ROW, Headings("Images given each label", rows=labels, ylabel="label"))

@@ -83,7 +83,7 @@ def chosen(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         for name, value in config.items():
             yield from chosen(value, f"{key}.{name}" if key else str(name))
     elif WHAT.fullmatch(key):
-        if key.endswith("._target_"):  # vaekit.priors.vamp.Vamp is prior=vamp; optimisers share a module
+        if key.endswith("._target_"):  # vaekit.priors.vamp.Vamp is prior=vamp; optimizers share a module
             config = str(config).split(".")[-1 if key.startswith("optimizer") else -2]
         yield key.removesuffix("._target_"), config
 

@@ -82,7 +82,7 @@ def detect(
 
     p-values need normal rows that were used neither for training nor for the choice of the best weights: those of
     data.calibration if the run has them, else its (normal) test rows, each of which is compared with the others. They
-    are too high for test rows that contain unlabelled anomalies.
+    are too high for test rows that contain unlabeled anomalies.
 
     scores.csv has set, `row` (from 0) or file, whether the row is a known anomaly, each score and its p-value.
     detection.png is a histogram of the first score and, with known anomalies, ROC and precision-recall curves of each
@@ -187,8 +187,8 @@ def _save_maps(context: Context, x: Tensor, mean: Tensor, captions: list[str], s
     assert isinstance(space, Image)
     plain: dict[str, Any] = {"x": x.numpy(), "mean": mean.numpy(), "map": map_.numpy(), **figures}
     np.savez(context.out / "maps.npz", **plain)
-    colours, scale = heat(map_, space)
-    panels = np.stack([pixels(x, space), pixels(mean, space), colours], 1)
+    colors, scale = heat(map_, space)
+    panels = np.stack([pixels(x, space), pixels(mean, space), colors], 1)
     headings = Headings(
         f"The {len(x)} most unusual examples; below: set and example, score {score}, p-value",
         ("x", "E[x | z]", "difference"),

@@ -48,8 +48,8 @@ def embed(
     model decodes z = latents / scaling_factor. For a single latent map of images there is config.json too
     (`described`).
 
-    latent_map.png shows at most 10,000 codes in two dimensions, coloured by label. For data with labels, embed.json
-    says how well a linear probe and the nearest neighbours predict the label from the codes, from as many principal
+    latent_map.png shows at most 10,000 codes in two dimensions, colored by label. For data with labels, embed.json
+    says how well a linear probe and the nearest neighbors predict the label from the codes, from as many principal
     components of x, and from x itself, and how well k-means clusters of each agree with it
     (`vaekit.metrics.representation`).
 
@@ -104,13 +104,13 @@ def embed(
         return codes
     shown = torch.randperm(row)[:MAPPED]
     flat = torch.cat([z[shown].flatten(1) for z in codes], 1)
-    colours = None if label is None else label[shown]
+    colors = None if label is None else label[shown]
     classes = context.data.source.classes()
     if umap is None:
-        save_latent_map(context.out / "latent_map.png", flat, colours, classes)
+        save_latent_map(context.out / "latent_map.png", flat, colors, classes)
     else:
         plane = torch.from_numpy(umap.UMAP(random_state=seed(), n_jobs=1).fit_transform(flat.numpy()))
-        save_latent_map(context.out / "latent_map.png", plane, colours, classes, ("first UMAP coordinate", "second"))
+        save_latent_map(context.out / "latent_map.png", plane, colors, classes, ("first UMAP coordinate", "second"))
     known = [context.data.in_order(part).label for part in ("train", "test")]
     if all(each is not None and len(class_of(each).unique()) > 1 for each in known):
         write_representation(context, rows)
@@ -187,9 +187,9 @@ def described(context: Context, factor: float) -> dict[str, Any]:
         context: The run.
         factor: The scaling factor.
     """
-    colours, height, width = context.vae.space.shape
+    colors, height, width = context.vae.space.shape
     network = context.config["network"]
-    found: dict[str, Any] = {"in_channels": colours, "out_channels": colours}
+    found: dict[str, Any] = {"in_channels": colors, "out_channels": colors}
     found["latent_channels"] = context.vae.latents.levels[0].space.shape[0]
     if isinstance(channels := network.get("channels"), Sequence):
         found |= {"block_out_channels": [channels[0], *channels], "layers_per_block": network["blocks"]}
@@ -212,8 +212,8 @@ def write_representation(context: Context, rows: int) -> dict[str, dict[str, flo
         "x": (x, test_x),
     }
     found = {
-        name: representation(learnt, label, tested, test_label, seed())
-        for name, (learnt, tested) in track(pairs.items(), "judging")
+        name: representation(learned, label, tested, test_label, seed())
+        for name, (learned, tested) in track(pairs.items(), "judging")
     }
     context.write_json("embed.json", found)
     title = f"Label from features: {len(x):,} training rows, {len(test_x):,} test rows"

@@ -1,4 +1,4 @@
-"""Recomputes the test metrics of a run, and analyses them."""
+"""Recomputes the test metrics of a run, and analyzes them."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def draw(path: Path, details: Mapping[str, Any]) -> None:
         axis.set(xlabel="label", ylabel="negative log-likelihood (nats per example)")
 
     def diagonal(axis: Any) -> None:
-        axis.plot([0, 1], [0, 1], color="grey", linewidth=1, label="perfect")
+        axis.plot([0, 1], [0, 1], color="gray", linewidth=1, label="perfect")
         axis.plot(details["calibration"]["predicted"], details["calibration"]["happened"], marker="o", label="model")
         axis.set(xlabel="p(x > 1/2 | z)", ylabel="fraction of pixels with x > 1/2")
         axis.legend()

@@ -102,9 +102,9 @@ class RawDetector(nn.Module):
         if isinstance(self.vae.space, Image):
             x = to_levels(x.float() / 255, self.vae.space)
         code, mean = code_and_mean(self.vae, self.vae.encoder(x), None)
-        centred = code - self.of_mean
+        centered = code - self.of_mean
         scores = {
-            "latent": ((centred @ self.of_precision) * centred).sum(1).sqrt(),
+            "latent": ((centered @ self.of_precision) * centered).sum(1).sqrt(),
             "reconstruction": (mean - x).square().flatten(1).sum(1),
         }
         found: list[Tensor] = []

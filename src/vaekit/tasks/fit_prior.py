@@ -54,7 +54,7 @@ def fit_prior(
     """Fit a prior to the codes of a trained run, and write both as a new run.
 
     Dai and Wipf 2019, https://arxiv.org/abs/1903.05789, section 4, for any prior. Encoder, posterior and likelihood do
-    not change. The prior maximises the mean of log p(z) over draws z from q(z | x) of the training rows (or minimises a
+    not change. The prior maximizes the mean of log p(z) over draws z from q(z | x) of the training rows (or minimizes a
     loss of its own, as flow_matching does), by Adam, with a learning rate that falls to 0 along a cosine. The result is
     an exponential moving average of the weights, after the epoch that is best on the validation rows. Networks run in
     bfloat16 if those of the run did.

@@ -201,8 +201,8 @@ def _known(batch: Batch) -> Tensor:
 
 def _mask(space: Space, path: str | Path) -> Tensor:
     """Which values are known, `[1, *space.shape]`: white pixels of an image, or ones in an array."""
-    grey = replace(space, bins=None) if isinstance(space, Maps) else space
-    return medium(grey).one(path) >= 0.5
+    gray = replace(space, bins=None) if isinstance(space, Maps) else space
+    return medium(gray).one(path) >= 0.5
 
 
 def _save(context: Context, rows: IncompleteRows, imputed: Imputation, source: str | Path | None) -> None:

@@ -289,7 +289,7 @@ def measure(value: Tensor, weight: Tensor | None = None) -> dict[str, float]:
 
 
 def describe(returns: Tensor) -> dict[str, Any]:
-    """Stylised facts of returns, means over the series.
+    """Stylized facts of returns, means over the series.
 
     Args:
         returns: `[n, series, T]`.
@@ -320,7 +320,7 @@ def fan(value: Tensor) -> Callable[[Any], None]:
 
     def plot(axis: Any) -> None:
         steps = range(value.shape[1])
-        axis.plot(value[:20].T, color="grey", linewidth=0.3)
+        axis.plot(value[:20].T, color="gray", linewidth=0.3)
         for low, high, name in ((0, 4, "90% of paths"), (1, 3, "50% of paths")):
             axis.fill_between(steps, edges[low], edges[high], color="tab:blue", alpha=0.25, label=name)
         axis.plot(edges[2], color="tab:blue", label="median")
@@ -358,7 +358,7 @@ def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
         off_diagonal = ~torch.eye(len(truth)).bool()
         for name, each in samples.items():
             axis.plot(truth[off_diagonal], correlation(each)[off_diagonal], "o", label=name)
-        axis.plot(truth[off_diagonal], truth[off_diagonal], color="grey", linewidth=0.5)
+        axis.plot(truth[off_diagonal], truth[off_diagonal], color="gray", linewidth=0.5)
         axis.set(xlabel="correlation of two series in test windows", ylabel="correlation in windows of each set")
         axis.locator_params(axis="x", nbins=4)
         axis.legend()

@@ -43,7 +43,7 @@ def traverse(
 
     Each variable goes from `deviations` standard deviations below its mean to as many above, both over the codes of
     test examples; the others stay at those of one example. Variables are ordered by their rates: KL(q || p) of each in
-    nats, averaged over test examples; if posterior or prior do not factorise over variables, by the variance of the
+    nats, averaged over test examples; if posterior or prior do not factorize over variables, by the variance of the
     posterior mean. Writes traversals.png, a row for each variable, rates.png, a bar for each variable of the level, and
     traversals.npz: x, variable `[n]`, z `[n, steps]`, information `[n]`.
 

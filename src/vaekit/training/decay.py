@@ -22,7 +22,7 @@ def constant(optimizer: Optimizer, warmup: int, total_steps: float, steps_per_ep
     """The full rate until the end.
 
     Args:
-        optimizer: The optimiser.
+        optimizer: The optimizer.
         warmup: Steps of the linear warm-up.
         total_steps: Steps of the training; infinite if it has no end.
         steps_per_epoch: Steps of an epoch.
@@ -36,7 +36,7 @@ def cosine(
     """Half a cosine from the full rate to a fraction of it, over the whole training (Loshchilov and Hutter 2017).
 
     Args:
-        optimizer: The optimiser.
+        optimizer: The optimizer.
         warmup: Steps of the linear warm-up.
         total_steps: Steps of the training; must be finite.
         steps_per_epoch: Steps of an epoch.
@@ -65,7 +65,7 @@ def step(
     """Multiply the rate by a factor after each of some epochs.
 
     Args:
-        optimizer: The optimiser.
+        optimizer: The optimizer.
         warmup: Steps of the linear warm-up.
         total_steps: Steps of the training.
         steps_per_epoch: Steps of an epoch.
@@ -87,7 +87,7 @@ def plateau(
     """Multiply the rate by a factor when val/loss stops improving.
 
     Args:
-        optimizer: The optimiser.
+        optimizer: The optimizer.
         warmup: Steps of the linear warm-up.
         total_steps: Steps of the training.
         steps_per_epoch: Steps of an epoch.

@@ -1,4 +1,4 @@
-"""The LightningModule: optimisers, random state and logging. The mathematics is elsewhere."""
+"""The LightningModule: optimizers, random state and logging. The mathematics is elsewhere."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Training(L.LightningModule):
 
     The loss is the mean of the objective plus each penalty times its weight. A penalty with a discriminator adds the
     discriminator loss. No parameter gets a gradient from both (see `vaekit.penalties.penalty`), so one backward pass
-    and one optimiser replace alternating updates.
+    and one optimizer replace alternating updates.
 
     Args:
         vae: The model.
         objective: Computes the loss of each row from its `Terms`.
         penalties: Penalties by name.
-        optimizer: Builds the optimiser from parameters.
+        optimizer: Builds the optimizer from parameters.
         decay: Learning-rate schedule, see `vaekit.training.decay`.
         warmup: Epochs in which the learning rate rises linearly.
         nll_samples: Importance samples of test/nll.
@@ -129,7 +129,7 @@ class Training(L.LightningModule):
             self._compile()
 
     def on_train_start(self) -> None:
-        """Apply the current optimiser settings after Lightning restored the old ones, and resume at the next batch.
+        """Apply the current optimizer settings after Lightning restored the old ones, and resume at the next batch.
 
         The learning rate is scaled, so that its position on the schedule is kept.
         """
@@ -179,7 +179,7 @@ class Training(L.LightningModule):
             if wrong := [name for name in expected if name not in held or shape(held[name]) != shape(expected[name])]:
                 folder = Path(str(self.trainer.ckpt_path)).parent.parent
                 raise Refusal(
-                    f"{self.trainer.ckpt_path} does not hold the state of this optimiser ({wrong[0]} of a weight of "
+                    f"{self.trainer.ckpt_path} does not hold the state of this optimizer ({wrong[0]} of a weight of "
                     f"shape {list(weight.shape)}). Expected what the run has saved. Go on from another checkpoint of "
                     f"the run, or start a new run from its weights: {typed('init_from', folder)}."
                 )
@@ -349,7 +349,7 @@ class Training(L.LightningModule):
         self.log_dict(figures)
         return figures
 
-    # Optimisation ----------------------------------------------------------------------------------------------------
+    # Optimization ----------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
         critics = [
@@ -373,7 +373,7 @@ class Training(L.LightningModule):
     ) -> None:
         """Clip the gradients of the VAE and of each discriminator separately.
 
-        It uses torch, because Lightning refuses a fused optimiser even without gradient scaling. With FSDP only the
+        It uses torch, because Lightning refuses a fused optimizer even without gradient scaling. With FSDP only the
         wrapped model can compute the norm of all parameters.
         """
         by_value, model = gradient_clip_algorithm == "value", self._trainer and self._trainer.model
@@ -393,7 +393,7 @@ class Training(L.LightningModule):
         for weights in checkpoint.keys() & {"state_dict", "current_model_state"}:  # not that of callbacks=ema
             checkpoint[weights] = renames.weights_of(checkpoint[weights], self)
         if len(checkpoint["optimizer_states"]) != 1:  # Lightning does not check their number
-            raise ValueError(f"{len(checkpoint['optimizer_states'])} optimisers")
+            raise ValueError(f"{len(checkpoint['optimizer_states'])} optimizers")
         for each in self.trainer.checkpoint_callbacks:
             if isinstance(each, ModelCheckpoint) and (state := checkpoint["callbacks"].pop(each.state_key, None)):
                 rebased = rebase(state, str(each.dirpath))

@@ -252,10 +252,10 @@ def baselines(train: np.ndarray, rows: np.ndarray, components: int, seed: int) -
     """
     pca = PCA(min(components, *train.shape), random_state=seed).fit(train)
     kept = pca.components_[: 1 + np.searchsorted(pca.explained_variance_ratio_.cumsum(), EXPLAINED)]
-    centred = rows - pca.mean_
+    centered = rows - pca.mean_
     found = {
         "isolation forest": -IsolationForest(random_state=seed).fit(train).score_samples(rows),
-        "PCA": np.square(centred - centred @ kept.T @ kept).sum(1),
+        "PCA": np.square(centered - centered @ kept.T @ kept).sum(1),
     }
     if train.shape[1] <= WIDEST:
         found["Mahalanobis"] = LedoitWolf().fit(train).mahalanobis(rows)

@@ -129,7 +129,7 @@ def class_of(label: Tensor) -> Tensor:
 
 
 def real_rows(context: Context, part: Part) -> Examples:
-    """Rows of the data of a run before random transforms: gray values where the model reads binarised images.
+    """Rows of the data of a run before random transforms: gray values where the model reads binarized images.
 
     Args:
         context: The run.
@@ -200,7 +200,7 @@ def of_training_rows(context: Context) -> Classifier:
 
 @torch.no_grad()
 def accuracy(classifier: Classifier, rows: Examples) -> float:
-    """The fraction of labelled rows whose class is predicted.
+    """The fraction of labeled rows whose class is predicted.
 
     Args:
         classifier: The classifier.

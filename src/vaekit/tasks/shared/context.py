@@ -209,7 +209,7 @@ class Context:
             headings: Texts of the grid.
             label: `[N]`, a column of that table.
         """
-        self.medium.write_labelled(self.out / name, grid, columns, label, headings)
+        self.medium.write_labeled(self.out / name, grid, columns, label, headings)
 
     def class_number(self, label: Any) -> Any:
         """The number of a class, or of each in a list, given its name or number. Raises `Refusal` for unknown names."""

@@ -99,7 +99,7 @@ class Imputation:
 def importance_weighted(vae: VAE, rows: IncompleteRows, fill: Tensor, num_samples: int, draws: int) -> Imputation:
     """Impute by K draws of z from q(z | x), weighted with p(observed, z) / q(z | x).
 
-    The mean is self-normalised (Mattei and Frellsen 2019, https://arxiv.org/abs/1812.02633, section 3). Each multiple
+    The mean is self-normalized (Mattei and Frellsen 2019, https://arxiv.org/abs/1812.02633, section 3). Each multiple
     imputation is resampled among K / M draws of its own, at least one: with a single dominant weight, all would come
     from one z. K is processed in chunks, so memory does not grow with it.
 
@@ -210,7 +210,7 @@ def log_probs(px: Distribution, rows: IncompleteRows) -> tuple[Tensor, Tensor]:
     """Log-likelihoods of observed and of hidden values.
 
     Args:
-        px: A factorised p(x | z), batch shape `[..., B]`.
+        px: A factorized p(x | z), batch shape `[..., B]`.
         rows: B rows.
 
     Returns:
@@ -223,7 +223,7 @@ def train_on_missing(vae: VAE, data: DataModule, draw: Callable[[int], Tensor], 
     """A copy of a VAE whose posterior is trained for rows with missing values.
 
     q(z | observed) is trained on draws z from q(z | x) of the same rows without missing values, by maximum likelihood.
-    This minimises the inclusive KL divergence, so q covers all possible missing values (Harvey et al. 2022,
+    This minimizes the inclusive KL divergence, so q covers all possible missing values (Harvey et al. 2022,
     https://arxiv.org/abs/2102.12037, equation 8). p(x, z) does not change.
 
     Args:

@@ -27,7 +27,7 @@ WIDEST = 1024  # number of columns above which iterative imputation is left out
 def classical(
     train: IncompleteRows, validation: IncompleteRows, rows: IncompleteRows, space: Space
 ) -> dict[str, tuple[float, float]]:
-    """RMSE and nll of hidden values, by column means, k nearest neighbours and iterative imputation.
+    """RMSE and nll of hidden values, by column means, k nearest neighbors and iterative imputation.
 
     Binary values and categories are scored by their probabilities, from 0.01 to 0.99. Other values are scored by a
     normal distribution around the imputed one, whose scale is the error of the column on the hidden values of

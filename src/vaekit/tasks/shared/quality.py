@@ -21,7 +21,7 @@ def write_quality(context: Context, temperature: float | Sequence[float] = 1.0) 
     """Write Fréchet distance, precision and recall of new examples against test rows: quality.json.
 
     The examples are means of p(x | z), as many as test rows, at most 10,000. The same is computed for as many training
-    rows: the best that real examples reach. Binarised images are compared as gray values. `vaekit.metrics.quality`
+    rows: the best that real examples reach. Binarized images are compared as gray values. `vaekit.metrics.quality`
     defines the metrics. For a model with labels there is also accuracy: the fraction of examples that the classifier
     assigns to the class they were generated for, and that of test rows.
 

@@ -24,7 +24,7 @@ def windows(length: int, tile: int, overlap: int) -> list[tuple[int, Tensor]]:
     Args:
         length: Number of positions on the line.
         tile: Length of a window.
-        overlap: Positions that two neighbouring windows have in common; the last two may have more.
+        overlap: Positions that two neighboring windows have in common; the last two may have more.
 
     Returns:
         The start of each window and its weights `[tile]`, which rise and fall linearly where windows overlap. The
