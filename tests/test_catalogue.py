@@ -34,6 +34,12 @@ def test_every_choice_has_a_sentence_of_its_own(group):
     assert len(set(sentences)) == len(sentences)
 
 
+def test_every_group_has_a_sentence_of_its_own():
+    sentences = catalogue.group_sentences()
+    assert list(sentences) == GROUPS and all(sentences.values())
+    assert len(set(sentences.values())) == len(GROUPS)
+
+
 @pytest.mark.parametrize("choice", EVERY, ids=typed)
 def test_defaults_are_those_of_the_file(choice):
     package = choice._package

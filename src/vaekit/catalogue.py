@@ -261,7 +261,8 @@ def listing(group: str, folders: Sequence[Path] = (CONF,)) -> str:
 
 
 def group_sentences(folders: Sequence[Path] = (CONF,)) -> dict[str, str]:
-    """The sentence of each group: its comment in conf/train.yaml or conf/apply.yaml.
+    """The sentence of each group: its comment in the defaults of conf/train.yaml or conf/apply.yaml, where groups that
+    only other files choose from stand as comments.
 
     Args:
         folders: Folders of configuration trees, those of the user first.
@@ -270,7 +271,8 @@ def group_sentences(folders: Sequence[Path] = (CONF,)) -> dict[str, str]:
         Sentences by the name of the group; empty text for a group without a comment.
     """
     texts = [(CONF / f"{name}.yaml").read_text(encoding="utf-8") for name in ("train", "apply")]
-    comments = {option.key: option.comment for text in texts for option in default_choices(text)}
+    chosen = (option for text in texts for option in default_choices(text.replace("  # - ", "  - ")))
+    comments = {option.key.partition("@")[0]: option.comment for option in chosen}
     return {group: comments.get(group, "") for group in groups(folders)}
 
 
