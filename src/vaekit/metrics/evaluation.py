@@ -72,7 +72,7 @@ class Evaluation(Metric):
         super().__init__()
         self.classifies = classifies
         self.space, self.num_levels, self.has_density = space, levels, has_density
-        for name in ("count", "loss", "distortion", "nll", "right", "labelled", "tokens"):
+        for name in ("count", "loss", "distortion", "nll", "right", "labeled", "tokens"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("rates", torch.zeros(levels, dtype=torch.float64), dist_reduce_fx="sum")
         for level in range(levels):
