@@ -34,7 +34,7 @@ def measured(n, seed, shift=0.0):
     )
 
 
-NAMES = ("path", "nll", "rate", "latent", "typicality")
+NAMES = ("path_statistics", "nll", "rate", "latent", "typicality")
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +96,10 @@ def test_p_values_count_as_many_rows_as_there_are():
 def test_each_score_detects_its_kind_of_anomaly(detector, p_of):
     low, high, far = (measured(200, 3, shift) for shift in (-4.0, 4.0, 8.0))
     found = {"low": p_of(low), "high": p_of(high)}
-    for name in ("path", "rate", "latent", "typicality"):
+    for name in ("path_statistics", "rate", "latent", "typicality"):
         assert np.median(found["low"][name]) < 0.01 and np.median(found["high"][name]) < 0.01, name
     assert np.median(found["high"]["nll"]) < 0.01 < 0.9 < np.median(found["low"]["nll"])
-    path = [detector.scores(rows)["path"] for rows in (high, far)]
+    path = [detector.scores(rows)["path_statistics"] for rows in (high, far)]
     assert np.isfinite(path[1]).all() and path[0].max() < path[1].min()
 
 
@@ -210,25 +210,31 @@ def test_noise_is_anomalous_for_digits(digits, noise, monkeypatch):
     assert metrics["auroc/path"] > 0.95 and metrics["auroc/nll"] > 0.95 and metrics["aupr/nll"] > 0.8
     assert {"auroc/isolation forest", "auroc/PCA"} <= set(metrics)
     assert all(len(each) == 359 + 50 for each in found.values())
-    assert np.median(found["p/path"][359:]) < 0.02
+    assert np.median(found["p/path_statistics"][359:]) < 0.02
     rows = table(digits)
     assert [row["set"] for row in rows].count("anomalies") == 50
     assert [int(row["example"]) for row in rows[:359]] == digits.test.indices.tolist()
     assert [int(row["anomaly"]) for row in rows] == [0] * 359 + [1] * 50
-    assert [float(row["p_path"]) for row in rows] == pytest.approx(found["p/path"].tolist(), rel=1e-4)
+    assert [float(row["p_path_statistics"]) for row in rows] == pytest.approx(
+        found["p/path_statistics"].tolist(), rel=1e-4
+    )
     maps = np.load(digits.out / "maps.npz")
     assert np.allclose(maps["map"], abs(maps["x"] - maps["mean"]))
     assert maps["x"].shape == (8, 1, 8, 8)
     anomalous = np.load(noise)
     assert any(np.allclose(maps["x"][0], each, atol=1e-3) for each in anomalous)
-    assert maps["score"] == pytest.approx(np.sort(found["path"])[::-1][:8]) and (np.diff(maps["p"]) >= 0).all()
-    assert [float(rows[row]["path"]) for row in maps["row"]] == pytest.approx(maps["score"].tolist(), rel=1e-4)
+    assert (
+        maps["score"] == pytest.approx(np.sort(found["path_statistics"])[::-1][:8]) and (np.diff(maps["p"]) >= 0).all()
+    )
+    assert [float(rows[row]["path_statistics"]) for row in maps["row"]] == pytest.approx(
+        maps["score"].tolist(), rel=1e-4
+    )
     curves, grid = figures
     row, score, p = (maps[name][0] for name in ("row", "score", "p"))
     assert f"{rows[row]['set']} {rows[row]['example']}: {score:.4g}, p {p:.3f}" in texts(grid)
     assert {"difference", "|x - E[x | z]|"} <= texts(grid)
     histogram, roc, precision = curves.axes
-    assert {"normal rows (359)", "anomalies (50)", "score path"} <= texts(histogram)
+    assert {"normal rows (359)", "anomalies (50)", "score path_statistics"} <= texts(histogram)
     area = np.trapezoid(roc.lines[0].get_ydata(), roc.lines[0].get_xdata())
     assert area == pytest.approx(metrics["auroc/path"]) and f"path, area {area:.3f}" in texts(roc)
     assert f"nll, average {metrics['aupr/nll']:.3f}" in texts(precision)
@@ -308,7 +314,7 @@ def test_vectors_and_autoencoders(vectors, untrained, tmp_path):
     assert not (vectors.out / "maps.png").exists()
     point = open_run(untrained("model=ae"), tmp_path, device="cpu")
     assert set(detect(point)) == {
-        f"{p}{s}" for p in ("", "p/") for s in ("path", "distortion", "reconstruction", "latent")
+        f"{p}{s}" for p in ("", "p/") for s in ("path_statistics", "distortion", "reconstruction", "latent")
     }
     with pytest.raises(Refusal, match=r"Got task.scores=nll, expected path, distortion"):
         detect(point, scores=["nll"])
@@ -317,8 +323,8 @@ def test_vectors_and_autoencoders(vectors, untrained, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        (dict(scores=["novelty"]), "use task.scores=path"),
-        (dict(scores=[]), r"use task.scores=\[path\]"),
+        (dict(scores=["novelty"]), "use task.scores=path_statistics"),
+        (dict(scores=[]), r"use task.scores=\[path_statistics\]"),
         (dict(num_samples=0), "use task.num_samples=1"),
         (dict(steps=0), "use task.steps=1"),
         (dict(n=0), "use task.n=1"),
@@ -348,7 +354,7 @@ def test_too_few_rows_are_refused_with_how_many_to_hold_out(digits, untrained, p
 
 @pytest.mark.long
 def test_from_the_command_line(apply, digits_run, noise):
-    words = ("task.num_samples=2", f"task.anomalies={noise}", "task.scores=[path,rate]")
+    words = ("task.num_samples=2", f"task.anomalies={noise}", "task.scores=[path_statistics,rate]")
     code, printed = apply(f"run={digits_run}", "task=detect", "device=cpu", *words)
     assert code == 0, printed
     assert "scores.csv" in printed and "isolation forest" in printed
@@ -357,7 +363,7 @@ def test_from_the_command_line(apply, digits_run, noise):
 
 def test_a_histogram_of_other_rows_also_shows_the_calibration_rows():
     figure, axis = pyplot().subplots()
-    _panels(None, {"path": np.array([9.0])}, np.arange(4.0))["scores"](axis)
+    _panels(None, {"path_statistics": np.array([9.0])}, np.arange(4.0))["scores"](axis)
     assert {"calibration rows (4)", "rows (1)"} <= texts(figure)
     assert axis.get_xlim()[0] <= 0 and axis.get_xlim()[1] >= 9
 

@@ -18,7 +18,13 @@ from vaekit.media.figures import plain, pyplot, save
 QUALITATIVE = ((10, "tab10"), (20, "tab20"))  # color maps by their number of distinct colors
 
 
-def save_panels(path: Path, panels: Mapping[str, Callable[[Any], None]], title: str = "", columns: int = 0) -> None:
+def save_panels(
+    path: Path,
+    panels: Mapping[str, Callable[[Any], None]],
+    title: str = "",
+    columns: int = 0,
+    one_scale: bool = False,
+) -> None:
     """Draw plots side by side.
 
     Args:
@@ -26,10 +32,12 @@ def save_panels(path: Path, panels: Mapping[str, Callable[[Any], None]], title: 
         panels: By title, a function that draws into the matplotlib axes which it gets.
         title: Above all of them.
         columns: Plots in a row; 0 for all in one row.
+        one_scale: Whether all have the same y axis, for panels that are compared with each other.
     """
     columns = columns or len(panels)
     rows = -(-len(panels) // columns)
-    figure, axes = pyplot().subplots(rows, columns, figsize=(4.5 * columns, 3.8 * rows), squeeze=False)
+    size = (4.5 * columns, 3.8 * rows)
+    figure, axes = pyplot().subplots(rows, columns, figsize=size, squeeze=False, sharey=one_scale)
     for axis, (name, draw) in zip(axes.flat, panels.items(), strict=False):
         draw(axis)
         axis.set_title(plain(name))

@@ -100,7 +100,7 @@ def detect(
         other: A data set whose test rows are anomalies, e.g. mnist.
         normal: Labels that are normal: only such training and validation rows count, and test rows with other labels
             are anomalies. None for data.classes of the run, if it was trained on some.
-        scores: path, nll, elbo, distortion, rate, reconstruction, latent, typicality or regret, see
+        scores: path_statistics, nll, elbo, distortion, rate, reconstruction, latent, typicality or regret, see
             `vaekit.tasks.shared.anomaly`; the first one counts for alarms. None for all that the model has except
             regret, which is slow.
         num_samples: Draws of z for each row.

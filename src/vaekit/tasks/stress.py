@@ -28,6 +28,7 @@ from vaekit.tasks.shared.requires import requires
 ELITE, ROUNDS = 0.05, 10  # fraction of paths to fit a proposal to; largest number of proposals
 LAGS = 10
 LEVELS = (0.95, 0.99)
+LINES = ("-", "--", "-.", ":")  # of test, training, synthetic and resampled windows, which may coincide
 
 # severity `[n]` of paths of the portfolio value `[n, 1 + T]`, which start at 1
 SEVERITY: dict[str, Callable[[Tensor], Tensor]] = {
@@ -133,9 +134,12 @@ def stress(
     }
     context.write_json("stress.json", found)
     context.show("stress", in_scenario.x[chosen], 1, Headings(f"Paths with a {found['scenario']}"))
-    fans = {name: value(samples[name]) for name in ("test", "synthetic")}
-    fans[found["scenario"]] = portfolio(space, in_scenario.x[chosen])
-    save_panels(context.out / "risk.png", {name: fan(each) for name, each in fans.items()}, "Value of the portfolio")
+    fans = {
+        "test windows": fan(value(samples["test"])),
+        "synthetic paths": fan(value(samples["synthetic"])),
+        f"synthetic paths with a {found['scenario']}": fan(portfolio(space, in_scenario.x[chosen])),
+    }
+    save_panels(context.out / "risk.png", fans, "Value of the portfolio", one_scale=True)
     save_panels(context.out / "facts.png", draw_facts({name: samples[name] for name in (*samples,)[:4]}))
     show(found)
     return found
@@ -338,32 +342,32 @@ def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
     """
 
     def tails(axis: Any) -> None:
-        for name, each in samples.items():
+        for (name, each), line in zip(samples.items(), LINES, strict=True):
             size = (each / each.std((0, 2), keepdim=True)).abs().flatten().sort(descending=True).values[:100_000]
-            axis.loglog(size, torch.arange(1, len(size) + 1) / each.numel(), label=name)
+            axis.loglog(size, torch.arange(1, len(size) + 1) / each.numel(), line, label=name)
         axis.set(xlabel="absolute return in standard deviations", ylabel="fraction beyond", xlim=(1, 30))
         axis.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
         axis.set_xticks([], minor=True)  # whose labels would overlap
         axis.legend()
 
     def clustering(axis: Any) -> None:
-        for name, each in samples.items():
+        for (name, each), line in zip(samples.items(), LINES, strict=True):
             lags = min(LAGS, each.shape[-1] - 1)
-            axis.plot(range(1, lags + 1), autocorrelation(each.abs(), lags).mean(0), label=name)
-        axis.set(xlabel="lag (steps)", ylabel="autocorrelation")
+            axis.plot(range(1, lags + 1), autocorrelation(each.abs(), lags).mean(0), line, label=name)
+        axis.set(xlabel="lag (steps)", ylabel="autocorrelation of absolute returns")
         axis.legend()
 
     def correlations(axis: Any) -> None:
         truth = correlation(samples["test"])
         off_diagonal = ~torch.eye(len(truth)).bool()
-        for name, each in samples.items():
-            axis.plot(truth[off_diagonal], correlation(each)[off_diagonal], "o", label=name)
+        for (name, each), marker in zip(samples.items(), "os^x", strict=True):
+            axis.plot(truth[off_diagonal], correlation(each)[off_diagonal], marker, label=name)
         axis.plot(truth[off_diagonal], truth[off_diagonal], color="gray", linewidth=0.5)
         axis.set(xlabel="correlation of two series in test windows", ylabel="correlation in windows of each set")
         axis.locator_params(axis="x", nbins=4)
         axis.legend()
 
-    titles = ("fat tails", "volatility clusters: absolute returns", "correlation across series")
+    titles = ("fat tails", "volatility clusters", "correlation across series")
     return dict(zip(titles, (tails, clustering, correlations), strict=True))
 
 

@@ -23,7 +23,7 @@ from vaekit.latents.tower import Step, descend
 from vaekit.refusal import Refusal
 from vaekit.vae import VAE, posterior_mean
 
-SCORES = ("path", "nll", "elbo", "distortion", "rate", "reconstruction", "latent", "typicality", "regret")
+SCORES = ("path_statistics", "nll", "elbo", "distortion", "rate", "reconstruction", "latent", "typicality", "regret")
 DENSITY = {"nll", "elbo", "rate", "typicality", "regret"}  # scores that an autoencoder does not have
 PATH = ("distortion", "rate", "reconstruction")
 EXPLAINED = 0.9  # largest fraction of the variance that principal components explain
@@ -169,10 +169,11 @@ def regret(vae: VAE, batch: Batch, features: Tensor, steps: int, draws: int = 16
 class Detector:
     """Anomaly scores, fitted to normal rows. High scores are unusual.
 
-    `path` is -log of a kernel density of distortion, rate and reconstruction error, which describe the way from x to z
-    and back (Huang et al. 2024, https://arxiv.org/abs/2401.04933). `typicality` is the distance of the nll from its
-    mean (Nalisnick et al. 2019, https://arxiv.org/abs/1906.02994, for one row). Both are fitted to the held-out rows.
-    `latent` is the Mahalanobis distance from the training codes. All other scores are statistics of `measure`.
+    `path_statistics` is -log of a kernel density of distortion, rate and reconstruction error, which describe the path
+    from x to z and back (Huang et al. 2024, https://arxiv.org/abs/2401.04933). `typicality` is the distance of the nll
+    from its mean (Nalisnick et al. 2019, https://arxiv.org/abs/1906.02994, for one row). Both are fitted to the
+    held-out rows. `latent` is the Mahalanobis distance from the training codes. All other scores are statistics of
+    `measure`.
 
     Args:
         train: Training rows.
@@ -194,7 +195,7 @@ class Detector:
     def scores(self, rows: Measured) -> dict[str, np.ndarray]:
         """By name, `[N]` each."""
         special: dict[str, Callable[[], np.ndarray]] = {
-            "path": lambda: -self.density.score_samples((self._path(rows) - self.location) / self.scale),
+            "path_statistics": lambda: -self.density.score_samples((self._path(rows) - self.location) / self.scale),
             "latent": lambda: np.sqrt(self.codes.mahalanobis(rows.codes)),
             "typicality": lambda: np.abs(rows.statistics["nll"] - self.typical),
         }
