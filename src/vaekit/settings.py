@@ -71,7 +71,9 @@ def spell(hint: Any) -> str:
     """
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return " or ".join(filter(None, map(spell, args)))
+        choices = dict.fromkeys(str(value) for arg in args if get_origin(arg) is Literal for value in get_args(arg))
+        words = [f"one of {', '.join(choices)}"] if choices else []
+        return " or ".join(words + [word for arg in args if get_origin(arg) is not Literal and (word := spell(arg))])
     if origin is Literal:
         return f"one of {', '.join(map(str, args))}"
     if origin in (list, tuple, Sequence):

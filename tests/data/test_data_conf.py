@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hydra.utils import instantiate
 
 from vaekit.data.module import DataModule
 from vaekit.refusal import Refusal
-from vaekit.settings import check_types
+from vaekit.settings import check_type, check_types
 from vaekit.spaces import Image, Real
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -121,6 +122,11 @@ def test_the_kinds_of_columns_are_typed_as_the_refusals_say(composed):
     assert config.data.source.types == {"age": "count", "post code": "ignore"}
     with pytest.raises(Refusal, match=r"Got data.types=count, expected \{name:text\} or a list.* or null"):
         check_types(composed("data=table", "data.types=count").data, "data")
+
+
+def test_a_refusal_names_each_choice_once():
+    with pytest.raises(Refusal, match=r"^Got trainer.precision=fp16, expected one of 16, 32, bf16 or null\. Leave"):
+        check_type("trainer.precision", "fp16", Literal[16, 32] | Literal["16", "32", "bf16"] | None)
 
 
 def test_a_key_names_an_array(composed, tmp_path):

@@ -59,8 +59,8 @@ def test_each_network_gets_the_gradient_of_its_own_loss(game, batch, monkeypatch
 
     monkeypatch.setattr(module, "frozen", lambda critic: critic)  # the plain loss of each, with nothing held fixed
     mine = training.objective(terms, 0.5).mean() + at(penalty.weight, 0.5) * own(1, penalty, terms, training.vae, 0.5)
-    for player, loss in ((training.vae, mine), (penalty.critic, own(2, penalty.critic_loss, terms, training.vae))):
-        parameters = [p for name, p in player.named_parameters() if ".prior." not in name]
+    for part, loss in ((training.vae, mine), (penalty.critic, own(2, penalty.critic_loss, terms, training.vae))):
+        parameters = [p for name, p in part.named_parameters() if ".prior." not in name]
         for p, gradient in zip(parameters, gradients(loss, parameters), strict=True):
             torch.testing.assert_close(p.grad if p.grad is not None else torch.zeros_like(p), gradient)
         assert any(p.grad.abs().sum() > 0 for p in parameters)
@@ -81,11 +81,11 @@ def test_the_step_of_each_network_lowers_its_own_loss(game, batch):
     def value(loss):
         return seeded(lambda: loss(seeded(training.vae, batch, 1)))
 
-    for player, loss in (
+    for part, loss in (
         (training.vae, lambda terms: penalty(terms, training.vae, 0.0)),
         (penalty.critic, lambda terms: penalty.critic_loss(terms, training.vae)),
     ):
-        before, parameters = value(loss), list(player.parameters())
+        before, parameters = value(loss), list(part.parameters())
         steps = gradients(before, parameters)
         with torch.no_grad():
             for p, step in zip(parameters, steps, strict=True):

@@ -97,14 +97,14 @@ def test_a_single_patch_equals_the_model_and_a_constant_image_has_no_seams(run, 
 def test_maps_of_images(run, context):
     flat, large, small = embed(context, input=run[0], format="npz")
     assert large.shape == (3, 11, 18) and small.shape == (3, 4, 4) and flat.shape == (3, 9, 13)
-    held = np.load(context.out / "codes.npz")
+    held = np.load(context.out / "latents.npz")
     assert sorted(held.files) == ["flat.png", "large.png", "small.png"]
     torch.testing.assert_close(small, context.vae.encode(pixels(run[0] / "small.png")[None])[0][0])
 
 
 def test_codes_for_a_diffusion_model(run, context):
     embed(context, input=run[0], format="safetensors")
-    with safe_open(context.out / "codes.safetensors", "pt") as file:
+    with safe_open(context.out / "latents.safetensors", "pt") as file:
         codes = torch.cat([file.get_tensor(name).flatten() for name in file.keys()])  # noqa: SIM118
     assert codes.std() == pytest.approx(1, abs=1e-3)
     config = json.loads((context.out / "config.json").read_text())
@@ -143,7 +143,7 @@ def test_a_model_without_maps_reads_images_at_the_size_of_its_training(digits, r
     assert (digits.out / "reconstructions.png").is_file()
     (codes,) = embed(digits, input=run[0])
     assert torch.equal(codes, digits.vae.encode(x)[0])
-    assert len(np.load(digits.out / "codes.npz")["row"]) == len(names)
+    assert len(np.load(digits.out / "latents.npz")["row"]) == len(names)
 
 
 def test_a_table_of_codes_has_no_maps(run, context):

@@ -234,6 +234,6 @@ def test_photographs_become_latents_for_a_diffusion_model(tmp_path):
     found = use(run, "evaluate")
     assert found["psnr"] > 22 and found["ssim"] > 0.7
     use(run, "embed", "task.split=train", "task.format=safetensors", "task.rows=20")
-    with safe_open(run / "tasks/embed/codes.safetensors", "pt") as held:
+    with safe_open(run / "tasks/embed/latents.safetensors", "pt") as held:
         assert held.get_tensor("z").shape == (234, 4, 16, 16)
         assert float(held.get_tensor("z").std()) == pytest.approx(1, rel=1e-3)

@@ -212,7 +212,7 @@ def save_pixels(
     pyplot().close(figure)
 
 
-def save_walk(path: Path, x: Tensor, space: Maps) -> None:
+def save_animation(path: Path, x: Tensor, space: Maps) -> None:
     """Play paths side by side, forwards and backwards in a loop: a GIF.
 
     Args:

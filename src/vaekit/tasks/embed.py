@@ -27,7 +27,7 @@ from vaekit.tasks.shared.context import Context, ExamplesFile
 from vaekit.tasks.shared.tiles import by_tiles, of_files
 from vaekit.track import track
 
-MAPPED = 10_000  # largest number of codes in the map: more would hide each other
+MAPPED = 10_000  # largest number of latents in the map: more would hide each other
 
 
 def embed(
@@ -39,7 +39,7 @@ def embed(
     input: ExamplesFile = None,
     overlap: float = 0.25,
 ) -> list[Tensor]:
-    """Write the posterior means of a part of the data: codes.npz, .csv, .parquet or .safetensors.
+    """Write the posterior means of a part of the data: latents.npz, .csv, .parquet or .safetensors.
 
     The file holds `row` (number of the row in the data, from 0), `label` if there is one, and `z` (z_0, z_1, ... for
     several levels); .csv and .parquet have a column for each number. In .safetensors, for the training of a diffusion
@@ -48,8 +48,8 @@ def embed(
     model decodes z = latents / scaling_factor. For a single latent map of images there is config.json too
     (`described`).
 
-    latent_map.png shows at most 10,000 codes in two dimensions, colored by label. For data with labels, embed.json
-    says how well a linear probe and the nearest neighbors predict the label from the codes, from as many principal
+    latent_map.png shows at most 10,000 latents in two dimensions, colored by label. For data with labels, embed.json
+    says how well a linear probe and the nearest neighbors predict the label from the latents, from as many principal
     components of x, and from x itself, and how well k-means clusters of each agree with it
     (`vaekit.metrics.representation`).
 
@@ -60,7 +60,7 @@ def embed(
         projection: Of the map: pca or umap.
         rows: Largest number of training and of test rows for embed.json.
         input: In place of the part, the examples of a file or folder, without map and metrics. A model with latent maps
-            reads image files at their own size, as `reconstruct` does: codes.npz or codes.safetensors holds the map
+            reads image files at their own size, as `reconstruct` does: latents.npz or latents.safetensors holds the map
             `[dim, h, w]` of each, by its name.
         overlap: Fraction of the side of a patch of an input that it has in common with the next.
 
@@ -80,30 +80,30 @@ def embed(
     umap = needed("umap", "embed") if projection == "umap" else None
 
     rows_of, label, batches = _input(context, input) if input is not None else _split(context, split)
-    codes = [torch.empty(len(rows_of), *level.space.shape) for level in context.vae.latents.levels]
+    latents = [torch.empty(len(rows_of), *level.space.shape) for level in context.vae.latents.levels]
     row = 0
     for batch in track(batches, "encoding"):
-        for all_rows, found in zip(codes, context.encode(batch), strict=True):
+        for all_rows, found in zip(latents, context.encode(batch), strict=True):
             all_rows[row : row + len(batch)] = found
         row += len(batch)
     arrays = {"row": rows_of.numpy()} | ({} if label is None else {"label": label.numpy()})
-    arrays |= {"z" if len(codes) == 1 else f"z_{level}": z.numpy() for level, z in enumerate(codes)}
+    arrays |= {"z" if len(latents) == 1 else f"z_{level}": z.numpy() for level, z in enumerate(latents)}
     if format == "npz":
-        np.savez(context.out / "codes.npz", **arrays)  # type: ignore[arg-type]
+        np.savez(context.out / "latents.npz", **arrays)  # type: ignore[arg-type]
     elif format == "safetensors":
-        factors = save_scaled(context.out / "codes.safetensors", arrays)
+        factors = save_scaled(context.out / "latents.safetensors", arrays)
         if isinstance(context.vae.latents, Map) and isinstance(context.vae.latents.levels[0].space, Real):
             context.write_json("config.json", described(context, factors["scaling_factor"]))
     elif format == "csv":
-        context.write_csv("codes.csv", [columns(arrays), *zip(*columns(arrays).values(), strict=True)])
+        context.write_csv("latents.csv", [columns(arrays), *zip(*columns(arrays).values(), strict=True)])
     elif pyarrow:
         table = pyarrow.table(columns(arrays))
-        needed("pyarrow.parquet", "embed").write_table(table, context.out / "codes.parquet")
+        needed("pyarrow.parquet", "embed").write_table(table, context.out / "latents.parquet")
 
     if input is not None:
-        return codes
+        return latents
     shown = torch.randperm(row)[:MAPPED]
-    flat = torch.cat([z[shown].flatten(1) for z in codes], 1)
+    flat = torch.cat([z[shown].flatten(1) for z in latents], 1)
     colors = None if label is None else label[shown]
     classes = context.data.source.classes()
     if umap is None:
@@ -114,7 +114,7 @@ def embed(
     known = [context.data.in_order(part).label for part in ("train", "test")]
     if all(each is not None and len(class_of(each).unique()) > 1 for each in known):
         write_representation(context, rows)
-    return codes
+    return latents
 
 
 def _split(context: Context, split: Part) -> tuple[Tensor, Tensor | None, Iterable[Batch]]:
@@ -165,14 +165,14 @@ def of_images(context: Context, path: str | Path, overlap: float, format: str) -
     one_of("task.format", format, ("npz", "safetensors"))
     space = context.vae.latents.levels[0].space
     if not isinstance(space, Real):
-        raise Refusal("Codes of tiles cannot be blended; leave task.input out, or train with posterior=gaussian.")
+        raise Refusal("Discrete codes of patches cannot be blended. Leave out task.input, or use posterior=gaussian.")
     maps = dict(of_files(context, path, lambda x: context.vae.encode(x)[0], space.shape[1:], overlap))
     if format == "npz":
-        np.savez(context.out / "codes.npz", **{name: z.numpy() for name, z in maps.items()})  # type: ignore[arg-type]
+        np.savez(context.out / "latents.npz", **{name: z.numpy() for name, z in maps.items()})  # type: ignore[arg-type]
     else:
         factor = 1 / float(torch.cat([z.flatten() for z in maps.values()]).std())
         scaled = {name: (z * factor).contiguous() for name, z in maps.items()}
-        save_file(scaled, context.out / "codes.safetensors", {"scaling_factor": f"{factor:.6g}"})
+        save_file(scaled, context.out / "latents.safetensors", {"scaling_factor": f"{factor:.6g}"})
         context.write_json("config.json", described(context, factor))
     return maps
 
@@ -198,26 +198,27 @@ def described(context: Context, factor: float) -> dict[str, Any]:
 
 
 def write_representation(context: Context, rows: int) -> dict[str, dict[str, float]]:
-    """Write the metrics of `representation` for the codes, as many principal components, and x itself: embed.json.
+    """Write the metrics of `representation` for latents, as many principal components, and x: embed.json.
 
     Args:
         context: The run.
         rows: Largest number of training and of test rows.
     """
-    (codes, x, label), (test_codes, test_x, test_label) = (_drawn(context, part, rows) for part in ("train", "test"))
-    pca = PCA(min(codes.shape[1], *x.shape), random_state=seed()).fit(x)
+    latents, x, label = _drawn(context, "train", rows)
+    test_latents, test_x, test_label = _drawn(context, "test", rows)
+    pca = PCA(min(latents.shape[1], *x.shape), random_state=seed()).fit(x)
     pairs = {
-        "codes": (codes, test_codes),
+        "latents": (latents, test_latents),
         f"{pca.n_components_} principal components": (pca.transform(x), pca.transform(test_x)),
         "x": (x, test_x),
     }
     found = {
         name: representation(learned, label, tested, test_label, seed())
-        for name, (learned, tested) in track(pairs.items(), "judging")
+        for name, (learned, tested) in track(pairs.items(), "evaluating")
     }
     context.write_json("embed.json", found)
     title = f"Label from features: {len(x):,} training rows, {len(test_x):,} test rows"
-    table = Table("from", *found["codes"], title=title, title_justify="left")
+    table = Table("from", *found["latents"], title=title, title_justify="left")
     for name, figures in found.items():
         table.add_row(name, *(f"{value:.3f}" for value in figures.values()))
     Console().print(table)
@@ -225,19 +226,19 @@ def write_representation(context: Context, rows: int) -> dict[str, dict[str, flo
 
 
 def _drawn(context: Context, part: Part, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes `[N, D]`, x `[N, P]` and label `[N]` of `most` rows of a part, drawn at random."""
+    """Latents `[N, D]`, x `[N, P]` and label `[N]` of `most` rows of a part, drawn at random."""
     rows = context.data.in_order(part)
     assert rows.label is not None
     rows.indices = rows.indices[class_of(rows.label[rows.indices]) >= 0]
     rows.indices = rows.indices[torch.randperm(len(rows.indices))[:most]]
-    codes, x, label = [], [], []
+    latents, x, label = [], [], []
     for batch in track(rows, f"encoding {part}"):
         batch = context.ready(batch)
         assert batch.label is not None
         x.append(batch.x)
-        codes.append(torch.cat([z.flatten(1) for z in context.encode(batch)], 1))
+        latents.append(torch.cat([z.flatten(1) for z in context.encode(batch)], 1))
         label.append(class_of(batch.label))
-    return torch.cat(codes).numpy(), torch.cat(x).flatten(1).cpu().numpy(), torch.cat(label).cpu().numpy()
+    return torch.cat(latents).numpy(), torch.cat(x).flatten(1).cpu().numpy(), torch.cat(label).cpu().numpy()
 
 
 def columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vaekit.media.album import interpolation_headings
-from vaekit.media.figures import save_walk
+from vaekit.media.figures import save_animation
 from vaekit.media.medium import SHOWN
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
@@ -29,8 +29,8 @@ def interpolate(
     """Write decoded points of latent paths between pairs of examples.
 
     The path is that of the latent space, e.g. a straight line or a geodesic. Writes interpolations.png, in each row a
-    on the left and b on the right; walk.gif for images, all pairs at once, there and back; and interpolations.npz: a,
-    b, x.
+    on the left and b on the right; for images interpolations.gif, all pairs at once, forwards and backwards; and
+    interpolations.npz: a, b, x.
 
     Args:
         context: The run.
@@ -72,5 +72,5 @@ def interpolate(
         of = f"{Path(a).name} (a) and {Path(b).name} (b)"
     context.show("interpolations", rows.flatten(0, 1), steps + 2, interpolation_headings(of, steps, ends=True))
     if isinstance(context.vae.space, Image):
-        save_walk(context.out / "walk.gif", x, context.vae.space)
+        save_animation(context.out / "interpolations.gif", x, context.vae.space)
     return Examples(arrays["x"])

@@ -355,8 +355,8 @@ class Training(L.LightningModule):
         critics = [
             penalty.critic.parameters() for penalty in self.penalties.values() if isinstance(penalty, Adversarial)
         ]
-        players = (self.vae.parameters(), *critics)
-        optimizer = self.optimizer([{"params": [w for w in player if w.requires_grad]} for player in players])
+        groups = (self.vae.parameters(), *critics)
+        optimizer = self.optimizer([{"params": [w for w in group if w.requires_grad]} for group in groups])
         self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
         self.trainer.fit_loop.setup_data()  # otherwise the number of batches is unknown in a run without an end
         total_steps = self.trainer.estimated_stepping_batches
@@ -380,8 +380,8 @@ class Training(L.LightningModule):
         if gradient_clip_val and isinstance(model, FullyShardedDataParallel) and not by_value:
             model.clip_grad_norm_(gradient_clip_val)
         elif gradient_clip_val:
-            for player in optimizer.param_groups:
-                (clip_grad_value_ if by_value else clip_grad_norm_)(player["params"], gradient_clip_val)
+            for group in optimizer.param_groups:
+                (clip_grad_value_ if by_value else clip_grad_norm_)(group["params"], gradient_clip_val)
 
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
