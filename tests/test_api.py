@@ -121,7 +121,7 @@ def test_whole_numbers_and_lists_are_the_images_that_training_read():
     gray, color = Image((1, 8, 8)), Image((3, 6, 6))
 
     def like(x, space):
-        return in_memory.Like.of(x, in_memory.convert(x), space)
+        return in_memory.Container.of(x, in_memory.convert(x), space)
 
     whole = like(np.full((2, 8, 8), 200), gray)
     assert (whole.bytes, whole.gray) == (True, True)

@@ -14,7 +14,7 @@ from vaekit.data.arrays import Arrays
 from vaekit.data.hf import HuggingFace
 from vaekit.data.table import Table
 from vaekit.data.text import Text as TextFile
-from vaekit.in_memory import Like
+from vaekit.in_memory import Container
 from vaekit.spaces import Real
 
 pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
@@ -31,8 +31,8 @@ def there_and_back(x, folder, stored=False):
     """Rows of a table, written, read, encoded and decoded. `stored`: with the types that stand in the folder only."""
     rows = in_memory.convert(x)
     source = Table(in_memory.write(rows, folder)["data.path"])
-    like = Like.stored(folder, source.space) if stored else Like.of(x, rows, source.space)
-    return like.examples(torch.from_numpy(np.array(source.load("train").x)), source.space)
+    container = Container.stored(folder, source.space) if stored else Container.of(x, rows, source.space)
+    return container.examples(torch.from_numpy(np.array(source.load("train").x)), source.space)
 
 
 class OnGpu:
@@ -280,14 +280,14 @@ def test_stored_types_are_read_as_data_only(tmp_path):
     there_and_back({"a": drawn([0.5, 1.5]), "b": drawn(["x", "y"])}, tmp_path)
     (tmp_path / "rows.arrow").write_bytes(b"ARROW1\0\0 broken")
     with pytest.raises(Refusal, match=r"Cannot read .*rows\.arrow"):
-        Like.stored(tmp_path, Table(tmp_path / "rows.parquet").space)
+        Container.stored(tmp_path, Table(tmp_path / "rows.parquet").space)
 
 
 def test_a_stored_array_is_not_read_for_its_axes(tmp_path, monkeypatch):
     labels = in_memory.as_labels(np.arange(4), None, np.zeros((4, 2)))
     in_memory.write(np.zeros((4, 2)), tmp_path, labels)
     monkeypatch.setattr("vaekit.data.npz.Npz.__getitem__", None)
-    assert Like.stored(tmp_path, Real((2,))) == Like()
+    assert Container.stored(tmp_path, Real((2,))) == Container()
 
 
 @pytest.mark.parametrize(

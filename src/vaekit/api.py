@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from vaekit import folders, in_memory, runs
 from vaekit.finished_run import Run
 from vaekit.hydra_job import compose, run_here, spell
-from vaekit.in_memory import Like
+from vaekit.in_memory import Container
 from vaekit.overrides import PLACES, setting_of
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
@@ -137,7 +137,7 @@ def fit(
     finally:
         if not store_data:
             shutil.rmtree(folder / "data", ignore_errors=True)
-    run.like = Like.of(x, rows, run.vae.space)
+    run.container = Container.of(x, rows, run.vae.space)
     return run
 
 

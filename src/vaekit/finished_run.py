@@ -26,7 +26,7 @@ from vaekit.apply import perform
 from vaekit.catalogue import choices
 from vaekit.data.table import read_rows
 from vaekit.hydra_job import compose, spell
-from vaekit.in_memory import Like
+from vaekit.in_memory import Container
 from vaekit.media.page import picture, table
 from vaekit.overrides import PLACES, nearest, setting_of
 from vaekit.plan.compatibility import lacks
@@ -46,17 +46,17 @@ class Run:
 
     Args:
         folder: Of the run.
-        like: Container type of the rows that its methods return; None for numpy, and DataFrames for tables.
+        container: Container type of the rows that its methods return; None for numpy, and DataFrames for tables.
         settings: See `open`.
 
     Attributes:
         folder: Its folder.
     """
 
-    def __init__(self, folder: str | Path, like: Like | None = None, **settings: Any):
+    def __init__(self, folder: str | Path, container: Container | None = None, **settings: Any):
         self.folder, self.settings = runs.find(folder).resolve(), settings
-        if like is not None:
-            self.like = like
+        if container is not None:
+            self.container = container
 
     @cached_property
     def vae(self) -> VAE:
@@ -100,9 +100,9 @@ class Run:
         return {path.stem: path for path in sorted((self.folder / "figures").glob("*.png"))}
 
     @cached_property
-    def like(self) -> Like:
+    def container(self) -> Container:
         """The container type of the rows that methods return."""
-        return Like.stored(self.folder / "data", self.vae.space)
+        return Container.stored(self.folder / "data", self.vae.space)
 
     def __getattr__(self, name: str) -> Any:
         tasks = _tasks()
@@ -147,7 +147,7 @@ class Run:
         config = compose("apply", ["task=fit_prior", *spell(*overrides, own)])
         chosen: Any = OmegaConf.to_container(config["task"], resolve=True)
         self.do(fit_prior_task, **{name: value for name, value in chosen.items() if not name.startswith("_")})
-        return Run(chosen["folder"], self.like, **self.settings | {"sampling": {}})  # which are of the old prior
+        return Run(chosen["folder"], self.container, **self.settings | {"sampling": {}})  # which are of the old prior
 
     def do(self, task: Callable[..., Any], seed: int = 1, **keywords: Any) -> Any:
         """Run a task, which writes its files into `<run>/tasks/<task>/`.
@@ -161,7 +161,7 @@ class Run:
             What the task returns, in the container type of its input, or of the training rows.
         """
         parameters = inspect.signature(task).parameters
-        space, like = self.vae.space, None
+        space, container = self.vae.space, None
         with TemporaryDirectory() as scratch, isolate_rng(), redirect_stdout(io.StringIO()):
             for name, value in keywords.items():
                 if name in parameters and parameters[name].annotation == FILE and value is not None:
@@ -169,29 +169,29 @@ class Run:
                     with in_memory.named({Path(scratch, name): name}):
                         keywords[name] = file = in_memory.as_file(rows, Path(scratch, name), space)
                     if file is not rows:
-                        like = like or Like.of(value, rows, space).typed(self.like)
+                        container = container or Container.of(value, rows, space).typed(self.container)
             with in_memory.named({Path(scratch, name): name for name in keywords}):
                 returned, files = perform(partial(task, **keywords), self.folder, seed, **self.settings)
-        like = like or self.like.rows(None)
+        container = container or self.container.rows(None)
         if isinstance(returned, Imputation) and isinstance(space, Table):  # which keeps observed cells as they are
-            return like.frame(read_rows(next(file for file in files if file.name == "imputed.csv"), space), space)
-        return _convert(returned, like, space, get_type_hints(task).get("return"))
+            return container.frame(read_rows(next(file for file in files if file.name == "imputed.csv"), space), space)
+        return _convert(returned, container, space, get_type_hints(task).get("return"))
 
 
-def _convert(x: Any, like: Like, space: Space, hint: Any = None) -> Any:
+def _convert(x: Any, container: Container, space: Space, hint: Any = None) -> Any:
     """Convert what a task returns to the container type of the user; `hint` is its type hint."""
     if isinstance(x, Imputation):
-        return like.examples(x.mean, space)
+        return container.examples(x.mean, space)
     if isinstance(x, Synthesized):
-        rows = like.examples(space.from_user(torch.from_numpy(np.array(x.x))), space, x.label)
-        return rows if x.label is None or isinstance(space, Table) else (rows, like.numbers(x.label))
+        rows = container.examples(space.from_user(torch.from_numpy(np.array(x.x))), space, x.label)
+        return rows if x.label is None or isinstance(space, Table) else (rows, container.numbers(x.label))
     if isinstance(x, list) and x and all(isinstance(each, Tensor) for each in x):
-        converted = [_convert(each, like, space, hint) for each in x]
+        converted = [_convert(each, container, space, hint) for each in x]
         return converted[0] if len(x) == 1 else converted
     if isinstance(x, Tensor):
-        return like.examples(x, space) if "Examples" in str(hint) else like.codes(x)
+        return container.examples(x, space) if "Examples" in str(hint) else container.latents(x)
     if isinstance(x, dict) and x and all(hasattr(each, "shape") for each in x.values()):
-        return like.table({name: like.numbers(each) for name, each in x.items()})
+        return container.table({name: container.numbers(each) for name, each in x.items()})
     return x
 
 

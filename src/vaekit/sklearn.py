@@ -37,7 +37,7 @@ from vaekit.data.module import DataModule
 from vaekit.data.source import Rows, Source, Split
 from vaekit.data.table import Table
 from vaekit.hydra_job import compose
-from vaekit.in_memory import Like
+from vaekit.in_memory import Container
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Space
@@ -512,8 +512,8 @@ class VAESynthesizer(VAEEstimator):
             source = Table(in_memory.write_frame(table, Path(folder, "rows.parquet")))
             space, rows = source.space, source.load("train")
         assert rows is not None
-        framed = Like.of(X, table, space).rows(None) if self.framed_ else None
-        self.like_ = framed or Like("pyarrow", template=table.slice(0, 0))
+        framed = Container.of(X, table, space).rows(None) if self.framed_ else None
+        self.container_ = framed or Container("pyarrow", template=table.slice(0, 0))
         self._train(space, rows)
         return self
 
@@ -533,5 +533,5 @@ class VAESynthesizer(VAEEstimator):
                 x = draw_given(Context(Path(), vae, {}, Path(), 1024), given, n_samples).x
             else:
                 x = vae.sample(n_samples, draw=True)
-        made = self.like_.examples(x, vae.space)
+        made = self.container_.examples(x, vae.space)
         return made if self.framed_ else np.column_stack(made.columns)

@@ -20,7 +20,7 @@ FRAMES = (*frames.LIBRARIES, "pyarrow")
 
 
 @dataclass(frozen=True)
-class Like:
+class Container:
     """The container type of rows in memory.
 
     Args:
@@ -44,7 +44,7 @@ class Like:
     channels_last: bool = False
 
     @classmethod
-    def of(cls, x: Any, rows: Any, space: Space) -> Like:
+    def of(cls, x: Any, rows: Any, space: Space) -> Container:
         """The container type of rows.
 
         Args:
@@ -63,7 +63,7 @@ class Like:
         return replace(cls.of_array(rows.shape, rows.dtype, space), kind=kind, device=device)
 
     @classmethod
-    def of_array(cls, shape: Sequence[int], dtype: Any, space: Space) -> Like:
+    def of_array(cls, shape: Sequence[int], dtype: Any, space: Space) -> Container:
         """The container type of an array."""
         if not isinstance(space, Image):
             return cls()
@@ -76,7 +76,7 @@ class Like:
         )
 
     @classmethod
-    def stored(cls, folder: Path, space: Space) -> Like:
+    def stored(cls, folder: Path, space: Space) -> Container:
         """The container type of the rows that `write` stored in a folder; without them numpy, channels first."""
         if (file := folder / "rows.npy").is_file():
             array = np.load(file, mmap_mode="r")
@@ -87,11 +87,11 @@ class Like:
             return cls()
         return cls(frames.library_of(template), template=template, names=frames.given_names(template))
 
-    def rows(self, index: Any) -> Like:
+    def rows(self, index: Any) -> Container:
         """The same type with another index; None for new rows."""
         return replace(self, index=index)
 
-    def typed(self, other: Like) -> Like:
+    def typed(self, other: Container) -> Container:
         """The same type with the types and names of columns of another one, if it has them."""
         return replace(self, template=other.template, names=other.names) if other.template is not None else self
 
@@ -103,7 +103,7 @@ class Like:
             return import_module("polars").DataFrame(dict(columns))
         return import_module("pyarrow").table(dict(columns)) if self.kind == "pyarrow" else dict(columns)
 
-    def codes(self, z: Tensor) -> Any:
+    def latents(self, z: Tensor) -> Any:
         """Latent variables of rows `[N, dim]`, as a DataFrame with the columns z0, z1, ... if the rows were one."""
         if self.kind in FRAMES and z.dim() == 2:
             return self.table({f"z{i}": self.numbers(column) for i, column in enumerate(z.unbind(1))})
