@@ -131,6 +131,19 @@ def value_of(part: Any, vae: Any, terms: Callable[[], Terms], epoch: float | Non
     return float(torch.stack(values[ESTIMATES // 2 :]).mean())
 
 
+def curves(values: dict[str, list[float]], at: Tensor, xlabel: str) -> Callable[[Any], None]:
+    """A function that draws the values of a penalty, by label."""
+
+    def draw(axis: Any) -> None:
+        for label, each in values.items():
+            axis.plot(at, each, marker=".", label=label)
+        axis.set(xlabel=xlabel, ylabel="penalty, without its weight")
+        if len(values) > 1:
+            axis.legend()
+
+    return draw
+
+
 def of_latents(part: Any, vae: Any) -> Drawing:
     """The penalty of latents around means of some standard deviation and correlation."""
     points, rows = (4, 64) if isinstance(part, Adversarial) else (13, ROWS)  # training a critic takes time
@@ -142,20 +155,13 @@ def of_latents(part: Any, vae: Any) -> Drawing:
         q, p = Independent(Normal(means, SPREAD), 1), Independent(Normal(torch.zeros(2), 1.0), 1)
         return Terms(Batch(means), [Step(q.sample((1,)), q, p)], p, torch.zeros(1, rows))
 
-    curves = {
-        correlation: [value_of(part, vae, partial(terms, each, correlation)) for each in deviations]
+    values = {
+        f"correlation {correlation:g}": [value_of(part, vae, partial(terms, each, correlation)) for each in deviations]
         for correlation in (0.0, 0.5, 0.95)
     }
-
-    def draw(axis: Any) -> None:
-        for correlation, values in curves.items():
-            axis.plot(deviations, values, marker=".", label=f"{correlation:g}")
-        axis.set(xlabel="standard deviation of the means of q(z | x)", ylabel="penalty, without its weight")
-        axis.legend(title="correlation")
-
     trained = " Its critic is trained for a few steps at each point." if isinstance(part, Adversarial) else ""
     return Drawing(
-        {"": draw},
+        {"": curves(values, deviations, "standard deviation of the means of q(z | x)")},
         f"The value for {rows} rows whose q(z | x) are Gaussian in two dimensions, with standard "
         f"deviation {SPREAD}, around means of various standard deviations and correlations.{trained}",
     )
@@ -183,13 +189,8 @@ def of_weights(part: Any, vae: Any, words: str) -> Drawing:
         return value_of(part, vae, lambda: vae(batch), epoch=0.0)
 
     values = [at(factor) for factor in factors]
-
-    def draw(axis: Any) -> None:
-        axis.plot(factors, values, marker=".")
-        axis.set(xlabel="factor on all weights", ylabel="penalty, without its weight")
-
     return Drawing(
-        {"": draw},
+        {"": curves({"": values}, factors, "factor on all weights")},
         f"The value for {ROWS} digits of 8x8 pixels and a model before training (`{words}`), "
         "whose weights are multiplied by a factor.",
     )
@@ -205,13 +206,8 @@ def of_reconstructions(part: Any, vae: Any) -> Drawing:
         return Terms(batch, whole.steps, SimpleNamespace(mean=mean), whole.log_px.detach())
 
     values = [value_of(part, vae, partial(terms, each)) for each in noise]
-
-    def draw(axis: Any) -> None:
-        axis.plot(noise, values, marker=".")
-        axis.set(xlabel="standard deviation of the noise", ylabel="penalty, without its weight")
-
     return Drawing(
-        {"": draw},
+        {"": curves({"": values}, noise, "standard deviation of the noise")},
         f"The value for {ROWS} digits of 8x8 pixels and reconstructions that are these digits "
         "with noise, of gray values from 0 to 1.",
     )

@@ -71,7 +71,7 @@ def test_rows_of_the_same_population_are_not(context, folder, capsys):
     assert all(found[f"{name}/low"] < 0.5 for name in WHAT)
     assert found["copies"] < 0.05
     assert 0.3 < found["c2st_auc"] < 0.7
-    assert "No attack tells training rows from test rows" in capsys.readouterr().out
+    assert "No attack separates training rows from test rows" in capsys.readouterr().out
 
 
 def test_the_report_is_one_file(context):

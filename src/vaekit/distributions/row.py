@@ -16,13 +16,13 @@ from vaekit.distributions.precision import full_precision
 from vaekit.entropy_coder import Code
 from vaekit.spaces.symbols import CellSymbols
 
-SHUFFLED = 0.5  # the others train the order in which rows are drawn and scored, which is learned sooner
+SHUFFLED = 0.5  # fraction of rows in a random order; the others are in the order of draws and scores
 
 
 class Network(Protocol):
-    """A module that gives logits of the symbols of a column, given any symbols of others and a context.
+    """A module that gives the logits of a column's symbols, given symbols of any other columns and a context.
 
-    `states` reads the sum of what `embed` makes of the given symbols.
+    `states` takes the sum of the embeddings of the given symbols.
     """
 
     def embed(self, symbols: Tensor, columns: slice = ...) -> Tensor: ...
@@ -33,16 +33,16 @@ class Network(Protocol):
 
 
 class Row(Autoregressive, Marginal):
-    """p(x) = prod_c p(x_c | x_1 ... x_c-1) over the columns c of a table, by a network that can leave out any cells.
+    """p(x) = prod_c p(x_c | x_1 ... x_c-1) over the columns c of a table, by a network given any subset of the cells.
 
     `log_prob` takes one pass of the network, a draw one pass for each column. Cells with unseen values have a
     probability, but no later cell is conditioned on them.
 
     Args:
-        network: Gives the logits of a column given any cells of others.
+        network: Gives the logits of a column given any other cells.
         columns: The symbols of each column.
-        context: What rows are conditioned on, `[..., numbers]`.
-        shuffled: Whether `log_prob` draws an order of the columns for half of the rows, by which a network learns all
+        context: What rows are conditioned on, `[..., dimensions]`.
+        shuffled: Whether `log_prob` draws an order of the columns for half of the rows, so that the network learns all
             orders.
 
     Example:
@@ -78,31 +78,31 @@ class Row(Autoregressive, Marginal):
         return self._per_column(lambda column, cell: column(cell), x)
 
     def values(self, numbers: Tensor) -> Tensor:
-        """x of symbols; a number is drawn from within its bin."""
+        """x of symbols; a number is drawn within its bin."""
         return self._at(numbers, torch.rand(numbers.shape, dtype=self.context.dtype, device=numbers.device))
 
-    def _at(self, numbers: Tensor, level: Tensor) -> Tensor:
-        columns = zip(self.columns, numbers.unbind(-1), level.unbind(-1), strict=True)
+    def _at(self, numbers: Tensor, quantile: Tensor) -> Tensor:
+        columns = zip(self.columns, numbers.unbind(-1), quantile.unbind(-1), strict=True)
         return torch.cat([column.cells(*each) for column, *each in columns], -1)
 
     def _known(self, x: Tensor, observed: Tensor) -> Tensor:
-        """Which cells others can be conditioned on, `[..., columns]`."""
+        """Which cells others can be conditioned on: those with a known symbol, `[..., columns]`."""
         cells = zip(self.columns, self._cells(x), self._cells(observed), strict=True)
         return torch.stack([column.known(*cell) for column, *cell in cells], -1)
 
     def logits(self, x: Tensor, observed: Tensor, shuffled: bool = False) -> list[Tensor]:
-        """The logits `[..., size]` of each column, given the known cells before it in the order of the columns, or in
-        one drawn for a `SHUFFLED` fraction of rows.
+        """The logits `[..., size]` of each column, given the known cells before it in the order of the columns, or, for
+        a `SHUFFLED` fraction of rows, in a random order.
         """
         known = self._known(x, observed)
         embedded = self.network.embed(self.numbers(x))
         columns = len(self.columns)
-        place = torch.arange(columns, device=x.device).float()
+        position = torch.arange(columns, device=x.device).float()
         if shuffled:
             lead = torch.broadcast_shapes(self.batch_shape, known.shape[:-1])
             other = torch.rand(*lead, columns + 1, device=x.device)
-            place = torch.where(other[..., :1] < SHUFFLED, other[..., 1:], place)
-        before = known.unsqueeze(-2) & (place.unsqueeze(-2) < place.unsqueeze(-1))
+            position = torch.where(other[..., :1] < SHUFFLED, other[..., 1:], position)
+        before = known.unsqueeze(-2) & (position.unsqueeze(-2) < position.unsqueeze(-1))
         states = self.network.states(before.to(embedded) @ embedded, self.context)
         return [full_precision(self.network.logits(states[..., c, :], c)) for c in range(columns)]
 
@@ -137,7 +137,7 @@ class Row(Autoregressive, Marginal):
     def sample_given(self, value: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Draws from p(x | known values) by the network itself, and log p of the known values.
 
-        A cell of which only its being missing or not is known gets a value.
+        A cell that is known not to be missing, but whose value is unknown, gets a value.
 
         Args:
             value: `[..., *event_shape]`.
@@ -175,7 +175,7 @@ class Row(Autoregressive, Marginal):
 
     @property
     def mean(self) -> Tensor:
-        """The mean of each number given a draw of the cells before: an unbiased estimate, except of counts.
+        """The mean of each number given a draw of the earlier cells: an unbiased estimate, except of counts.
 
         Counts are log(1 + the mean of n). The mean of a value is that of cells that are not missing.
         """
@@ -185,6 +185,6 @@ class Row(Autoregressive, Marginal):
 
     @property
     def mode(self) -> Tensor:
-        """The most probable symbol given those before it, one after another, each at the middle of its bin."""
+        """The most probable symbol of each column given those of the columns before it, at the middle of its bin."""
         numbers = self.sample_sequentially(self.batch_shape.numel(), lambda c, logits: logits.argmax(1))
         return self._at(numbers, torch.full(numbers.shape, 0.5).to(self.context)).reshape(self._extended_shape())

@@ -1,4 +1,4 @@
-"""Fidelity of synthetic tables: whether their columns, pairs of columns and rows are distributed as real ones."""
+"""Fidelity of synthetic rows: whether columns, pairs of columns and whole rows are distributed as real ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from torch import Tensor
 
-BINS = 10  # of the numbers in a pair of columns
+BINS = 10  # of each numeric column of a pair
 FOLDS = 3  # of cross-validation
 
 Columns = Mapping[str, np.ndarray]
@@ -47,7 +47,7 @@ def column_shapes(real: Columns, synthetic: Columns) -> dict[str, float]:
 
 def pair_trends(real: Columns, synthetic: Columns) -> dict[tuple[str, str], float]:
     """The similarity of each pair of columns: 1 minus the total variation distance of their joint distributions, with
-    numbers in ten bins of as many real rows each.
+    numbers in ten bins that hold equally many real rows.
 
     Args:
         real: Columns of real rows.
@@ -90,8 +90,8 @@ def _overlap(p: np.ndarray, q: np.ndarray) -> float:
 
 
 def two_sample_auc(real: Tensor, synthetic: Tensor, seed: int = 0) -> float:
-    """Classifier two-sample test: the AUC at which gradient boosting tells synthetic rows from real ones, by
-    cross-validation; 0.5 where it cannot.
+    """Classifier two-sample test: the cross-validated AUC of gradient boosting that classifies rows as real or
+    synthetic; 0.5 if they cannot be distinguished.
 
     Args:
         real: `[N, D]`.

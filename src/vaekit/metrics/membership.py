@@ -1,4 +1,4 @@
-"""Membership inference: whether an attacker can tell training rows from other rows by the synthetic ones."""
+"""Membership inference: whether synthetic rows reveal which rows a model was trained on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vaekit.metrics.quality import nearest_distance
 
 
 class Attack(NamedTuple):
-    """How well scores tell members, which a model was trained on, from other rows.
+    """How well scores separate members, i.e. training rows, from other rows.
 
     Args:
         auc: Probability that a member has a higher score than another row; 0.5 by chance.
@@ -69,12 +69,11 @@ def _below(scores: Tensor, others: Tensor) -> Tensor:
 
 
 def scores(rows: Tensor, synthetic: Tensor, reference: Tensor, seed: int = 0) -> dict[str, Tensor]:
-    """The scores of three attacks, `[N]` each, which need the synthetic rows alone; high for likely members.
+    """The scores of three attacks that use the synthetic rows but not the model, `[N]` each; high for likely members.
 
-    distance: minus the distance to the nearest synthetic row. density: the log of the distance to the nearest reference
-    row over that distance, i.e. of the densities of synthetic and of reference rows at a row but for a constant.
-    classifier: logit of the probability that a row is synthetic, by gradient boosting trained on synthetic and
-    reference rows.
+    distance: minus the distance to the nearest synthetic row. density: log of the distance to the nearest reference row
+    over the distance to the nearest synthetic row, an estimate of the ratio of their densities. classifier: logit of
+    the probability that a row is synthetic, by gradient boosting trained on synthetic and reference rows.
 
     Args:
         rows: The rows to attack, `[N, D]`.
@@ -97,7 +96,7 @@ def scores(rows: Tensor, synthetic: Tensor, reference: Tensor, seed: int = 0) ->
         tensor([-0.0000, -0.5000])
     """
     near, far = (nearest_distance(rows, each) for each in (synthetic, reference))
-    least = 1e-6 * far.median().clamp(min=1e-30)  # of rows with as many copies
+    least = 1e-6 * far.median().clamp(min=1e-30)  # added, as distances of copies are 0
     both = torch.cat([synthetic, reference]).cpu().numpy()
     classifier = HistGradientBoostingClassifier(class_weight="balanced", random_state=seed)
     classifier.fit(both, np.arange(len(both)) < len(synthetic))

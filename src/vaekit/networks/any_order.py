@@ -1,4 +1,4 @@
-"""Logits of each symbol of a row given any other symbols of it.
+"""Logits of each symbol of a row given any subset of its other symbols.
 
 References:
     Benigno Uria et al. A Deep and Tractable Density Estimator. In ICML 2014. https://arxiv.org/abs/1310.1757
@@ -23,12 +23,12 @@ class AnyOrder(nn.Module):
 
     Args:
         sizes: Number of symbols of each column.
-        context: Numbers of the context.
+        context: Dimensions of the context.
         width: Dimensions of a state.
         blocks: Residual blocks.
         dropout: Probability with which a unit of a block is dropped in training.
-        features: Of the symbols of each column, `[size, features]`, of which embeddings and logits are linear
-            functions; None for a free vector for each symbol.
+        features: Features of the symbols of each column, `[size, features]`; embeddings and logits are linear functions
+            of them. None for an embedding of its own for each symbol.
 
     Example:
         >>> import torch
@@ -86,7 +86,7 @@ class AnyOrder(nn.Module):
         Args:
             given: Sum of the embeddings of the symbols that each column is given, `[..., columns, width]`.
             context: `[..., context]`.
-            columns: Which columns; None for all.
+            columns: Which columns.
 
         Returns:
             `[..., columns, width]`.

@@ -19,11 +19,12 @@ class FlowMatching(Standardized):
     """p(z): z at t = 1 of dz/dt = v(z, t), from a standard normal at t = 0, with a learned velocity v.
 
     The velocity is that of a normal distribution, in closed form, plus a network that starts at zero, over standardized
-    z. A residual MLP over vectors, a U-Net over maps. Its density is exact up to the steps of the ODE
-    (`vaekit.distributions.probability_flow`). Up to 64 dimensions it takes 2 steps (D + 1) passes of the network: on
-    one core 60 ms for a z of 32 dimensions, so test/nll is measured by one draw a row (`evaluation.num_samples=1`, of
-    `task=fit_prior` `task.num_samples=1`). The ELBO, which is computed at every step, has in its place a lower bound
-    that takes one pass (Vahdat et al. 2021); `objective=prior_only` and `task=fit_prior` fit the velocity by matching.
+    z. The network is a residual MLP over vectors and a U-Net over maps. The density is exact up to the steps of the ODE
+    (`vaekit.distributions.probability_flow`). Up to 64 dimensions it takes 2 * `steps` * (D + 1) passes of the network,
+    which on one core is 60 ms for a z of 32 dimensions. So measure test/nll by one draw of z for each row
+    (`evaluation.num_samples=1`, or `task.num_samples=1` of `task=fit_prior`). In training the ELBO has, in place of
+    log p(z), a lower bound that takes one pass (Vahdat et al. 2021). `objective=prior_only` and `task=fit_prior` fit
+    the velocity by flow matching.
 
     With a `context_shape` it is p(z | context), for a context `[..., *context_shape]`: features, or maps of the
     size of z. Draws may follow the context more closely than the data do (classifier-free guidance): the velocity

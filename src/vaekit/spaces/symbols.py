@@ -1,4 +1,4 @@
-"""Cells of a table as integers, of which a softmax for each column chooses one."""
+"""Cells of a table as integers: the classes of a softmax for each column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vaekit import quantiles
 from vaekit.spaces.column import Column
 
 HALF = 0.5  # a binary cell with an unseen value
-SMOOTH = 32  # cosines of the bins of a column
+SMOOTH = 32  # largest number of cosine features of the bins of a column
 EPSILON = 1e-7  # in float32 1 - EPSILON is below 1, and its normal quantile finite
 
 
@@ -27,12 +27,12 @@ def count_of(x: Tensor) -> Tensor:
 
 
 def log_fraction(beyond: Tensor) -> Tensor:
-    """log of the fraction of the probability of unseen counts that a count has so far outside 0 ... largest.
+    """log of the fraction of the probability of all unseen counts that one unseen count has.
 
-    1/4, 1/12, 1/24, ... sum to 1/2 on each side. 0 for a distance of 0.
+    1/4, 1/12, 1/24, ... at the distances 1, 2, 3, ... sum to 1/2 on each side. 0 at a distance of 0.
 
     Args:
-        beyond: The distance, an integer.
+        beyond: The distance of the count from 0 ... largest, an integer.
     """
     return -(2 * beyond * (beyond + 1)).clamp(min=1).log()
 
@@ -40,8 +40,8 @@ def log_fraction(beyond: Tensor) -> Tensor:
 class CellSymbols(nn.Module):
     """The numbers of a column's cells, `[..., width]`, as symbols 0, 1, ..., and back.
 
-    The last symbol of a nullable column is a missing cell. A subclass has `index`, `numbers`, `expected` and
-    `start`, and where cells may lie outside those of the file `outside` and `score`.
+    The last symbol of a nullable column is a missing cell. A subclass defines `index`, `numbers`, `expected` and
+    `start`, and also `outside` and `score` if cells can have values outside those of the file.
 
     Args:
         column: The column.
@@ -59,8 +59,8 @@ class CellSymbols(nn.Module):
         """The symbol of values `[..., width]`."""
         raise NotImplementedError
 
-    def numbers(self, symbol: Tensor, level: Tensor) -> Tensor:
-        """Values `[..., width]` of symbols, at a `level` between 0 and 1 of what is within each, both `[...]`."""
+    def numbers(self, symbol: Tensor, quantile: Tensor) -> Tensor:
+        """Values `[..., width]` of symbols, at a quantile, from 0 to 1, of the values of each symbol, both `[...]`."""
         raise NotImplementedError
 
     def expected(self, p: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class CellSymbols(nn.Module):
         raise NotImplementedError
 
     def features(self) -> Tensor | None:
-        """Features of the symbols that make near ones alike, `[size, features]`; None where none is near another."""
+        """Features `[size, features]` by which symbols of near values are similar; None without an order of values."""
         return None
 
     def outside(self, value: Tensor) -> Tensor:
@@ -116,10 +116,10 @@ class CellSymbols(nn.Module):
         first = first.masked_fill(missing, 0)
         return torch.cat([pad(first.unsqueeze(-1), (0, self.width - 1)), absent.unsqueeze(-1)], -1)
 
-    def cells(self, symbol: Tensor, level: Tensor) -> Tensor:
-        """x of symbols; for `level` see `numbers`."""
+    def cells(self, symbol: Tensor, quantile: Tensor) -> Tensor:
+        """x of symbols; for `quantile` see `numbers`."""
         missing = (symbol == self.values).unsqueeze(-1)
-        x = self.numbers(symbol.clamp(max=self.values - 1), level)
+        x = self.numbers(symbol.clamp(max=self.values - 1), quantile)
         return torch.cat([x.masked_fill(missing, 0), missing.to(x)], -1) if self.nullable else x
 
     def logits_at(self, mean: Tensor) -> Tensor:
@@ -136,9 +136,9 @@ class CellSymbols(nn.Module):
 class Bins(CellSymbols):
     """Numeric columns: bins of normal quantiles, within which a value follows the standard normal distribution.
 
-    So bins that are as probable as under the standard normal distribution make that distribution, also beyond the
-    range of the file. A frequent value has a bin of its own, of all normal numbers that map to it; if only such values
-    occur, each has one. The rest is divided into bins of equal probability.
+    If each bin has its probability under the standard normal distribution, values follow that distribution, also beyond
+    the range of the file. A frequent value has a bin of its own, which holds all normal quantiles that map to it; if
+    only repeated values occur, each has one. The rest is divided into bins of equal probability.
 
     Args:
         column: The column.
@@ -169,8 +169,8 @@ class Bins(CellSymbols):
     def index(self, value: Tensor) -> Tensor:
         return torch.bucketize(value[..., 0].contiguous(), self.inner.to(value), right=True)
 
-    def numbers(self, symbol: Tensor, level: Tensor) -> Tensor:
-        at = torch.lerp(self.edges[symbol], self.edges[symbol + 1], level.to(self.edges))
+    def numbers(self, symbol: Tensor, quantile: Tensor) -> Tensor:
+        at = torch.lerp(self.edges[symbol], self.edges[symbol + 1], quantile.to(self.edges))
         return torch.special.ndtri(at.clamp(EPSILON, 1 - EPSILON)).unsqueeze(-1)
 
     def expected(self, p: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class Bins(CellSymbols):
     def features(self) -> Tensor:
         """Cosines of the number of a bin, and an indicator for each frequent value and missing cells.
 
-        Bins of rare values so share what they learn, where each alone would be overfitted.
+        Bins of rare values share parameters in this way; with parameters of its own each would be overfitted.
         """
         number = torch.arange(1, min(SMOOTH, self.values) + 1)
         middle = (torch.arange(self.values).unsqueeze(1) + 0.5) / self.values
@@ -216,8 +216,8 @@ class CountSymbols(CellSymbols):
     def index(self, value: Tensor) -> Tensor:
         return count_of(value[..., 0]).clamp(0, self.values - 1).long()
 
-    def numbers(self, symbol: Tensor, level: Tensor) -> Tensor:
-        return symbol.to(level).log1p().unsqueeze(-1)
+    def numbers(self, symbol: Tensor, quantile: Tensor) -> Tensor:
+        return symbol.to(quantile).log1p().unsqueeze(-1)
 
     def expected(self, p: Tensor) -> Tensor:
         return (p @ torch.arange(self.values, device=p.device).to(p)).log1p().unsqueeze(-1)
@@ -255,8 +255,8 @@ class Categories(CellSymbols):
     def index(self, value: Tensor) -> Tensor:
         return (value[..., 0] > HALF).long() if self.binary else value.argmax(-1)
 
-    def numbers(self, symbol: Tensor, level: Tensor) -> Tensor:
-        return (symbol.unsqueeze(-1) if self.binary else one_hot(symbol, self.values)).to(level)
+    def numbers(self, symbol: Tensor, quantile: Tensor) -> Tensor:
+        return (symbol.unsqueeze(-1) if self.binary else one_hot(symbol, self.values)).to(quantile)
 
     def expected(self, p: Tensor) -> Tensor:
         return p[..., 1:] if self.binary else p

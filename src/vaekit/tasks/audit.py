@@ -33,32 +33,32 @@ GRID = 64  # rows in synthetic.png
 
 
 def audit(context: Context, input: ExamplesFile = None, n: int | None = None, attacked: int = 2000) -> dict[str, float]:
-    """Write how well an attacker tells training rows from test rows (membership inference), and how similar synthetic
-    rows are to test rows: report.html, one file to read or pass on, and audit.json.
+    """Write how well an attacker separates training rows from test rows (membership inference), and how similar
+    synthetic rows are to test rows: report.html, a single file, and audit.json.
 
-    For each attack NAME of `vaekit.metrics.membership.scores`, and for `model`, which ranks rows by log p(x): NAME/auc,
-    0.5 by chance, NAME/low and NAME/high, intervals that hold together with a confidence of 95 %, and NAME/hits, the
-    fraction of training rows found while 1 % of test rows are taken for such. copies: fraction of synthetic rows that
-    equal a training row as written; copies_real: that of test rows, which is the value without copying. c2st_auc: at
-    which gradient boosting tells synthetic from test rows. Of tables, columns and pairs: mean similarities, from 0 to
-    1; columns_real and pairs_real: those of training rows. The distance to the nearest training row alone says nothing
-    about privacy, so that it is not a figure here. Of tables, where anonymeter is installed, also NAME/risk, NAME/low
-    and NAME/high of `vaekit.tasks.shared.anonymity.risks`.
+    For each attack NAME of `vaekit.metrics.membership.scores`, and for `model`, which ranks rows by log p(x), there are
+    NAME/auc, 0.5 by chance; NAME/low and NAME/high, the limits of intervals with a joint confidence of 95 %; and
+    NAME/hits, the fraction of training rows found at a false positive rate of 1 %. copies is the fraction of synthetic
+    rows that equal a training row as written, copies_real that of test rows, i.e. the value without copying. c2st_auc
+    is the AUC of gradient boosting that classifies rows as synthetic or test rows. For tables, columns and pairs are
+    mean similarities, from 0 to 1, and columns_real and pairs_real those of training rows. If anonymeter is installed,
+    tables also have NAME/risk, NAME/low and NAME/high of `vaekit.tasks.shared.anonymity.risks`. The distance to the
+    nearest training row is not reported, because alone it is no evidence about privacy.
 
-    Validation rows are the attacker's knowledge of the population. Test rows must be new to the model, and come from
-    the same population: where they were collected later, attacks find the difference.
+    The attacker knows the validation rows, as a sample of the population. Test rows must be new to the model and come
+    from the same population: if they were collected later, attacks detect that difference.
 
     Args:
         context: The run.
         input: A file of synthetic rows, e.g. synthetic.csv; otherwise rows are drawn from the prior.
         n: Number of rows to draw, as many as will be published; None for as many as there are training rows.
-        attacked: Number of training rows, and of test rows, that attacks try to tell apart.
+        attacked: Number of training rows, and of test rows, that are attacked.
 
     Returns:
         The contents of audit.json.
 
     Raises:
-        Refusal: For too few rows, and a file that does not fit.
+        Refusal: For too few rows, and for a file that does not fit.
     """
     data, space, seed = context.data, context.vae.space, context.data.seed
     within("task.attacked", attacked, FEWEST)
@@ -84,7 +84,8 @@ def audit(context: Context, input: ExamplesFile = None, n: int | None = None, at
     sections = {
         "Can training rows be recognized?": report.on_attacks(context.out, attacks, found, len(synthetic)),
         "Copies": report.on_copies(copies),
-        "Can synthetic rows be told from real ones?": report.on_c2st(c2st, compared) + _pictures(context, synthetic),
+        "Can synthetic rows be distinguished from real ones?": report.on_c2st(c2st, compared)
+        + _pictures(context, synthetic),
     }
     figures = _flat(attacks) | copies | {"c2st_auc": c2st}
     if isinstance(space, TableSpace):
@@ -175,7 +176,7 @@ def _mean(similarity: Mapping[Any, float]) -> float:
 def _attacks(
     context: Context, members: Tensor, others: Tensor, reference: Tensor, synthetic: Tensor, attacked: int
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """The scores of members and of others by attack."""
+    """The scores of members and of other rows, by attack."""
     attackable, made, known = (each.flatten(1) for each in (torch.cat([members, others]), synthetic, reference))
     ranked = scores(attackable, made, known, context.data.seed)
     found = {name: (each[: len(members)], each[len(members) :]) for name, each in ranked.items()}
@@ -186,7 +187,7 @@ def _attacks(
 
 @torch.no_grad()
 def _log_px(context: Context, part: Part, n: int) -> Tensor:
-    """A bound of log p(x) but for a constant, of the rows of `_rows`, `[n]`."""
+    """A lower bound of log p(x), up to a constant, of the rows of `_rows`, `[n]`."""
     rows = context.data.in_order(part)
     rows.indices = rows.sample(n, context.data.seed)
     batches = track(map(context.ready, rows), f"scoring {part} rows", total=len(rows))

@@ -1,4 +1,4 @@
-"""The report of an audit: tables, figures and what they mean, in elements of HTML."""
+"""The report of an audit: tables, figures and explanations, as elements of HTML."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from vaekit.spaces import Table
 from vaekit.tasks.shared.anonymity import Risk
 
 CONFIDENCE = 0.95  # of all intervals together
-NAMED = 12  # most categories whose names are written
+NAMED = 12  # largest number of categories whose names are written
 SHOWN = 12  # columns in columns.png, and pairs in the report: the least similar
 WHAT = {
-    "distance": "training rows are nearer to a synthetic row",
-    "density": "synthetic rows are denser around training rows than rows of the population are",
-    "classifier": "training rows look more synthetic to a classifier that knows other real rows",
+    "distance": "synthetic rows are nearer to training rows than to test rows",
+    "density": "near training rows, synthetic rows are denser than rows of the population",
+    "classifier": "a classifier of synthetic and real rows takes training rows for synthetic more often",
     "model": "training rows have a higher likelihood; needs the weights, not only synthetic rows",
 }
 
 
 def verdict(attacks: dict[str, Attack]) -> str:
-    """What the attacks found, in a sentence.
+    """The result of the attacks in words.
 
     Args:
         attacks: By name.
@@ -40,13 +40,13 @@ def verdict(attacks: dict[str, Attack]) -> str:
     name, best = max(attacks.items(), key=lambda item: item[1].low)
     if best.low > 0.5:
         return (
-            f"The attack by {name} tells training rows from test rows: AUC {best.auc:.3f}, {best.low:.3f} to "
+            f"The attack by {name} separates training rows from test rows: AUC {best.auc:.3f}, {best.low:.3f} to "
             f"{best.high:.3f}, where chance is 0.5. These rows are not anonymous."
         )
     limit = max(each.high for each in attacks.values())
     return (
-        f"No attack tells training rows from test rows: with {CONFIDENCE:.0%} confidence none of them has an AUC above "
-        f"{limit:.3f}, where chance is 0.5. Other attacks may succeed, and single rows may be exposed all the same."
+        f"No attack separates training rows from test rows: with {CONFIDENCE:.0%} confidence none of them has an AUC "
+        f"above {limit:.3f}, where chance is 0.5. Other attacks may still succeed, and single rows may be exposed."
     )
 
 
@@ -68,18 +68,19 @@ def on_attacks(out: Path, attacks: dict[str, Attack], found: Any, rows: int) -> 
         least = 1 / max(len(others) for _, others in found.values())
         axis.plot([least, 1], [least, 1], color="gray", linestyle=":", label="chance")
         axis.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1))
-        axis.set(xlabel="test rows taken for training rows", ylabel="training rows found")
+        axis.set(xlabel="fraction of test rows taken for training rows", ylabel="fraction of training rows found")
         axis.legend(fontsize=7)
 
-    save_panels(out / "attacks.png", {"ROC, logarithmic": roc})
-    head = ["attack", "AUC", "interval", "found at 1 % false alarms", "success means"]
+    save_panels(out / "attacks.png", {"ROC of the attacks, logarithmic axes": roc})
+    head = ["attack", "AUC", "interval", "found at 1 % false positives", "what success means"]
     lines = [
         [name, f"{each.auc:.3f}", f"{each.low:.3f} to {each.high:.3f}", f"{each.hits:.1%}", WHAT[name]]
         for name, each in attacks.items()
     ]
     about = (
-        f"An attacker has the {rows:,} synthetic rows and the validation rows, and ranks rows by how likely the model "
-        f"was trained on them. An AUC of 0.5 is chance. The intervals hold together with {CONFIDENCE:.0%} confidence."
+        f"The attacker has the {rows:,} synthetic rows and the validation rows, and ranks rows by how probable it is "
+        f"that the model was trained on them. An AUC of 0.5 is chance. The intervals have a joint confidence of "
+        f"{CONFIDENCE:.0%}."
     )
     return [
         page.paragraph(verdict(attacks)),
@@ -99,7 +100,7 @@ def on_copies(copies: dict[str, float]) -> list[str]:
     return [
         page.paragraph(
             f"{made:.2%} of the synthetic rows equal a training row in every value as written; {real:.2%} of the test "
-            "rows do, by chance. More than that are copies."
+            "rows do, by chance. A larger fraction of synthetic rows means copies."
         )
     ]
 
@@ -113,8 +114,8 @@ def on_c2st(auc: float, rows: int) -> list[str]:
     """
     return [
         page.paragraph(
-            f"Gradient boosting tells {rows:,} synthetic rows from as many test rows with an AUC of {auc:.3f} (0.5: "
-            "not at all, 1: always)."
+            f"Gradient boosting distinguishes {rows:,} synthetic rows from as many test rows with an AUC of {auc:.3f} "
+            "(0.5: not at all, 1: always)."
         )
     ]
 
@@ -197,9 +198,9 @@ def on_pairs(out: Path, pairs: dict[tuple[str, str], float], by_chance: float, n
         drawn = axis.imshow(matrix, vmin=min(0.8, matrix.min()), vmax=1)
         axis.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
         axis.set_yticks(range(len(names)), names, fontsize=6)
-        axis.figure.colorbar(drawn, ax=axis)
+        axis.figure.colorbar(drawn, ax=axis, label="1 - total variation distance")
 
-    save_panels(out / "pairs.png", {"similarity of pairs of columns": heat_map})
+    save_panels(out / "pairs.png", {"Similarity of pairs of columns": heat_map})
     about = (
         "1 minus the total variation distance of each pair's joint distribution in synthetic and test rows, with "
         "numbers in ten bins; 1 at best. The table has the least similar ones. " + of_training_rows(pairs, by_chance)
@@ -232,15 +233,15 @@ def show(attacks: dict[str, Attack], copies: dict[str, float], c2st: float) -> N
         copies: As of `on_copies`.
         c2st: As of `on_c2st`.
     """
-    table = Printed("attack", "AUC", "interval", "found at 1 % false alarms")
+    table = Printed("attack", "AUC", "interval", "found at 1 % false positives")
     for name, each in attacks.items():
         table.add_row(name, f"{each.auc:.3f}", f"{each.low:.3f} to {each.high:.3f}", f"{each.hits:.1%}")
     console = Console()
     console.print(table)
     console.print(
         f"{verdict(attacks)} {copies['copies']:.2%} of the synthetic rows equal a training row, and "
-        f"{copies['copies_real']:.2%} of the test rows. A classifier tells synthetic from test rows with an AUC of "
-        f"{c2st:.3f}. The report is report.html.",
+        f"{copies['copies_real']:.2%} of the test rows. A classifier distinguishes synthetic from test rows with an "
+        f"AUC of {c2st:.3f}. The report is report.html.",
         highlight=False,
         soft_wrap=True,
     )
