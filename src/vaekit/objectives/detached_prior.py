@@ -1,4 +1,4 @@
-"""The VAE of a standard normal prior, and a prior that is fitted to its latents at the same time."""
+"""A VAE with a standard normal prior, and another prior that is fitted to its latents at the same time."""
 
 from dataclasses import replace
 
@@ -14,13 +14,14 @@ from vaekit.terms import Terms
 class DetachedPrior(ELBO):
     """distortion + beta KL(q(z | x) || N(0, I)), plus the loss that fits the prior to draws from q(z | x).
 
-    No gradient passes from the prior to these draws, so encoder and likelihood are trained as with
-    `prior=standard_normal`, and the prior learns the latents that they make. With a small beta details survive, and the
-    prior has much to learn. `task=fit_prior` fits it for longer, to latents that do not change any more.
+    No gradient passes from the prior to these draws: encoder and likelihood are trained as with
+    `prior=standard_normal`, and the prior learns the distribution of their latents. With a small beta z keeps details
+    of x, and its distribution is far from a standard normal. `task=fit_prior` then fits the prior for longer, to
+    latents that no longer change.
 
     Args:
         beta: Weight of the rate of the standard normal.
-        free_bits: Nats below which that rate costs nothing more.
+        free_bits: Nats below which that rate has no cost.
         balance: Has no effect on one level.
         num_samples: Number of draws of z for each example.
 
