@@ -61,7 +61,7 @@ def read_metrics(folder: Path) -> dict[str, float]:
 
 
 def mark_latest(folder: Path, outputs: Path = OUTPUTS) -> None:
-    """Let outputs/latest point to a run, in one step that no reader sees half done.
+    """Let outputs/latest point to a run, atomically.
 
     Args:
         folder: Folder of the run; ignored outside `outputs`.

@@ -232,8 +232,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Numeric
     def transform(self, X: Any) -> np.ndarray:
         """Means of q(z | x), `[N, latent_dim]`; of several levels side by side, top first."""
         rows = self._validated(X, reset=False)
-        codes = [z.flatten(1) for z in self.vae_.encode(self._standardized(rows))]
-        return torch.cat(codes, 1).numpy().astype(rows.dtype)
+        latents = [z.flatten(1) for z in self.vae_.encode(self._standardized(rows))]
+        return torch.cat(latents, 1).numpy().astype(rows.dtype)
 
     @torch.no_grad()
     def inverse_transform(self, X: Any) -> np.ndarray:

@@ -80,7 +80,7 @@ def test_few_rows_cover_normal_rows_over_random_splits(n):
 
 def take(rows, numbers):
     statistics = {name: each[numbers] for name, each in rows.statistics.items()}
-    return Measured(rows.x[numbers], rows.mean[numbers], rows.codes[numbers], statistics)
+    return Measured(rows.x[numbers], rows.mean[numbers], rows.latents[numbers], statistics)
 
 
 def test_p_values_count_as_many_rows_as_there_are():
@@ -105,7 +105,7 @@ def test_each_score_detects_its_kind_of_anomaly(detector, p_of):
 
 def test_latent_is_the_mahalanobis_distance(detector):
     rows = measured(50, 4)
-    exact = np.linalg.norm(rows.codes, axis=1)  # the codes are N(0, I)
+    exact = np.linalg.norm(rows.latents, axis=1)  # the latents are N(0, I)
     assert np.allclose(detector.scores(rows)["latent"], exact, rtol=0.1, atol=0.05)
 
 
@@ -145,7 +145,7 @@ def test_measured_statistics_are_the_model_s_own(gaussian):
     exact = torch.distributions.MultivariateNormal(torch.zeros(3), vae_covariance(vae)).log_prob(x)
     assert abs(found.statistics["nll"] + exact.numpy()).mean() < 0.05
     assert np.allclose(found.statistics["elbo"], found.statistics["distortion"] + found.statistics["rate"], atol=1e-4)
-    assert np.allclose(found.codes, vae.encode(x)[0].detach().numpy(), atol=1e-6)
+    assert np.allclose(found.latents, vae.encode(x)[0].detach().numpy(), atol=1e-6)
     errors = (vae.reconstruct(x) - x).square().sum(1)
     assert np.allclose(found.statistics["reconstruction"], errors.numpy(), rtol=1e-4)
 

@@ -9,7 +9,7 @@ import torch
 
 from vaekit.batch import Batch
 from vaekit.spaces import Image
-from vaekit.tasks.evaluate import calibration, evaluate, fidelity, look_closer
+from vaekit.tasks.evaluate import calibration, detailed, evaluate, fidelity
 from vaekit.tasks.shared.context import open_run
 
 ALL = {"nll_of_class", "rate_distortion", "mutual_information", "calibration", "calibration_error"}
@@ -55,11 +55,11 @@ def test_the_curve_passes_through_the_model_and_pays_rate_for_distortion(digits)
 
 
 def test_a_posterior_that_ignores_x_has_no_mutual_information(digits):
-    before = look_closer(digits, 1, 300)["mutual_information"]
+    before = detailed(digits, 1, 300)["mutual_information"]
     with torch.no_grad():
         digits.vae.latents.levels[0].posterior.head.weight.zero_()
     assert before > 0.1
-    assert look_closer(digits, 1, 300)["mutual_information"] == pytest.approx(0, abs=1e-4)
+    assert detailed(digits, 1, 300)["mutual_information"] == pytest.approx(0, abs=1e-4)
 
 
 def test_a_decoder_of_the_right_probabilities_is_calibrated(untrained, tmp_path):

@@ -139,6 +139,6 @@ def _(d: Categorical, temperature: float) -> Distribution:
 
 @_tempered.register
 def _(d: MixtureSameFamily, temperature: float) -> Distribution:
-    """Each component center its own mean."""
+    """Each component about its own mean."""
     components = tempered(d.component_distribution, temperature)
     return MixtureSameFamily(d.mixture_distribution, components, validate_args=False)

@@ -44,7 +44,7 @@ from vaekit.tasks.shared.checks import one_of, within
 from vaekit.tasks.shared.context import Context, ExamplesFile
 from vaekit.track import track
 
-FITTED = 10_000  # largest number of training rows to fit codes and baselines, and of held-out rows
+FITTED = 10_000  # largest number of training rows to fit latents and baselines, and of held-out rows
 FEWEST = 10  # smallest number of rows of each part to compute p-values and baselines
 
 Labels = int | Sequence[int] | None
@@ -152,7 +152,7 @@ def detect(
     p = p_values(found, calibration, among_test)
     _write(context, sets, found, p, known)
     if known:
-        baseline = baselines(fitted.flat, measured.flat, fitted.codes.shape[1], seed)
+        baseline = baselines(fitted.flat, measured.flat, fitted.latents.shape[1], seed)
         _report(context, truth, found, p, baseline)
     normal_scores = None if known or among_test.any() else calibration[names[0]]
     save_panels(context.out / "detection.png", _panels(truth if known else None, found, normal_scores))

@@ -48,12 +48,12 @@ def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
         raise refusal
     names = source.factors or [f"factor {number}" for number in range(factors.shape[1])]
 
-    codes = []
+    latents = []
     for part in track(numbers.split(context.batch_size), "encoding"):
         levels = context.vae.encode(context.examples(part), condition=context.condition(part))
-        codes.append(torch.cat([z.flatten(1) for z in levels], 1).cpu())
+        latents.append(torch.cat([z.flatten(1) for z in levels], 1).cpu())
     seed = int(torch.randint(2**31, ()))
-    figures, maps = disentanglement(torch.cat(codes).numpy(), factors[:, varied], seed)
+    figures, maps = disentanglement(torch.cat(latents).numpy(), factors[:, varied], seed)
     context.write_json("disentanglement.json", figures)
     save_heat_maps(context.out / "disentanglement.png", maps, [names[int(number)] for number in varied])
     table = Table("metric", "", title="Disentanglement", title_justify="left")

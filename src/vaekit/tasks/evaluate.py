@@ -37,13 +37,13 @@ def evaluate(context: Context, num_samples: int | None = None, rows: int = 1000)
     """Write the test metrics of a run in nats per example: metrics.json, evaluation.json and evaluation.png.
 
     Penalties belong to the training rather than the model: test/loss is the objective alone. evaluation.json also has
-    the results of `look_closer` for some test examples, which evaluation.png draws.
+    the results of `detailed` for some test examples, which evaluation.png draws.
 
     Args:
         context: The run.
         num_samples: Importance samples of test/nll; None for as many as after training, which gives the same numbers
             (in float32, and with the batch size of the run).
-        rows: Number of test examples for `look_closer`, drawn at random.
+        rows: Number of test examples for `detailed`, drawn at random.
 
     Returns:
         Metrics by name, as in metrics.json of the run.
@@ -57,7 +57,7 @@ def evaluate(context: Context, num_samples: int | None = None, rows: int = 1000)
     within("task.rows", rows, 2)
     metrics = measure(context, num_samples)
     run_files.write_metrics(context.out, metrics)
-    details = look_closer(context, num_samples, rows)
+    details = detailed(context, num_samples, rows)
     context.write_json("evaluation.json", {**metrics, **details})
     draw(context.out / "evaluation.png", details)
     Console().print(results(metrics))
@@ -84,7 +84,7 @@ def measure(context: Context, num_samples: int) -> dict[str, float]:
 
 
 @torch.no_grad()
-def look_closer(context: Context, num_samples: int, rows: int) -> dict[str, Any]:
+def detailed(context: Context, num_samples: int, rows: int) -> dict[str, Any]:
     """Detailed metrics of some test examples, as far as model and data allow.
 
     nll_of_class: by label, in nats. rate_distortion: for draws from q(z | x) with standard deviations multiplied by
@@ -232,7 +232,7 @@ def draw(path: Path, details: Mapping[str, Any]) -> None:
 
     Args:
         path: The PNG.
-        details: Results of `look_closer`.
+        details: Results of `detailed`.
     """
     panels = dict[str, Callable[[Any], None]]()
 

@@ -25,7 +25,7 @@ from vaekit.latents.tower import Step, descend
 from vaekit.media.image import to_levels
 from vaekit.refusal import Refusal, reason
 from vaekit.spaces import Image
-from vaekit.tasks.shared.anomaly import ALPHA, EXACT, code_and_mean
+from vaekit.tasks.shared.anomaly import ALPHA, EXACT, latents_and_mean
 from vaekit.tasks.shared.checks import needed
 from vaekit.tasks.shared.context import Context
 from vaekit.tasks.shared.model_card import model_card
@@ -101,8 +101,8 @@ class RawDetector(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         if isinstance(self.vae.space, Image):
             x = to_levels(x.float() / 255, self.vae.space)
-        code, mean = code_and_mean(self.vae, self.vae.encoder(x), None)
-        centered = code - self.of_mean
+        latents, mean = latents_and_mean(self.vae, self.vae.encoder(x), None)
+        centered = latents - self.of_mean
         scores = {
             "latent": ((centered @ self.of_precision) * centered).sum(1).sqrt(),
             "reconstruction": (mean - x).square().flatten(1).sum(1),
@@ -117,7 +117,7 @@ class RawDetector(nn.Module):
 
 
 def _read_detector(path: Path, vae: VAE, size: int) -> RawDetector:
-    """The detector in a file, for codes of this size."""
+    """The detector in a file, for latents of this size."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             detector = RawDetector(vae, dict(arrays))

@@ -51,7 +51,7 @@ def fit_prior(
     num_samples: int | None = None,
     reflow: bool = False,
 ) -> dict[str, float]:
-    """Fit a prior to the codes of a trained run, and write both as a new run.
+    """Fit a prior to the latents of a trained run, and write both as a new run.
 
     Dai and Wipf 2019, https://arxiv.org/abs/1903.05789, section 4, for any prior. Encoder, posterior and likelihood do
     not change. The prior maximizes the mean of log p(z) over draws z from q(z | x) of the training rows (or minimizes a
@@ -69,7 +69,7 @@ def fit_prior(
         num_samples: Importance samples of test/nll; None for as many as after training. With 1 it is the negative
             ELBO, which is what a prior with a costly density can afford.
         reflow: Whether prior=flow_matching is fitted again, to its own noise and the draws from it rather than to
-            codes (Liu et al. 2023, https://arxiv.org/abs/2209.03003): its paths become straight, so that 1 to 4 steps
+            latents (Liu et al. 2023, https://arxiv.org/abs/2209.03003): its paths become straight, so that 1 to 4 steps
             suffice. It starts from the weights of the run.
 
     Returns:
@@ -154,7 +154,7 @@ def fit(context: Context, epochs: int, lr: float, bf16: bool = False, teacher: V
         epochs: Number of epochs.
         lr: Learning rate at the start.
         bf16: Whether networks run in bfloat16.
-        teacher: The VAE whose prior's noise and draws are fitted rather than codes; None for codes.
+        teacher: The VAE whose prior's noise and draws are fitted rather than latents; None for latents.
     """
     vae, prior = context.vae, context.vae.latents.levels[0].prior
     (rows, condition), others = encode(context, "train"), encode(context, "val")

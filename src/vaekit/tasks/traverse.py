@@ -24,7 +24,7 @@ from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 from vaekit.vae import posterior_mean
 
-ROWS, DRAWS = 1000, 16  # test examples that the variables are ordered by, and draws of the codes of each
+ROWS, DRAWS = 1000, 16  # test examples that the variables are ordered by, and draws of the latents of each
 
 
 @requires(Capability.AXES, instead="use task=interpolate, which goes along geodesics")
@@ -41,7 +41,7 @@ def traverse(
 ) -> Examples:
     """Write decoded traversals of the most informative latent variables: the means of p(x | z).
 
-    Each variable goes from `deviations` standard deviations below its mean to as many above, both over the codes of
+    Each variable goes from `deviations` standard deviations below its mean to as many above, both over the latents of
     test examples; the others stay at those of one example. Variables are ordered by their rates: KL(q || p) of each in
     nats, averaged over test examples; if posterior or prior do not factorize over variables, by the variance of the
     posterior mean. Writes traversals.png, a row for each variable, rates.png, a bar for each variable of the level, and
@@ -50,7 +50,7 @@ def traverse(
     Args:
         context: The run.
         input: A file with the example.
-        index: Number of a test example, from 0. Without either, a typical one, whose distance from the mean code is the
+        index: Number of a test example, from 0. Without either, a typical one, whose distance from their mean is the
             median of the test examples.
         n: Number of variables.
         steps: Points of each traversal.
@@ -75,12 +75,12 @@ def traverse(
             f"Latent variables on a {type(levels[level].space).__name__} cannot vary one at a time; "
             f"use task=interpolate, which goes along its geodesics."
         )
-    codes, information, measure = survey(context, level, label)
-    deviation, mean = (each.flatten() for each in torch.std_mean(codes[level], 0))
+    latents, information, measure = survey(context, level, label)
+    deviation, mean = (each.flatten() for each in torch.std_mean(latents[level], 0))
     if input is not None:
         example, name = context.read_one(input), Path(input).name
     else:
-        index = _typical(context, codes[level]) if index is None else index
+        index = _typical(context, latents[level]) if index is None else index
         within("task.index", index, 0, len(context.test.indices) - 1)
         example, name = context.examples(slice(index, index + 1)), f"test example {index}"
         label = context.condition(slice(index, index + 1), label)
@@ -118,7 +118,7 @@ def traverse(
 
 @torch.no_grad()
 def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor], Tensor, str]:
-    """The codes of test examples, and the information of each latent variable of a level.
+    """The latents of test examples, and the information of each latent variable of a level.
 
     Args:
         context: The run.
@@ -133,14 +133,14 @@ def survey(context: Context, level: int, label: Any = None) -> tuple[list[Tensor
     parts = track(numbers.split(context.batch_size), "encoding")
     features = torch.cat([vae.encoder(context.examples(part)) for part in parts])
     steps = vae.infer(features, DRAWS, condition=_labels_for(context, numbers, label)).steps
-    codes, step = [each.z.flatten(0, 1).cpu() for each in steps], steps[level]
+    latents, step = [each.z.flatten(0, 1).cpu() for each in steps], steps[level]
     assert step.q is not None
     if isinstance(step.q, Independent) and isinstance(step.p, Independent):
         kl = closed_form_kl(step.q.base_dist, step.p.base_dist)
         if kl is not None:
-            return codes, kl.reshape(-1, n, step.z[0, 0].numel()).mean((0, 1)).cpu(), "rate (nats)"
+            return latents, kl.reshape(-1, n, step.z[0, 0].numel()).mean((0, 1)).cpu(), "rate (nats)"
     mean = posterior_mean(step.q, otherwise=step.z).reshape(-1, n, step.z[0, 0].numel()).mean(0)
-    return codes, mean.var(0).cpu(), "variance of the mean"
+    return latents, mean.var(0).cpu(), "variance of the mean"
 
 
 def _labels_for(context: Context, numbers: slice | Tensor, label: Any) -> Tensor | None:
@@ -149,8 +149,8 @@ def _labels_for(context: Context, numbers: slice | Tensor, label: Any) -> Tensor
     return vae.condition_of(batch) if label is None or vae.condition is None else vae.condition.values_of(batch)
 
 
-def _typical(context: Context, codes: Tensor) -> int:
-    """The test example whose code lies at the median distance from the mean of codes `[DRAWS * N, *shape]`."""
-    mean_of = codes.unflatten(0, (DRAWS, -1)).mean(0).flatten(1)
+def _typical(context: Context, latents: Tensor) -> int:
+    """The test example whose latents lie at the median distance from the mean of latents `[DRAWS * N, *shape]`."""
+    mean_of = latents.unflatten(0, (DRAWS, -1)).mean(0).flatten(1)
     distance = (mean_of - mean_of.mean(0)).norm(dim=1)
     return int(context.sample(len(distance))[distance.argsort()[len(distance) // 2]])

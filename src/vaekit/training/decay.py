@@ -62,7 +62,7 @@ def step(
     epochs: Sequence[float],
     factor: float = 0.1,
 ) -> list[dict[str, Any]]:
-    """Multiply the rate by a factor after each of some epochs.
+    """Multiply the rate by a factor after each of some given epochs.
 
     Args:
         optimizer: The optimizer.

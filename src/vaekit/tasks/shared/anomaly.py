@@ -43,13 +43,13 @@ class Measured:
     Args:
         x: `[N, *space.shape]`.
         mean: E[x | z] at the posterior mean of z, like x.
-        codes: `[N, D]`, posterior means at the top level.
+        latents: `[N, D]`, posterior means at the top level.
         statistics: `[N]` each, by name.
     """
 
     x: np.ndarray
     mean: np.ndarray
-    codes: np.ndarray
+    latents: np.ndarray
     statistics: dict[str, np.ndarray]
 
     def __len__(self) -> int:
@@ -67,9 +67,11 @@ def join(parts: list[Measured]) -> Measured:
     Args:
         parts: The parts.
     """
-    x, mean, codes = (np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "mean", "codes"))
+    x, mean, latents = (np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "mean", "latents"))
     names = parts[0].statistics
-    return Measured(x, mean, codes, {name: np.concatenate([part.statistics[name] for part in parts]) for name in names})
+    return Measured(
+        x, mean, latents, {name: np.concatenate([part.statistics[name] for part in parts]) for name in names}
+    )
 
 
 def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: int = 0) -> Measured:
@@ -89,7 +91,7 @@ def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: 
         with torch.no_grad():
             features = vae.encoder(batch.x)
             terms = vae.terms(batch, features, min(num_samples, AT_ONCE))
-            code, mean = code_and_mean(vae, features, vae.condition_of(batch))
+            latents, mean = latents_and_mean(vae, features, vae.condition_of(batch))
             errors = (mean - batch.x).square() * (1 if batch.mask is None else batch.mask)
             part = {"distortion": terms.distortion, "reconstruction": errors.flatten(1).sum(1)}
             if vae.has_density:
@@ -97,13 +99,13 @@ def measure(vae: VAE, batches: Iterable[Batch], num_samples: int, regret_steps: 
                 part |= {"nll": nll, "elbo": -terms.elbo, "rate": terms.rate}
         if regret_steps:
             part["regret"] = regret(vae, batch, features, regret_steps)
-        part |= {"x": batch.x, "mean": mean, "code": code}
+        part |= {"x": batch.x, "mean": mean, "latents": latents}
         parts.append({name: each.cpu() for name, each in part.items()})
     arrays = {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
-    return Measured(arrays.pop("x"), arrays.pop("mean"), arrays.pop("code"), arrays)
+    return Measured(arrays.pop("x"), arrays.pop("mean"), arrays.pop("latents"), arrays)
 
 
-def code_and_mean(vae: VAE, features: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+def latents_and_mean(vae: VAE, features: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
     """The posterior's mean at the top level, `[B, D]`, and E[x | z] at the means of all.
 
     Args:
@@ -172,7 +174,7 @@ class Detector:
     `path_statistics` is -log of a kernel density of distortion, rate and reconstruction error, which describe the path
     from x to z and back (Huang et al. 2024, https://arxiv.org/abs/2401.04933). `typicality` is the distance of the nll
     from its mean (Nalisnick et al. 2019, https://arxiv.org/abs/1906.02994, for one row). Both are fitted to the
-    held-out rows. `latent` is the Mahalanobis distance from the training codes. All other scores are statistics of
+    held-out rows. `latent` is the Mahalanobis distance from the training latents. All other scores are statistics of
     `measure`.
 
     Args:
@@ -183,7 +185,7 @@ class Detector:
 
     def __init__(self, train: Measured, held_out: Measured, names: Iterable[str]):
         self.names = list(names)
-        self.codes = LedoitWolf().fit(train.codes)
+        self.latents = LedoitWolf().fit(train.latents)
         self.typical = held_out.statistics["nll"].mean() if "nll" in held_out.statistics else None
         path = self._path(held_out)
         self.location, self.scale = path.mean(0), path.std(0) + 1e-6
@@ -196,7 +198,7 @@ class Detector:
         """By name, `[N]` each."""
         special: dict[str, Callable[[], np.ndarray]] = {
             "path_statistics": lambda: -self.density.score_samples((self._path(rows) - self.location) / self.scale),
-            "latent": lambda: np.sqrt(self.codes.mahalanobis(rows.codes)),
+            "latent": lambda: np.sqrt(self.latents.mahalanobis(rows.latents)),
             "typicality": lambda: np.abs(rows.statistics["nll"] - self.typical),
         }
         return {name: special[name]() if name in special else rows.statistics[name] for name in self.names}
@@ -207,11 +209,11 @@ def save_detector(path: Path, detector: Detector, calibration: Figures) -> None:
 
     Args:
         path: The file.
-        detector: Gives mean and precision matrix of the codes.
+        detector: Gives mean and precision matrix of the latents.
         calibration: `[n]` each, scores of normal rows.
     """
     scores: dict[str, Any] = {name: np.sort(calibration[name]) for name in EXACT if name in calibration}
-    np.savez(path, mean=detector.codes.location_, precision=detector.codes.get_precision(), **scores)
+    np.savez(path, mean=detector.latents.location_, precision=detector.latents.get_precision(), **scores)
 
 
 def p_values(scores: Figures, calibration: Figures, within: np.ndarray) -> Figures:

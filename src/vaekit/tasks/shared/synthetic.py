@@ -85,8 +85,8 @@ def mixture(context: Context, components: int) -> Draw:
     rows.indices = rows.indices[torch.randperm(len(rows.indices))[:MOST]]
     assert rows.label is not None
     label = class_of(rows.label[rows.indices])
-    codes = torch.cat([infer(context, batch).steps[0].z[0].cpu() for batch in track(rows, "encoding")])
-    flat, random = codes.flatten(1).double(), np.random.RandomState(int(torch.randint(2**31, ())))
+    latents = torch.cat([infer(context, batch).steps[0].z[0].cpu() for batch in track(rows, "encoding")])
+    flat, random = latents.flatten(1).double(), np.random.RandomState(int(torch.randint(2**31, ())))
     mixtures = {}
     for value in track(label.unique().tolist(), "fitting mixtures"):
         z = flat[label == value].numpy()  # in double precision: in single, covariances are not symmetric
@@ -100,7 +100,7 @@ def mixture(context: Context, components: int) -> Draw:
         drawn = torch.empty(n, flat.shape[1])
         for value, count in zip(*picked.unique(return_counts=True), strict=True):
             drawn[picked == value] = torch.from_numpy(mixtures[int(value)].sample(int(count))[0]).float()
-        top = drawn.reshape(n, *codes.shape[1:]).to(context.vae.device)
+        top = drawn.reshape(n, *latents.shape[1:]).to(context.vae.device)
         return descend(levels, lambda _, state, p: Step(top if state is None else p.sample(), None, p)).state, picked
 
     return draw
