@@ -1,6 +1,6 @@
-"""How good synthetic rows of a table are: the measures of `benchmarks/tables.py`, each as they are published.
+"""The metrics of synthetic rows in `benchmarks/tables.py`, each as it is published.
 
-Every measure takes a table and synthetic rows, and returns its figures by name.
+Every function in `MEASURES` takes a table and synthetic rows, and returns its metrics by name.
 """
 
 import numpy as np
@@ -121,7 +121,7 @@ def detection(table: Table, rows: pd.DataFrame) -> dict[str, float]:
 
 
 def metadata(table: Table) -> dict:
-    """Of SDMetrics."""
+    """The description of a table that SDMetrics requires."""
     kinds = {name: "numerical" if name in table.numeric else "categorical" for name in table.train}
     return {"columns": {name: {"sdtype": kind} for name, kind in kinds.items()}}
 
@@ -155,9 +155,9 @@ def coverage(table: Table, rows: pd.DataFrame) -> dict[str, float]:
 
 
 def membership(table: Table, rows: pd.DataFrame) -> dict[str, float]:
-    """AUC of the best of the attacks of `task=audit` that tell training from held-out rows; 0.5 is chance.
+    """AUC of the best of the attacks of `task=audit`, which separate training from held-out rows; 0.5 is chance.
 
-    Half of the held-out rows are what the attacker knows of the population.
+    The attacker knows half of the held-out rows, as a sample of the population.
     """
     train, test, made = (torch.from_numpy(x) for x in points(table, table.train, table.test, rows))
     mix = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""The tables of `benchmarks/tables.py`: where they lie, the kinds of their columns, training and held-out rows."""
+"""The tables of `benchmarks/tables.py`: their files, the kinds of their columns, training and held-out rows."""
 
 import os
 from pathlib import Path
@@ -120,7 +120,7 @@ def read(path: Path, like: Table) -> pd.DataFrame:
 
 
 def write(rows: pd.DataFrame, path: Path) -> None:
-    """A CSV file, which is whole once it is there."""
+    """Write a CSV file atomically."""
     part = path.with_suffix(".part")
     rows.to_csv(part, index=False, na_rep=MISSING)
     os.replace(part, path)

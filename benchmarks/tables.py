@@ -1,16 +1,16 @@
-"""Tables: what synthetic rows are worth, `python benchmarks/tables.py root=DIR [adult shoppers ... NAME=FILE.csv]`.
+"""The quality of synthetic tables, `python benchmarks/tables.py root=DIR [adult shoppers ... NAME=FILE.csv]`.
 
 DIR holds the tables of `table_sets.SOURCES`; without `root=` it is $VAEKIT_DATA. `NAME=FILE.csv:TARGET` is a table of
 yours; without TARGET the last column is predicted. From the training rows of each, every method makes as many synthetic
-rows, and `table_measures` compares them with the training rows and, of the AUC and the attack, the held-out rows.
+rows, and `table_measures` compares them with the training rows and, for the AUC and the attack, with the held-out rows.
 
 methods=mixture,table_vae   some of METHODS, rather than all
 'wide: model=table_vae network.hidden=[512,512]'
-                            another one: a name, words of train.py and, after a |, of apply.py task=fit_prior
+                            a method of your own: a name, words of train.py and, after a |, of apply.py task=fit_prior
 seeds=3                     of the methods, and of the split of tables that have no test rows of their own
 minutes=10                  of training, at most, of CTGAN and TVAE
 
-`pip install -r benchmarks/tables.txt` in an environment of its own. Finished rows and figures are not made again.
+`pip install -r benchmarks/tables.txt` in an environment of its own. A repeated call continues where it stopped.
 """
 
 import json
@@ -33,7 +33,7 @@ from table_measures import FIGURES, MEASURES
 from table_sets import SOURCES, Table, load, read, source, write
 
 FOLDER = Path("outputs/benchmarks/tables")
-EVALUATED = 100  # rows of which a run computes its own metrics, which are not used: densities of flows take long
+EVALUATED = 100  # test rows of a run, whose metrics are not used here: densities of flows take long
 Make = Callable[[Table, int, float], pd.DataFrame]  # of a table, a seed and a number of minutes: synthetic rows
 
 
@@ -104,7 +104,7 @@ def by_vaekit(words: str, table: Table, seed: int, folder: Path) -> tuple[pd.Dat
 
 
 def once(folder: Path, script: str, *words: str) -> float:
-    """Seconds of a command that makes a folder, which is finished if it has seconds.json, and else made anew."""
+    """Seconds of a command that writes a folder. A folder without seconds.json is unfinished, and is written again."""
     file = folder / "seconds.json"
     if not file.exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -125,7 +125,7 @@ def slug(words: str) -> str:
 def measure(
     name: str, make: Make | str, table: Table, seed: int, minutes: float, folder: Path
 ) -> dict[str, float] | None:
-    """The figures of a method, after those that are missing were computed; None if it cannot run."""
+    """The metrics of a method, of which those that an earlier call computed are read; None if it cannot run."""
     made = slug(make if isinstance(make, str) else name)
     rows, figures = folder / "rows" / f"{made}.csv", folder / "rows" / f"{made}.json"
     rows.parent.mkdir(parents=True, exist_ok=True)
@@ -160,14 +160,14 @@ def measure(
 
 @cache
 def say(line: str) -> None:
-    """Once, beside the tables."""
+    """Print a line to standard error, once, because the tables go to standard output."""
     print(line, file=sys.stderr)
 
 
 def save(path: Path, found: dict) -> None:
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(found, default=float, indent=1))
-    os.replace(beside, path)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(found, default=float, indent=1))
+    os.replace(part, path)
 
 
 def report(name: str, found: dict[str, list[dict[str, float]]]) -> str:

@@ -176,12 +176,12 @@ def test_data_of_another_space_are_refused(vectors_run, tmp_path):
 
 
 @pytest.mark.long
-def test_the_walk_is_played_there_and_back(digits, vectors):
+def test_the_animation_plays_forwards_and_backwards(digits, vectors):
     interpolate(digits, n=3, steps=5)
-    with PIL.Image.open(digits.out / "interpolations.gif") as walk:
-        assert walk.n_frames == 5 + 3
-        assert walk.size == (2 * 58 + 2, 2 * 58 + 2)
-        frames = [np.asarray(frame.convert("L"), dtype=float) for frame in PIL.ImageSequence.Iterator(walk)]
+    with PIL.Image.open(digits.out / "interpolations.gif") as animation:
+        assert animation.n_frames == 5 + 3
+        assert animation.size == (2 * 58 + 2, 2 * 58 + 2)
+        frames = [np.asarray(frame.convert("L"), dtype=float) for frame in PIL.ImageSequence.Iterator(animation)]
     for forth, back in ((1, 7), (2, 6), (3, 5)):
         assert np.abs(frames[forth] - frames[back]).max() < 5
     assert np.abs(frames[0] - frames[4]).max() > 15

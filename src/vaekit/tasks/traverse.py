@@ -50,8 +50,8 @@ def traverse(
     Args:
         context: The run.
         input: A file with the example.
-        index: Number of a test example, from 0. Without either, a typical one, whose distance from their mean is the
-            median of the test examples.
+        index: Number of a test example, from 0. Without either, a typical one: the distance of its latents from the
+            mean is the median of the test examples.
         n: Number of variables.
         steps: Points of each traversal.
         deviations: Its length to either side, in standard deviations.
