@@ -207,7 +207,7 @@ def test_noise_is_anomalous_for_digits(digits, noise, monkeypatch):
     torch.manual_seed(0)
     found = detect(digits, anomalies=noise, num_samples=3, n=8)
     metrics = json.loads((digits.out / "metrics.json").read_text())
-    assert metrics["auroc/path"] > 0.95 and metrics["auroc/nll"] > 0.95 and metrics["aupr/nll"] > 0.8
+    assert metrics["auroc/path_statistics"] > 0.95 and metrics["auroc/nll"] > 0.95 and metrics["aupr/nll"] > 0.8
     assert {"auroc/isolation forest", "auroc/PCA"} <= set(metrics)
     assert all(len(each) == 359 + 50 for each in found.values())
     assert np.median(found["p/path_statistics"][359:]) < 0.02
@@ -236,7 +236,7 @@ def test_noise_is_anomalous_for_digits(digits, noise, monkeypatch):
     histogram, roc, precision = curves.axes
     assert {"normal rows (359)", "anomalies (50)", "score path_statistics"} <= texts(histogram)
     area = np.trapezoid(roc.lines[0].get_ydata(), roc.lines[0].get_xdata())
-    assert area == pytest.approx(metrics["auroc/path"]) and f"path, area {area:.3f}" in texts(roc)
+    assert area == pytest.approx(metrics["auroc/path_statistics"]) and f"path_statistics, area {area:.3f}" in texts(roc)
     assert f"nll, average {metrics['aupr/nll']:.3f}" in texts(precision)
     with PIL.Image.open(digits.out / "maps.png") as grid:
         assert grid.width > 12 * 58 and grid.height > 2 * 78
@@ -310,7 +310,7 @@ def test_other_torchvision_sets_come_from_the_run_s_root(untrained, tmp_path):
 def test_vectors_and_autoencoders(vectors, untrained, tmp_path):
     np.save(tmp_path / "far.npy", np.full((10, 5), 6.0, "float32"))
     detect(vectors, anomalies=tmp_path / "far.npy", num_samples=2)
-    assert json.loads((vectors.out / "metrics.json").read_text())["auroc/path"] > 0.95
+    assert json.loads((vectors.out / "metrics.json").read_text())["auroc/path_statistics"] > 0.95
     assert not (vectors.out / "maps.png").exists()
     point = open_run(untrained("model=ae"), tmp_path, device="cpu")
     assert set(detect(point)) == {
