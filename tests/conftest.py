@@ -1,4 +1,4 @@
-"""A limit on the time of a whole run, for machines that stop it at theirs."""
+"""A time limit for a whole run of the tests, below the limit of the machine that runs them."""
 
 import time
 

@@ -151,7 +151,7 @@ def examples(space: Space, n: int, seed: int = 0, dtype: torch.dtype = torch.flo
 
 
 def step(vae, objective, batch: Batch, lr: float = 1e-2) -> torch.Tensor:
-    """One step down the gradient, after which nothing stands where it was built: the loss before it."""
+    """One step of gradient descent, which moves every weight that has a gradient; returns the loss before the step."""
     loss = objective(vae(batch, objective.num_samples), None).mean()
     vae.zero_grad()
     loss.backward()
@@ -163,7 +163,10 @@ def step(vae, objective, batch: Batch, lr: float = 1e-2) -> torch.Tensor:
 
 
 def assert_draws_follow_masses(p, every):
-    """The probabilities of `every` possible x sum to one, and draws are as frequent. p: for two different examples."""
+    """The probabilities of all possible x (`every`) sum to one, and draws of x have these frequencies.
+
+    p: of batch shape `[2]`, for two different examples.
+    """
     mass = p.log_prob(every.unsqueeze(1)).exp()
     assert mass.shape == (len(every), 2)
     torch.testing.assert_close(mass.sum(0), torch.ones(2, dtype=torch.float64))
@@ -175,7 +178,7 @@ def assert_draws_follow_masses(p, every):
 
 
 def assert_completes(p, every, x, known):
-    """Weighted draws given the known values of x are of p(what is missing | what is known); every: all there can be."""
+    """Weighted draws given the known values of x follow p(missing values | known values). every: all possible x."""
     fits = ((every - x) * known == 0).flatten(1).all(1)
     mass = p.log_prob(every).exp() * fits
     drawn, log_w = p.expand((40_000,)).sample_given(x, known)
@@ -188,7 +191,7 @@ def assert_completes(p, every, x, known):
 
 @contextmanager
 def restored():
-    """Within, a command may run in this process: its loggers, Hydra's state, and what it set in torch are undone."""
+    """A context in which a command may run in this process: its loggers and the state of Hydra and torch are restored."""
     root, hydra = logging.getLogger(), HydraConfig.instance()
     before = root.handlers[:], root.level, hydra.cfg
     try:

@@ -355,8 +355,8 @@ def draw_facts(samples: dict[str, Tensor]) -> dict[str, Callable[[Any], None]]:
             lags = min(LAGS, each.shape[-1] - 1)
             axis.plot(range(1, lags + 1), autocorrelation(each.abs(), lags).mean(0), line, label=name)
         axis.set(xlabel="lag (steps)", ylabel="autocorrelation of absolute returns")
-        axis.margins(y=0.3)  # room for the legend
-        axis.legend()
+        axis.margins(y=0.3)
+        axis.legend(loc="upper center", ncols=2)
 
     def correlations(axis: Any) -> None:
         truth = correlation(samples["test"])
