@@ -191,7 +191,7 @@ def assert_completes(p, every, x, known):
 
 @contextmanager
 def restored():
-    """A context in which a command may run in this process: its loggers and the state of Hydra and torch are restored."""
+    """A context in which a command may run in this process: its loggers and the state of Hydra and torch are reset."""
     root, hydra = logging.getLogger(), HydraConfig.instance()
     before = root.handlers[:], root.level, hydra.cfg
     try:
