@@ -190,7 +190,7 @@ def _save_maps(context: Context, x: Tensor, mean: Tensor, captions: list[str], s
     colors, scale = heat(map_, space)
     panels = np.stack([pixels(x, space), pixels(mean, space), colors], 1)
     headings = Headings(
-        f"The {len(x)} most unusual examples; below: set and example, score {score}, p-value",
+        f"The {len(x)} most unusual examples; below: example, {score}, p-value",
         ("x", "E[x | z]", "difference"),
         cells=[text for caption in captions for text in ("", caption, "")],
     )
