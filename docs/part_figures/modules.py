@@ -118,7 +118,7 @@ def bars(axis: Any, layers: list[Layer]) -> None:
     for row, (layer, _) in enumerate(rows):
         values, shape = math.prod(layer.shape), "x".join(map(str, layer.shape))
         axis.barh(row, values, color=COLORS[layer.part])
-        text = f"{shape} = {values:,}" if len(layer.shape) > 1 else shape
+        text = f"{shape} = {values:,}" if len(layer.shape) > 1 else f"{values:,}"
         axis.text(values * 1.1, row, text, va="center", fontsize=size)
     names = [f"{repeats} times {layer.name}" if repeats > 1 else layer.name for layer, repeats in rows]
     axis.set_yticks(range(len(rows)), names, fontsize=size)
