@@ -67,6 +67,16 @@ def test_a_set_of_clips_is_read_again_with_its_classes(tmp_path):
     assert source.load("train").label.tolist() == [0, 1, 1]
 
 
+def test_a_broken_sound_in_a_folder_is_skipped_by_name_as_in_training(tmp_path, caplog):
+    whole = medium(MEL).find(clips(tmp_path / "c", 3))[1](slice(None)).x
+    broken = sorted((tmp_path / "c").iterdir())[1]
+    broken.write_text("no sound")
+    names, read = medium(MEL).find(tmp_path / "c")
+    assert len(names) == 2 and broken.name not in names
+    assert f"Skipped 1 of 3 sounds that cannot be read:\nCannot read {broken}" in caplog.text
+    assert torch.equal(read(slice(None)).x, whole[[0, 2]])
+
+
 def test_arrays_are_read_too_and_others_are_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).uniform(size=(2, *MEL.shape)).astype("float32"))
     assert medium(MEL).find(tmp_path / "x.npy")[1](slice(None)).x.shape == (2, *MEL.shape)

@@ -121,13 +121,18 @@ def test_files_that_cannot_be_read_are_refused_by_name(tmp_path, name):
         read_one(tmp_path / name, GRAY)
 
 
-def test_a_torn_image_in_a_folder_is_refused_by_name(file, tmp_path):
-    whole = file("a.png", np.random.default_rng(0).integers(0, 256, (4, 6)))
-    (tmp_path / "b.png").write_bytes(whole.read_bytes()[:60])
+def test_a_torn_image_in_a_folder_is_skipped_by_name_as_in_training(file, tmp_path, caplog):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 6))
+    whole = [file(name, each) for name, each in zip(["a.png", "b.png", "c.png"], pixels, strict=True)]
+    whole[1].write_bytes(whole[1].read_bytes()[:60])
     names, read = medium(GRAY).find(tmp_path)
-    assert len(names) == 2
-    with pytest.raises(Refusal, match=r"b.png as an image .* remove it"):
-        read(slice(None))
+    assert names == ["a.png", "c.png"] and f"Skipped 1 of 3 images that cannot be read:\n{whole[1]}" in caplog.text
+    np.testing.assert_allclose(read(slice(None)).x[:, 0] * 255, pixels[[0, 2]], atol=1e-4)
+    assert [name for name, _ in medium(GRAY).whole(tmp_path)] == names
+    for each in whole:
+        each.write_bytes(each.read_bytes()[:60])
+    with pytest.raises(Refusal, match=r"None of the 3 images can be read \(.*a.png: .*by task.input"):
+        medium(GRAY).find(tmp_path)
 
 
 def test_nothing_to_read_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from math import gcd
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from vaekit.data import sound
 from vaekit.data.cache import cached, fingerprint
-from vaekit.data.files import below, check_folder, printable
+from vaekit.data.files import below, check_folder, printable, report_skipped
 from vaekit.data.source import Rows, Source, Split
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
@@ -139,22 +140,33 @@ class Audio(Source):
         key = f"{self.name}-{hashlib.sha256(options.encode()).hexdigest()[:8]}"
 
         def build(folder: Path) -> None:
-            clips, problems = dict[int, np.ndarray](), list[Unreadable]()
-            for row, file in enumerate(track(self.files, "reading sounds")):
-                try:
-                    clips[row] = read(file, self.space).numpy()
-                except Unreadable as error:
-                    problems.append(error)
-            if not clips:
-                raise problems[0]
-            if problems:
-                listed = "\n".join(map(str, problems[:10]))
-                log.warning("Skipped %d of %d sounds that cannot be read:\n%s", len(problems), len(self.files), listed)
+            clips = read_folder(self.files, self.space, "data.path")
             if self._class is not None:
                 np.save(folder / "label.npy", np.array([numbers[self._class[row]] for row in clips]))
-            np.save(folder / "x.npy", np.concatenate([*clips.values()]))
+            np.save(folder / "x.npy", torch.cat([*clips.values()]).numpy())
 
         return Rows(**cached(self.cache, key, fingerprint(self.files), build))
+
+
+def read_folder(files: Sequence[Path], space: Space, where: str) -> dict[int, Tensor]:
+    """The clips `[1, *space.shape]` of the sounds that can be read, by their place in `files`; others are logged.
+
+    Args:
+        files: Of a folder.
+        space: See `read`.
+        where: See `report_skipped`.
+
+    Raises:
+        Refusal: If there is no clip.
+    """
+    clips, problems = dict[int, Tensor](), list[str]()
+    for row, file in enumerate(track(files, "reading sounds")):
+        try:
+            clips[row] = read(file, space)
+        except Unreadable as error:
+            problems.append(str(error))
+    report_skipped(problems, len(files), "sounds", where)
+    return clips
 
 
 def sound_files(path: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -161,6 +162,40 @@ def _survey(files: Sequence[str]) -> tuple[list[tuple[int, int]], list[tuple[int
         whites += [(white, place)] if white else []
         paged += pages if len(pages) > 1 else []
     return whites, paged
+
+
+def unreadable(
+    images: Sequence[tuple[str, int]], channels: int, size: tuple[int, int] | None, white: int | None
+) -> dict[tuple[str, int], str]:
+    """The images that cannot be decoded, and for each a sentence that says why.
+
+    Args:
+        images: Files and pages, those of a file together.
+        channels: See `read_pages`.
+        size: See `read_pages`.
+        white: See `read_pages`.
+    """
+    files = [*by_file(images)]
+    blocks = [files[start : start + BLOCK] for start in range(0, len(files), BLOCK)]
+    wrong: dict[tuple[str, int], str] = {}
+    with limited_pixels(), _pool(len(images)) as pool:
+        for found in pool.map(partial(_unreadable, channels=channels, size=size, white=white), blocks):
+            wrong |= found
+    return wrong
+
+
+def _unreadable(
+    files: list[tuple[str, list[int]]], channels: int, size: tuple[int, int] | None, white: int | None
+) -> dict[tuple[str, int], str]:
+    wrong: dict[tuple[str, int], str] = {}
+    for file, pages in files:
+        left = [*pages]
+        try:
+            for _pixels in read_pages(file, pages, channels, size, white):
+                left.pop(0)
+        except Exception as error:  # Pillow raises nearly anything on a broken file
+            wrong |= {(file, page): f"{printable(file)}: {error}" for page in left}
+    return wrong
 
 
 def decode(

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from vaekit.refusal import Refusal
@@ -95,6 +95,26 @@ def below(top: Path, suffixes: Collection[str]) -> Iterator[str]:
 
 def _skip(error: OSError) -> None:
     log.warning(f"Skipped the folder {printable(str(error.filename))}, which cannot be read: {error.strerror}.")
+
+
+def report_skipped(problems: Sequence[str], total: int, kind: str, where: str) -> None:
+    """Name files that are skipped in a warning.
+
+    Args:
+        problems: A sentence on each.
+        total: Number of all files.
+        kind: What they are, e.g. `images`.
+        where: The setting that names their folder, e.g. `data.root`.
+
+    Raises:
+        Refusal: If all are skipped.
+    """
+    if not problems:
+        return
+    if len(problems) == total:
+        raise Refusal(f"None of the {total} {kind} can be read ({problems[0]}). Name another folder by {where}.")
+    listed = "\n".join([*problems[:10], *["..."][: len(problems) - 10]])
+    log.warning("Skipped %d of %d %s that cannot be read:\n%s", len(problems), total, kind, listed)
 
 
 def printable(path: str | Path) -> str:

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.decode import decode, limited_pixels, survey
-from vaekit.data.files import PARTS, below, check_folder, part_of, printable
+from vaekit.data.files import PARTS, below, check_folder, part_of, printable, report_skipped
 from vaekit.data.source import Rows, Source, Split, holds_bits
 from vaekit.refusal import Refusal
 from vaekit.spaces import Image
@@ -230,8 +230,7 @@ class ImageFolder(Source):
                 problems |= wrong
                 progress.advance(bar, len(rows))
         usable, x = np.flatnonzero(done), np.load(pixels, mmap_mode="r")
-        if problems:
-            self._report([problems[row] for row in sorted(problems)], len(images))
+        report_skipped([problems[row] for row in sorted(problems)], len(images), "images", "data.root")
         if holds_bits(x) and 0 < x[usable].mean() < 1:
             raise Refusal(
                 f"The images in {self.root} hold only the gray values 0 and 1 of 256, which are both black. Multiply "
@@ -250,16 +249,6 @@ class ImageFolder(Source):
         else:
             pixels.rename(folder / "x.npy")
         flags.unlink()
-
-    def _report(self, problems: list[str], total: int) -> None:
-        if len(problems) == total:
-            raise Refusal(
-                f"None of the {total} images in {self.root} can be read ({problems[0]}); try another data.root."
-            )
-        log.warning(
-            "Skipped %d of %d images that cannot be read:\n%s%s",
-            len(problems), total, "\n".join(problems[:10]), "\n..." if len(problems) > 10 else "",
-        )  # fmt: skip
 
 
 def image_files(path: Path) -> list[Path]:

@@ -30,14 +30,18 @@ class Audio(Image):
     def open(self, path: Path) -> tuple[Names, Read]:
         if holds_arrays(path):
             return Real.open(self, path)
-        files = audio.sound_files(path)
-        names = [printable(path.name)] if path.is_file() else [printable(file.relative_to(path)) for file in files]
+        if path.is_file():
+            clips = {printable(path.name): audio.read(path, self.space)}
+        else:
+            files = audio.sound_files(path)
+            found = audio.read_folder(files, self.space, "task.input")
+            clips = {printable(files[row].relative_to(path)): clip for row, clip in found.items()}
 
         def read(part: slice) -> Batch:
-            x = torch.cat([audio.read(file, self.space) for file in files[part]])
+            x = torch.cat([*clips.values()][part])
             return Batch(x.float() / 255 if self.space.bins else x)
 
-        return names, read
+        return list(clips), read
 
     def waves(self, x: Tensor) -> Tensor:
         """Waves `[n, samples]` in [-1, 1] of x `[n, *space.shape]`."""

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from vaekit.batch import Batch
-from vaekit.data.decode import by_file, limited_pixels, read_pages, survey
-from vaekit.data.files import printable
+from vaekit.data.decode import by_file, limited_pixels, read_pages, survey, unreadable
+from vaekit.data.files import printable, report_skipped
 from vaekit.data.image_folder import image_files, log_survey
 from vaekit.data.npz import holds_arrays
 from vaekit.media.figures import Headings, save_grid
@@ -37,8 +37,8 @@ class Image(Real):
     def open(self, path: Path) -> tuple[Names, Read]:
         if holds_arrays(path) or self.space.shape[0] not in (1, 3):
             return super().open(path)
-        images, white = self._images(path)
         _, height, width = self.space.shape
+        images, white = self._images(path, (height, width))
 
         def read(part: slice) -> Batch:
             pixels = [*self._pixels(list(images.values())[part], (height, width), white)]
@@ -49,12 +49,15 @@ class Image(Real):
     def whole(self, path: str | Path) -> Iterator[tuple[str, Tensor]]:
         """Image files at their own size, `[C, H, W]`, by name. Raises `Refusal` as `open` does."""
         path = existing(path)
-        images, white = self._images(path)
+        images, white = self._images(path, None)
         for name, pixels in zip(images, self._pixels(images.values(), None, white), strict=True):
             yield name, Image(replace(self.space, shape=pixels.shape)).fit(pixels[None], path)[0]
 
-    def _images(self, path: Path) -> tuple[dict[str, tuple[str, int]], int | None]:
-        """Files and pages by name, and the brightest value of files with more than 8 bits; both are logged."""
+    def _images(self, path: Path, size: tuple[int, int] | None) -> tuple[dict[str, tuple[str, int]], int | None]:
+        """Files and pages by name, and the brightest value of files with more than 8 bits; both are logged.
+
+        Images of a folder that cannot be read are logged and left out.
+        """
         files = [str(file) for file in image_files(path)]
         white, paged = survey(files)
         white, pages = log_survey(files, self.space.white or white, paged)
@@ -63,7 +66,11 @@ class Image(Real):
             name = printable(path.name if path.is_file() else os.path.relpath(file, path))
             for page in pages.get(file, [0]):
                 images[f"{name}#{page + 1}" if file in pages else name] = (file, page)
-        return images, white
+        if path.is_file():
+            return images, white
+        wrong = unreadable([*images.values()], self.space.shape[0], size, white)
+        report_skipped([*wrong.values()], len(images), "images", "task.input")
+        return {name: image for name, image in images.items() if image not in wrong}, white
 
     def fit(self, x: np.ndarray, path: Path) -> Tensor:
         """Pixels in the data space. Values between two gray values are rounded; in binary spaces 0.5 becomes 1.
