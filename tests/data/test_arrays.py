@@ -370,6 +370,29 @@ def test_files_with_false_headers_are_refused_before_allocation(tmp_path, raw):
         load_array(tmp_path / "x.npz")
 
 
+@pytest.mark.parametrize("read", [lambda path: Arrays(path).load("train"), load_array])
+def test_the_reason_is_said_why_a_file_cannot_be_read(tmp_path, read):
+    np.save(tmp_path / "x.npy", np.zeros((50, 4)))
+    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-100])
+    with pytest.raises(
+        Refusal, match=r"the header of x.npy states an array of 1,600 bytes, the file holds at most 1,500"
+    ):
+        read(tmp_path / "x.npy")
+    np.savez_compressed(tmp_path / "x.npz", x=np.random.default_rng(0).normal(size=(50, 4)))
+    raw = bytearray((tmp_path / "x.npz").read_bytes())
+    raw[400] ^= 1
+    (tmp_path / "x.npz").write_bytes(raw)
+    with pytest.raises(Refusal, match=r"the checksum of x.npy is wrong: the file is damaged"):
+        read(tmp_path / "x.npz")
+
+
+def test_code_in_a_file_of_torch_is_neither_run_nor_recommended(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "x.pt")
+    with pytest.raises(Refusal, match=r"\(it holds Python objects other than tensors\)") as refused:
+        Arrays(tmp_path / "x.pt").load("train")
+    assert "weights_only" not in str(refused.value)
+
+
 def test_other_members_of_an_npz_file_are_ignored(tmp_path):
     (tmp_path / "x.npz").write_bytes(zipped("x.npy", VECTORS))
     with ZipFile(tmp_path / "x.npz", "a") as whole:

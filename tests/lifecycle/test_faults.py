@@ -293,6 +293,24 @@ def test_the_scaling_suggested_for_images_gives_images(tmp_path, x):
     np.testing.assert_allclose(y, (x - x.min().clip(-1, 0)) / (65_535 if x.max() > 1 else 2), atol=1e-3)
 
 
+def test_columns_and_rows_without_variation_are_named(tmp_path):
+    def warning(x):
+        np.save(tmp_path / "x.npy", x)
+        return DataModule(Arrays(tmp_path / "x.npy", cache=tmp_path / "cache")).unscaled()
+
+    x = RNG.normal(0, 1, (300, 5))
+    x[::7, 4], x[:, 1], x[:, 3] = np.nan, 3.0, np.where(np.arange(300) % 2, 0.5, np.nan)
+    said = warning(x)
+    assert said.startswith("2 of 5 columns of data=x hold a single value (column 1, from 0: 3). ")
+    kept = eval(re.search(r"keep (.*)\.$", said)[1], {"x": x, "numpy": np})
+    assert kept.shape == (300, 3) and not warning(kept)
+    assert warning(np.full((300, 5), 3.0)).startswith("All rows of data=x are the same (270 compared)")
+    assert "All rows of data=x are the same" in warning(np.full((300, 4, 4), 200, np.uint8))
+    images = np.zeros((300, 4, 4))
+    images[:, 1, 1] = RNG.uniform(size=300)
+    assert not warning(images), "a margin of one value is usual"
+
+
 def test_the_scaling_suggested_for_features_makes_them_learnable(train, tmp_path):
     x = RNG.normal(0, 1e5, (300, 10)) + 1e6 * np.arange(10)
     np.save(tmp_path / "x.npy", x)

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
-from numpy.lib.format import open_memmap
 
 from vaekit.data.decode import limited_pixels
 from vaekit.data.image_folder import image_files
-from vaekit.data.npz import Npz, holds_arrays
-from vaekit.refusal import Refusal
+from vaekit.data.npz import Npz, holds_arrays, map_npy
+from vaekit.refusal import Refusal, reason
 from vaekit.spaces import Space
 from vaekit.track import track
 
@@ -221,8 +220,10 @@ def load_array(path: Path) -> np.ndarray:
     """
     try:
         if path.suffix.lower() == ".npy":
-            return open_memmap(path, mode="r")
+            return map_npy(path)
         held = Npz(path)
         return held["x" if "x" in held or len(held) != 1 else next(iter(held))]
     except Exception as error:  # numpy raises nearly anything on a broken file
-        raise Refusal(f"Cannot read {path}, expected numbers called x; save it again by numpy.savez.") from error
+        raise Refusal(
+            f"Cannot read {path} ({reason(error)}): expected numbers called x; save it again by numpy.savez."
+        ) from error

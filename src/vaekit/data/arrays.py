@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ from numpy.lib.format import open_memmap
 
 from vaekit.data.cache import cached, fingerprint
 from vaekit.data.files import PARTS
-from vaekit.data.npz import Npz
+from vaekit.data.npz import Npz, map_npy
 from vaekit.data.source import Rows, Source, Split, holds_bits
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, reason
 from vaekit.spaces import Image, Real, Space
 
 # usual names of arrays, before or after the name of a split; the first one that exists is used
@@ -296,7 +297,7 @@ def _open(path: Path) -> Mapping[str, np.ndarray]:
     with _reading(path):
         suffix = path.suffix.lower()
         if suffix == ".npy":
-            return {"x": open_memmap(path, mode="r")}
+            return {"x": map_npy(path)}
         if suffix == ".npz":
             return Npz(path)
         if suffix in (".pt", ".pth"):
@@ -316,10 +317,12 @@ def _reading(path: Path) -> Iterator[None]:
     """A context that turns whatever numpy or torch raises on a broken file into a `Refusal`."""
     try:
         yield
-    except Exception as error:  # includes zlib errors, and MemoryError for a false header
+    except Exception as error:  # includes MemoryError for a false header
+        pickled = isinstance(error, UnpicklingError)  # torch would advise to run the code in the file
+        why = "it holds Python objects other than tensors" if pickled else reason(error).partition(". ")[0]
         raise Refusal(
-            f"Cannot read {path}: expected a numeric array, or several by name; save it again, by numpy.savez or "
-            "torch.save of a dict."
+            f"Cannot read {path} ({why}): expected a numeric array, or several by name; save it again, by "
+            "numpy.savez or torch.save of a dict."
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -263,22 +264,37 @@ class DataModule(LightningDataModule):
         return (origin + mean).float(), variance.clamp(min=0).sqrt().float()
 
     def unscaled(self) -> str:
-        """A warning with what to type, if columns of continuous rows are far from mean 0 and scale 1; else empty."""
-        if self.space.values != "continuous":
-            return ""
+        """A warning with what to type, if all rows are the same, or columns of continuous rows are far from mean 0 and
+        scale 1, or hold a single value; else empty.
+        """
         batch = self.sample("train", SCALE_ROWS)
         x = batch.x.double()
         mask = torch.ones_like(x) if batch.mask is None else batch.mask.double()
-        count = mask.sum(0).clamp(min=1)
+        least, most = x.masked_fill(mask == 0, math.inf).amin(0), x.masked_fill(mask == 0, -math.inf).amax(0)
+        if (least >= most).all() and len(x) > 1:
+            return (
+                f"All rows of data={self.source.name} are the same ({len(x)} compared), so a model learns nothing from "
+                "them. Expected rows that differ. Name another file by data.path=FILE."
+            )
+        if self.space.values != "continuous":
+            return ""
+        count, warnings = mask.sum(0).clamp(min=1), []
         mean = (x * mask).sum(0) / count
         std = ((x - mean).square() * mask).sum(0).div(count).sqrt()
-        if max(largest := mean.abs().max().item(), most := std.max().item()) <= MAX_SCALE:
-            return ""
-        return (
-            f"Columns of data={self.source.name} have means up to {largest:.4g} and standard deviations up to "
-            f"{most:.4g}, expected about 0 and 1, without which training is slow or fails. Save (x - "
-            "numpy.nanmean(x, 0)) / numpy.nanstd(x, 0).clip(1e-9), and name that file by data.path=FILE."
-        )
+        if max(far := mean.abs().max().item(), wide := std.max().item()) > MAX_SCALE:
+            warnings.append(
+                f"Columns of data={self.source.name} have means up to {far:.4g} and standard deviations up to "
+                f"{wide:.4g}, expected about 0 and 1, without which training is slow or fails. Save (x - "
+                "numpy.nanmean(x, 0)) / numpy.nanstd(x, 0).clip(1e-9), and name that file by data.path=FILE."
+            )
+        if len(single := (least == most).nonzero()) and x.dim() == 2:
+            first = int(single[0])
+            warnings.append(
+                f"{len(single)} of {len(mean)} columns of data={self.source.name} hold a single value (column {first}, "
+                f"from 0: {mean[first]:.4g}). Their density grows without limit in training, which hides the other "
+                "columns. Leave them out: keep x[:, numpy.nanmax(x, 0) > numpy.nanmin(x, 0)]."
+            )
+        return " ".join(warnings)
 
     def sample(self, part: Part, n: int) -> Batch:
         """n random rows of a part (see `Batches.sample`) in the data space, the same at every call."""

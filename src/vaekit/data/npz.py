@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from zipfile import ZipFile
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
 INFLATED = 1032  # largest expansion by deflate: bytes per compressed byte
 
@@ -20,6 +23,41 @@ def holds_arrays(path: Path) -> bool:
         path: The file.
     """
     return path.suffix.lower() in (".npy", ".npz")
+
+
+def map_npy(path: Path) -> np.ndarray:
+    """The array of a .npy file, memory-mapped. A broken file raises many kinds of errors.
+
+    Args:
+        path: The file.
+    """
+    with path.open("rb") as opened:
+        _check(path.name, *_header(opened), path.stat().st_size - opened.tell())
+    return open_memmap(path, mode="r")
+
+
+def _header(opened: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of an array in the format .npy."""
+    first = np.lib.format.read_magic(opened) == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(opened)
+    return shape, dtype
+
+
+def _check(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], held: int) -> None:
+    """Raise `ValueError` if a header states more bytes than there can be; `held` are those after the header."""
+    stated = math.prod(shape) * dtype.itemsize
+    if stated > held and not dtype.hasobject:
+        raise ValueError(f"the header of {name} states an array of {stated:,} bytes, the file holds at most {held:,}")
+
+
+@contextmanager
+def _undamaged(name: str) -> Iterator[None]:
+    """A context in which a member of an archive is read. Raises `ValueError` if its checksum is wrong."""
+    try:
+        yield
+    except (BadZipFile, zlib.error) as error:
+        raise ValueError(f"the checksum of {name} is wrong: the file is damaged") from error
 
 
 class Npz(Mapping[str, np.ndarray]):
@@ -40,17 +78,14 @@ class Npz(Mapping[str, np.ndarray]):
             for member in whole.infolist():
                 if not member.filename.endswith(".npy"):
                     continue
-                with whole.open(member) as opened:
-                    first = np.lib.format.read_magic(opened) == (1, 0)
-                    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-                    shape, _, dtype = read(opened)
+                with _undamaged(member.filename), whole.open(member) as opened:
+                    header, start = _header(opened), opened.tell()
                 held = min(member.file_size, INFLATED * member.compress_size, INFLATED * path.stat().st_size)
-                if math.prod(shape) * dtype.itemsize > held and not dtype.hasobject:
-                    raise ValueError(f"{member.filename} is declared as {dtype} of shape {list(shape)}")
-                self.headers[member.filename.removesuffix(".npy")] = (shape, dtype)
+                _check(member.filename, *header, held - start)
+                self.headers[member.filename.removesuffix(".npy")] = header
 
     def __getitem__(self, name: str) -> np.ndarray:
-        with np.load(self.path) as whole:
+        with _undamaged(f"{name}.npy"), np.load(self.path) as whole:
             return whole[name]
 
     def __iter__(self) -> Iterator[str]:
