@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 
 from vaekit import run_files, runs, spaces
 from vaekit.overrides import typed
@@ -26,7 +28,18 @@ FIXED_SECTIONS = (
     "condition",
     "objective",
     "penalty",
+    "seed",
 )
+CALL = (
+    "ckpt_path",
+    "init_from",
+    "run_dir",
+    "dry_run",
+    "find_lr",
+    "traceback",
+)  # of a command
+
+log = logging.getLogger(__name__)
 
 
 def last_checkpoint(outputs: Path = runs.OUTPUTS) -> Path | None:
@@ -115,8 +128,8 @@ def check_resumption(
 ) -> None:
     """Check that a configuration continues the run that wrote a checkpoint.
 
-    Model, objective and data must be the same, and steps must remain. The length of the training, learning rate,
-    clipping, batch size and logging may change.
+    Model, objective, data and seed must be the same, and steps must remain. The length of the training, learning rate,
+    clipping, batch size and logging may change, except for the batch size within an epoch.
 
     Args:
         checkpoint: The file.
@@ -146,12 +159,18 @@ def check_resumption(
             f"These are not the data that the run of {checkpoint} was trained on (other {what}). "
             f"Resume with the same data. {another}, with any data=..."
         )
-    if changed := list(_changes(_fixed(before), _fixed(now))):
-        parts = dict.fromkeys(key.partition(".")[0] for key, _ in changed)
-        settings = [f"{key}={json.dumps(then)}" if isinstance(then, int | float) else key for key, then in changed]
+    if fixed := list(_changes(_fixed(before), _fixed(now))):
+        parts = dict.fromkeys(key.partition(".")[0] for key, _ in fixed)
+        settings = [f"{key}={json.dumps(then)}" if isinstance(then, int | float) else key for key, then in fixed]
         raise Refusal(
             f"The run of {checkpoint} was composed with another {' and '.join(parts)} ({', '.join(settings[:5])}). "
             f"Repeat the overrides of that run. {another}."
+        )
+    batches, size = state["loops"]["fit_loop"]["epoch_loop.batch_progress"], before["data"].get("batch_size")
+    if batches["current"]["ready"] and not batches["is_last_batch"] and size != now["data"].get("batch_size"):
+        raise Refusal(
+            f"{checkpoint} was written within an epoch, in which the position is a number of batches of {size} rows. "
+            f"Repeat {typed('data.batch_size', size)}; it can be changed at the end of an epoch."
         )
     trained, epochs = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], now["trainer"]["max_epochs"]
     if runs.is_finished(folder) and epochs is not None and 0 <= epochs <= trained:
@@ -159,6 +178,36 @@ def check_resumption(
             f"{folder} is finished: it has trained {trained} epochs, and trainer.max_epochs={epochs}. To train it "
             f"longer: trainer.max_epochs={2 * trained or 1}. {another}."
         )
+
+
+def log_changes(checkpoint: Path, config: DictConfig) -> None:
+    """Log the settings of a resumed run that differ from those that it had.
+
+    Args:
+        checkpoint: The file; `check_resumption` has accepted it.
+        config: The new configuration.
+    """
+    file = checkpoint.parent.parent / "config.yaml"
+    if not file.is_file():
+        return
+    before = {key: value for key, value in runs.parse_config(file).items() if key not in (*CALL, "space")}
+    now: Any = OmegaConf.to_container(config, resolve=True)
+    changed = _changes(before, {key: value for key, value in now.items() if key not in CALL})
+    typed_ones = [(key, then) for key, then in changed if not _is_derived(key, config)]
+    if typed_ones:
+        words = ", ".join(f"{typed(key, OmegaConf.select(config, key))} (before: {then})" for key, then in typed_ones)
+        log.info(f"From now on this run has other settings than before: {words}.")
+
+
+def _is_derived(key: str, config: DictConfig) -> bool:
+    """Whether another setting sets it."""
+    names = key.split(".")
+    places = (".".join(names[:depth]) for depth in range(len(names)))
+    nodes = (OmegaConf.select(config, place) if place else config for place in places)
+    return any(
+        isinstance(node, DictConfig) and name in node and OmegaConf.is_interpolation(node, name)
+        for node, name in zip(nodes, names, strict=True)
+    )
 
 
 def _fixed(config: dict[str, Any]) -> dict[str, Any]:

@@ -374,9 +374,7 @@ def test_files_with_false_headers_are_refused_before_allocation(tmp_path, raw):
 def test_the_reason_is_said_why_a_file_cannot_be_read(tmp_path, read):
     np.save(tmp_path / "x.npy", np.zeros((50, 4)))
     (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-100])
-    with pytest.raises(
-        Refusal, match=r"the header of x.npy states an array of 1,600 bytes, the file holds at most 1,500"
-    ):
+    with pytest.raises(Refusal, match=r"header of x.npy states an array of 1,600 bytes, the file holds at most 1,500"):
         read(tmp_path / "x.npy")
     np.savez_compressed(tmp_path / "x.npz", x=np.random.default_rng(0).normal(size=(50, 4)))
     raw = bytearray((tmp_path / "x.npz").read_bytes())

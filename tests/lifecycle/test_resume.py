@@ -231,6 +231,7 @@ def contents(folder):
         (["objective.beta=2"], 2, r"another objective \(objective.beta\)"),
         (["optimizer=adamw"], 2, "another optimizer"),
         (["freeze=[posterior]"], 2, "another freeze"),
+        (["seed=7"], 2, r"another seed \(seed=1\)"),
         ([], 1, r"finished: it has trained 1 epochs.*trainer.max_epochs=2.*init_from="),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
@@ -287,6 +288,28 @@ def test_another_learning_rate_takes_effect(train, monkeypatch, words):
         seen[lr] = list(rates)
     assert len(seen[1e-3]) == 22 and max(seen[1e-3]) > 0
     assert seen[1e-4] == pytest.approx([rate / 10 for rate in seen[1e-3]], rel=1e-9)
+
+
+def test_changed_settings_are_named_and_take_effect(train, run):
+    words = ["data.batch_size=32", "optimizer.lr=0.0005", "ckpt_path=run/checkpoints/last.ckpt"]
+    done = train(*words, epochs=2)
+    changes = re.search(r"other settings than before: (.*)\.$", done.out, re.MULTILINE)[1].split(", ")
+    assert {*changes} == {
+        "trainer.max_epochs=2 (before: 1)",
+        "data.batch_size=32 (before: 128)",
+        "optimizer.lr=0.0005 (before: 0.001)",
+    }
+    state = torch.load("run/checkpoints/last.ckpt", weights_only=True)
+    assert state["optimizer_states"][0]["param_groups"][0]["lr"] == 0.0005
+    assert state["global_step"] == 11 + 41, "1294 rows: 11 batches of 128, 41 of 32"
+
+
+def test_another_batch_size_within_an_epoch_is_refused(run, train):
+    state = torch.load("run/checkpoints/last.ckpt", weights_only=True)
+    state["loops"]["fit_loop"]["epoch_loop.batch_progress"] |= {"is_last_batch": False}
+    torch.save(state, "run/checkpoints/last.ckpt")
+    done = train("data.batch_size=32", "ckpt_path=run/checkpoints/last.ckpt", epochs=2)
+    assert done.code == 1 and "Repeat data.batch_size=128; it can be changed at the end of an epoch." in done.err
 
 
 # Checkpoints of other places and other people ------------------------------------------------------------------------

@@ -80,6 +80,7 @@ def _run(config: DictConfig, folder: Path) -> float | None:
         datamodule.prepare_data()
         with checkpoints.restoring(checkpoint):
             checkpoints.check_resumption(checkpoint, plain, datamodule.space, datamodule.state_dict())
+            checkpoints.log_changes(checkpoint, config)
     plan = Plan.read(config, datamodule.space, training=True)
     model = plan.build()
     shards.check(config["trainer"]["strategy"], model[0])
