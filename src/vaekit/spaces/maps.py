@@ -74,7 +74,7 @@ class Maps(Space):
             grid = x * (self.bins - 1)
             if (grid - grid.round()).abs().max() > 1e-3:
                 fix = "binarize them (data.binarize=dynamic)" if self.values == "binary" else "round them to the grid"
-                raise Refusal(f"Got values between the {self.bins} levels that this model scores; {fix}.")
+                raise Refusal(f"Got values between the {self.bins} gray values that this model scores; {fix}.")
 
     def _check_range(self, x: Tensor, margin: float = 0.0) -> None:
         if x.numel() and (x.min() < -margin or x.max() > 1 + margin):

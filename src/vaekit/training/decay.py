@@ -46,7 +46,7 @@ def cosine(
         Refusal: If the training has no end.
     """
     if total_steps == math.inf:
-        raise Refusal("optimizer/decay=cosine requires a length of the training; use trainer.max_epochs=100.")
+        raise Refusal("optimizer/decay=cosine requires a training of known length; use trainer.max_epochs=100.")
 
     def factor(step: int) -> float:
         return final + (1 - final) * (1 + math.cos(math.pi * min(step / total_steps, 1.0))) / 2
