@@ -21,7 +21,7 @@ from vaekit.hydra_job import compose, run_here, spell
 from vaekit.in_memory import Container
 from vaekit.overrides import PLACES, setting_of
 from vaekit.plan.plan import Plan
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, refusals_in_python
 from vaekit.runs import OUTPUTS, load
 from vaekit.spaces import Space
 from vaekit.training.run import run as train_run
@@ -30,6 +30,7 @@ from vaekit.vae import VAE
 __all__ = ["Run", "build", "fit", "load", "open", "train"]
 
 
+@refusals_in_python()
 def train(*overrides: str | Mapping[str, Any], **settings: Any) -> Run:
     """Train a VAE, as `python train.py` does with the same words, in a new run folder.
 
@@ -82,6 +83,7 @@ def _how_to_go_on(started: list[Path], words: list[str]) -> str:
     return f"Resume with vaekit.train({''.join(kept)}ckpt_path={str(last)!r})."
 
 
+@refusals_in_python()
 def fit(
     x: Any,
     *overrides: str | Mapping[str, Any],
@@ -126,8 +128,7 @@ def fit(
     try:
         with in_memory.named({folder / "data": "x"}):
             data = in_memory.write(rows, folder / "data", labels)
-            chosen = {name: value for name, value in data.items() if name not in given}
-            run = train({"hydra.run.dir": folder, **chosen}, *words)
+            run = train({"hydra.run.dir": folder, **_not_chosen(data, words)}, *words)
     except (Refusal, KeyboardInterrupt) as end:
         if not (folder / "checkpoints").is_dir():  # nothing was trained
             shutil.rmtree(folder, ignore_errors=True)
@@ -141,6 +142,7 @@ def fit(
     return run
 
 
+@refusals_in_python()
 def open(
     run: str | Path = OUTPUTS / "latest",
     device: str = "auto",
@@ -171,12 +173,14 @@ def open(
     return Run(run, device=device, batch_size=batch_size, trust=trust, **changes)
 
 
+@refusals_in_python()
 def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) -> VAE:
     """Build an untrained VAE, for your own training loop.
 
     Args:
         space: The space of x, one of `vaekit.spaces`.
-        overrides: As of `train`; those of data, trainer and logger have no effect.
+        overrides: As of `train`; without `model=` and `likelihood=` those that fit this space are chosen. Words of
+            data, trainer and logger have no effect.
         settings: As of `train`.
 
     Returns:
@@ -188,7 +192,7 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
     Example:
         >>> import torch, vaekit
         >>> from vaekit.spaces import Real
-        >>> vae = vaekit.build(Real((5,)), "model=mlp_vae", "likelihood=gaussian", "latents.dim=2")
+        >>> vae = vaekit.build(Real((5,)), "prior=vamp", "latents.dim=2")
         >>> vae.loss(torch.randn(8, 5)).shape
         torch.Size([])
     """
@@ -197,9 +201,18 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
             f"Got a {type(space).__name__} as the space of x, expected one of vaekit.spaces. "
             "Use vaekit.spaces.Image((1, 28, 28)) for images, vaekit.spaces.Real((5,)) for rows of 5 numbers."
         )
-    vae, objective, _ = Plan.read(compose("train", spell(*overrides, settings)), space).build()
+    words = spell(*overrides, settings)
+    config = compose("train", [*spell(_not_chosen(in_memory.choices(space), words)), *words])
+    vae, objective, _ = Plan.read(config, space).build()
     vae.objective = objective
     return vae
+
+
+def _not_chosen(choices: Mapping[str, Any], words: list[str]) -> dict[str, Any]:
+    """The choices that words leave open; an experiment chooses the model."""
+    given = set(map(setting_of, words))
+    given |= {"model"} if "experiment" in given else set()
+    return {name: value for name, value in choices.items() if name not in given}
 
 
 @contextmanager

@@ -77,6 +77,7 @@ class Capability(_Described):
     INDEPENDENT_DRAWS = "independent_draws", "importance samples that are independent"
     NO_PENALTY = "no_penalty", "no penalty in addition to the objective"
     IMAGE = "image", "data that are images"
+    FACTORS = "factors", "data with labels of several factors"
     PAIRS = "pairs", "data that are pairs of images and labels"
     QUANTITIES = "quantities", "data that are quantities rather than tokens"
     DOUBLE_BACKWARD = "double_backward", "networks that can be differentiated twice"

@@ -28,9 +28,10 @@ from vaekit.data.table import read_rows
 from vaekit.hydra_job import compose, spell
 from vaekit.in_memory import Container
 from vaekit.media.page import picture, table
-from vaekit.overrides import PLACES, nearest, setting_of
+from vaekit.overrides import PLACES, nearest, plain, setting_of
 from vaekit.plan.compatibility import lacks
 from vaekit.plan.plan import Plan
+from vaekit.refusal import refusals_in_python
 from vaekit.spaces import Space, Table
 from vaekit.tasks.fit_prior import fit_prior as fit_prior_task
 from vaekit.tasks.shared.context import FILE
@@ -129,6 +130,7 @@ class Run:
         plan = html.escape(self.plan.describe())
         return f"<b>{html.escape(str(self.folder))}</b>{rows}{shown}<details><pre>{plan}</pre></details>"
 
+    @refusals_in_python()
     def fit_prior(self, *overrides: str | Mapping[str, Any], **settings: Any) -> Run:
         """Fit another prior to the latent variables of the run, as `task=fit_prior`.
 
@@ -149,6 +151,7 @@ class Run:
         self.do(fit_prior_task, **{name: value for name, value in chosen.items() if not name.startswith("_")})
         return Run(chosen["folder"], self.container, **self.settings | {"sampling": {}})  # which are of the old prior
 
+    @refusals_in_python()
     def do(self, task: Callable[..., Any], seed: int = 1, **keywords: Any) -> Any:
         """Run a task, which writes its files into `<run>/tasks/<task>/`.
 
@@ -164,14 +167,16 @@ class Run:
         space, container = self.vae.space, None
         with TemporaryDirectory() as scratch, isolate_rng(), redirect_stdout(io.StringIO()):
             for name, value in keywords.items():
-                if name in parameters and parameters[name].annotation == FILE and value is not None:
+                if name not in parameters or parameters[name].annotation != FILE:
+                    keywords[name] = plain(value)
+                elif value is not None:
                     rows = in_memory.convert(value)
                     with in_memory.named({Path(scratch, name): name}):
                         keywords[name] = file = in_memory.as_file(rows, Path(scratch, name), space)
                     if file is not rows:
                         container = container or Container.of(value, rows, space).typed(self.container)
             with in_memory.named({Path(scratch, name): name for name in keywords}):
-                returned, files = perform(partial(task, **keywords), self.folder, seed, **self.settings)
+                returned, files = perform(partial(task, **keywords), self.folder, plain(seed), **self.settings)
         container = container or self.container.rows(None)
         if isinstance(returned, Imputation) and isinstance(space, Table):  # which keeps observed cells as they are
             return container.frame(read_rows(next(file for file in files if file.name == "imputed.csv"), space), space)

@@ -11,6 +11,11 @@ MIN_SIMILARITY = 0.65  # of a mistyped name and of a name that is suggested for 
 PLACES = ("ckpt_path", "hydra.run.dir")  # words that say where a run is
 SPELLED_WITH_DOT = 0.8  # similarity above which `latent_dim` means `latents.dim`
 TIE = 0.02  # names whose similarity is this close to the largest are suggested as well
+# words of apply.py that are arguments in Python, in a message: as a shell quotes them, or up to the end of a sentence
+KEY = r"(?:task\.\w+|device|run|trust)="
+WORD = re.compile(rf"(?<![\w.])(?:'({KEY}[^']*)'|({KEY}(?:\[[^\]]*\]|[^\s;,'`]*(?:\.\.\.|[^\s;,.?'`)]))))")
+WORDS = re.compile(f"{WORD.pattern}(?: {WORD.pattern})*")
+TRAIN = re.compile("`python train\\.py ?([^-`]*)`")
 
 
 def typed(key: str, value: Any) -> str:
@@ -82,6 +87,7 @@ def spelled(value: Any) -> str:
         >>> spelled({"a": [1, True, None]})
         '{a:[1,true,null]}'
     """
+    value = plain(value)
     if isinstance(value, Mapping):
         text = f"{{{','.join(f'{name}:{spelled(each)}' for name, each in value.items())}}}"
         if _parsed(text) != value:
@@ -94,13 +100,52 @@ def spelled(value: Any) -> str:
     if not isinstance(value, str):
         return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     # in a list, where a comma would end it
-    plain = "${" not in value and _parsed(f"[{value}]") == [value] and _parsed(value) == value
-    if plain:
+    unquoted = "${" not in value and _parsed(f"[{value}]") == [value] and _parsed(value) == value
+    if unquoted:
         return value
     from hydra.core.override_parser.types import Quote, QuotedString
 
     literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # not an interpolation
     return QuotedString(literal, Quote.double).with_quotes()
+
+
+def plain(value: Any) -> Any:
+    """A number or an array of a library as numbers and lists of Python; other values are unchanged.
+
+    Args:
+        value: Any value.
+
+    Example:
+        >>> import numpy
+        >>> plain(numpy.float64(0.5)), plain(numpy.arange(2))
+        (0.5, [0, 1])
+    """
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def in_python(message: str) -> str:
+    """A message with the words of the command line as arguments and calls of Python.
+
+    Args:
+        message: For the command line.
+
+    Example:
+        >>> print(in_python("Got task.n=0, expected 1 or more; use task.n=1."))
+        Got n=0, expected 1 or more; use n=1.
+        >>> print(in_python("Use 'task.scores=[nll,elbo]' task.n=2 of task=detect, or `python train.py seed=1`."))
+        Use scores=['nll', 'elbo'], n=2 of run.detect, or vaekit.train('seed=1').
+    """
+    message = WORDS.sub(lambda words: ", ".join(map(_argument, WORD.finditer(words[0]))), message)
+    message = re.sub(r"\btask\.(?=\w)", "", re.sub(r"\btask=(\w+)", r"run.\1", message))
+    return TRAIN.sub(lambda command: f"vaekit.train({', '.join(map(repr, shlex.split(command[1])))})", message)
+
+
+def _argument(word: re.Match[str]) -> str:
+    """A word of apply.py as an argument of a task, or of `vaekit.open`."""
+    name, value = next(each.split("=", 1) for each in word.groups() if each)
+    given = None if value in ("null", "None") else _parsed(value)
+    unread = given is None and value not in ("null", "None")
+    return f"{name.removeprefix('task.')}={value if unread else repr(given)}"
 
 
 def _parsed(text: str) -> Any:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from vaekit.overrides import spelled, typed
+from vaekit.overrides import in_python, spelled, typed
 
 
 class Refusal(ValueError):
@@ -170,6 +170,20 @@ def reason(error: BaseException) -> str:
         ('two lines', 'MemoryError')
     """
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+@contextmanager
+def refusals_in_python() -> Iterator[None]:
+    """A context in which refusals say what to type in Python, see `in_python`.
+
+    Raises:
+        Refusal: The same one.
+    """
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.args = (in_python(str(refusal)),)
+        raise
 
 
 @contextmanager

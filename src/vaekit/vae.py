@@ -157,7 +157,9 @@ class VAE(nn.Module):
             Refusal: If a condition is missing that the model needs.
         """
         if condition is None and self.needs_condition:
-            raise Refusal("This model is conditional and needs a condition. Try task.label=7 (in Python condition=7).")
+            raise Refusal(
+                "This model is conditional and needs a condition. Try task.label=7, or condition=7 of the VAE."
+            )
         if self.condition is None or condition is None:
             return self.latents.initial_state(None)
         return self.latents.initial_state(self.condition(condition).to(self.likelihood.bias))
@@ -171,7 +173,9 @@ class VAE(nn.Module):
         if condition is None:
             return None
         if self.condition is None:
-            raise Refusal("This model has no condition; leave task.label out, or train one with condition=label.")
+            raise Refusal(
+                "This model has no condition. Leave out task.label (of a VAE condition), or train with condition=label."
+            )
         return self.condition.parse(condition, n)
 
     def condition_of(self, batch: Batch) -> Tensor | None:

@@ -203,26 +203,28 @@ def _explain_key(word: str, key: str, known: DictConfig) -> str:
     other, root = "train" if "task" in known else "apply", key.partition(".")[0]
     hidden = () if root == "hydra" else ("hydra",)
     names = {name: is_set for name, is_set in _names(known) if name.partition(".")[0] not in hidden}
-    if root not in {name.rpartition(".")[2] for name in names} and root in _compose(other):
-        return f"{word} is a setting of {other}.py."
 
     def spelt(name: str) -> str:
         return f"~{name}" if word.startswith("~") else f"{'' if names[name] else '+'}{name}{value}"
 
-    if near := [each for each in map(spelt, nearest(key, names)) if each != word]:
-        return f"{word} is not read by any part.{did_you_mean(near)}"
-    return f"{word} is not read by any part. {_holding(key, known)}"
+    near = [each for each in map(spelt, nearest(key, names)) if each != word]
+    instead = did_you_mean(near) or f" {_holding(key, known)}"
+    if root not in {name.rpartition(".")[2] for name in names} and root in _compose(other):
+        return f"{word} is a setting of {other}.py.{instead if other == 'train' else ''}"
+    return f"{word} is not read by any part.{instead}"
 
 
 def _holding(key: str, known: DictConfig) -> str:
-    """The names that exist next to `key`."""
+    """The names that exist next to `key`; next to a task its settings."""
     place, node = "", known
     for name in key.split(".")[:-1]:
         near = nearest(name, (each for each, below in _children(node).items() if isinstance(below, DictConfig)))
         if not near:
             break
         place, node = f"{place}{near[0]}.", _children(node)[near[0]]
-    names = (name for name in _children(node) if name != "hydra" and not name.startswith("_"))
+    names = [name for name in _children(node) if name != "hydra" and not name.startswith("_")]
+    if not place and _is_part(task := node.get("task")):
+        names += [f"task.{name}" for name in _children(task) if not name.startswith("_")]
     return f"There is {', '.join(f'{place}{name}' for name in names) or f'nothing in {place[:-1]}'}."
 
 

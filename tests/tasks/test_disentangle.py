@@ -67,7 +67,7 @@ def test_numbers_of_rows_out_of_range_are_refused(context, n, says):
 
 def test_data_without_factors_are_refused(digits, vectors):
     for context in (digits, vectors):  # one label, and none
-        with pytest.raises(Refusal, match=r"train\.py data=sprites"):
+        with pytest.raises(Refusal, match=r"Train with data=sprites\.$"):
             disentangle(context)
 
 

@@ -1,7 +1,7 @@
 """Rows in memory: written into files that data sources and tasks read, and results converted to the user's types."""
 
 from vaekit.in_memory.container import Container
-from vaekit.in_memory.files import as_file, named, write
+from vaekit.in_memory.files import as_file, choices, named, write
 from vaekit.in_memory.frames import is_frame, read_csv, write_frame
 from vaekit.in_memory.rows import as_array, as_labels, convert
 
@@ -10,6 +10,7 @@ __all__ = [
     "as_array",
     "as_file",
     "as_labels",
+    "choices",
     "convert",
     "is_frame",
     "named",

@@ -104,9 +104,13 @@ class Container:
         return import_module("pyarrow").table(dict(columns)) if self.kind == "pyarrow" else dict(columns)
 
     def latents(self, z: Tensor) -> Any:
-        """Latent variables of rows `[N, dim]`, as a DataFrame with the columns z0, z1, ... if the rows were one."""
+        """Numbers of rows, if these were a DataFrame: of latent variables `[N, dim]` one with the columns z0, z1, ...,
+        of one number a row `[N]` a Series.
+        """
         if self.kind in FRAMES and z.dim() == 2:
             return self.table({f"z{i}": self.numbers(column) for i, column in enumerate(z.unbind(1))})
+        if self.kind in FRAMES and z.dim() == 1:
+            return frames.series(self.numbers(z), self.kind, self.index)
         return self.numbers(z)
 
     def numbers(self, x: Any) -> Any:

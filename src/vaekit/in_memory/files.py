@@ -21,13 +21,35 @@ from vaekit.data.text import Text as TextFile
 from vaekit.in_memory import frames
 from vaekit.in_memory.rows import Labels
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image, Space, Table, Text
+from vaekit.spaces import Audio as AudioSpace
+from vaekit.spaces import Image, Levels, Pairs, Real, Series, Space, Table, Text
 
 FILES: dict[str, type[Source]] = {"arrays": Arrays, "table": TableFile, "text": TextFile}  # by data=NAME
-IMAGES = {"b": "arrays_bool", "u": "arrays_uint8", "f": "arrays_float"}  # by the kind of their dtype: data=NAME
-PRESETS = {"table": "table_vae", "text": "text_vae", "audio": "audio_vae"}  # by data=NAME; others use the default
+DATA: dict[type[Space], str] = {Real: "arrays", Table: "table", Text: "text", AudioSpace: "audio", Series: "series"}
+DATA |= {Levels: "levels", Pairs: "paired"}  # data=NAME by the space of its rows
+IMAGES = {"binary": "arrays_bool", "discrete": "arrays_uint8", "unit": "arrays_float"}  # by their values: data=NAME
+PRESETS = {"arrays": "mlp_vae", "table": "table_vae", "text": "text_vae", "audio": "audio_vae"}
+PRESETS |= {"series": "series_vae", "paired": "mvae"}  # by data=NAME; others use the default
 LIKELIHOODS = {"table": "table", "audio": "gaussian"}  # of data=hf, by the kind of its rows, where models set none
 LABEL = "label"  # name of the column that labels given beside a table become
+
+
+def choices(space: Space) -> dict[str, str]:
+    """The choices of data and model for rows of a space, where the user makes none.
+
+    Args:
+        space: Of the rows.
+
+    Returns:
+        `data`, which chooses the likelihood, and `model`; neither for a space of the user, no model where the default
+        one reads such rows.
+
+    Example:
+        >>> choices(Image((1, 28, 28), bins=None)), choices(Real((5,)))
+        ({'data': 'arrays_float'}, {'data': 'arrays', 'model': 'mlp_vae'})
+    """
+    name = IMAGES[space.values] if type(space) is Image else DATA.get(type(space))
+    return ({"data": name} if name else {}) | ({"model": PRESETS[name]} if name in PRESETS else {})
 
 
 def write(rows: Any, folder: Path, labels: Labels | str | None = None) -> dict[str, Any]:
@@ -115,7 +137,8 @@ def named(names: Mapping[Path, str]) -> Iterator[None]:
         message = str(refusal)
         for folder, name in names.items():
             message = re.sub(rf"('x' in )?{re.escape(str(folder))}/[\w-]+(\.\w+)?", name, message)
-        raise Refusal(message) from refusal
+        refusal.args = (message,)
+        raise
 
 
 def _created(folder: Path) -> Path:
@@ -141,14 +164,13 @@ def _check_form(rows: Any, space: Space) -> None:
 
 
 def _write_arrays(rows: np.ndarray, folder: Path, labels: Labels | None) -> dict[str, Any]:
-    kind = IMAGES.get(rows.dtype.kind, "arrays") if rows.ndim > 2 else "arrays"
-    settings = {"data": kind, "data.cache": folder / "cache"} | ({"model": "mlp_vae"} if rows.ndim == 2 else {})
+    path = folder / ("rows.npy" if labels is None else "rows.npz")
     if labels is None:
-        np.save(folder / "rows.npy", rows)
-        return settings | {"data.path": folder / "rows.npy"}
-    arrays = {"x": rows, "y": labels.numbers} | ({"class_names": np.array(labels.names)} if labels.names else {})
-    np.savez(folder / "rows.npz", allow_pickle=False, **arrays)
-    return settings | {"data.path": folder / "rows.npz"}
+        np.save(path, rows)
+    else:
+        arrays = {"x": rows, "y": labels.numbers} | ({"class_names": np.array(labels.names)} if labels.names else {})
+        np.savez(path, allow_pickle=False, **arrays)
+    return {**choices(Arrays(path).space), "data.path": path, "data.cache": folder / "cache"}
 
 
 def _write_table(rows: Any, folder: Path, labels: Labels | str | None) -> dict[str, Any]:

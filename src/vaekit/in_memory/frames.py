@@ -258,13 +258,26 @@ def to_library(table: Any, kind: str, names: Mapping[str, Any], index: Any = Non
 
 
 def indexed(frame: Any, index: Any) -> Any:
-    """A DataFrame of pandas with an index.
+    """A DataFrame or Series of pandas with an index.
 
     Args:
-        frame: The DataFrame.
+        frame: The DataFrame or Series.
         index: None, or one of another length, changes nothing.
     """
     return frame if index is None or len(index) != len(frame) else frame.set_axis(index)
+
+
+def series(values: np.ndarray, kind: str, index: Any) -> Any:
+    """One number a row as a Series.
+
+    Args:
+        values: `[N]`.
+        kind: `pandas`, `polars` or `pyarrow`.
+        index: Of pandas, see `indexed`.
+    """
+    if kind == "pandas":
+        return indexed(import_module("pandas").Series(values), index)
+    return import_module("polars").Series(values) if kind == "polars" else import_module("pyarrow").array(values)
 
 
 def library_of(table: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from vaekit.capabilities import Capability, Input
@@ -265,6 +266,7 @@ def lacks(plan: Plan, task: Any) -> tuple[list[Capability], str]:
     uncoded = _uncoded(plan)
     present = {
         Capability.PAIRS: (isinstance(space, Pairs), "data=paired"),
+        Capability.FACTORS: (_has_factors(plan), "data=sprites"),
         Capability.RETURNS: (isinstance(space, Series) and space.returns, "data=series"),
         Capability.PLAYABLE: (isinstance(space, Levels) and space.playable, "data=levels"),
         Capability.UNCONDITIONAL: (plan.condition is None or plan.latents.kind.infers, "'~condition'"),
@@ -277,6 +279,12 @@ def lacks(plan: Plan, task: Any) -> tuple[list[Capability], str]:
         ),
     }
     return _missing(plan, getattr(task, "requires", frozenset()), present)
+
+
+def _has_factors(plan: Plan) -> bool:
+    """Whether the rows of the data have labels of several factors."""
+    data: Any = plan.config.get("data")  # which a saved VAE lacks
+    return bool(data and resolve_name(data["module"]["source"]["_target_"]).factors)
 
 
 def _uncoded(plan: Plan) -> list[str]:

@@ -7,14 +7,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from vaekit.capabilities import Capability
 from vaekit.media.plots import save_heat_maps
 from vaekit.metrics.disentanglement import disentanglement
 from vaekit.refusal import Refusal
 from vaekit.tasks.shared.checks import within
 from vaekit.tasks.shared.context import Context
+from vaekit.tasks.shared.requires import requires
 from vaekit.track import track
 
 
+@requires(Capability.FACTORS)
 @torch.no_grad()
 def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
     """Write disentanglement metrics of the posterior means of test examples: disentanglement.json.
@@ -34,19 +37,13 @@ def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
         Refusal: For data without two factors that vary, and unless n is from 100 to the number of test rows.
     """
     label, rows, source = context.test.label, context.test.indices, context.data.source
-    refusal = Refusal(
-        f"data={source.name} has no labels of several factors to compare the latent variables with; "
-        f"train on data that has: python train.py data=sprites."
-    )
-    if label is None or label.dim() < 2:
-        raise refusal
+    assert label is not None, "of a source with factors"
     within("task.n", n, 100, len(rows))
     numbers = context.sample(n)
     factors = label[rows[numbers]].numpy()
     varied = np.flatnonzero(np.ptp(factors, 0))
     if len(varied) < 2:
-        raise refusal
-    names = source.factors or [f"factor {number}" for number in range(factors.shape[1])]
+        raise Refusal(f"The rows of data={source.name} do not vary in several factors. Try data=sprites.")
 
     latents = []
     for part in track(numbers.split(context.batch_size), "encoding"):
@@ -55,7 +52,7 @@ def disentangle(context: Context, n: int = 10_000) -> dict[str, float]:
     seed = int(torch.randint(2**31, ()))
     figures, maps = disentanglement(torch.cat(latents).numpy(), factors[:, varied], seed)
     context.write_json("disentanglement.json", figures)
-    save_heat_maps(context.out / "disentanglement.png", maps, [names[int(number)] for number in varied])
+    save_heat_maps(context.out / "disentanglement.png", maps, [source.factors[int(number)] for number in varied])
     table = Table("metric", "", title="Disentanglement", title_justify="left")
     for name, value in figures.items():
         table.add_row(name, f"{value:.3f}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -69,7 +70,7 @@ class Context:
 
         Raises `Refusal` for another split of the run's own files, or data of another space.
         """
-        with runs.reading(self.run):
+        with runs.reading(self.run), _unannounced(not self.changes):
             data = self._data()
             data.setup()
         if data.space != self.vae.space:
@@ -223,6 +224,18 @@ class Context:
             known = ", ".join(named) or "a number, because these data have no names for them"
             raise Refusal(f"Got task.label={label}, expected {known}; use {typed('task.label', next(iter(named), 0))}.")
         return named.get(str(label), label)
+
+
+@contextmanager
+def _unannounced(known: bool) -> Iterator[None]:
+    """A context in which data sources log no warnings, if the data are `known`: training has logged them."""
+    sources = logging.getLogger("vaekit.data")
+    level = sources.level
+    sources.setLevel(logging.ERROR if known else level)
+    try:
+        yield
+    finally:
+        sources.setLevel(level)
 
 
 def _settings(module: dict[str, Any]) -> dict[str, dict[str, Any]]:
