@@ -244,6 +244,9 @@ def test_sentences(folder):
     run = vaekit.fit(["A man walks.", "A dog runs home.", "The man has a dog."] * 30, ONE, {"data.min_count": 1})
     assert all(isinstance(each, str) for each in run.sample(3))
     assert run.score(["A man has a dog."], num_samples=2).shape == (1,)
+    named = pandas.Series(["A man has a dog.", "A dog runs home."], index=["first", "second"])
+    for rows in (run.score(named, num_samples=2), run.reconstruct(named), run.embed(named)):
+        assert list(rows.index) == ["first", "second"]
 
 
 @pytest.mark.long

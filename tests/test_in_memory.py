@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse
 import torch
 
+from helpers import GREY, TABLE
 from vaekit import Refusal, in_memory
 from vaekit.data.arrays import Arrays
 from vaekit.data.hf import HuggingFace
@@ -130,7 +131,10 @@ def test_files_and_paths(tmp_path):
 @pytest.mark.parametrize(
     ("x", "says"),
     [
-        (polars.DataFrame({"a": [1]}).lazy(), "Got polars.*LazyFrame, expected an array .*__arrow_c_stream__"),
+        (
+            polars.DataFrame({"a": [1]}).lazy(),
+            "Got polars.*LazyFrame, expected an array .*__arrow_c_stream__.* Try x\.collect\(\)\.$",
+        ),
         ({"a b"}, "Got set, expected"),
         (b"ab", "Got bytes, expected"),
         (object(), "Got object, expected"),
@@ -266,6 +270,23 @@ def test_tables_of_arrow_and_others_by_its_protocol(tmp_path):
             return given.__arrow_c_stream__(requested_schema)
 
     assert there_and_back(Stream(), tmp_path / "stream").equals(given.to_pandas())
+
+
+def test_a_list_of_dicts_is_a_table():
+    x = [{"a": 1, "b": "x"}, {"b": "y"}]
+    rows = in_memory.convert(x)
+    assert rows.to_pydict() == {"a": [1, None], "b": ["x", "y"]}
+    assert Like.of(x, rows, TABLE).kind == "pandas"
+
+
+def test_a_row_of_a_data_frame_is_refused_with_how_to_keep_its_axis():
+    with pytest.raises(Refusal, match=r"Give one row of a DataFrame as df\.iloc\[\[0\]\]\.$"):
+        in_memory.convert(pandas.DataFrame({"a": ["x"], "b": [1]}).iloc[0])
+
+
+def test_channels_of_another_number_are_refused_in_the_shape_that_was_given(tmp_path):
+    file = in_memory.as_file(np.zeros((2, 3, 8, 8), np.float32), tmp_path, GREY)
+    assert np.load(file).shape == (2, 3, 8, 8)
 
 
 def test_a_dict_of_columns_is_a_table(tmp_path):

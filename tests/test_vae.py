@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import MultivariateNormal
@@ -322,9 +323,23 @@ def test_networks_read_any_image_but_only_gray_values_are_scored(space, fix):
     for verb in (vae, vae.log_likelihood):
         with pytest.raises(Refusal, match=fix):
             verb(x)
-    for scaled, how in ((x * 254, "divide by 255"), (2 * x - 1, "move and scale them")):
+    scales = ((x * 254, "divide by 255"), (x * 16, "divide by the value of white"), (2 * x - 1, "move and scale them"))
+    for scaled, how in scales:
         with pytest.raises(Refusal, match=f"expected 0 to 1; {how}"):
             vae.encode(scaled)
+
+
+def test_any_array_is_read_and_anything_else_is_refused():
+    vae = build(GREY, "model=mlp_vae", "likelihood=discretized_logistic", *SMALL)[0].eval()
+    x = torch.rand(3, *GREY.shape).numpy()
+    assert torch.equal(vae.encode(x[::-1])[0], vae.encode(x[::-1].copy())[0])
+    assert len(vae.sample(np.int64(2))) == 2
+    for wrong in ("image.png", x.astype(object)):
+        with pytest.raises(Refusal, match="expected an array or tensor of numbers"):
+            vae.encode(wrong)
+    for n in (-1, 2.5):
+        with pytest.raises(Refusal, match=f"Got n={n}, expected a whole number"):
+            vae.sample(n)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from vaekit.distributions.marginal import log_prob_observed
 from vaekit.distributions.temperature import tempered
 from vaekit.latents.tower import Draw, Level, Step, Tower, descend
 from vaekit.likelihoods.likelihood import Likelihood, check_missing
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, reason
 from vaekit.spaces import Space
 from vaekit.terms import Terms, posterior
 
@@ -132,6 +133,8 @@ class VAE(nn.Module):
         is at its mean, discrete codes at their mode. Without a condition, one is drawn for each row with the
         frequencies of training.
         """
+        if not isinstance(n, Integral) or n < 0:
+            raise Refusal(f"Got n={n}, expected a whole number of examples. Try n=16.")
         if condition is None and self.needs_condition:
             assert self.condition is not None
             condition = self.condition.draw(n)
@@ -403,7 +406,13 @@ class VAE(nn.Module):
         return torch.cat(log_px) - math.log(num_samples)
 
     def _checked(self, x: Tensor, scored: bool = False) -> Tensor:
-        x = self.space.from_user(torch.as_tensor(x)).to(self.likelihood.bias)
+        try:
+            given = x if isinstance(x, Tensor) else torch.as_tensor(np.ascontiguousarray(x))
+        except (TypeError, ValueError) as error:
+            raise Refusal(
+                f"Got {type(x).__name__} ({reason(error)}), expected an array or tensor of numbers."
+            ) from error
+        x = self.space.from_user(given).to(self.likelihood.bias)
         if x.dim() != len(self.space.shape) + 1:
             expected = ", ".join(map(str, self.space.shape))
             one = " Give one example as x[None]." if tuple(x.shape) == self.space.shape else ""

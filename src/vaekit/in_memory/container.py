@@ -52,11 +52,13 @@ class Container:
             rows: As `convert` returns them.
             space: Of the model.
         """
-        if frames.is_frame(rows):
-            kind = frames.library_of(rows)
-            pandas = frames.library(x) == "pandas"  # whose names may be more than a file can hold
-            names = {str(name): name for name in x.columns} if pandas else frames.given_names(rows)
-            return cls(kind, template=rows.slice(0, 0), names=names, index=getattr(x, "index", None))
+        library = frames.library(x)
+        index = x.index if library == "pandas" else None
+        if frames.is_frame(rows):  # names in pandas may be more than a file can hold
+            names = {str(name): name for name in x.columns} if library == "pandas" else frames.given_names(rows)
+            return cls(frames.library_of(rows), template=rows.slice(0, 0), names=names, index=index)
+        if library in frames.LIBRARIES:  # a Series
+            return cls(library, index=index)
         if not isinstance(rows, np.ndarray):
             return cls()
         kind, device = ("torch", x.device) if isinstance(x, Tensor) else ("numpy", None)
@@ -128,8 +130,8 @@ class Container:
             label: Of a table, the classes of its rows `[N]`.
 
         Returns:
-            Arrays or tensors of this type; a DataFrame for a table, a list of sentences for text. With more than one
-            leading dimension, a list of these.
+            Arrays or tensors of this type; a DataFrame for a table, a list or Series of sentences for text. With more
+            than one leading dimension, a list of these.
         """
         batched = x.dim() == len(space.shape) + 1
         if isinstance(space, Table | Text) and not batched:
@@ -137,7 +139,8 @@ class Container:
         if isinstance(space, Table):
             return self.frame(dict(zip(space.names, space.decode(x.cpu(), label), strict=True)), space)
         if isinstance(space, Text):
-            return space.decode(x.cpu())
+            sentences = space.decode(x.cpu())
+            return frames.series(sentences, self.kind, self.index) if self.kind in FRAMES else sentences
         if isinstance(space, Image):
             x = (x * 255).round().clamp(0, 255).byte() if self.bytes else x
             x = x.squeeze(-3) if self.gray else x.movedim(-3, -1) if self.channels_last else x

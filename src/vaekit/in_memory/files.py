@@ -230,6 +230,6 @@ def _channels_first(rows: np.ndarray, space: Image) -> np.ndarray:
     channels, height, width = space.shape
     if rows.shape[-3:] == (height, width, channels) and rows.shape[-3:] != space.shape:
         rows = np.moveaxis(rows, -1, -3)
-    if channels == 1 and rows.shape[-2:] == (height, width) and rows.shape[-3:] != space.shape:
+    if channels == 1 and rows.ndim <= 3 and rows.shape[-2:] == (height, width) and rows.shape != space.shape:
         rows = rows[..., None, :, :]
     return rows[None] if rows.shape == space.shape else rows

@@ -267,8 +267,8 @@ def indexed(frame: Any, index: Any) -> Any:
     return frame if index is None or len(index) != len(frame) else frame.set_axis(index)
 
 
-def series(values: np.ndarray, kind: str, index: Any) -> Any:
-    """One number a row as a Series.
+def series(values: Sequence[Any] | np.ndarray, kind: str, index: Any) -> Any:
+    """One value a row as a Series.
 
     Args:
         values: `[N]`.

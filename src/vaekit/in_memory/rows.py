@@ -26,8 +26,8 @@ def convert(x: Any) -> Any:
     """Convert rows to one of the forms that `write` takes.
 
     Args:
-        x: Rows: an array or tensor, by `__array__`, `__dlpack__` or `toarray`; a table, by `__arrow_c_stream__`, or a
-            dict of columns; a sequence or an iterator of arrays, images, sentences or files; a path.
+        x: Rows: an array or tensor, by `__array__`, `__dlpack__` or `toarray`; a table, by `__arrow_c_stream__`, a dict
+            of columns, or a list of dicts; a sequence or an iterator of arrays, images, sentences or files; a path.
 
     Returns:
         An array `[N, ...]`, a table of Arrow, a list of sentences, a list of paths, or a path. A `datasets.Dataset`,
@@ -46,17 +46,21 @@ def convert(x: Any) -> Any:
         return _path(x)
     if hasattr(x, "save_to_disk"):
         return x
-    if isinstance(x, Mapping) or frames.is_frame(x):
-        return frames.to_arrow(x)
     if isinstance(x, Iterator):
         x = list(x)
+    if isinstance(x, list) and x and all(isinstance(row, Mapping) for row in x):
+        x = {name: [row.get(name) for row in x] for name in dict.fromkeys(name for row in x for name in row)}
+    if isinstance(x, Mapping) or frames.is_frame(x):
+        return frames.to_arrow(x)
     if isinstance(x, bytes) or not (isinstance(x, Sequence) or any(hasattr(x, each) for each in PROTOCOLS)):
-        raise Refusal(f"Got {_kind(x)}, expected {EXPECTED}.")
+        lazy = " Try x.collect()." if hasattr(x, "collect") else ""
+        raise Refusal(f"Got {_kind(x)}, expected {EXPECTED}.{lazy}")
+    one_row = " Give one row of a DataFrame as df.iloc[[0]]." if frames.library(x) == "pandas" else ""
     if not isinstance(x, Sequence):
         x = _array(x)
     column = x.tolist() if isinstance(x, np.ndarray) and x.ndim == 1 else x
     if isinstance(column, Sequence) and any(isinstance(each, str | Path) for each in column):
-        return _texts(column)
+        return _texts(column, one_row)
     return as_array(x)
 
 
@@ -175,11 +179,11 @@ def _array(x: Any) -> np.ndarray:
     return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
 
-def _texts(items: Sequence[Any]) -> list[str] | list[Path]:
+def _texts(items: Sequence[Any], hint: str) -> list[str] | list[Path]:
     """Files if all exist, else sentences."""
     wrong = next((i for i, each in enumerate(items) if not isinstance(each, str | Path) or not str(each).strip()), None)
     if wrong is not None:
-        raise Refusal(f"x[{wrong}] is {items[wrong]!r}, expected text, as other rows are. Leave it out.")
+        raise Refusal(f"x[{wrong}] is {items[wrong]!r}, expected text, as other rows are. Leave it out.{hint}")
     files = map(_path, items)
     missing = next((file for file in files if not os.path.isfile(file)), None)  # Path.is_file raises for long text
     if missing is None:

@@ -78,6 +78,6 @@ class Maps(Space):
 
     def _check_range(self, x: Tensor, margin: float = 0.0) -> None:
         if x.numel() and (x.min() < -margin or x.max() > 1 + margin):
-            largest = "255" if x.min() >= 0 and x.max() <= 255 else "the largest value"
-            how = f"divide by {largest}" if x.min() >= 0 else "move and scale them"
+            white = "255" if 127 < x.max() <= 255 else "the value of white"  # fewer gray values are a coarser scale
+            how = f"divide by {white}" if x.min() >= 0 else "move and scale them"
             raise Refusal(f"Got values from {x.min():.4g} to {x.max():.4g}, expected 0 to 1; {how}.")

@@ -80,7 +80,8 @@ def draw(context: Context, given: str | Sequence[str] | Mapping[str, Any], n: in
             column.check([named.get(column.name)])
         numbers, _ = space.encode([[named.get(column.name)] for column in space.columns])
     except WrongCell as wrong:
-        raise Refusal(f"task.given, column {wrong.column!r}: {wrong.why}") from None
+        why = wrong.why.replace("leave the cell empty", "leave the column out")
+        raise Refusal(f"task.given, column {wrong.column!r}: {why}") from None
     x = torch.from_numpy(numbers[0]).to(vae.device)
     mask = space.per_value(torch.tensor([column.name in named for column in space.ordered], device=vae.device))
     draw_z = prior(context, label)
