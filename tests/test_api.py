@@ -329,7 +329,7 @@ def test_an_unknown_argument_of_a_task_is_named_with_the_nearest_one(digits):
     [
         (lambda run: run.sample(0), r"^Got n=0, expected a whole number at least 1; use n=1\.$"),
         (lambda run: run.interpolate(a=DIGITS[0]), r"Got one of a and b, .*; use a='FILE', b='FILE'\.$"),
-        (lambda run: run.detect(scores=["?"]), r"use scores='path'\.$"),
+        (lambda run: run.detect(scores=["?"]), r"use scores='path_statistics'\.$"),
         (lambda run: run.coherence(), r"^run\.coherence requires .* Train with data=paired\.$"),
         (lambda run: run.push_to_hub(), r"^Got repository=None, .* Try repository='me/digits'\.$"),
         (lambda run: run.fit_prior("trainer.max_epochs=1"), r"^trainer\.max_epochs=1 is a setting .* mean epochs=1\?$"),

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from helpers import GREY, TABLE
+from helpers import GRAY, TABLE
 from vaekit import Refusal, in_memory
 from vaekit.data.arrays import Arrays
 from vaekit.data.hf import HuggingFace
@@ -133,7 +133,7 @@ def test_files_and_paths(tmp_path):
     [
         (
             polars.DataFrame({"a": [1]}).lazy(),
-            "Got polars.*LazyFrame, expected an array .*__arrow_c_stream__.* Try x\.collect\(\)\.$",
+            r"Got polars.*LazyFrame, expected an array .*__arrow_c_stream__.* Try x\.collect\(\)\.$",
         ),
         ({"a b"}, "Got set, expected"),
         (b"ab", "Got bytes, expected"),
@@ -276,7 +276,7 @@ def test_a_list_of_dicts_is_a_table():
     x = [{"a": 1, "b": "x"}, {"b": "y"}]
     rows = in_memory.convert(x)
     assert rows.to_pydict() == {"a": [1, None], "b": ["x", "y"]}
-    assert Like.of(x, rows, TABLE).kind == "pandas"
+    assert Container.of(x, rows, TABLE).kind == "pandas"
 
 
 def test_a_row_of_a_data_frame_is_refused_with_how_to_keep_its_axis():
@@ -285,7 +285,7 @@ def test_a_row_of_a_data_frame_is_refused_with_how_to_keep_its_axis():
 
 
 def test_channels_of_another_number_are_refused_in_the_shape_that_was_given(tmp_path):
-    file = in_memory.as_file(np.zeros((2, 3, 8, 8), np.float32), tmp_path, GREY)
+    file = in_memory.as_file(np.zeros((2, 3, 8, 8), np.float32), tmp_path, GRAY)
     assert np.load(file).shape == (2, 3, 8, 8)
 
 

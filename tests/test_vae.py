@@ -330,8 +330,8 @@ def test_networks_read_any_image_but_only_gray_values_are_scored(space, fix):
 
 
 def test_any_array_is_read_and_anything_else_is_refused():
-    vae = build(GREY, "model=mlp_vae", "likelihood=discretized_logistic", *SMALL)[0].eval()
-    x = torch.rand(3, *GREY.shape).numpy()
+    vae = build(GRAY, "model=mlp_vae", "likelihood=discretized_logistic", *SMALL)[0].eval()
+    x = torch.rand(3, *GRAY.shape).numpy()
     assert torch.equal(vae.encode(x[::-1])[0], vae.encode(x[::-1].copy())[0])
     assert len(vae.sample(np.int64(2))) == 2
     for wrong in ("image.png", x.astype(object)):
