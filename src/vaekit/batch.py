@@ -39,16 +39,17 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch on `device`."""
-        return replace(self, **{k: v.to(device, non_blocking=non_blocking) for k, v in self._tensors().items()})
+        return replace(self, **{k: v.to(device, non_blocking=non_blocking) for k, v in self.tensors().items()})
 
     def split(self, rows: int) -> list[Batch]:
         """The same batch in parts of at most `rows` rows."""
-        columns = {name: tensor.split(rows) for name, tensor in self._tensors().items()}
+        columns = {name: tensor.split(rows) for name, tensor in self.tensors().items()}
         return [Batch(**dict(zip(columns, part, strict=True))) for part in zip(*columns.values(), strict=True)]
 
     def filled(self, values: Tensor) -> Tensor:
         """x with its missing values replaced by `values` `[..., B, *space.shape]`, which get no gradient."""
         return self.x if self.mask is None else torch.where(self.mask.bool(), self.x, values.detach())
 
-    def _tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that are known, by name."""
         return {field.name: tensor for field in fields(self) if (tensor := getattr(self, field.name)) is not None}

@@ -28,6 +28,7 @@ FIXED_SECTIONS = (
     "condition",
     "objective",
     "penalty",
+    "privacy",
     "seed",
 )
 CALL = (

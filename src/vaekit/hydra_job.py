@@ -25,7 +25,7 @@ from vaekit.overrides import spelled
 from vaekit.refusal import Refusal, refusal_in
 
 NONE = {group: f"{group}=[]" for group in ("penalty", "callbacks", "logger")}  # how to choose nothing in a group
-NONE |= {group: f"'~{group}'" for group in ("condition", "debug", "experiment", "sweep")}
+NONE |= {group: f"'~{group}'" for group in ("condition", "debug", "experiment", "privacy", "sweep")}
 
 
 def refuse_numbers(words: Sequence[str]) -> None:

@@ -143,7 +143,7 @@ def composition(vae: VAE, objective: Any, penalties: Any, data: str) -> Table:
 
 
 def results(metrics: Mapping[str, float]) -> Table:
-    """The table of test metrics.
+    """The table of test metrics, and of what a differentially private training has spent.
 
     Args:
         metrics: Values by name.
@@ -152,7 +152,7 @@ def results(metrics: Mapping[str, float]) -> Table:
     table.add_column("metric")
     table.add_column("", justify="right")
     for metric, value in metrics.items():
-        if metric.startswith("test/"):
+        if metric.startswith(("test/", "privacy/")):
             table.add_row(metric, number(value))
     return table
 

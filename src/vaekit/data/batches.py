@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -76,9 +77,13 @@ class Batches:
             if self._resume and self._resume["epoch"] == epoch:
                 first = self._resume["batch"]
             self._at, self._resume = {"epoch": epoch, "batch": first}, None
-        for start in range(first * self.batch_size, len(order), self.batch_size):
+        for number in range(first, len(self)):
             self._at["batch"] += 1
-            yield self.gather(order[start : start + self.batch_size])
+            yield self.gather(self._rows_of(number, order))
+
+    def _rows_of(self, number: int, order: Tensor) -> Tensor:
+        """The rows of one batch of a pass."""
+        return order[number * self.batch_size : (number + 1) * self.batch_size]
 
     def gather(self, rows: Tensor) -> Batch:
         """The batch of these rows. Raises `Refusal` if the file that they are mapped from has become shorter."""
@@ -124,6 +129,23 @@ class Batches:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self._resume = state
+
+
+class PoissonBatches(Batches):
+    """Batches that each hold every row with the same probability, independently of all others.
+
+    They hold `batch_size` rows on average. The generator is seeded by the operating system, so that nobody can repeat
+    them. The accounting of `vaekit.training.privacy` is for such batches.
+    """
+
+    @cached_property
+    def _secret(self) -> torch.Generator:
+        generator = torch.Generator()
+        generator.seed()
+        return generator
+
+    def _rows_of(self, number: int, order: Tensor) -> Tensor:
+        return order[torch.rand(len(order), generator=self._secret) < self.batch_size / len(order)]
 
 
 def permutation(n: int, seed: int | tuple[int, ...]) -> np.ndarray:

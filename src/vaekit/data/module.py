@@ -15,7 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from vaekit.batch import Batch
-from vaekit.data.batches import Batches, permutation
+from vaekit.data.batches import Batches, PoissonBatches, permutation
 from vaekit.data.noise import row_noise
 from vaekit.data.source import Rows, Source
 from vaekit.data.transform import BINARIZE, Transform
@@ -54,6 +54,7 @@ class DataModule(LightningDataModule):
 
     Attributes:
         shuffle_seed: `seed` at first; the training order depends on it and on the epoch alone.
+        poisson: False at first; whether each training batch draws every row with the same probability instead.
 
     Raises:
         Refusal: If settings do not fit each other or the source.
@@ -77,6 +78,7 @@ class DataModule(LightningDataModule):
     ):
         super().__init__()
         self.source, self.batch_size, self.seed, self.shuffle_seed = source, batch_size, seed, seed
+        self.poisson = False
         self.eval_batch_size = 4 * batch_size if eval_batch_size is None else eval_batch_size
         self.validation, self.calibration, self.test = validation, calibration, test
         self.classes, self.labels = classes, labels
@@ -339,7 +341,8 @@ class DataModule(LightningDataModule):
         def draw(x: Tensor, numbers: Tensor) -> Tensor:
             return self.transform.draw(x, row_noise(seed, numbers, tuple(x.shape[1:])))
 
-        return Batches(rows, indices, batch_size, draw=draw if by_row else None, **options)
+        kind = PoissonBatches if training and self.poisson else Batches
+        return kind(rows, indices, batch_size, draw=draw if by_row else None, **options)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Raw rows to the data space, on the device."""

@@ -45,6 +45,7 @@ def check(plan: Plan) -> None:
     if plan.training and plan.objective:
         _check_gradient(plan, plan.objective)
         _check_run(plan)
+        _check_privacy(plan)
 
 
 def name(part: Any) -> str:
@@ -326,6 +327,27 @@ def _missing(
         near = choices("posterior", lambda part: fewer <= part.gives and part.latent is arrows[0][0].kind.latent)
         fixes.append(near or "posterior=gaussian prior=standard_normal")
     return missing, " ".join(dict.fromkeys(fixes))
+
+
+def _check_privacy(plan: Plan) -> None:
+    """Check that nothing but the noised gradients of rows reaches the weights."""
+    config: Any = plan.config
+    if not config.get("privacy"):
+        return
+    trainer, labels = config["trainer"], config["data"]["module"].get("labels")
+    accumulated = trainer["accumulate_grad_batches"] > 1
+    wrong = {
+        "penalties compare rows": (plan.penalties, "penalty=[]"),
+        "a condition stores how frequent its values are in the rows": (plan.condition, "'~condition'"),
+        "labelled rows are repeated": (labels, "data.labels=null"),
+        "its noise is added in one process": (trainer["devices"] != 1, "trainer.devices=1"),
+        "its noise is added once a batch": (accumulated, "trainer.accumulate_grad_batches=1"),
+        "the noise is chosen for all steps": (trainer["max_epochs"] in (None, -1), "trainer.max_epochs=50"),
+        "a search for a learning rate reads the rows as well": (config["find_lr"], "find_lr=false"),
+    }
+    for reason, (found, fix) in wrong.items():
+        if found:
+            raise Refusal(f"privacy=dp does not work like this, because {reason}. Use {fix}.")
 
 
 def _check_run(plan: Plan) -> None:

@@ -32,6 +32,7 @@ from vaekit.schedules.schedule import at, scheduled
 from vaekit.spaces import Codes
 from vaekit.terms import Terms
 from vaekit.training.decay import constant
+from vaekit.training.privacy import DifferentialPrivacy, check_rows_are_separate
 from vaekit.vae import VAE
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Training(L.LightningModule):
         seed: With the step number it determines every random draw, so a resumed run repeats an uninterrupted one.
         compiled: Whether the computation of the terms of a whole batch is compiled. Smaller last batches and evaluation
             run uncompiled.
+        privacy: Makes the gradients differentially private; None for plain ones.
         weights: Weights, by name, of parts that start from another run.
         frozen: Modules that stay in evaluation mode, see `vaekit.training.transfer`.
 
@@ -77,6 +79,7 @@ class Training(L.LightningModule):
         nll_samples: int = 100,
         seed: int = 0,
         compiled: bool = False,
+        privacy: DifferentialPrivacy | None = None,
         weights: Mapping[str, Tensor] | None = None,
         frozen: Sequence[nn.Module] = (),
     ):
@@ -88,7 +91,7 @@ class Training(L.LightningModule):
         self.vae, self.objective, self.penalties = vae, objective, penalties
         self.optimizer, self.decay, self.warmup = optimizer, decay, warmup
         self.nll_samples, self.seed, self.compiled = nll_samples, seed, compiled
-        self.weights, self.frozen = weights or {}, list(frozen)
+        self.privacy, self.weights, self.frozen = privacy, weights or {}, list(frozen)
         atoms = [level.space.atoms if isinstance(level.space, Codes) else 0 for level in vae.latents.levels]
         if vae.latents.infers:
             atoms[0] = 0  # all classes are enumerated, so their usage is not measured
@@ -112,10 +115,13 @@ class Training(L.LightningModule):
             if self.unscaled and trainer.is_global_zero:
                 log.warning(self.unscaled)
         if stage == TrainerFn.FITTING and trainer.global_step == 0 and trainer.ckpt_path is None:
-            self.vae.start_from(trainer.datamodule)
-            for penalty in self.penalties.values():
-                penalty.start_from(trainer.datamodule)
+            if self.privacy is None:  # otherwise the weights would tell statistics of the rows
+                self.vae.start_from(trainer.datamodule)
+                for penalty in self.penalties.values():
+                    penalty.start_from(trainer.datamodule)
             self.vae.load_state_dict(self.weights, strict=False)
+        if stage == TrainerFn.FITTING and self.privacy is not None:
+            check_rows_are_separate(self.vae, self.objective, trainer.datamodule.sample("train", 2))
 
     def train(self, mode: bool = True) -> Training:
         """Frozen parts stay in evaluation mode, so that their batch statistics do not change."""
@@ -138,6 +144,9 @@ class Training(L.LightningModule):
             self._check_restored()
             with checkpoints.restoring(Path(trainer.ckpt_path)):
                 self._renew_settings()
+        if self.privacy is not None:
+            data = trainer.datamodule
+            self.privacy.start(data.num_train, data.batch_size, int(trainer.estimated_stepping_batches))
         if (loop := trainer.fit_loop).restarted_mid_epoch:  # Lightning created the loader before it restored its state
             done = loop.epoch_loop.batch_progress.current.ready
             trainer.train_dataloader.load_state_dict({"epoch": self.current_epoch, "batch": done})
@@ -193,6 +202,8 @@ class Training(L.LightningModule):
         epoch = self.current_epoch + batch_idx / trainer.num_training_batches
         for part in self.annealed:
             part.anneal(epoch)
+        if self.privacy is not None:  # of whose rows no figures are logged
+            return self._private_loss(self.privacy, batch, epoch)
         terms = self._terms(batch)
         losses, penalties = self._losses(terms, epoch)
         loss = losses.mean()
@@ -205,6 +216,13 @@ class Training(L.LightningModule):
         if logged:
             self._log_step(terms, {"loss": loss, **penalties, **critics}, epoch)
         return sum(critics.values(), loss)
+
+    def _private_loss(self, privacy: DifferentialPrivacy, batch: Batch, epoch: float) -> Tensor:
+        loss = privacy.loss(self.vae, self.objective, batch, epoch)
+        self.last_loss = loss.detach()
+        if not math.isfinite(self.last_loss.item()):
+            self._stop(f"The loss is not finite at step {self.global_step}")
+        return loss
 
     def _terms(self, batch: Batch) -> Terms:
         self.compiled_rows = self.compiled_rows or len(batch)
@@ -387,9 +405,13 @@ class Training(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["validation"] = self.validation
+        if self.privacy is not None:
+            checkpoint["privacy"] = self.privacy.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.validation = checkpoint["validation"]
+        if self.privacy is not None:
+            self.privacy.load_state_dict(checkpoint["privacy"])
         for weights in checkpoint.keys() & {"state_dict", "current_model_state"}:  # not that of callbacks=ema
             checkpoint[weights] = renames.weights_of(checkpoint[weights], self)
         if len(checkpoint["optimizer_states"]) != 1:  # Lightning does not check their number

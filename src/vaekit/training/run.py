@@ -134,7 +134,7 @@ def _build_data(config: DictConfig) -> Any:
     """The data module. A condition of unknown classes is given those of the data."""
     with building("data"):
         datamodule = instantiate(config["data"]["module"], _convert_="all")
-        datamodule.shuffle_seed = config["seed"]
+        datamodule.shuffle_seed, datamodule.poisson = config["seed"], bool(config["privacy"])
         _ = datamodule.space  # reads the headers of the files
         if OmegaConf.select(config, "condition.classes", default=0) is None:  # which is data.num_classes
             config["data"]["num_classes"] = len(datamodule.source.classes()) or None
@@ -168,6 +168,7 @@ def _build_training(
         config["evaluation"]["num_samples"],
         config["seed"],
         config["compile"],
+        read_choice(config["privacy"], "privacy")() if config["privacy"] else None,
         weights,
         frozen,
     )
@@ -235,6 +236,8 @@ def finish(folder: Path, trainer: L.Trainer, training: Training, datamodule: Any
     trainer.test(training, datamodule, verbose=False)
     tested = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics = training.validation | tested  # both of the best weights
+    if training.privacy is not None:
+        metrics |= training.privacy.metrics(trainer.global_step)
     shards.gather(trainer, training)
     if trainer.is_global_zero:
         run_files.write_metrics(folder, metrics)  # after the weights: a run that has both is finished

@@ -19,6 +19,12 @@ vae = vaekit.load("{address}")  # config.yaml and model.safetensors; no code is 
 x = vae.sample(16)
 ```
 """
+PRIVATE = """## Privacy
+
+The weights are differentially private with regard to one training row: epsilon {privacy/epsilon:.3g}, delta
+{privacy/delta:.2g}. This covers neither what the data space records (names, ranges and categories of columns) nor the
+metrics and figures of this card.
+"""
 EXPORTED = """Each `.pt2` file is read by `torch.export.load`; an `.onnx` file needs neither vaekit nor torch:
 
 ```python
@@ -48,7 +54,8 @@ def model_card(
     """
     vae, data = context.vae, context.config["data"]["name"]
     _, objective, _ = context.plan.build()
-    tested = {name: value for name, value in runs.read_metrics(context.run).items() if name.startswith("test/")}
+    metrics = runs.read_metrics(context.run)
+    tested = {name: value for name, value in metrics.items() if name.startswith("test/")}
     kind = "unconditional-image-generation" if isinstance(vae.space, Image) else "other"
     results = {
         "task": {"type": kind},
@@ -78,6 +85,7 @@ def model_card(
         "## Test\n\nIn nats per example, but for bits per dimension and counts.",
         table(("metric", "value"), ((name, number(value)) for name, value in tested.items())),
         *(f"![{name}]({name})" for name in figures),
+        *([PRIVATE.format(**metrics)] if "privacy/epsilon" in metrics else []),
         "## Use",
         USE.format(address=address),
     ]
