@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from scipy.stats import norm
 
 import vaekit
-from helpers import GREY, TABLE, TEXT, VECTORS, build_all, examples
+from helpers import GRAY, TABLE, TEXT, VECTORS, build_all, examples
 from vaekit.batch import Batch
 from vaekit.data.batches import PoissonBatches
 from vaekit.data.source import Rows
@@ -40,8 +40,8 @@ def test_gradients_of_rows_are_those_of_rows_alone(clip):
 
 
 def test_each_row_has_its_own_draws():
-    vae, objective, _ = build_all(GREY, "model=mlp_vae", "network.hidden=[16]")
-    batch = examples(GREY, 1)
+    vae, objective, _ = build_all(GRAY, "model=mlp_vae", "network.hidden=[16]")
+    batch = examples(GRAY, 1)
     same = Batch(batch.x.expand(64, -1, -1, -1))
     torch.manual_seed(0)
     _, loss = clipped_sum(vae, objective, same, 0.0, 1.0)
@@ -51,9 +51,9 @@ def test_each_row_has_its_own_draws():
     assert abs(one - loss) > 1e-4  # which equal draws in every row would make equal, for one seed and another
 
 
-@pytest.mark.parametrize("space", [GREY, VECTORS, TABLE], ids=["images", "vectors", "table"])
+@pytest.mark.parametrize("space", [GRAY, VECTORS, TABLE], ids=["images", "vectors", "table"])
 def test_noise_has_its_scale_and_no_seed(space):
-    likelihood = {GREY: "discretized_logistic", VECTORS: "gaussian", TABLE: "table"}[space]
+    likelihood = {GRAY: "discretized_logistic", VECTORS: "gaussian", TABLE: "table"}[space]
     vae, objective, _ = build_all(space, "model=mlp_vae", f"likelihood={likelihood}", "network.hidden=[64]")
     privacy = DifferentialPrivacy(clip=2.0)
     privacy.start(rows=1000, batch_size=100, steps=50)
