@@ -328,6 +328,7 @@ def test_an_unknown_argument_of_a_task_is_named_with_the_nearest_one(digits):
     ("call", "says"),
     [
         (lambda run: run.sample(0), r"^Got n=0, expected a whole number at least 1; use n=1\.$"),
+        (lambda run: run.sample(10**12), r"examples take 238,419 GiB, .* use n=1000\.$"),
         (lambda run: run.interpolate(a=DIGITS[0]), r"Got one of a and b, .*; use a='FILE', b='FILE'\.$"),
         (lambda run: run.detect(scores=["?"]), r"use scores='path_statistics'\.$"),
         (lambda run: run.coherence(), r"^run\.coherence requires .* Train with data=paired\.$"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from torch.utils.data import TensorDataset
 
 from helpers import GRAY, TABLE
 from vaekit import Refusal, in_memory
@@ -327,10 +328,11 @@ def test_a_stored_array_is_not_read_for_its_axes(tmp_path, monkeypatch):
     ],
     ids=str,
 )
-def test_labels_that_are_numbers(labels):
+def test_labels_that_are_numbers(labels, tmp_path):
     found = in_memory.as_labels(labels, np.eye(3), np.eye(3))
     assert found.numbers.tolist() == [0, 1, -1]
     assert found.names == ()
+    assert in_memory.write(np.eye(3), tmp_path, found)["data.num_classes"] == 2, "which condition=label needs"
 
 
 @pytest.mark.parametrize(
@@ -439,6 +441,23 @@ def test_data_sets_of_hugging_face_are_stored_with_a_model_of_their_kind(tmp_pat
     assert path.read_text() == "c d\n"
     with pytest.raises(Refusal, match="names a column of a Dataset"):
         in_memory.write(table, tmp_path / "labels", in_memory.as_labels([0, 1] * 30, table, table))
+
+
+def test_streams_of_hugging_face_are_refused_with_how_to_read_them():
+    datasets = pytest.importorskip("datasets")
+    x = datasets.Dataset.from_dict({"a": [1, 2, 3]}).to_iterable_dataset()
+    with pytest.raises(Refusal, match=r"streamed, .* Try datasets\.Dataset\.from_list\(list\(x\.take\(10_000\)\)\)\.$"):
+        in_memory.convert(x)
+    assert in_memory.convert(datasets.Dataset.from_list(list(x.take(10_000)))).num_rows == 3
+    with pytest.raises(Refusal, match=r"list\(x\['train'\]\.take"):
+        in_memory.convert(datasets.IterableDatasetDict({"train": x}))
+
+
+def test_data_sets_of_torch_are_refused_with_how_to_stack_them():
+    x = TensorDataset(torch.eye(3))
+    with pytest.raises(Refusal, match=r"Got torch.*TensorDataset, .* Try torch\.stack\(\[row\[0\] for row in x\]\)\.$"):
+        in_memory.convert(x)
+    assert torch.stack([row[0] for row in x]).equal(torch.eye(3))
 
 
 def test_names_are_stored_as_json(tmp_path):

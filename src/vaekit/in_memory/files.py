@@ -170,7 +170,10 @@ def _write_arrays(rows: np.ndarray, folder: Path, labels: Labels | None) -> dict
     else:
         arrays = {"x": rows, "y": labels.numbers} | ({"class_names": np.array(labels.names)} if labels.names else {})
         np.savez(path, allow_pickle=False, **arrays)
-    return {**choices(Arrays(path).space), "data.path": path, "data.cache": folder / "cache"}
+    settings = {**choices(Arrays(path).space), "data.path": path, "data.cache": folder / "cache"}
+    if labels is None or labels.names or not (classes := int(labels.numbers.max()) + 1):  # names are read from the file
+        return settings
+    return settings | {"data.num_classes": classes}
 
 
 def _write_table(rows: Any, folder: Path, labels: Labels | str | None) -> dict[str, Any]:

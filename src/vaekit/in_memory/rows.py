@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import data
 
 from vaekit.data.cells import MISSING
 from vaekit.in_memory import frames
@@ -46,6 +47,12 @@ def convert(x: Any) -> Any:
         return _path(x)
     if hasattr(x, "save_to_disk"):
         return x
+    if frames.library(x) == "datasets":
+        stream = f"x[{next(iter(x))!r}]" if isinstance(x, Mapping) else "x"
+        raise Refusal(
+            f"Got {_kind(x)}, whose rows are streamed, expected a datasets.Dataset. Try "
+            f"datasets.Dataset.from_list(list({stream}.take(10_000)))."
+        )
     if isinstance(x, Iterator):
         x = list(x)
     if isinstance(x, list) and x and all(isinstance(row, Mapping) for row in x):
@@ -53,8 +60,9 @@ def convert(x: Any) -> Any:
     if isinstance(x, Mapping) or frames.is_frame(x):
         return frames.to_arrow(x)
     if isinstance(x, bytes) or not (isinstance(x, Sequence) or any(hasattr(x, each) for each in PROTOCOLS)):
-        lazy = " Try x.collect()." if hasattr(x, "collect") else ""
-        raise Refusal(f"Got {_kind(x)}, expected {EXPECTED}.{lazy}")
+        rows = "x.collect()" if hasattr(x, "collect") else "torch.stack([row[0] for row in x])"
+        known = hasattr(x, "collect") or isinstance(x, data.Dataset)  # lazy, or read row by row
+        raise Refusal(f"Got {_kind(x)}, expected {EXPECTED}.{f' Try {rows}.' if known else ''}")
     one_row = " Give one row of a DataFrame as df.iloc[[0]]." if frames.library(x) == "pandas" else ""
     if not isinstance(x, Sequence):
         x = _array(x)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from shutil import disk_usage
 from tempfile import TemporaryDirectory
 from typing import Any, NewType
 from zipfile import ZipFile
@@ -153,7 +154,16 @@ class Context:
         return [z.cpu() for z in self.vae.encode(batch.x, condition=self.vae.condition_of(batch))]
 
     def chunks(self, n: int) -> list[int]:
-        """n split into parts of at most batch_size, so that memory on the device does not grow with n."""
+        """n split into parts of at most batch_size, so that memory on the device does not grow with n.
+
+        Raises `Refusal` if n examples are larger than the free space for files.
+        """
+        size, free = 4 * n * self.vae.space.size, disk_usage(self.out).free
+        if size > free:
+            raise Refusal(
+                f"{n:,} examples take {size / 2**30:,.0f} GiB, and {free / 2**30:,.1f} GiB are free in {self.run}; "
+                "use task.n=1000."
+            )
         return [min(self.batch_size, n - done) for done in range(0, n, self.batch_size)]
 
     def write_json(self, name: str, figures: Mapping[str, Any]) -> None:
