@@ -77,11 +77,28 @@ def test_likelihoods_are_in_the_units_of_the_rows():
     assert made.std(0) == pytest.approx([0.01, 40.0], rel=0.15)
 
 
-@pytest.mark.parametrize("settings", [{"alpha": 5}, {"alpha": 0}, {"contamination": 1.5}])
+@pytest.mark.parametrize(
+    "settings", [{"alpha": 5}, {"alpha": 0}, {"alpha": None}, {"contamination": 1.5}, {"contamination": "auto"}]
+)
 def test_fractions_of_a_detector_are_between_0_and_1(settings):
     (name,) = settings
     with pytest.raises(ValueError, match=f"^Got {name}=.*, expected a fraction between 0 and 1. Try {name}=0.05.$"):
         VAEDetector(**settings, max_steps=1).fit(np.zeros((20, 2)))
+
+
+@pytest.mark.parametrize("settings", [{"max_steps": -1}, {"max_steps": 2.5}, {"latent_dim": 0}, {"batch_size": "8"}])
+def test_numbers_of_an_estimator_are_whole_and_at_least_1(settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=f"^Got {name}=.*, expected a whole number at least 1; use {name}=1"):
+        VAETransformer(**settings).fit(np.eye(20))
+
+
+@pytest.mark.parametrize("overrides", ["prior=mixture", {"prior": "mixture"}, ("prior=mixture",)])
+def test_words_may_be_one_several_or_a_dict(overrides):
+    fitted = VAETransformer(latent_dim=np.int64(2), max_steps=np.int64(1), overrides=overrides).fit(np.eye(20))
+    assert fitted.vae_.config["prior"]["_target_"].endswith("Mixture")
+    with pytest.raises(ValueError, match=r"^Got 3 columns, expected 2"):
+        fitted.inverse_transform(np.zeros((1, 3)))
 
 
 @pytest.mark.long

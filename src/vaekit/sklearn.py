@@ -25,7 +25,7 @@ from sklearn.base import (
     OutlierMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -36,11 +36,13 @@ from vaekit.api import restored_state
 from vaekit.data.module import DataModule
 from vaekit.data.source import Rows, Source, Split
 from vaekit.data.table import Table
-from vaekit.hydra_job import compose
+from vaekit.hydra_job import compose, spell
 from vaekit.in_memory import Container
+from vaekit.overrides import plain
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
 from vaekit.spaces import Real, Space
+from vaekit.tasks.shared.checks import within
 from vaekit.tasks.shared.context import Context
 from vaekit.tasks.shared.given import draw as draw_given
 from vaekit.tasks.shared.imputation import IncompleteRows, importance_weighted
@@ -89,7 +91,7 @@ class VAEEstimator(BaseEstimator):
         latent_dim: Dimensions of z.
         max_steps: Steps of the optimizer.
         batch_size: Rows a step.
-        overrides: More words of train.py, such as `("prior=vamp", "network.hidden=[64]")`.
+        overrides: More words of train.py, such as `("prior=vamp", "network.hidden=[64]")`, or a dict of settings.
         random_state: Seed, or generator, of weights, order and noise.
     """
 
@@ -102,7 +104,7 @@ class VAEEstimator(BaseEstimator):
         latent_dim: int = 8,
         max_steps: int = 1000,
         batch_size: int = 128,
-        overrides: Sequence[str] = (),
+        overrides: Sequence[str] | Mapping[str, Any] = (),
         random_state: Any = None,
     ):
         self.latent_dim, self.max_steps, self.batch_size = latent_dim, max_steps, batch_size
@@ -111,8 +113,11 @@ class VAEEstimator(BaseEstimator):
     @denormals.flushed()
     def _train(self, space: Space, rows: Rows, *words: str) -> None:
         """Set `vae_`, trained on rows in the data space."""
+        for name in ("latent_dim", "max_steps", "batch_size"):
+            within(name, plain(getattr(self, name)), 1)
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
-        given = [*self.preset, f"{self.dim}={self.latent_dim}", *words, *self.overrides, f"seed={self.seed_}"]
+        own = [self.overrides] if isinstance(self.overrides, str | Mapping) else self.overrides
+        given = [*self.preset, f"{self.dim}={self.latent_dim}", *words, *spell(*own), f"seed={self.seed_}"]
         with restored_state():
             quiet()
             config = compose("train", given)
@@ -122,7 +127,7 @@ class VAEEstimator(BaseEstimator):
             training = Training(vae, objective, penalties, optimizer, seed=self.seed_)
             trainer = L.Trainer(
                 max_epochs=-1,
-                max_steps=self.max_steps,
+                max_steps=int(self.max_steps),
                 limit_val_batches=0,
                 logger=False,
                 enable_checkpointing=False,
@@ -131,7 +136,7 @@ class VAEEstimator(BaseEstimator):
                 num_sanity_val_steps=0,
                 accelerator="cpu",
             )
-            trainer.fit(training, datamodule=DataModule(InMemory(space, rows), self.batch_size, seed=self.seed_))
+            trainer.fit(training, datamodule=DataModule(InMemory(space, rows), int(self.batch_size), seed=self.seed_))
         self.vae_ = vae.eval().cpu().double()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -205,7 +210,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Numeric
         latent_dim: Dimensions of z, the columns of what `transform` returns.
         max_steps: Steps of the optimizer.
         batch_size: Rows a step.
-        overrides: More words of train.py, such as `("prior=vamp", "network.hidden=[64]")`.
+        overrides: More words of train.py, such as `("prior=vamp", "network.hidden=[64]")`, or a dict of settings.
         random_state: Seed, or generator, of weights, order and noise.
 
     Attributes:
@@ -239,7 +244,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Numeric
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Means of p(x | z), `[N, D]`, of latents `[N, latent_dim]`."""
         check_is_fitted(self)
-        z = torch.as_tensor(np.asarray(X, dtype=np.float64))
+        z = torch.from_numpy(check_array(X, dtype=np.float64))
+        if z.shape[1] != self._n_features_out:
+            raise Refusal(f"Got {z.shape[1]} columns, expected {self._n_features_out}, as transform returns them.")
         spaces = [level.space for level in self.vae_.latents.levels]
         zs = [
             part.reshape(-1, *space.shape)
@@ -297,7 +304,7 @@ class VAEDetector(OutlierMixin, _Numeric):
         latent_dim: int = 8,
         max_steps: int = 1000,
         batch_size: int = 128,
-        overrides: Sequence[str] = (),
+        overrides: Sequence[str] | Mapping[str, Any] = (),
         random_state: Any = None,
     ):
         super().__init__(latent_dim, max_steps, batch_size, overrides, random_state)
@@ -306,8 +313,9 @@ class VAEDetector(OutlierMixin, _Numeric):
     def fit(self, X: Any, y: Any = None) -> VAEDetector:
         """Train on rows `[N, D]`, less those that are held out for p-values; y is not read."""
         for name in ("alpha", "contamination"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < 1:
+            value = plain(getattr(self, name))
+            unset = name == "contamination" and value is None
+            if not unset and not (isinstance(value, float) and 0 < value < 1):
                 raise Refusal(f"Got {name}={value}, expected a fraction between 0 and 1. Try {name}=0.05.")
         rows = self._validated(X, reset=True, ensure_min_samples=2)
         order = check_random_state(self.random_state).permutation(len(rows))
@@ -376,7 +384,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
         latent_dim: int = 8,
         max_steps: int = 1000,
         batch_size: int = 128,
-        overrides: Sequence[str] = (),
+        overrides: Sequence[str] | Mapping[str, Any] = (),
         random_state: Any = None,
     ):
         super().__init__(latent_dim, max_steps, batch_size, overrides, random_state)
@@ -389,6 +397,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
 
     def fit(self, X: Any, y: Any = None) -> VAEImputer:
         """Train on rows `[N, D]`, NaN where values are missing; y is ignored."""
+        within("n_draws", plain(self.n_draws), 1)
         self._fit_rows(self._validated(X, reset=True, ensure_min_samples=2, ensure_all_finite="allow-nan"))
         return self
 
