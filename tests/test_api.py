@@ -218,6 +218,7 @@ def test_an_opened_run_makes_tables_of_the_types_that_were_stored(people):
     assert dict(kinds) == dict(table().dtypes), "categories too"
 
 
+@pytest.mark.long
 def test_a_moved_run_finds_its_rows(people, tmp_path):
     moved = shutil.copytree(people.folder, tmp_path / "moved")
     before = vaekit.open(people.folder).evaluate(num_samples=2)

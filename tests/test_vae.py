@@ -110,6 +110,7 @@ def test_samples_come_first_in_every_term():
     assert terms.rate.shape == terms.distortion.shape == terms.elbo.shape == (5,)
 
 
+@pytest.mark.long
 def test_chunks_of_importance_samples_change_nothing_but_the_memory(monkeypatch):
     vae, _ = build(BINARY, "model=mlp_vae", *SMALL)
     batch, calls, values = examples(BINARY, 4), [], vae.likelihood.bias.numel()
@@ -265,6 +266,7 @@ def test_linear_gaussian_nll_is_its_closed_form_under_every_gaussian_or_mixture_
 LINEAR = ("model=mlp_vae", "network.hidden=[]", "latents.dim=2", "likelihood=gaussian", "likelihood.value=0.6")
 
 
+@pytest.mark.long
 def test_linear_gaussian_nll_is_its_closed_form_under_a_two_stage_prior():
     """Two linear-Gaussian VAEs on top of each other are one Gaussian."""
     second = ["prior.second.network.hidden=[]", "prior.second.latents.dim=2", "prior.num_samples=20"]

@@ -103,6 +103,7 @@ def test_sequential_logits_are_those_of_one_pass(symbols):
     torch.testing.assert_close(sequential, p.log_prob(x))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("symbols", [GrayLevels(2, 2), OneHot(3)], ids=str)
 def test_weighted_draws_are_of_what_is_missing_given_what_is_known(symbols):
     p, images = raster(symbols, batch=(1,)), every_image(symbols, (2, 2))

@@ -98,6 +98,7 @@ def test_after_nan_what_was_tried_is_not_suggested_again(train, monkeypatch):
     assert done.code == 1 and done.err.rstrip().endswith("Try optimizer.lr=0.001.")
 
 
+@pytest.mark.long
 def test_the_command_suggested_after_nan_works(train, monkeypatch):
     rates = []
 

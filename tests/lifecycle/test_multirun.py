@@ -39,6 +39,7 @@ def test_a_job_folder_name_is_valid_and_needs_no_quotes():
     assert job_folder("nowhere", 0, []) == "0"
 
 
+@pytest.mark.long
 def test_the_splits_do_not_change_with_the_seed(train, monkeypatch):
     from vaekit.data.module import DataModule
 

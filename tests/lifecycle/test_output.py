@@ -42,6 +42,7 @@ def test_the_folder_of_a_run(train):
     assert os.readlink("outputs/latest") == "day/run1"
 
 
+@pytest.mark.long
 def test_one_test_row_has_no_interpolations(train):
     done = train("data.test=1", folder="run", figures=True)
     assert done.code == 0, done.err
@@ -64,6 +65,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(start, here):
     assert out.splitlines()[-1] == f"Interrupted; to resume, repeat it with ckpt_path={last}."
 
 
+@pytest.mark.long
 def test_a_profiler_prints_its_report(train):
     done = train("+trainer.profiler=simple", folder="run")
     assert done.code == 0, done.err

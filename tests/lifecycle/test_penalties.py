@@ -42,6 +42,7 @@ def test_validation_uses_the_final_weight(train):
     assert metrics["val/loss"] == pytest.approx(-metrics["val/elbo"] + 1000 * metrics["val/mmd"], rel=1e-4)
 
 
+@pytest.mark.long
 def test_resuming_with_another_penalty_is_refused(train):
     assert train(*GAME, folder="outputs/run").code == 0
     done = train("ckpt_path=last", epochs=2)

@@ -142,6 +142,7 @@ def test_a_run_starts_at_no_statistics_of_rows(train):
     assert private.abs().max() == 0 < plain.abs().max()
 
 
+@pytest.mark.long
 def test_resumption_keeps_the_noise_and_the_budget(train):
     assert train(*PRIVATE, folder="a").code == 0
     on = partial(train, "ckpt_path=a/checkpoints/last.ckpt")
@@ -155,6 +156,7 @@ def test_resumption_keeps_the_noise_and_the_budget(train):
     assert "another privacy" in without.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "fix"),
     [

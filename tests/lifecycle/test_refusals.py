@@ -92,6 +92,7 @@ def test_convolutions_over_vectors(train, here):
     assert_refused(train(*words, tiny=[]), "the data are vectors.*use network=mlp")
 
 
+@pytest.mark.long
 def test_an_unknown_optimized_metric_does_not_lose_the_run(train, here):
     done = train("optimized_metric=val/luck", folder="run", figures=True)
     assert done.code == 1

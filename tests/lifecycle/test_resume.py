@@ -128,6 +128,7 @@ def test_a_missing_checkpoint_is_refused_without_writing_files(train, here, ckpt
     assert [path.name for path in here.iterdir()] == ["loose.ckpt"]
 
 
+@pytest.mark.long
 def test_a_run_resumed_through_latest_keeps_its_folder(train):
     assert train().code == 0
     done = train("ckpt_path=outputs/latest/checkpoints/last.ckpt", epochs=2)
@@ -244,6 +245,7 @@ def test_another_run_is_refused_and_nothing_is_touched(train, run, words, epochs
     assert contents("run") == before
 
 
+@pytest.mark.long
 def test_a_run_that_was_killed_during_its_test_is_finished(train):
     assert train(folder="run", epochs=2).code == 0
     whole = contents("run")
@@ -254,6 +256,7 @@ def test_a_run_that_was_killed_during_its_test_is_finished(train):
         assert after[Path(name)] == whole[Path(name)]
 
 
+@pytest.mark.long
 def test_a_resumed_run_counts_as_unfinished(train, run, monkeypatch):
     assert is_finished(Path("run"))
     with monkeypatch.context() as patch:

@@ -171,6 +171,7 @@ def test_a_second_run_in_the_same_folder_is_refused(train, monkeypatch):
     assert not Path("run/.lock").exists()
 
 
+@pytest.mark.long
 def test_a_run_does_not_write_through_links(train, here):
     assert train(folder="run", figures=True).code == 0
     (here / "elsewhere").mkdir()

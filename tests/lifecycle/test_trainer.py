@@ -239,6 +239,7 @@ def test_a_warm_up_then_a_cosine(train, monkeypatch):
     assert rates[-1] == pytest.approx(1e-4)
 
 
+@pytest.mark.long
 def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_good_weights(train):
     words = ["optimizer/decay=step", "optimizer.decay.epochs=[1.5]", "optimizer.decay.factor=1e15"]
     done = train(*words, folder="run", epochs=3)

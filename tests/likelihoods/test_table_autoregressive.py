@@ -186,6 +186,7 @@ def test_a_cell_known_to_be_there_gets_a_value():
     assert 0 < free[:, indicators].mean() < 1
 
 
+@pytest.mark.long
 def test_trained_draws_follow_the_data_given_any_cells():
     """c is a XOR b: each of them follows from the others, in any order."""
     space = Table.of([Column(name, "binary", ["0", "1"]) for name in "abc"])

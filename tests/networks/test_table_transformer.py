@@ -78,6 +78,7 @@ def test_a_missing_category_is_the_learned_token_and_nothing_else(encoder):
     assert (encoder(masked) - seen).abs().max() > 1e-3
 
 
+@pytest.mark.long
 def test_the_model_trains():
     small = ("network.width=16", "latents.dim=3", "network.blocks=1", "network.heads=2")
     vae, objective = build(TABLE, "network=table_transformer", "likelihood=table", *small)

@@ -79,6 +79,7 @@ def test_every_weight_learns(network):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in vae.parameters())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_the_model_learns_the_sentence(network):
     """From z alone: the rate is used, and a greedy reconstruction is the sentence."""

@@ -11,6 +11,7 @@ from torch.nn import functional
 from vaekit.networks.upsample import upsample
 
 
+@pytest.mark.long
 def test_each_value_is_that_of_the_nearest_position():
     @torch.compile(backend="eager", dynamic=False)
     def compiled(x, size):

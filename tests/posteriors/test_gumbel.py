@@ -44,6 +44,7 @@ def test_the_temperature_follows_its_schedule():
     assert seen == pytest.approx([2.0, 1.25, 0.5])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("posterior", ["gumbel", "bernoulli"])
 @pytest.mark.parametrize("objective", ["elbo", "vimco"])
 def test_random_codes_learn_to_tell_examples_apart(posterior, objective):

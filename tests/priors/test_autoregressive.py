@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import pytest
 import torch
 
 from helpers import BINARY, build, examples
@@ -86,6 +87,7 @@ def test_temperature_0_takes_the_likeliest_of_each_given_those_before():
     assert (cold.log_prob(greedy) == 0).all()
 
 
+@pytest.mark.long
 def test_it_learns_which_codes_go_together():
     """Trained alone, it comes near the entropy of codes that determine each other."""
     torch.manual_seed(0)

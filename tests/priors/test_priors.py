@@ -154,6 +154,7 @@ def test_a_two_stage_prior_starts_from_codes_not_data():
     torch.testing.assert_close(prior.second.likelihood.bias[0], CODES.mean(0))
 
 
+@pytest.mark.long
 def test_the_estimate_of_two_stages_tightens_with_more_samples_and_reaches_a_plain_mean():
     torch.manual_seed(0)
     prior = small_vae("prior", "two_stage").latents.levels[0].prior

@@ -42,6 +42,7 @@ def environment(home):
     return bin, Path(site)
 
 
+@pytest.mark.long
 def test_an_editable_install_finds_conf_in_the_repository(tmp_path):
     """A folder called vaekit in the working directory is a namespace package, which any finder of ours comes after."""
     clone = tmp_path / "vaekit"

@@ -78,6 +78,7 @@ def test_digits_come_back_from_their_codes(fitted, apply, tmp_path):
     assert np.array_equal(back, (context.examples(slice(0, len(back))) * 16).numpy())
 
 
+@pytest.mark.long
 def test_a_prior_is_fitted_to_binary_codes(untrained, tmp_path):
     """Random codes are drawn again for each step."""
     run = untrained("posterior=bernoulli", "prior=code_uniform", "latents.dim=8", "network.hidden=[64]")

@@ -71,6 +71,7 @@ def test_a_run_in_python_is_a_path(digits, other):
     assert compare(digits, vaekit.open(other)).keys() == compare(digits, [vaekit.open(other)]).keys()
 
 
+@pytest.mark.long
 def test_a_configuration_s_text_is_shown_as_it_is(digits, other, capsys):
     config = (other / "config.yaml").read_text()
     (other / "config.yaml").write_text(config.replace("name: digits", "name: '[red]digits[/red]'", 1))

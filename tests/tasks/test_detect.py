@@ -124,6 +124,7 @@ def gaussian():
     return vae.eval(), variance
 
 
+@pytest.mark.long
 def test_regret_is_the_divergence_of_the_encoder_from_the_posterior(gaussian):
     vae, variance = gaussian
     torch.manual_seed(0)

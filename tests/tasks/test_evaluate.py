@@ -62,6 +62,7 @@ def test_a_posterior_that_ignores_x_has_no_mutual_information(digits):
     assert detailed(digits, 1, 300)["mutual_information"] == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.long
 def test_a_decoder_of_the_right_probabilities_is_calibrated(untrained, tmp_path):
     context = open_run(
         untrained("likelihood=bernoulli", "data.binarize=dynamic", space=Image((1, 8, 8), 2)), tmp_path, device="cpu"

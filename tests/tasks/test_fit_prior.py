@@ -60,6 +60,7 @@ def test_the_density_of_held_out_codes_grows(digits_run, tmp_path, name):
     vaekit.load(folder)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["vamp", "exemplar"])
 def test_priors_that_start_from_rows(digits_run, tmp_path, name):
     folder, _ = fitted(digits_run, tmp_path, name, epochs=2)
@@ -105,6 +106,7 @@ def test_the_result_is_the_average_of_the_weights(digits_run, tmp_path, monkeypa
     assert not torch.allclose(expected, weights[-1])
 
 
+@pytest.mark.long
 def test_how_a_fitted_prior_draws_may_change(digits_run, apply, tmp_path):
     folder, _ = fitted(digits_run, tmp_path, "flow_matching", epochs=1, num_samples=1)
     run = vaekit.open(folder, device="cpu", sampling={"steps": 1})

@@ -61,6 +61,7 @@ def test_the_fixture_is_the_intended_model(linear):
     assert torch.allclose(linear.log_likelihood(x, 1), exact, atol=1e-3)  # one draw of the exact posterior is enough
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["miwae", "gibbs"])
 def test_imputation_of_a_linear_gaussian_model_is_its_conditional_distribution(linear, method):
     x, o, m = rows_of(linear, 4), [0, 2], [1, 3, 4]
@@ -318,6 +319,7 @@ def test_an_image_with_a_mask(digits, tmp_path):
     assert not (digits.out / "metrics.json").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["miwae", "gibbs"])
 def test_a_table_with_nan(vectors, tmp_path, method):
     x = np.random.default_rng(0).normal(size=(30, 5)).astype("float32")

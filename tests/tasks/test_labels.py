@@ -56,6 +56,7 @@ def arrays(run, task):
     return np.load(file)["x"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 def test_a_label_changes_what_is_made(run, apply, task):
     name, *words = task.split()
@@ -140,6 +141,7 @@ def test_codes_are_conditioned_on_the_label_of_each_row(cvae):
     assert (codes - context.vae.encode(x, condition=(label + 1) % 10)[0]).abs().max() > 1e-3
 
 
+@pytest.mark.long
 def test_a_row_with_a_wrong_label_is_unusual(untrained, tmp_path):
     """What is measured is of x given its label: by hand for another one."""
     context = open_run(untrained(*CVAE["words"]), tmp_path, device="cpu")

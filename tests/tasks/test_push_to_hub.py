@@ -32,6 +32,7 @@ def hub(tmp_path, monkeypatch):
     return tmp_path / "hub"
 
 
+@pytest.mark.long
 def test_run_survives_the_hub_bit_for_bit(digits, hub):
     address = push_to_hub(digits, "me/digits")
     assert address == "hf://me/digits"
