@@ -268,3 +268,11 @@ def test_other_tasks_take_no_prior(digits_run, apply):
     code, printed = apply(f"run={digits_run}", "task=sample", "prior=flow", "device=cpu")
     assert code == 1
     assert "prior=flow is a setting of train.py" in printed
+
+
+def test_a_private_run_is_refused(untrained, tmp_path):
+    run = untrained()
+    with (run / "config.yaml").open("a") as file:
+        file.write("privacy: {_target_: vaekit.training.privacy.DifferentialPrivacy, epsilon: 1.0}\n")
+    with pytest.raises(Refusal, match="would read its training rows without noise"):
+        fitted(run, tmp_path, "standard_normal")

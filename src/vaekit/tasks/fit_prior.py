@@ -86,6 +86,12 @@ def fit_prior(
     within("task.num_samples", num_samples, 1)
     flag("task.reflow", reflow)
     config, folder = {**context.config, "prior": prior}, Path(folder)
+    whole = runs.read_whole_config(context.run)
+    if whole.get("privacy"):
+        raise Refusal(
+            "This run is differentially private, and fit_prior would read its training rows without noise. Train a new "
+            "run with the prior: python train.py privacy=dp prior=flow."
+        )
     if reflow:
         check_reflow(context.config["prior"], prior)
     vae = Plan.read({**config, "objective": PRIOR_ONLY}, context.vae.space).build()[0].to(context.vae.device).eval()
@@ -96,7 +102,7 @@ def fit_prior(
 
     kept = {name: weight for name, weight in context.vae.state_dict().items() if reflow or ".prior." not in name}
     vae.load_state_dict(kept, strict=False)
-    new, whole = replace(context, vae=vae, config=config), runs.read_whole_config(context.run)
+    new = replace(context, vae=vae, config=config)
     bf16 = str(whole.get("trainer", {}).get("precision")).startswith("bf16")
     fit(new, epochs, lr, bf16, context.vae if reflow else None)
 
