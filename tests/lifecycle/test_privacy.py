@@ -197,7 +197,7 @@ def test_rows_of_text_are_refused():
 
 
 @pytest.mark.slow
-def test_attacks_that_recognise_rows_are_at_chance_at_epsilon_one(here):
+def test_attacks_that_recognize_rows_are_at_chance_at_epsilon_one(here):
     """Rows of pure noise, in which there is nothing to learn but the rows themselves."""
     rows = np.random.default_rng(0).normal(size=(400, 20)).astype("float32")
     words = ["model=mlp_vae", "network.hidden=[64]", "latents.dim=8", "objective.beta=0.1", "optimizer.lr=3e-3"]
