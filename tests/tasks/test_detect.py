@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -274,6 +275,20 @@ def test_p_values_rest_on_calibration_rows_or_else_on_test_rows(digits, noise, u
     assert says in capsys.readouterr().out
 
 
+def test_few_rows_are_told_all_that_they_lack_at_once(untrained, tmp_path, capsys):
+    x = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    words = ["data=arrays_uint8", f"data.path={tmp_path}/x.npy", f"data.cache={tmp_path}/cache"]
+    few = open_run(untrained(*words, space=Image((1, 8, 8))), tmp_path, device="cpu")
+    with pytest.raises(Refusal, match="There are 5 normal val rows, expected at least 10") as refused:
+        detect(few, scores=["nll"], num_samples=2)
+    advice = re.search(r"Train with (.*) or more", str(refused.value))[1].split()
+    assert advice == ["data.validation=10", "data.calibration=19"]
+    enough = open_run(untrained(*words, *advice, space=Image((1, 8, 8))), tmp_path, device="cpu")
+    detect(enough, scores=["nll"], num_samples=2)
+    assert "no row can reach" not in capsys.readouterr().out
+
+
 def test_a_folder_is_scored_without_known_anomalies(digits, tmp_path):
     (tmp_path / "pictures").mkdir()
     for name in ("a", "b"):
@@ -346,10 +361,10 @@ def test_unknown_labels_are_refused(digits):
         detect(digits, normal=11)
 
 
-@pytest.mark.parametrize(("part", "setting"), [("val", "validation"), ("calibration", "calibration")])
+@pytest.mark.parametrize(("part", "setting"), [("val", "validation=10"), ("calibration", "calibration=19")])
 def test_too_few_rows_are_refused_with_how_many_to_hold_out(digits, untrained, part, setting):
-    few = open_run(untrained(f"data.{setting}=5"), digits.out, device="cpu")
-    with pytest.raises(Refusal, match=rf"There are 5 normal {part} rows, .* with data\.{setting}=10 or more\.$"):
+    few = open_run(untrained(f"data.{setting.partition('=')[0]}=5"), digits.out, device="cpu")
+    with pytest.raises(Refusal, match=rf"There are 5 normal {part} rows, .* with data\.{setting} or more\.$"):
         detect(few, scores="nll")
 
 

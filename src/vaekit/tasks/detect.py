@@ -131,7 +131,11 @@ def detect(
         batches = track(rows.batches, f"measuring {what}", total=-(-len(rows.examples) // context.batch_size))
         return measure(vae, batches, num_samples, regret_steps)
 
-    train, held_out = (_in_order(context.data, part, normal) for part in ("train", "val"))
+    own, among = len(context.data.in_order("calibration").indices), input is None
+    too_few = (own or len(context.test.indices)) < _calibrating(names[0], not own and among)
+    needed = _calibrating(names[0], among=False)
+    both = (_in_order(context.data, part, normal, needed if too_few else 0) for part in ("train", "val"))
+    train, held_out = both
     for rows in (train, held_out):
         rows.indices = rows.sample(FITTED, context.data.seed)
     fitted = measure_rows(train, "training rows", regret_steps=0)
@@ -141,9 +145,9 @@ def detect(
     truth = np.concatenate([each.anomaly for each in sets])
     known = bool(truth.any() and not truth.all())
 
-    own, among_test = len(context.data.in_order("calibration").indices), np.zeros(len(truth), dtype=bool)
-    if own or input is not None:
-        unseen = _in_order(context.data, "calibration" if own else "test", normal)
+    among_test = np.zeros(len(truth), dtype=bool)
+    if own or not among:
+        unseen = _in_order(context.data, "calibration" if own else "test", normal, needed)
         calibration = detector.scores(measure_rows(unseen, "calibration rows"))
     else:
         among_test[: len(sets[0].examples)] = ~sets[0].anomaly
@@ -253,23 +257,31 @@ def _print_calibration(name: str, n: int, part: str, among: bool) -> None:
     """Print which rows calibrate the p-values, and whether they are enough for an alarm."""
     print = partial(Console().print, highlight=False, soft_wrap=True)
     print(f"p-values are calibrated on {n:,} {part} rows" + (", each on the others" if among else ""))
-    least = (2 if name in TWO_SIDED else 1) / (n if among else n + 1)
-    if least > ALPHA:
-        needed = round((2 if name in TWO_SIDED else 1) / ALPHA) - (not among)
+    if n < (needed := _calibrating(name, among)):
+        least = (2 if name in TWO_SIDED else 1) / (n if among else n + 1)
         print(
             f"The smallest p-value of {n} rows is {least:.3f}, so that no row can reach {ALPHA}. "
             f"Train with data.calibration={needed}, or more."
         )
 
 
-def _in_order(data: DataModule, part: Part, normal: Labels) -> Batches:
-    """The rows of a part; only those with `normal` labels, if any are named."""
+def _calibrating(name: str, among: bool) -> int:
+    """The smallest number of rows, each of them calibrated `among` the others or not, whose p-values reach `ALPHA`."""
+    return round((2 if name in TWO_SIDED else 1) / ALPHA) - (not among)
+
+
+def _in_order(data: DataModule, part: Part, normal: Labels, calibration: int) -> Batches:
+    """The rows of a part; only those with `normal` labels, if any are named.
+
+    calibration: Number of rows for calibration, which the refusal of too few rows also advises; 0 if there are enough.
+    """
     rows = data.in_order(part)
     if normal is not None:
         rows.indices = rows.indices[_has_label(normal, rows)]
     if len(rows.indices) < FEWEST:
-        setting = {"val": "data.validation", "calibration": "data.calibration"}.get(part)
-        more = f"with {setting}={FEWEST} or more" if setting else "on a file with more rows"
+        words = [f"data.validation={FEWEST}"] if part == "val" else []
+        words += [f"data.calibration={calibration}"] if calibration else []
+        more = f"with {' '.join(words)} or more" if part in ("val", "calibration") else "on a file with more rows"
         label = "" if normal is None else ", or name more frequent labels by task.normal"
         raise Refusal(
             f"There are {len(rows.indices)} normal {part} rows, expected at least {FEWEST}. Train {more}{label}."
