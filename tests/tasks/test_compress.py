@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import zlib
 from dataclasses import replace
@@ -11,10 +12,15 @@ from dataclasses import replace
 import numpy as np
 import PIL.Image
 import pytest
+from hydra.utils import instantiate
 
+from helpers import TABLE, TEXT, config
 from vaekit.coding import archive
+from vaekit.hydra_job import compose
+from vaekit.plan.compatibility import lacks
+from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal
-from vaekit.spaces import Image
+from vaekit.spaces import Audio, Image, Real, Space
 from vaekit.tasks.compress import compress
 from vaekit.tasks.decompress import decompress
 from vaekit.tasks.shared.context import open_run
@@ -548,3 +554,30 @@ def test_mnist(tmp_path, overrides, beaten):
     assert len(x) == 10_000
     assert bits["elbo"] * 0.99 < bits["vaekit"] < bits["elbo"] * 1.02
     assert all(bits["vaekit"] < bits[name] for name in beaten)
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (Real((4,)), ["network=mlp", "likelihood=gaussian"]),
+        (Image((1, 8, 8), bins=None), ["likelihood=continuous_bernoulli"]),
+        (Image((1, 8, 8), dequantized=True), ["likelihood=gaussian", "data.dequantize=true"]),
+        (Image((1, 8, 8), bins=17), ["likelihood=categorical", "prior=flow"]),
+        (TABLE, ["model=table_vae", "likelihood=table"]),
+        (TEXT, ["model=text_vae"]),
+        (Audio((1, 40, 40)), ["model=audio_vae", "likelihood=gaussian"]),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Space) else " ".join(each),
+)
+def test_what_is_suggested_for_a_model_that_cannot_be_coded_gives_one_that_can(space, words, tmp_path):
+    missing, advice = lacks(Plan.read(config(*words), space), compress)
+    assert missing
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8))
+    first = advice.partition(" or ")[0].replace("FILE", f"{tmp_path}/x.npy")
+    typed = re.findall(r"\S+=[^\s,]+", first)
+    if "data=" in advice:
+        composed = compose("train", [*typed, f"data.cache={tmp_path}"])
+        space = instantiate(composed.data.module, _convert_="all").space
+    else:
+        composed, space = compose("train", [*words, *typed]), replace(space, dequantized=False)
+    assert lacks(Plan.read(composed, space), compress) == ([], "")

@@ -27,13 +27,9 @@ from vaekit.distributions.codes import Alphabet, alphabet_of, code
 from vaekit.entropy_coder import Code, flip_bits, new_coder
 from vaekit.latents.tower import Level, Step, descend
 from vaekit.refusal import Refusal
-from vaekit.spaces import Codes, Space
+from vaekit.spaces import Codes, Image, Space
 from vaekit.vae import VAE
 
-TRAIN_DISCRETE = (
-    "likelihood=discretized_logistic data.dequantize=false data.binarize=none, or likelihood=bernoulli "
-    "data.binarize=fixed"
-)
 DECODED = 2**24  # most numbers that the decoder computes at once, 128 MB
 NOT_RESTORED = (
     "The examples did not come back as they were, so nothing was written: this machine computes the model "
@@ -143,8 +139,24 @@ def _check_space(space: Space) -> None:
     if not is_discrete(space):
         raise Refusal(
             f"Only images of discrete gray values can be coded without loss, and this run's values are {space.values}; "
-            f"train on such images with {TRAIN_DISCRETE}."
+            f"train on such images with {train_discrete(space)}."
         )
+
+
+def train_discrete(space: Space) -> str:
+    """The overrides of a model whose x can be coded exactly.
+
+    Args:
+        space: Space of the x of a model that cannot.
+    """
+    if type(space) is not Image:
+        return "data=digits, or other images of gray values"
+    if space.bins is None:
+        return "data=arrays_uint8 data.path=FILE, a file of these images as uint8"
+    return (
+        "likelihood=discretized_logistic data.dequantize=false data.binarize=none, or likelihood=bernoulli "
+        "data.binarize=fixed"
+    )
 
 
 def is_discrete(space: Space) -> bool:

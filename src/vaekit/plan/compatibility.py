@@ -12,7 +12,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from vaekit.capabilities import Capability, Input
-from vaekit.coding.bits_back import TRAIN_DISCRETE, is_discrete, train_coded
+from vaekit.coding.bits_back import is_discrete, train_coded, train_discrete
 from vaekit.configs import choices
 from vaekit.likelihoods.likelihood import check_missing, one_by_one
 from vaekit.media.medium import check_medium
@@ -272,7 +272,7 @@ def lacks(plan: Plan, task: Any) -> tuple[list[Capability], str]:
         Capability.PLAYABLE: (isinstance(space, Levels) and space.playable, "data=levels"),
         Capability.UNCONDITIONAL: (plan.condition is None or plan.latents.kind.infers, "'~condition'"),
         Capability.AXES: (any(q.kind.latent is Real for q, _ in plan.arrows), euclidean),
-        Capability.DISCRETE: (is_discrete(space), TRAIN_DISCRETE),
+        Capability.DISCRETE: (is_discrete(space), train_discrete(space)),
         Capability.CODED: (not uncoded, " ".join(uncoded)),
         Capability.PARTIAL: (
             bool(plan.likelihood.kind.gives & {Capability.FACTORISED, Capability.GIVEN}),
@@ -290,8 +290,9 @@ def _has_factors(plan: Plan) -> bool:
 
 def _uncoded(plan: Plan) -> list[str]:
     """What to type in place of the parts whose distributions cannot be entropy-coded."""
-    parts: list[tuple[str, Choice, Callable[[Any], bool]]]
-    parts = [("likelihood", plan.likelihood, lambda other: other.scores(plan.space))]
+    parts: list[tuple[str, Choice, Callable[[Any], bool]]] = []
+    if is_discrete(plan.space):  # otherwise the data must change, and the likelihood with them
+        parts += [("likelihood", plan.likelihood, lambda other: other.scores(plan.space))]
     for q, p in plan.arrows:
         parts += [(group, part, partial(_is_over, q.kind.latent)) for group, part in (("posterior", q), ("prior", p))]
     return [train_coded(group, fits) for group, part, fits in parts if Capability.CODED not in part.kind.gives]
