@@ -77,7 +77,9 @@ def check_read(config: DictConfig, name: str, words: Sequence[str]) -> None:
     """
     overrides = OverridesParser.create().parse_overrides(list(words))
     for override in overrides:
-        if override.is_delete() and not _is_removable(override.key_or_group.replace("/", "."), _compose(name)):
+        key = override.key_or_group.replace("/", ".")
+        removes = override.is_delete() or (override.value() is None and _is_part(OmegaConf.select(_compose(name), key)))
+        if removes and not _is_removable(key, _compose(name)):
             raise Refusal(f"{override.input_line} removes a setting that is always read. Leave the word out.")
         if override.is_add() or override.is_force_add():
             known = _compose(name, [word for word in words if word != override.input_line])

@@ -181,6 +181,16 @@ def test_hints_for_any_column_can_be_pasted(tmp_path):
         assert [column.name for column in Table(path, types=types).space.columns] == ["other"], name
 
 
+def test_all_empty_columns_are_named_at_once(tmp_path):
+    for names in (["a", "b"], ["it's", "a:b", "c"]):
+        cells = [*([""] * 50 for _ in names), [f"{i / 7:.2f}" for i in range(50)]]
+        path = write(tmp_path / "x.csv", [*names, "other"], *cells)
+        with pytest.raises(Refusal, match=f"Columns .*{names[0]}.*, '{names[-1]}' have only missing cells") as refused:
+            Table(path).space  # noqa: B018
+        ((_, types),) = typed_by_a_shell([re.search(r"use (.*)\.$", str(refused.value), re.DOTALL)[1]])
+        assert [column.name for column in Table(path, types=types).space.columns] == ["other"]
+
+
 def test_training_says_what_to_type_and_does_it(train, tmp_path):
     path = write(tmp_path / "x.csv", NAMES[:3], *([f"{i % 9}.5" for i in range(90)] for _ in "ab"), [""] * 90)
     words = ["model=table_vae", "data=table", "likelihood=table", f"data.path={path}"]

@@ -268,7 +268,7 @@ def test_folders_with_something_wrong_are_refused(opened, gray_run, binary_run, 
 
 
 def test_vectors_are_refused(vectors):
-    with pytest.raises(Refusal, match=r"discrete gray values, .* likelihood=discretized_logistic"):
+    with pytest.raises(Refusal, match=r"discrete gray values, .* Train with data=digits"):
         compress(vectors)
 
 

@@ -20,7 +20,7 @@ from vaekit.data.source import Rows, Source, Split
 from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.spaces import Table as Space
-from vaekit.spaces.column import KINDS, LARGEST, Column, WrongCell, kind_override, parse_numbers
+from vaekit.spaces.column import KINDS, LARGEST, Column, WrongCell, kind_override, kinds_override, parse_numbers
 from vaekit.written import Date, Form, Number, are_codes, doubtful, is_pattern, nearly, readings
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,8 @@ class Table(Source):
                 f"Got data.label={self.label}, expected one of {', '.join(kept)}; use data.label=null for none."
             )
         distinct = {name: [*dict.fromkeys(cell for cell in cells if cell is not None)] for name, cells in kept.items()}
-        forms = {name: readings(cells) if cells else [] for name, cells in distinct.items()}
+        _refuse_empty([name for name, cells in distinct.items() if not cells])
+        forms = {name: readings(cells) for name, cells in distinct.items()}
         mark = self.decimal or self._mark([*forms.values()])
         for each in forms.values():
             each.sort(key=lambda form: isinstance(form, Number) and form.decimal != mark)
@@ -188,8 +189,7 @@ def infer(
         'binary'
     """
     distinct = [*dict.fromkeys(cell for cell in cells if cell is not None)]
-    if not distinct:
-        raise Refusal(f"Column {name!r} has only missing cells; use {kind_override(name, 'ignore')}.")
+    _refuse_empty([] if distinct else [name])
     if any("${" in text for text in (name, *distinct)):
         raise Refusal(f"Column {name!r} holds '${{', which a configuration reads as a reference; replace it.")
     forms = readings(distinct) if forms is None else forms
@@ -282,6 +282,14 @@ def _are_identifiers(kind: str, cells: Sequence[str | None], distinct: Sequence[
     if not np.isfinite(values).all():  # refused later, with its row
         return False
     return len(distinct) == count and not (values % 1).any() and count**2 / (2 * np.ptp(values)) > CHANCE
+
+
+def _refuse_empty(names: Sequence[str]) -> None:
+    """Raise `Refusal` if there are columns without a cell."""
+    if names:
+        columns = "Column {} has" if len(names) == 1 else "Columns {} have"
+        which = columns.format(", ".join(map(repr, names)))
+        raise Refusal(f"{which} only missing cells; use {kinds_override(dict.fromkeys(names, 'ignore'))}.")
 
 
 def _refuse_odd_cell(name: str, cells: Sequence[str | None], distinct: Sequence[str]) -> None:

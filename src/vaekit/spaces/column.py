@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -266,10 +266,19 @@ def kind_override(name: str, kind: str) -> str:
         name: The column.
         kind: The kind: one of `KINDS`, or `ignore`.
     """
+    return kinds_override({name: kind})
+
+
+def kinds_override(kinds: Mapping[str, str]) -> str:
+    """What to type to change the kinds of several columns.
+
+    Args:
+        kinds: The kind of each column, as in `kind_override`.
+    """
     try:
-        return overrides.typed("data.types", {name: kind})
-    except ValueError:  # the grammar of Hydra does not allow this name in a mapping; a list of pairs does
-        return overrides.typed("data.types", [[name, kind]])
+        return overrides.typed("data.types", kinds)
+    except ValueError:  # the grammar of Hydra does not allow such a name in a mapping; a list of pairs does
+        return overrides.typed("data.types", [list(pair) for pair in kinds.items()])
 
 
 def parse_numbers(
