@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 from contextlib import chdir
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -99,6 +100,35 @@ def test_words_may_be_one_several_or_a_dict(overrides):
     assert fitted.vae_.config["prior"]["_target_"].endswith("Mixture")
     with pytest.raises(ValueError, match=r"^Got 3 columns, expected 2"):
         fitted.inverse_transform(np.zeros((1, 3)))
+
+
+def test_threads_do_not_share_random_numbers():
+    rows, scores = np.random.default_rng(0).normal(size=(40, 3)), {}
+
+    def score(number):
+        scores[number] = VAETransformer(max_steps=2, random_state=number % 2).fit(rows).score_samples(rows)
+
+    threads = [Thread(target=score, args=(number,)) for number in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert np.array_equal(scores[0], scores[2])
+    assert np.array_equal(scores[1], scores[3])
+
+
+def test_labels_of_text_are_missing_where_they_are_none():
+    labels = np.array(["a", "b", None, -1] * 5, dtype=object)
+    fitted = VAEClassifier(max_steps=1).fit(np.eye(20), labels)
+    assert fitted.classes_.tolist() == ["a", "b"]
+    assert set(fitted.predict(np.eye(20))) <= {"a", "b"}
+
+
+def test_refusals_of_given_cells_say_what_to_type_in_python():
+    pandas = pytest.importorskip("pandas")
+    fitted = VAESynthesizer(max_steps=1).fit(pandas.DataFrame({"a": [0.5, 1.5, 2.5] * 10, "b": ["x", "y", "z"] * 10}))
+    with pytest.raises(ValueError, match=r"^given names the column 'q', expected one of a, b\.$"):
+        fitted.sample(2, given={"q": 1})
 
 
 @pytest.mark.long

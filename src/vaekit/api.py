@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from vaekit import folders, in_memory, runs
 from vaekit.finished_run import Run
-from vaekit.hydra_job import compose, run_here, spell
+from vaekit.hydra_job import ALONE, compose, run_here, spell
 from vaekit.in_memory import Container
 from vaekit.overrides import PLACES, setting_of
 from vaekit.plan.plan import Plan
@@ -218,14 +218,15 @@ def _not_chosen(choices: Mapping[str, Any], words: list[str]) -> dict[str, Any]:
 @contextmanager
 def restored_state() -> Iterator[None]:
     """A context that restores what training sets for the whole process: seeds, environment, warnings, and the lock of
-    its folder.
+    its folder. One thread trains at a time.
     """
-    environment, deterministic = dict(os.environ), torch.are_deterministic_algorithms_enabled()
-    try:
-        with isolate_rng(), warnings.catch_warnings(), folders.CLAIMED:
-            yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic)
-        for name in os.environ.keys() - environment.keys():
-            del os.environ[name]
-        os.environ.update(environment)
+    with ALONE:
+        environment, deterministic = dict(os.environ), torch.are_deterministic_algorithms_enabled()
+        try:
+            with isolate_rng(), warnings.catch_warnings(), folders.CLAIMED:
+                yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic)
+            for name in os.environ.keys() - environment.keys():
+                del os.environ[name]
+            os.environ.update(environment)

@@ -25,7 +25,7 @@ from vaekit import folders, in_memory, runs
 from vaekit.apply import perform
 from vaekit.catalogue import choices
 from vaekit.data.table import read_rows
-from vaekit.hydra_job import compose, spell
+from vaekit.hydra_job import ALONE, compose, spell
 from vaekit.in_memory import Container
 from vaekit.media.page import picture, table
 from vaekit.overrides import PLACES, nearest, plain, setting_of
@@ -165,7 +165,7 @@ class Run:
         """
         parameters = inspect.signature(task).parameters
         space, container = self.vae.space, None
-        with TemporaryDirectory() as scratch, isolate_rng(), redirect_stdout(io.StringIO()):
+        with ALONE, TemporaryDirectory() as scratch, isolate_rng(), redirect_stdout(io.StringIO()):
             for name, value in keywords.items():
                 if name not in parameters or parameters[name].annotation != FILE:
                     keywords[name] = plain(value)

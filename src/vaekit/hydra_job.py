@@ -26,6 +26,7 @@ from vaekit.refusal import Refusal, refusal_in
 
 NONE = {group: f"{group}=[]" for group in ("penalty", "callbacks", "logger")}  # how to choose nothing in a group
 NONE |= {group: f"'~{group}'" for group in ("condition", "debug", "experiment", "privacy", "sweep")}
+ALONE = threading.RLock()  # held by a thread that uses Hydra, or the generators of random numbers of the process
 
 
 def refuse_numbers(words: Sequence[str]) -> None:
@@ -133,27 +134,28 @@ def _hydra(name: str, words: Sequence[str]) -> Iterator[Any]:
     from vaekit.words import explain
 
     refuse_numbers(words)
-    state, base = (GlobalHydra.instance().hydra, HydraConfig.instance().cfg), VersionBase.instance().version_base
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if main else None
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(CONF), job_name=name, version_base="1.3"), refusals_alone():
-            try:
-                yield GlobalHydra.instance().hydra
-            except SystemExit as end:  # the only exception that a resolver or a callback can raise
-                if isinstance(end.code, str):
-                    raise Refusal(end.code) from None
-                raise
-            except Exception as error:
-                if sentence := refusal_in(error) or explain(error, name, words):
-                    raise Refusal(str(sentence)) from None
-                raise
-    finally:
-        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = state
-        VersionBase.instance().version_base = base
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
+    with ALONE:
+        state, base = (GlobalHydra.instance().hydra, HydraConfig.instance().cfg), VersionBase.instance().version_base
+        main = threading.current_thread() is threading.main_thread()
+        handler = signal.getsignal(signal.SIGINT) if main else None
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_dir(str(CONF), job_name=name, version_base="1.3"), refusals_alone():
+                try:
+                    yield GlobalHydra.instance().hydra
+                except SystemExit as end:  # the only exception that a resolver or a callback can raise
+                    if isinstance(end.code, str):
+                        raise Refusal(end.code) from None
+                    raise
+                except Exception as error:
+                    if sentence := refusal_in(error) or explain(error, name, words):
+                        raise Refusal(str(sentence)) from None
+                    raise
+        finally:
+            GlobalHydra.instance().hydra, HydraConfig.instance().cfg = state
+            VersionBase.instance().version_base = base
+            if handler is not None:
+                signal.signal(signal.SIGINT, handler)
 
 
 def spell(*overrides: str | Mapping[str, Any]) -> list[str]:

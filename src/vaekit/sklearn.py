@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,11 +37,11 @@ from vaekit.api import restored_state
 from vaekit.data.module import DataModule
 from vaekit.data.source import Rows, Source, Split
 from vaekit.data.table import Table
-from vaekit.hydra_job import compose, spell
+from vaekit.hydra_job import ALONE, compose, spell
 from vaekit.in_memory import Container
 from vaekit.overrides import plain
 from vaekit.plan.plan import Plan
-from vaekit.refusal import Refusal
+from vaekit.refusal import Refusal, refusals_in_python
 from vaekit.spaces import Real, Space
 from vaekit.tasks.shared.checks import within
 from vaekit.tasks.shared.context import Context
@@ -57,6 +58,14 @@ NUM_SAMPLES = 100  # draws of z for each likelihood
 AT_ONCE = 256  # rows whose likelihoods are estimated at once
 CALIBRATION = 0.2  # fraction of training rows that a detector holds out for p-values
 MISSING = -1  # the label of an unlabeled row
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """A context in which random numbers have a seed. Those of the process are as before when it has ended."""
+    with ALONE, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 class InMemory(Source):
@@ -195,7 +204,7 @@ class _Numeric(VAEEstimator):
             z = q.mean + q.stddev * noise
             log_w = self.vae_.joint(x, [z]) - q.log_prob(z)
             return log_w.logsumexp(0) - math.log(NUM_SAMPLES)
-        with torch.random.fork_rng(devices=[]):  # row by row with the same seed
+        with ALONE, torch.random.fork_rng(devices=[]):  # row by row with the same seed
             return torch.cat([self._seeded(row) for row in x.split(1)])
 
     def _seeded(self, row: Tensor) -> Tensor:
@@ -265,8 +274,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Numeric
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """New rows `[n_samples, D]`, draws from p(x)."""
         check_is_fitted(self)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
+        with _seeded(int(check_random_state(random_state).randint(2**31 - 1))):
             return self._in_units(self.vae_.sample(n_samples, draw=True))
 
 
@@ -416,8 +424,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
     def _impute(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         known = torch.from_numpy(~np.isnan(X))
         x = torch.where(known, self._standardized(np.nan_to_num(X)), 0.0)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed_)
+        with _seeded(self.seed_):
             parts = [
                 importance_weighted(
                     self.vae_,
@@ -433,7 +440,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _Numeric):
 
 
 class VAEClassifier(ClassifierMixin, _Numeric):
-    """Learns classes from few labeled and many unlabeled rows. The label -1 is missing.
+    """Learns classes from few labeled and many unlabeled rows. The label -1 is missing, of text also None.
 
     Args:
         latent_dim: Dimensions of z.
@@ -461,14 +468,15 @@ class VAEClassifier(ClassifierMixin, _Numeric):
     dim = "latents.given.dim"
 
     def fit(self, X: Any, y: Any) -> VAEClassifier:
-        """Train on rows `[N, D]` and labels `[N]`, -1 where they are missing."""
+        """Train on rows `[N, D]` and labels `[N]`, -1 or None where they are missing."""
         rows, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        check_classification_targets(y)
-        missing = y == MISSING if y.dtype.kind in "if" else np.zeros(len(y), bool)
+        missing = np.array([each is None or (not isinstance(each, str) and each == MISSING) for each in y.tolist()])
+        check_classification_targets(y[~missing])
         self.classes_ = np.unique(y[~missing])
         if len(self.classes_) < 2:
             raise ValueError(f"Got {len(self.classes_)} class, expected at least 2; label rows of another class.")
-        label = np.where(missing, MISSING, np.searchsorted(self.classes_, y))
+        label = np.full(len(y), MISSING)
+        label[~missing] = np.searchsorted(self.classes_, y[~missing])
         self._fit_rows(rows, label, f"condition.classes={len(self.classes_)}")
         return self
 
@@ -526,6 +534,7 @@ class VAESynthesizer(VAEEstimator):
         self._train(space, rows)
         return self
 
+    @refusals_in_python()
     def sample(self, n_samples: int = 1, given: Mapping[str, Any] | None = None, random_state: Any = None) -> Any:
         """New rows, in the container type of the training rows.
 
@@ -536,8 +545,7 @@ class VAESynthesizer(VAEEstimator):
         """
         check_is_fitted(self)
         vae = self.vae_.float()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
+        with _seeded(int(check_random_state(random_state).randint(2**31 - 1))):
             if given:
                 x = draw_given(Context(Path(), vae, {}, Path(), 1024), given, n_samples).x
             else:
