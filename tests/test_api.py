@@ -359,6 +359,19 @@ def test_a_vae_is_built_of_parts_that_read_its_space(space):
         assert vaekit.build(space, "prior=vamp", "model=mlp_vae").likelihood.scores(space)
 
 
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
+    deleted = tmp_path / "deleted"
+    deleted.mkdir()
+    (tmp_path / "outputs").write_text("a file")
+    with chdir(tmp_path), pytest.raises(vaekit.Refusal, match=r"^Cannot use \S+: Not a directory"):
+        vaekit.fit(np.eye(9), ONE)
+    with chdir(deleted):
+        deleted.rmdir()
+        for call in (lambda: vaekit.fit(np.eye(9), ONE), lambda: vaekit.train(ONE), lambda: vaekit.build(VECTORS)):
+            with pytest.raises(vaekit.Refusal, match=r"^The current folder was deleted\. .*os\.chdir"):
+                call()
+
+
 def test_vaekit_does_not_change_the_hydra_state_of_other_programs(folder):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         vae = vaekit.build(Real((4,)), "model=mlp_vae", "likelihood=gaussian")

@@ -17,8 +17,9 @@ from omegaconf import DictConfig
 
 from vaekit import folders, in_memory, runs
 from vaekit.finished_run import Run
-from vaekit.hydra_job import ALONE, compose, run_here, spell
+from vaekit.hydra_job import ALONE, check_working_folder, compose, run_here, spell
 from vaekit.in_memory import Container
+from vaekit.limits import within_limits
 from vaekit.overrides import PLACES, setting_of
 from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal, refusals_in_python
@@ -124,10 +125,12 @@ def fit(
     given = set(map(setting_of, words))
     if taken := given & {"ckpt_path", "hydra.run.dir"}:
         raise Refusal(f"Got {taken.pop()}, but vaekit.fit starts a run in a new folder. Use vaekit.train for others.")
+    check_working_folder()
     folder = (OUTPUTS / folders.stamp()).resolve()
     try:
         with in_memory.named({folder / "data": "x"}):
-            data = in_memory.write(rows, folder / "data", labels)
+            with within_limits("Try fewer rows.", "Then repeat the call."):
+                data = in_memory.write(rows, folder / "data", labels)
             run = train({"hydra.run.dir": folder, **_not_chosen(data, words)}, *words)
     except (Refusal, KeyboardInterrupt) as end:
         if not (folder / "checkpoints").is_dir():  # nothing was trained

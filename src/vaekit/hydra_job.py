@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import threading
@@ -49,6 +50,18 @@ def refuse_numbers(words: Sequence[str]) -> None:
             names = sorted(file.stem for file in (CONF / group).glob("[!_]*.yaml"))
             none = f", or {NONE[group]} for none" if group in NONE else ""
             raise Refusal(f"Got {word}, expected one of {', '.join(names)}; use {key}={names[0]}{none}.")
+
+
+def check_working_folder() -> None:
+    """Check that the current folder exists, which Hydra requires.
+
+    Raises:
+        Refusal: If it was deleted.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise Refusal("The current folder was deleted. Change to one that exists: os.chdir('/tmp').") from error
 
 
 def checked(call: Callable[[DictConfig], Any], config: DictConfig, unchecked: tuple[str, ...] = ()) -> Any:
@@ -134,6 +147,7 @@ def _hydra(name: str, words: Sequence[str]) -> Iterator[Any]:
     from vaekit.words import explain
 
     refuse_numbers(words)
+    check_working_folder()
     with ALONE:
         state, base = (GlobalHydra.instance().hydra, HydraConfig.instance().cfg), VersionBase.instance().version_base
         main = threading.current_thread() is threading.main_thread()
