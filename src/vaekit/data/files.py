@@ -140,8 +140,15 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise Refusal(f"Cannot read {printable(path)} ({error.strerror}); name another file.") from error
     encoding = next((name for mark, name in ENCODINGS.items() if data.startswith(mark)), "utf-8-sig")
+    if encoding == "utf-8-sig" and 0 in data:
+        guess = "utf-16le" if data.index(0) % 2 else "utf-16be"
+        hint = f"Convert the file, if it is UTF-16 by: {_converting(path, guess)}"
+        raise Refusal(
+            f"Cannot read {printable(path)}, line {data.count(10, 0, data.index(0)) + 1}: it holds a zero byte, so it "
+            f"is not text in UTF-8. {hint if _is_text(data, guess) else 'Name a file of text.'}"
+        )
     try:
-        text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         raise Refusal(
@@ -149,14 +156,13 @@ def read_text(path: Path) -> str:
             f"{error.object[error.start : error.start + 1]!r}, is not {encoding.removesuffix('-sig').upper()}. Convert "
             f"the file, if it is Latin-1 by: {_converting(path, 'latin1')}"
         ) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        guess = "utf-16le" if data.index(0) % 2 else "utf-16be"
-        raise Refusal(
-            f"Cannot read {printable(path)}, line {line}: it holds a zero byte, so it is not text in UTF-8. Convert "
-            f"the file, if it is UTF-16 by: {_converting(path, guess)}"
-        )
-    return text
+
+
+def _is_text(data: bytes, encoding: str) -> bool:
+    try:
+        return "\0" not in data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
 
 
 def _converting(path: Path, encoding: str) -> str:
