@@ -125,7 +125,8 @@ def test_a_run_keeps_the_space_exactly(tmp_path):
             "holds the number 1.5, .*; add one to the file",
         ),
         ({"a": None, "b": None}, {}, "no numeric column; its columns are day, venue"),
-        ({"a": ["7"] * STEPS}, {}, "'a' is constant before"),
+        ({"a": ["7"] * STEPS}, {}, r"'a' is constant before .*; leave it out, by 'data.columns=\[b\]'\.$"),
+        ({"a": ["7"] * STEPS, "b": ["8"] * STEPS}, {}, r"'a' is constant before .*; name another file\.$"),
         ({"a": [""] * 190 + ["7"] * 10}, {}, "'a' has fewer than two values"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from vaekit.data.series_file import Table, read_series
 from vaekit.data.source import Rows, Source, Split
+from vaekit.overrides import typed
 from vaekit.refusal import Refusal
 from vaekit.spaces import Series as Space
 
@@ -96,21 +98,24 @@ class Series(Source):
     def table(self) -> Table:
         return read_series(self.path, self.values == "returns", self.columns, self.time, self._named)
 
+    def _refuse(self, unusable: np.ndarray, why: str) -> NoReturn:
+        times, names, _ = self.table
+        others = [name for name, out in zip(names, unusable, strict=True) if not out]
+        advice = f"leave it out, by {typed('data.columns', others)}" if others else "name another file"
+        raise Refusal(
+            f"{self.path}: column {names[unusable.argmax()]!r} {why} before the validation rows, which begin at "
+            f"{times[self._edges[0]]}; {advice}."
+        )
+
     @cached_property
     def space(self) -> Space:
-        times, names, values = self.table
+        _, names, values = self.table
         training = values[:, : self._edges[0]]
-        if (observed := (~np.isnan(training)).sum(1)).min() < 2:
-            raise Refusal(
-                f"{self.path}: column {names[observed.argmin()]!r} has fewer than two values before the validation "
-                f"rows, which begin at {times[self._edges[0]]}; leave it out, by data.columns=[a,b]."
-            )
+        if (few := (~np.isnan(training)).sum(1) < 2).any():
+            self._refuse(few, "has fewer than two values")
         mean, deviation = np.nanmean(training, 1), np.nanstd(training, 1)
-        if deviation.min() < 1e-12 * (1 + np.abs(mean).max()):
-            raise Refusal(
-                f"{self.path}: column {names[deviation.argmin()]!r} is constant before the validation rows, which "
-                f"begin at {times[self._edges[0]]}; leave it out, by data.columns=[a,b]."
-            )
+        if (constant := deviation < 1e-12 * (1 + np.abs(mean))).any():
+            self._refuse(constant, "is constant")
         shape = (len(names), self.window)
         incomplete = bool(np.isnan(values).any())
         return Space(shape, names, mean.tolist(), deviation.tolist(), self.values == "returns", incomplete)
