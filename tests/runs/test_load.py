@@ -76,7 +76,7 @@ def test_invalid_values_of_x_are_refused(vae, x, verb, change, sentence):
 
 
 def test_only_scoring_needs_values_on_the_grid(vae, x):
-    with pytest.raises(Refusal, match="between the 17 levels"):
+    with pytest.raises(Refusal, match="between the 17 gray values"):
         vae.log_likelihood(x * 0.99)
     assert vae.reconstruct(x * 0.99).shape == x.shape
 
