@@ -81,7 +81,7 @@ METHODS: dict[str, Make | str] = {
     "CTGAN": ctgan("CTGAN"),
     "table_vae": "model=table_vae",
     "table_vae+flow_matching": "model=table_vae | prior=flow_matching task.epochs=60",
-    "table_autoregressive": "model=table_autoregressive trainer.max_epochs=20 trainer.precision=32-true",
+    "table_autoregressive": "model=table_autoregressive trainer.max_epochs=12",
     "table_vae given TARGET": "model=table_vae data.label=TARGET condition=label prior=gaussian",
 }
 BUDGET = ["data.batch_size=256", "trainer.max_epochs=60", "trainer.precision=bf16-mixed", "evaluation.num_samples=1"]
