@@ -202,7 +202,7 @@ def test_the_weights_are_what_they_were():
 @pytest.mark.parametrize(
     ("space", "overrides", "says"),
     [
-        (VECTORS, ["network=mlp", "likelihood=gaussian"], "values are continuous; .* likelihood=discretized_logistic"),
+        (VECTORS, ["network=mlp", "likelihood=gaussian"], "values are continuous; .* data=digits"),
         (DEQUANTIZED, ["likelihood=gaussian"], "values are unit; .* data.dequantize=false"),
         (BINARY, ["posterior=flow"], "posterior=gaussian"),
         (BINARY, ["posterior=full_gaussian"], "MultivariateNormal.* posterior=gaussian"),

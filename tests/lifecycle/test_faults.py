@@ -321,6 +321,21 @@ def test_columns_and_rows_without_variation_are_named(tmp_path):
     assert not warning(images), "a margin of one value is usual"
 
 
+@pytest.mark.parametrize("binarize", ["none", "dynamic"])
+def test_images_of_a_coarser_scale_are_named(tmp_path, binarize):
+    def warning(x):
+        np.save(tmp_path / "x.npy", x)
+        source = Arrays(tmp_path / "x.npy", cache=tmp_path / "cache")
+        return DataModule(source, binarize=binarize if x.dtype == np.uint8 else "none").unscaled()
+
+    x = RNG.integers(0, 17, (300, 4, 4)).astype(np.uint8)
+    said = warning(x)
+    assert said.startswith("Gray values of data=x are at most 16 of 255, so that all images are nearly black.")
+    saved = eval(re.search(r"save (.*), and name", said)[1], {"x": x})
+    assert saved.max() == 1 and not warning(saved)
+    assert not warning(15 * x)
+
+
 def test_the_scaling_suggested_for_features_makes_them_learnable(train, tmp_path):
     x = RNG.normal(0, 1e5, (300, 10)) + 1e6 * np.arange(10)
     np.save(tmp_path / "x.npy", x)

@@ -27,6 +27,7 @@ Part = Literal["train", "val", "calibration", "test"]
 M = TypeVar("M", bound=Maps)
 SCALE_ROWS = 1000  # number of rows on which scales are checked
 MAX_SCALE = 10.0  # mean or standard deviation of a column above which training is slow or fails
+DARK = 63  # largest gray value, of 255, of images that probably have a coarser scale
 LABELLED = 0.25  # labeled rows in an epoch per training row, if data.labels is set
 
 
@@ -266,8 +267,8 @@ class DataModule(LightningDataModule):
         return (origin + mean).float(), variance.clamp(min=0).sqrt().float()
 
     def unscaled(self) -> str:
-        """A warning with what to type, if all rows are the same, or columns of continuous rows are far from mean 0 and
-        scale 1, or hold a single value; else empty.
+        """A warning with what to type, if all rows are the same, or all images nearly black, or columns of continuous
+        rows are far from mean 0 and scale 1, or hold a single value; else empty.
         """
         batch = self.sample("train", SCALE_ROWS)
         x = batch.x.double()
@@ -277,6 +278,15 @@ class DataModule(LightningDataModule):
             return (
                 f"All rows of data={self.source.name} are the same ({len(x)} compared), so a model learns nothing from "
                 "them. Expected rows that differ. Name another file by data.path=FILE."
+            )
+        batches = self._batches("train", SCALE_ROWS)
+        batches.draw = None  # otherwise binarized images are binary here
+        raw = batches.gather(batches.sample(SCALE_ROWS, self.seed)).x
+        if self.transform.bins == 256 and raw.dtype == torch.uint8 and (brightest := int(raw.max())) <= DARK:
+            return (
+                f"Gray values of data={self.source.name} are at most {brightest} of 255, so that all images are nearly "
+                f"black. If {brightest} is white, save (x / {brightest}).astype('float32'), and name that file by "
+                "data.path=FILE."
             )
         if self.space.values != "continuous":
             return ""
