@@ -25,6 +25,7 @@ from vaekit.plan.plan import Plan
 from vaekit.refusal import Refusal, refusals_in_python
 from vaekit.runs import OUTPUTS, load
 from vaekit.spaces import Space
+from vaekit.training.privacy import check_no_privacy
 from vaekit.training.run import run as train_run
 from vaekit.vae import VAE
 
@@ -190,7 +191,7 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
         The VAE, in training mode. `vae.loss(x)` is the loss of the chosen objective.
 
     Raises:
-        Refusal: For a combination of parts that does not fit, and for anything but a space.
+        Refusal: For a combination of parts that does not fit, for `privacy=dp`, and for anything but a space.
 
     Example:
         >>> import torch, vaekit
@@ -206,6 +207,7 @@ def build(space: Space, *overrides: str | Mapping[str, Any], **settings: Any) ->
         )
     words = spell(*overrides, settings)
     config = compose("train", [*spell(_not_chosen(in_memory.choices(space), words)), *words])
+    check_no_privacy(config)
     vae, objective, _ = Plan.read(config, space).build()
     vae.objective = objective
     return vae

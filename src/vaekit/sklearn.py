@@ -48,6 +48,7 @@ from vaekit.tasks.shared.context import Context
 from vaekit.tasks.shared.given import draw as draw_given
 from vaekit.tasks.shared.imputation import IncompleteRows, importance_weighted
 from vaekit.training.module import Training
+from vaekit.training.privacy import check_no_privacy
 from vaekit.training.run import quiet
 from vaekit.vae import VAE
 
@@ -130,6 +131,7 @@ class VAEEstimator(BaseEstimator):
         with restored_state():
             quiet()
             config = compose("train", given)
+            check_no_privacy(config)
             L.seed_everything(self.seed_, verbose=False)
             vae, objective, penalties = Plan.read(config, space, training=True).build()
             optimizer = instantiate(config["optimizer"]["algorithm"], _convert_="all")

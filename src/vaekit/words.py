@@ -187,12 +187,13 @@ def _explain_syntax(word: str) -> str:
     return f"{word} sets nothing, expected KEY=VALUE.{did_you_mean(meant[each] for each in near)}"
 
 
-def _explain_choice(file: str, words: Iterable[str]) -> str | None:
+def _explain_choice(file: str, words: Sequence[str]) -> str | None:
     group, _, choice = file.rpartition("/")
     if not (choices := _offers(group)):
         return None
     spelt = re.compile(rf"\b{re.escape(choice)}\b" if choice else "^$")
-    named = (word for word in words if choice or word.lstrip("+").partition("=")[0].partition("@")[0] == group)
+    of_group = [word for word in words if word.lstrip("+").partition("=")[0].partition("@")[0] == group]
+    named = [*of_group, *words] if choice else of_group  # of a preset, another group may have named it
     word = next((word for word in named if spelt.search(word.partition("=")[2])), f"{group}={choice}")
     key, _, value = word.partition("=")
     meant = did_you_mean(f"{key}={spelt.sub(each, value)}" for each in nearest(choice, choices))

@@ -51,6 +51,7 @@ UNREAD = {  # words: what the sentence says
     "task=sample": r"^task=sample is a setting of apply\.py\.$",
     "data.root=here": r"^data\.root=here is not read by any part\. There is data\.",
     "hydra=here": r"^hydra=here is not read by any part\. There is ",
+    "callbacks=none privacy=none": r"^privacy=none is unknown\. Available options in 'privacy': dp",
     "model= seed=1": r"^model= is unknown\. Available options in 'model'",
     "+=mlp_vae": r"^\+=mlp_vae sets nothing, expected KEY=VALUE\. Did you mean model=mlp_vae\?$",
     "\u00e9=1": "^\u00e9=1 sets nothing, expected KEY=VALUE",

@@ -340,8 +340,16 @@ def _check_privacy(plan: Plan) -> None:
     wrong = {
         "penalties compare rows": (plan.penalties, "penalty=[]"),
         "a condition stores how frequent its values are in the rows": (plan.condition, "'~condition'"),
+        "a prior keeps training rows": (any(prior.kind.keeps_rows for _, prior in plan.arrows), "prior=vamp"),
         "labelled rows are repeated": (labels, "data.labels=null"),
-        "its noise is added in one process": (trainer["devices"] != 1, "trainer.devices=1"),
+        "its noise is added in one process": (
+            trainer["devices"] != 1 or trainer["num_nodes"] != 1,
+            "trainer.devices=1 trainer.num_nodes=1",
+        ),
+        "its noise needs more than 16 bits": (
+            str(trainer["precision"]) in ("16-true", "bf16-true"),
+            "trainer.precision=32-true",
+        ),
         "its noise is added once a batch": (accumulated, "trainer.accumulate_grad_batches=1"),
         "the noise is chosen for all steps": (trainer["max_epochs"] in (None, -1), "trainer.max_epochs=50"),
         "a search for a learning rate reads the rows as well": (config["find_lr"], "find_lr=false"),

@@ -21,7 +21,7 @@ def check_run(config: Any) -> None:
     Raises:
         Refusal: For numbers out of range, a device that this machine lacks, and a missing W&B account.
     """
-    for group in ("data", "optimizer", "trainer"):
+    for group in ("data", "optimizer", "privacy", "trainer"):
         check_types(config[group], group)
     hints = {"seed": int, "compile": bool, "evaluation.num_samples": int}
     for key, hint in (hints | dict.fromkeys(("optimizer.lr", "optimizer.warmup"), float)).items():

@@ -48,6 +48,7 @@ class Exemplar(Prior):
     gives = frozenset({Capability.CODED})
     inputs = frozenset({Input.INFER, Input.DATA_SPACE})
     requires = frozenset({Capability.MEAN})
+    keeps_rows = True
     rows: Tensor
     row_numbers: Tensor
 

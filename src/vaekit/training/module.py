@@ -103,6 +103,7 @@ class Training(L.LightningModule):
         self.last_loss: Tensor | None = None
         self.compiled_vae: Callable[[Batch, int], Terms] | None = None
         self.compiled_rows = 0
+        self.private_step = -1  # the step of the last private gradient
         self.unscaled = ""  # warning about the scale of the data
         self.validation: dict[str, float] = {}  # metrics of the last validation, and the epoch of the weights
 
@@ -218,10 +219,13 @@ class Training(L.LightningModule):
         return sum(critics.values(), loss)
 
     def _private_loss(self, privacy: DifferentialPrivacy, batch: Batch, epoch: float) -> Tensor:
+        if self.private_step == self.global_step:
+            raise Refusal(
+                "privacy=dp accounts for one gradient in a step; this optimizer computes several. Use optimizer=adam."
+            )
+        self.private_step = self.global_step
         loss = privacy.loss(self.vae, self.objective, batch, epoch)
-        self.last_loss = loss.detach()
-        if not math.isfinite(self.last_loss.item()):
-            self._stop(f"The loss is not finite at step {self.global_step}")
+        self.last_loss = loss.detach()  # not checked: to end the training by it would reveal a row
         return loss
 
     def _terms(self, batch: Batch) -> Terms:
@@ -234,7 +238,9 @@ class Training(L.LightningModule):
         return self.vae(batch, self.objective.num_samples)
 
     def _compile(self) -> None:
-        if (
+        if self.privacy is not None:
+            self._stay_eager("privacy=dp computes the gradient of each row")
+        elif (
             Capability.NO_PENALTY in self.objective.requires
         ):  # it changes the gradient at z, which lies within the compiled graph
             self._stay_eager("this objective changes gradients half way")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -29,8 +30,8 @@ class DifferentialPrivacy:
     Rényi divergences (Mironov 2017), by the package opacus.
 
     The guarantee is of the weights. It covers neither what the data space records of the training rows (the names,
-    ranges, quantiles and categories of a table's columns) nor the metrics and figures of the run, and it treats every
-    training row as a different person.
+    ranges, quantiles and categories of a table's columns) nor the metrics and figures of the run, nor the validation
+    rows, which choose an epoch, and it treats every training row as a different person.
 
     Args:
         epsilon: Bound of the logarithm of the factor, above 0. Up to about 1 is a strong guarantee; beyond 10 a weak
@@ -54,8 +55,8 @@ class DifferentialPrivacy:
 
     def __init__(self, epsilon: float = 1.0, delta: float | None = None, clip: float = 1.0):
         for name, value in {"epsilon": epsilon, "clip": clip}.items():
-            if value <= 0:
-                raise Refusal(f"{setting(name)}={value} must be above 0; use {setting(name)}=1.")
+            if not 0 < value < math.inf:
+                raise Refusal(f"{setting(name)}={value} must be above 0 and finite; use {setting(name)}=1.")
         if delta is not None and not 0 < delta < 1:
             raise Refusal(f"{setting('delta')}={delta} must be between 0 and 1; use {setting('delta')}=1e-5.")
         self.epsilon, self.delta, self.clip = epsilon, delta, clip
@@ -84,10 +85,9 @@ class DifferentialPrivacy:
         self.rows, self.rate = rows, rate
         self.delta = 0.1 / rows if self.delta is None else self.delta
         if self.noise is None:
+            accountants = _opacus()
             try:
-                from opacus.accountants.utils import get_noise_multiplier
-
-                self.noise = get_noise_multiplier(
+                self.noise = accountants.utils.get_noise_multiplier(
                     target_epsilon=self.epsilon,
                     target_delta=self.delta,
                     sample_rate=self.rate,
@@ -95,12 +95,11 @@ class DifferentialPrivacy:
                     accountant="rdp",
                     alphas=ORDERS,
                 )
-            except ImportError as error:
-                raise Refusal("privacy=dp needs the package opacus. Type: pip install 'vaekit[privacy]'.") from error
             except ValueError as error:
                 raise Refusal(
-                    f"No amount of noise keeps {steps} steps within privacy.epsilon={self.epsilon}. Use a larger one, "
-                    "for example privacy.epsilon=1."
+                    f"No amount of noise keeps {steps} steps within privacy.epsilon={self.epsilon} "
+                    f"privacy.delta={self.delta:.3g}. Use larger ones, for example "
+                    f"privacy.epsilon={max(1.0, self.epsilon):g} privacy.delta=null."
                 ) from error
         elif (spent := self.spent(steps)) > self.epsilon:
             raise Refusal(
@@ -110,9 +109,7 @@ class DifferentialPrivacy:
 
     def spent(self, steps: int) -> float:
         """The epsilon of a number of steps."""
-        from opacus.accountants import RDPAccountant
-
-        accountant = RDPAccountant()
+        accountant = _opacus().RDPAccountant()
         accountant.history = [(self.noise, self.rate, steps)]
         return float(accountant.get_epsilon(self.delta, ORDERS)) if steps else 0.0
 
@@ -120,11 +117,11 @@ class DifferentialPrivacy:
         """What a number of steps has spent, for the metrics of a run."""
         return {"privacy/epsilon": self.spent(steps), "privacy/delta": (self.delta or 0.0) if steps else 0.0}
 
-    def state_dict(self) -> dict[str, float]:
-        """With what the steps so far were taken."""
-        return {"noise": float(self.noise or 0.0), "rate": self.rate}
+    def state_dict(self) -> dict[str, float | None]:
+        """With what the steps so far were taken; without noise before the first one."""
+        return {"noise": self.noise, "rate": self.rate}
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on as the steps so far were taken."""
         self.noise, self.rate = state["noise"], state["rate"]
 
@@ -156,6 +153,8 @@ def clipped_sum(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The sum over rows of the gradient of each row's loss, clipped, by the names of weights; and the mean loss.
 
+    A row whose gradient is not finite adds nothing to the sum.
+
     Args:
         vae: The model.
         objective: Computes the loss of each row.
@@ -180,9 +179,10 @@ def clipped_sum(
             gradients, losses = of_each_row(weights, part.tensors())
         flat = [gradient.reshape(len(losses), -1) for gradient in gradients.values()]
         norms = torch.stack([gradient.norm(dim=1) for gradient in flat]).norm(dim=0)
-        factors = clip / norms.clamp(min=clip)
+        # otherwise one row whose gradient is not finite would end the training, and so reveal that it is among the rows
+        factors = torch.where(norms.isfinite(), clip / norms.clamp(min=clip), 0.0)
         for name, gradient in gradients.items():
-            total[name] += torch.tensordot(factors.to(gradient), gradient, 1)
+            total[name] += torch.tensordot(factors.to(gradient), gradient.nan_to_num(0.0, 0.0, 0.0), 1)
         loss = loss + losses.sum() / len(batch)
     return total, loss
 
@@ -202,6 +202,29 @@ def check_rows_are_separate(vae: VAE, objective: Any, batch: Batch) -> None:
             f"privacy=dp computes the gradient of each row, which a part of this model does not support "
             f"({reason(error)}). Use other parts, for example model=mlp_vae."
         ) from error
+
+
+def _opacus() -> Any:
+    """The accountants of opacus."""
+    try:
+        from opacus import accountants
+        from opacus.accountants import utils  # noqa: F401  # an attribute of `accountants` from now on
+    except ImportError as error:
+        raise Refusal("privacy=dp needs the package opacus. Type: pip install 'vaekit[privacy]'.") from error
+    return accountants
+
+
+def check_no_privacy(config: Any) -> None:
+    """Raise `Refusal` for `privacy=dp` where the gradients are not those of a run.
+
+    Args:
+        config: The composed configuration.
+    """
+    if config["privacy"]:
+        raise Refusal(
+            "privacy=dp has no effect here: only vaekit.fit, vaekit.train and train.py add noise to gradients. "
+            'Use vaekit.fit(x, "privacy=dp").'
+        )
 
 
 class DrawsByRow(TorchFunctionMode):
