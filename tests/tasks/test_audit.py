@@ -98,3 +98,32 @@ def test_rows_that_are_too_few_are_refused(context, tmp_path):
         audit(context, input=tmp_path / "few.csv")
     with pytest.raises(Refusal, match=re.escape("task.attacked")):
         audit(context, attacked=3)
+
+
+def test_categories_that_training_did_not_see_are_not_copies(context, training_rows, tmp_path):
+    header, *lines = training_rows.read_text().splitlines()
+    path = tmp_path / "unseen.csv"
+    path.write_text("\n".join([header, *(line[:-1] + "unseen" for line in lines)]) + "\n")
+    found = audit(context, input=path, attacked=50)
+    assert found["copies"] == 0
+    rows = (tmp_path / "report.html").read_text()
+    assert re.search(r"c</td>\s*<td[^>]*>0\.000<", rows)
+
+
+def test_cells_that_no_training_row_lacks_must_not_be_missing(context, training_rows, tmp_path):
+    header, *lines = training_rows.read_text().splitlines()
+    path = tmp_path / "holes.csv"
+    path.write_text("\n".join([header, *("," + line.partition(",")[2] for line in lines[:20]), *lines[20:]]) + "\n")
+    with pytest.raises(Refusal, match="has 20 rows without 'a', which no training row lacks"):
+        audit(context, input=path)
+
+
+def test_a_table_of_one_column_has_no_pairs(tmp_path):
+    rows = tmp_path / "one.csv"
+    rows.write_text("a\n" + "".join(f"{value:.3f}\n" for value in np.random.default_rng(0).normal(size=200)))
+    small = ("model=table_vae", "network.hidden=[8]", "latents.dim=2", "data=table", "evaluation.num_samples=2")
+    run = train(tmp_path / "run", f"data.path={rows}", "trainer.max_epochs=1", small=small)
+    found = audit(open_run(run, tmp_path, device="cpu"), attacked=20)
+    assert "columns" in found
+    assert not {"pairs", "pairs_real"} & found.keys()
+    assert "Pairs of columns" not in (tmp_path / "report.html").read_text()

@@ -93,9 +93,10 @@ def audit(context: Context, input: ExamplesFile = None, n: int | None = None, at
         shapes, pairs = column_shapes(real, made), pair_trends(real, made)
         by_chance = [_mean(compare(real, old)) for compare in (column_shapes, pair_trends)]
         figures |= {"columns": _mean(shapes), "columns_real": by_chance[0]}
-        figures |= {"pairs": _mean(pairs), "pairs_real": by_chance[1]}
         sections["Columns"] = report.on_columns(context.out, real, made, shapes, by_chance[0], space)
-        sections["Pairs of columns"] = report.on_pairs(context.out, pairs, by_chance[1], list(shapes))
+        if pairs:  # a table of one column has none
+            figures |= {"pairs": _mean(pairs), "pairs_real": by_chance[1]}
+            sections["Pairs of columns"] = report.on_pairs(context.out, pairs, by_chance[1], list(shapes))
         if found_risks := risks(old, real, made, attacked, seed):
             figures |= _flat(found_risks)
             sections["Singling out and linking"] = report.on_risks(found_risks)
@@ -137,26 +138,42 @@ def _read(context: Context, path: ExamplesFile) -> Tensor:
     names, batches = context.read(path)
     if len(names) < FEWEST:
         raise Refusal(f"{path} has {len(names)} rows, expected at least {FEWEST}. Name a file with more.")
-    return torch.cat([batch.x.cpu() for batch in batches])
+    read = [batch.to("cpu") for batch in batches]
+    x = torch.cat([batch.x for batch in read])
+    space = context.vae.space
+    if isinstance(space, TableSpace):
+        observed = torch.cat([torch.ones_like(batch.x) if batch.mask is None else batch.mask for batch in read]).bool()
+        for end, column in zip(accumulate(each.width for each in space.ordered), space.ordered, strict=True):
+            if not column.nullable and (missing := int((~observed[:, end - 1]).sum())):
+                raise Refusal(
+                    f"{path} has {missing} rows without {column.name!r}, which no training row lacks. Expected rows "
+                    "like those of the training file. Fill these cells, or leave out their rows."
+                )
+    return x
 
 
 def _written(x: Tensor, space: Space) -> Iterator[Hashable]:
-    """Each row as it is written, without identifiers and labels."""
+    """Each row as it is written, without identifiers and labels; None for one with a category that is not known."""
     if isinstance(space, TableSpace):
-        names = {column.name for column in space.ordered}
-        cells = zip(space.names, space.decode(x), strict=True)
-        yield from zip(*(each for name, each in cells if name in names), strict=True)
+        names, decoded = {column.name for column in space.ordered}, zip(space.names, space.decode(x), strict=True)
+        known = np.ones(len(x), dtype=bool)
+        for end, column in zip(accumulate(each.width for each in space.ordered), space.ordered, strict=True):
+            if column.group not in ("numeric", "count") and column.width - column.nullable > 1:
+                known &= x[:, end - column.width : end].any(1).numpy()  # the last value says that the cell is missing
+        rows = zip(*(each for name, each in decoded if name in names), strict=True)
+        yield from (row if each else None for row, each in zip(rows, known, strict=True))
     else:
         yield from (row.tobytes() for row in to_raw(x, space, space).numpy())
 
 
 def _columns(x: Tensor, space: TableSpace) -> Columns:
-    """The cells of each column in units of the file; -inf or -1 for missing ones."""
+    """The cells of each column in units of the file; -inf or -1 for missing ones, -1 also for unknown categories."""
     values, columns = space.in_units(x).numpy(), {}
     for end, column in zip(accumulate(each.width for each in space.ordered), space.ordered, strict=True):
         cells = values[:, end - column.width : end - column.nullable]
         numeric = column.group in ("numeric", "count")
-        flat = cells[:, 0].astype(float) if numeric else cells.argmax(1) if cells.shape[1] > 1 else cells[:, 0] >= 0.5
+        codes = np.where(cells.any(1), cells.argmax(1), -1) if cells.shape[1] > 1 else cells[:, 0] >= 0.5
+        flat = cells[:, 0].astype(float) if numeric else codes
         missing = (x[:, end - 1] >= 0.5).numpy() if column.nullable else np.zeros(len(x), dtype=bool)
         columns[column.name] = np.where(missing, -np.inf, flat) if numeric else np.where(missing, -1, flat)
     return columns
