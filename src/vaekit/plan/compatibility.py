@@ -341,7 +341,7 @@ def _check_privacy(plan: Plan) -> None:
         "penalties compare rows": (plan.penalties, "penalty=[]"),
         "a condition stores how frequent its values are in the rows": (plan.condition, "'~condition'"),
         "a prior keeps training rows": (any(prior.kind.keeps_rows for _, prior in plan.arrows), "prior=vamp"),
-        "labelled rows are repeated": (labels, "data.labels=null"),
+        "labeled rows are repeated": (labels, "data.labels=null"),
         "its noise is added in one process": (
             trainer["devices"] != 1 or trainer["num_nodes"] != 1,
             "trainer.devices=1 trainer.num_nodes=1",

@@ -23,7 +23,7 @@ PRIVATE = """## Privacy
 
 The weights are differentially private with regard to one training row: epsilon {privacy/epsilon:.3g}, delta
 {privacy/delta:.2g}. This covers neither what the data space records (names, ranges and categories of columns) nor the
-metrics and figures of this card.
+metrics and figures of this card, and it holds only if training did not start from weights trained on the same rows.
 """
 EXPORTED = """Each `.pt2` file is read by `torch.export.load`; an `.onnx` file needs neither vaekit nor torch:
 
