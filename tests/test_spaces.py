@@ -74,7 +74,7 @@ def test_values(space, values):
         (Real((3,)), torch.tensor([[0.0, math.nan, 1.0]]), "NaN"),
         (Image((1, 2, 2)), torch.full((1, 1, 2, 2), 255.0), "0 to 1"),
         (Image((1, 2, 2), bins=2), torch.full((1, 1, 2, 2), 0.5), "data.binarize"),
-        (Image((1, 2, 2), bins=17), torch.full((1, 1, 2, 2), 0.51), "17 levels"),
+        (Image((1, 2, 2), bins=17), torch.full((1, 1, 2, 2), 0.51), "17 gray values"),
     ],
 )
 def test_values_outside_are_refused(space, x, says):
