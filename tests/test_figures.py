@@ -183,6 +183,7 @@ def test_titles_say_which_rows_and_which_weights_are_drawn(tmp_path, monkeypatch
         assert "test examples" in title or name == "Samples"
 
 
+@pytest.mark.long
 def test_two_latent_variables_have_a_manifold(tmp_path, monkeypatch):
     vae = build(BINARY, "latents.dim=2")[0].eval()
     figures, z = drawn(monkeypatch), []

@@ -336,6 +336,7 @@ def test_images_of_a_coarser_scale_are_named(tmp_path, binarize):
     assert not warning(15 * x)
 
 
+@pytest.mark.long
 def test_the_scaling_suggested_for_features_makes_them_learnable(train, tmp_path):
     x = RNG.normal(0, 1e5, (300, 10)) + 1e6 * np.arange(10)
     np.save(tmp_path / "x.npy", x)

@@ -110,6 +110,7 @@ def test_slurm_queues_a_job_again_and_it_goes_on(train, here, monkeypatch):
     assert requeued(["seed=4"]) is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", [None, "", "a: [", "- 1\n- x", "[" * 5000, "\0", "null"])
 def test_a_requeued_job_with_damaged_overrides_is_refused(here, monkeypatch, content):
     monkeypatch.setenv("SLURM_JOB_ID", "7")

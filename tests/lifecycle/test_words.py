@@ -116,6 +116,7 @@ def test_an_engine_sweep_with_an_unknown_setting_starts_no_job(train, here):
         assert done.code == 1 and re.search(says, done.err.strip()) and not (here / "sweep").exists(), done.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [

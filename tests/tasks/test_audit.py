@@ -84,6 +84,7 @@ def test_the_report_is_one_file(context):
     assert written == {"rows": 100, "attacked": 50} | found
 
 
+@pytest.mark.long
 def test_images_and_vectors(digits, vectors):
     for context in (digits, vectors):
         found = audit(context, n=60, attacked=40)
