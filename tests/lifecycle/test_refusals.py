@@ -43,6 +43,7 @@ CASES = {  # overrides: what the sentence must say
     "evaluation.num_samples=some": "Got evaluation.num_samples=some, expected a whole number",
     "seed=one": "Got seed=one, expected a whole number",
     "seed=-1": "use seed=1",
+    "seed=99999999999": "must be from 0 to 4294967295; use seed=1",
     "trainer.devices=0": "trainer cannot be built: .*devices=0",
     "trainer.precision=16-mixed trainer.gradient_clip_val=1": "use trainer.precision=bf16-mixed",
     "trainer.gradient_clip_val=-1": "use trainer.gradient_clip_val=1",

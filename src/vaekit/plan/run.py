@@ -26,8 +26,8 @@ def check_run(config: Any) -> None:
     hints = {"seed": int, "compile": bool, "evaluation.num_samples": int}
     for key, hint in (hints | dict.fromkeys(("optimizer.lr", "optimizer.warmup"), float)).items():
         check_type(key, OmegaConf.select(config, key), hint)
-    if config["seed"] < 0:
-        raise Refusal(f"seed={config['seed']} must be at least 0; use seed=1.")
+    if not 0 <= config["seed"] < 2**32:
+        raise Refusal(f"seed={config['seed']} must be from 0 to {2**32 - 1}; use seed=1.")
     if config["optimizer"]["lr"] <= 0:
         raise Refusal(f"optimizer.lr={config['optimizer']['lr']} must be above 0; use optimizer.lr=1e-3.")
     if (epochs := config["trainer"]["max_epochs"]) is not None and epochs < -1:

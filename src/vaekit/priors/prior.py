@@ -21,9 +21,8 @@ class Prior(nn.Module):
     A subclass declares: `latent`, the kind of space that z may be in; `inputs`, what else its constructor needs;
     `requires`, what it requires of the posterior; `gives`, what others may require of it; `learned`, whether it has
     parameters; `learns_inputs`, whether some of these are examples x; `keeps_rows`, whether training rows are stored
-    with its weights; `plans`, settings that are configurations of
-    a VAE over z, for each of which the constructor gets a function of the space of z that builds it; and `sampling`,
-    settings of draws, which may change after training.
+    with its weights; `plans`, settings that are configurations of a VAE over z, for each of which the constructor gets
+    a function of the space of z that builds it; and `sampling`, settings of draws, which may change after training.
 
     Example:
         >>> import torch
