@@ -332,7 +332,7 @@ def test_vectors_and_autoencoders(vectors, untrained, tmp_path):
     assert set(detect(point)) == {
         f"{p}{s}" for p in ("", "p/") for s in ("path_statistics", "distortion", "reconstruction", "latent")
     }
-    with pytest.raises(Refusal, match=r"Got task.scores=nll, expected path, distortion"):
+    with pytest.raises(Refusal, match=r"Got task.scores=nll, expected path_statistics, distortion"):
         detect(point, scores=["nll"])
 
 
