@@ -337,19 +337,15 @@ def _check_privacy(plan: Plan) -> None:
         return
     trainer, labels = config["trainer"], config["data"]["module"].get("labels")
     accumulated = trainer["accumulate_grad_batches"] > 1
+    several = trainer["devices"] != 1 or trainer["num_nodes"] != 1
+    halved = str(trainer["precision"]) in ("16-true", "bf16-true")
     wrong = {
         "penalties compare rows": (plan.penalties, "penalty=[]"),
         "a condition stores how frequent its values are in the rows": (plan.condition, "'~condition'"),
         "a prior keeps training rows": (any(prior.kind.keeps_rows for _, prior in plan.arrows), "prior=vamp"),
         "labeled rows are repeated": (labels, "data.labels=null"),
-        "its noise is added in one process": (
-            trainer["devices"] != 1 or trainer["num_nodes"] != 1,
-            "trainer.devices=1 trainer.num_nodes=1",
-        ),
-        "its noise needs more than 16 bits": (
-            str(trainer["precision"]) in ("16-true", "bf16-true"),
-            "trainer.precision=32-true",
-        ),
+        "its noise is added in one process": (several, "trainer.devices=1 trainer.num_nodes=1"),
+        "its noise needs more than 16 bits": (halved, "trainer.precision=32-true"),
         "its noise is added once a batch": (accumulated, "trainer.accumulate_grad_batches=1"),
         "the noise is chosen for all steps": (trainer["max_epochs"] in (None, -1), "trainer.max_epochs=50"),
         "a search for a learning rate reads the rows as well": (config["find_lr"], "find_lr=false"),
